@@ -1,0 +1,52 @@
+"""umzoo: a plugin-based model zoo for self-supervised 3D medical image analysis.
+
+Importing this package loads neither torch nor plug-ins; names are resolved on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "Backbone": "umzoo.backbones.base",
+    "BackboneInfo": "umzoo.backbones.base",
+    "Features": "umzoo.backbones.base",
+    "Level": "umzoo.backbones.base",
+    "Config": "umzoo.config",
+    "Corruption": "umzoo.corruptions.base",
+    "Fields": "umzoo.fields",
+    "Rng": "umzoo.fields",
+    "Head": "umzoo.heads.base",
+    "PretextContext": "umzoo.pretext.base",
+    "PretextTask": "umzoo.pretext.base",
+    "UmzooError": "umzoo.errors",
+    "hookimpl": "umzoo.hookspecs",
+    "create_model": "umzoo.api",
+    "from_pretrained": "umzoo.api",
+    "list_models": "umzoo.api",
+    "push_to_hub": "umzoo.api",
+    "save_pretrained": "umzoo.api",
+    "transfer": "umzoo.api",
+}
+
+__all__ = ["__version__", *_EXPORTS]
+
+
+_MODULES = ("plugins", "testing")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"umzoo.{name}")
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'umzoo' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_EXPORTS[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,60 @@
+"""Typed, closed options: pydantic models whose complaints name the dotted path and the nearest key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from typing_extensions import Self
+
+from umzoo.errors import ConfigError, nearest
+
+
+class Config(BaseModel):
+    """Base of all options. Closed (an unknown key is an error), frozen, defaults validated.
+
+    Give every option as a field with ``Field(description=...)``: help and documentation come from it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, populate_by_name=True)
+
+    @classmethod
+    def parse(cls, options: Mapping[str, Any], where: str = "") -> Self:
+        """Validate *options*; *where* is the dotted path they stand at.
+
+        Raises:
+            ConfigError: one line per problem, each with its dotted path.
+        """
+        try:
+            return cls.model_validate(dict(options))
+        except ValidationError as error:
+            raise ConfigError("; ".join(_explain(cls, problem, where) for problem in error.errors())) from None
+
+
+def _explain(model: type[BaseModel], problem: Any, where: str) -> str:
+    path = ".".join(str(part) for part in ([where] if where else []) + list(problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        known = _keys_at(model, problem["loc"][:-1])
+        hint = nearest(str(problem["loc"][-1]), known) or f" (known: {', '.join(known) or 'none'})"
+        return f"unknown key '{path}'{hint}"
+    if problem["type"] == "missing":
+        return f"missing key '{path}'"
+    return f"'{path}': {problem['msg'].lower()}, got {problem['input']!r}"
+
+
+def _keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    """The keys accepted by the model found by following *location* from *model*."""
+    current: Any = model
+    for part in location:
+        field = getattr(current, "model_fields", {}).get(part)
+        if field is not None:
+            current = _model_in(field.annotation)
+    return [field.alias or name for name, field in getattr(current, "model_fields", {}).items()]
+
+
+def _model_in(annotation: Any) -> Any:
+    """The first pydantic model inside *annotation*, such as ``list[Model]`` or ``Model | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for found in map(_model_in, get_args(annotation)) if found is not None), None)

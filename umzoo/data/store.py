@@ -1,0 +1,138 @@
+"""The training store: one int16 blosc2 array a volume, and an index of one JSON line a volume.
+
+Layout: ``store.json`` (format, input spec), ``index.jsonl`` (:class:`VolumeRecord` lines), ``volumes/<id>.b2nd``.
+Array axes are (D, H, W) = (z, y, x) with indices increasing towards S, P, L. A line is appended only once its
+array is complete, so a store can be read while it is written; a torn last line is ignored.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import blosc2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from umzoo.config import Config
+from umzoo.errors import DataError
+from umzoo.spec import InputSpec
+
+FORMAT = 1
+Triple = tuple[int, int, int]
+
+
+class VolumeRecord(Config):
+    """One volume of a store. Holds no path and nothing that names a person."""
+
+    id: str = Field(description="hash of the voxels and geometry; also the stem of the array's file")
+    modality: str = Field(description="'ct', 'mr', 'pt', ...; empty if unknown")
+    modality_from: str = Field(description="dicom, dataset.json, bids, manifest, option, guess or unknown")
+    contrast: str = Field("", description="such as 't1w'; empty if unknown")
+    source: str = Field(description="data set")
+    subject: str = Field(description="keyed hash of the subject's name; equal for one person")
+    shape: Triple = Field(description="voxels (D, H, W)")
+    spacing: tuple[float, float, float] = Field(description="mm (D, H, W)")
+    slope: float = Field(description="physical value = slope * stored + intercept")
+    intercept: float = Field(description="see slope")
+    window: tuple[float, float] = Field(description="physical values that become 0 and 1")
+    mean: float = Field(description="mean over the volume in [0, 1] space")
+    std: float = Field(gt=0, description="standard deviation over the volume in [0, 1] space")
+    foreground: float = Field(1.0, description="share of voxels in the foreground")
+    points: tuple[Triple, ...] = Field((), description="random foreground voxels (D, H, W), for biased sampling")
+
+    @property
+    def stored_window(self) -> tuple[float, float]:
+        """The window in stored int16 units."""
+        low, high = self.window
+        return (low - self.intercept) / self.slope, (high - self.intercept) / self.slope
+
+
+class StoreInfo(Config):
+    """``store.json``."""
+
+    format: int = Field(FORMAT, description="format number")
+    input: InputSpec = Field(description="orientation, spacing and intensity rules of all volumes")
+    umzoo: str = Field("", description="version that began the store")
+
+
+class Store:
+    """A store opened for reading.
+
+    Raises:
+        DataError: if *path* is not a store, or of a newer format.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.info = _read_info(self.path)
+        self.records = _read_index(self.path / "index.jsonl")
+        self._handle = lru_cache(maxsize=256)(self._open)
+
+    @cached_property
+    def modalities(self) -> tuple[str, ...]:
+        """Known modalities, sorted; the field ``modality`` indexes them."""
+        return tuple(sorted({record.modality for record in self.records if record.modality}))
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """Data sets, sorted; the field ``source`` indexes them."""
+        return tuple(sorted({record.source for record in self.records}))
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def read(self, index: int, start: Triple, stop: Triple) -> NDArray[np.int16]:
+        """Return voxels ``start:stop`` (D, H, W) of volume *index*; only the blocks they touch are read.
+
+        Raises:
+            DataError: if the array is missing, damaged or of another shape than the index says.
+        """
+        record = self.records[index]
+        try:
+            region = self._handle(index)[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+        except (RuntimeError, OSError, ValueError) as error:
+            raise DataError(f"volume {record.id} cannot be read: {' '.join(str(error).split())}") from error
+        return np.asarray(region)
+
+    def _open(self, index: int) -> Any:
+        record = self.records[index]
+        array = blosc2.open(str(self.path / "volumes" / f"{record.id}.b2nd"), mode="r")
+        if tuple(array.shape) != record.shape or array.dtype != np.int16:
+            raise ValueError(f"expected int16 {record.shape}, got {array.dtype} {tuple(array.shape)}")
+        return array
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["path"])  # type: ignore[misc]
+
+
+def _read_info(path: Path) -> StoreInfo:
+    file = path / "store.json"
+    if not file.is_file():
+        raise DataError(f"{path} is not a store (no store.json): make one with 'umzoo prepare SOURCE --out {path}'")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{file} is damaged: {error}") from None
+    if content.get("format", FORMAT) > FORMAT:
+        raise DataError(f"{path} has store format {content['format']}, this umzoo reads up to {FORMAT}: update umzoo")
+    return StoreInfo.parse(content, str(file))
+
+
+def _read_index(file: Path) -> list[VolumeRecord]:
+    """Records of *file* sorted by id, one per id; a torn last line is left out."""
+    lines = file.read_text(encoding="utf-8").split("\n") if file.is_file() else []
+    records: dict[str, VolumeRecord] = {}
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            record = VolumeRecord.parse(json.loads(line))
+        except ValueError as error:
+            raise DataError(f"{file} line {number} is damaged: {error}") from None
+        records[record.id] = record
+    return [records[key] for key in sorted(records)]

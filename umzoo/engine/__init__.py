@@ -1,0 +1,1 @@
+"""Training: recipes, the step, the trainer, checkpoints, logs and pictures."""

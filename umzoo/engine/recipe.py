@@ -1,0 +1,150 @@
+"""Recipes: TOML files that say what is trained, on what, and how. Closed: an unknown key is an error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import Field
+
+from umzoo.config import Config
+from umzoo.data.config import DataConfig
+from umzoo.errors import ConfigError
+from umzoo.spec import ComponentSpec, TaskSpec
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
+
+
+class PretextConfig(Config):
+    """What the network sees, and what it must answer."""
+
+    corruptions: tuple[ComponentSpec, ...] = Field((), description="applied in this order to the shared view")
+    tasks: tuple[TaskSpec, ...] = Field(min_length=1, description="pretext tasks and their weights")
+
+
+class OptimConfig(Config):
+    """Optimizer and schedule, both timm's."""
+
+    name: str = Field("adamw", description="optimizer, a name of timm's create_optimizer_v2")
+    lr: float = Field(3e-4, gt=0, description="peak learning rate")
+    weight_decay: float = Field(1e-5, ge=0, description="weight decay (not on biases and norms)")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum, or beta1")
+    schedule: Literal["cosine", "poly", "constant"] = Field("cosine", description="decay after warm-up")
+    warmup_steps: int = Field(0, ge=0, description="steps of linear warm-up")
+    clip: float | None = Field(1.0, gt=0, description="greatest norm of the gradient")
+
+
+class TrainerConfig(Config):
+    """Length, precision, and what is written when."""
+
+    steps: int = Field(1000, ge=1, description="optimizer steps")
+    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="precision of forward and backward")
+    accumulate: int = Field(1, ge=1, description="batches per optimizer step")
+    compile: bool = Field(False, description="torch.compile the backbone")
+    channels_last: bool = Field(False, description="channels-last-3d memory format")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 is off")
+    checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints")
+    keep: int = Field(2, ge=1, description="checkpoints kept")
+    log_every: int = Field(10, ge=1, description="steps between log lines")
+    picture_every: int = Field(500, ge=1, description="steps between pictures")
+    probe_every: int = Field(500, ge=1, description="steps between linear probes of the modality")
+    probe_volumes: int = Field(128, ge=2, description="volumes a probe looks at, at most")
+    nan_patience: int = Field(5, ge=1, description="steps with a non-finite loss in a row before the run stops")
+
+
+class Recipe(Config):
+    """Everything that defines a pre-training run, but for the data."""
+
+    name: str = Field("custom", description="tag of the weights: they are called architecture.tag")
+    seed: int = Field(0, ge=0, description="seed of weights, sampling and corruptions")
+    backbone: ComponentSpec = Field(description="backbone and its options")
+    pretext: PretextConfig
+    data: DataConfig = DataConfig()
+    optim: OptimConfig = OptimConfig()
+    trainer: TrainerConfig = TrainerConfig()
+
+
+def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply *overrides* such as ``"trainer.steps=100"``.
+
+    *path* may be a file, or the name of a recipe that ships with umzoo (``"universal_tiny"``).
+
+    Raises:
+        ConfigError: if the file cannot be read, or a key or value is wrong.
+    """
+    source = find_recipe(path)
+    try:
+        table = tomllib.loads(source.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{source} is not valid TOML: {error}") from None
+    for override in overrides:
+        _set(table, override)
+    return Recipe.parse(table)
+
+
+def find_recipe(path: Path | str) -> Path:
+    """Return the file *path* names: a path, or a shipped recipe.
+
+    Raises:
+        ConfigError: if there is no such file.
+    """
+    folders = [Path(__file__).parents[2] / "recipes", Path(__file__).parents[1] / "recipes"]
+    candidates = [Path(path), *(folder / f"{path}.toml" for folder in folders)]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    shipped = sorted({file.stem for folder in folders for file in folder.glob("*.toml")})
+    raise ConfigError(f"no recipe '{path}': give a .toml file or one of {', '.join(shipped)}")
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """Return the resolved *recipe* as TOML, every default written out."""
+    return tomli_w.dumps(_without_none(recipe.model_dump(mode="json", by_alias=True)))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list) else value
+
+
+def _set(table: dict[str, Any], override: str) -> None:
+    """Apply ``a.b.0.c=value``; the value is read as TOML, or as a string if it is not TOML."""
+    path, separator, text = override.partition("=")
+    if not separator or not path:
+        raise ConfigError(f"an override is 'key.sub=value', got '{override}'")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, last = path.strip().split(".")
+    target: Any = table
+    for part in parents:
+        if isinstance(target, list):
+            target = target[_index(target, part, override)]
+        elif isinstance(target, dict):
+            target = target.setdefault(part, {})
+        else:
+            raise ConfigError(f"override '{override}': '{part}' is not a table")
+    if isinstance(target, list):
+        target[_index(target, last, override)] = value
+    elif isinstance(target, dict):
+        target[last] = value
+    else:
+        raise ConfigError(f"override '{override}': '{'.'.join(parents)}' is not a table")
+
+
+def _index(items: list[Any], part: str, override: str) -> int:
+    """Position of *part* in a list of tables: a number, or the name of an entry."""
+    if part.isdigit() and int(part) < len(items):
+        return int(part)
+    names = [item.get("as", item.get("name")) for item in items if isinstance(item, dict)]
+    if part in names:
+        return names.index(part)
+    raise ConfigError(f"override '{override}': no entry '{part}' (entries: {', '.join(map(str, names))})")

@@ -1,0 +1,40 @@
+"""Errors a user can meet. Each message is one line: what was expected, what came, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UmzooError(Exception):
+    """Base of every error umzoo raises on purpose."""
+
+
+class ConfigError(UmzooError, ValueError):
+    """A recipe, an option or a command line value is wrong."""
+
+
+class UnknownNameError(UmzooError, LookupError):
+    """A name that no registry entry answers to."""
+
+
+class PluginError(UmzooError):
+    """A plug-in could not be loaded, or breaks the rules for plug-ins."""
+
+
+class DataError(UmzooError):
+    """A scan, a store or a sample cannot be used."""
+
+
+class WeightsError(UmzooError):
+    """A weights folder is incomplete, altered or does not fit."""
+
+
+class CheckpointError(UmzooError):
+    """A run checkpoint cannot be written or read."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for the closest of *known*, or an empty string."""
+    matches = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f" (did you mean {' or '.join(repr(match) for match in matches)}?)" if matches else ""

@@ -1,0 +1,26 @@
+"""What every head offers: an answer from features."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from umzoo.backbones.base import BackboneInfo, Features
+from umzoo.registry import Component
+
+
+class Head(Component, nn.Module):
+    """Turns :class:`Features` into an answer."""
+
+    dense: ClassVar[bool] = False
+    """Whether the decoder's dense map is needed."""
+
+    def __init__(self, config: Any, info: BackboneInfo) -> None:
+        super().__init__()
+        self.config = config
+
+    @abstractmethod
+    def forward(self, features: Features) -> Tensor:
+        """Return the answer, ``(B, n)`` or ``(B, n, D, H, W)``."""

@@ -1,0 +1,44 @@
+"""The hooks a plug-in may implement. All are alike: they are handed ``register`` and call it per entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pluggy
+
+PROJECT = "umzoo"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+Register = Callable[[Any], None]
+
+
+@hookspec
+def register_backbones(register: Register) -> None:
+    """Call ``register(cls)`` for each :class:`umzoo.Backbone` subclass."""
+
+
+@hookspec
+def register_corruptions(register: Register) -> None:
+    """Call ``register(cls)`` for each :class:`umzoo.Corruption` subclass."""
+
+
+@hookspec
+def register_pretext_tasks(register: Register) -> None:
+    """Call ``register(cls)`` for each :class:`umzoo.PretextTask` subclass."""
+
+
+@hookspec
+def register_heads(register: Register) -> None:
+    """Call ``register(cls)`` for each :class:`umzoo.Head` subclass."""
+
+
+@hookspec
+def register_weights(register: Register) -> None:
+    """Call ``register(entry)`` for each :class:`umzoo.weights.entry.WeightsEntry`."""
+
+
+@hookspec
+def register_importers(register: Register) -> None:
+    """Call ``register(cls)`` for each :class:`umzoo.weights.importers.base.Importer` subclass."""

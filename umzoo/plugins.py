@@ -1,0 +1,192 @@
+"""Finds plug-ins and fills the registries. A plug-in loads whole or not at all, and never breaks the others."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from umzoo import hookspecs
+from umzoo.builtin import BUILTINS
+from umzoo.errors import PluginError
+from umzoo.registry import Registry
+
+log = logging.getLogger(__name__)
+
+KINDS = {
+    "backbone": "umzoo.backbones.base:Backbone",
+    "corruption": "umzoo.corruptions.base:Corruption",
+    "pretext_task": "umzoo.pretext.base:PretextTask",
+    "head": "umzoo.heads.base:Head",
+    "weights": "umzoo.weights.entry:WeightsEntry",
+    "importer": "umzoo.weights.importers.base:Importer",
+}
+"""Kind of entry to the base class its entries must have."""
+
+HOOKS = {
+    "register_backbones": "backbone",
+    "register_corruptions": "corruption",
+    "register_pretext_tasks": "pretext_task",
+    "register_heads": "head",
+    "register_weights": "weights",
+    "register_importers": "importer",
+}
+
+
+@dataclass
+class Plugin:
+    """What became of one plug-in. ``reason`` is empty when it loaded."""
+
+    name: str
+    origin: str
+    version: str = ""
+    reason: str = ""
+    entries: dict[str, list[str]] = field(default_factory=dict)
+
+
+class Zoo:
+    """All registries, and the record of the plug-ins that filled them."""
+
+    def __init__(self) -> None:
+        self.backbones: Registry[Any] = Registry("backbone")
+        self.corruptions: Registry[Any] = Registry("corruption")
+        self.pretext_tasks: Registry[Any] = Registry("pretext task")
+        self.heads: Registry[Any] = Registry("head")
+        self.weights: Registry[Any] = Registry("weights")
+        self.importers: Registry[Any] = Registry("importer")
+        self.plugins: list[Plugin] = []
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+
+    @property
+    def registries(self) -> dict[str, Registry[Any]]:
+        """Registries by kind, as in :data:`KINDS`."""
+        return {
+            "backbone": self.backbones,
+            "corruption": self.corruptions,
+            "pretext_task": self.pretext_tasks,
+            "head": self.heads,
+            "weights": self.weights,
+            "importer": self.importers,
+        }
+
+    def load(self, plugin: Any, name: str, origin: str, version: str = "") -> None:
+        """Load one plug-in object (a module or anything with hook implementations).
+
+        Raises:
+            PluginError: with the reason; nothing of the plug-in is registered then.
+        """
+        staged = self._stage(plugin, name)
+        for kind, entries in staged.items():
+            for entry_name, entry in entries.items():
+                self.registries[kind].add(entry_name, entry, name)
+        names = {kind: sorted(entries) for kind, entries in staged.items() if entries}
+        self.plugins.append(Plugin(name, origin, version, entries=names))
+
+    def _stage(self, plugin: Any, name: str) -> dict[str, dict[str, Any]]:
+        staged: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
+        try:
+            self._manager.register(plugin, name)
+            self._manager.check_pending()
+            for hook, kind in HOOKS.items():
+                for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+                    if implementation.plugin is plugin:
+                        implementation.function(functools.partial(_stage_entry, staged[kind], kind))
+            self._refuse_collisions(staged, name)
+        except Exception as error:
+            self._manager.unregister(name=name)
+            self._mark_broken(staged, name, f"plug-in '{name}' failed to load: {_one_line(error)}")
+            raise PluginError(_one_line(error)) from error
+        return staged
+
+    def _refuse_collisions(self, staged: dict[str, dict[str, Any]], name: str) -> None:
+        builtin = {plugin.name for plugin in self.plugins if plugin.origin == "umzoo"}
+        for kind, entries in staged.items():
+            registry = self.registries[kind]
+            for entry_name in [entry_name for entry_name in entries if entry_name in registry]:
+                owner = registry.owner(entry_name)
+                reason = (
+                    f"{registry.kind} '{entry_name}' is registered by both '{owner}' and '{name}':"
+                    " rename one, or pick one with UMZOO_PLUGINS"
+                )
+                if owner not in builtin:
+                    registry.mark_broken(entry_name, reason)
+                raise PluginError(reason)
+
+    def _mark_broken(self, staged: dict[str, dict[str, Any]], name: str, reason: str) -> None:
+        for kind, entries in staged.items():
+            for entry_name in entries:
+                if entry_name not in self.registries[kind]:
+                    self.registries[kind].mark_broken(entry_name, reason)
+
+    def load_entry_point(self, entry_point: EntryPoint) -> None:
+        """Load a third party's plug-in; a failure is recorded and logged, never raised."""
+        distribution = entry_point.dist
+        origin = distribution.name if distribution else entry_point.value
+        version = distribution.version if distribution else ""
+        try:
+            self.load(entry_point.load(), entry_point.name, origin, version)
+        except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything
+            reason = _one_line(error)
+            self.plugins.append(Plugin(entry_point.name, origin, version, reason=reason))
+            for registry in self.registries.values():
+                registry.failed_plugins.append(entry_point.name)
+            log.warning("plug-in '%s' was not loaded: %s", entry_point.name, reason)
+
+
+def _stage_entry(staged: dict[str, Any], kind: str, entry: Any) -> None:
+    """Check *entry* and keep it aside under its name."""
+    module, _, attribute = KINDS[kind].partition(":")
+    base = getattr(importlib.import_module(module), attribute)
+    fits = issubclass(entry, base) if isinstance(entry, type) else isinstance(entry, base)
+    if not fits:
+        raise PluginError(f"a {kind} must be a {KINDS[kind].replace(':', '.')}, got {entry!r}")
+    name = getattr(entry, "name", "")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z0-9_.-]+)?" if kind == "weights" else r"[a-z][a-z0-9_]*", name):
+        raise PluginError(f"{kind} {entry!r} needs a lower_snake_case 'name', got {name!r}")
+    if missing := getattr(entry, "__abstractmethods__", None):
+        raise PluginError(f"{kind} '{name}' does not implement {', '.join(sorted(missing))}")
+    if name in staged:
+        raise PluginError(f"{kind} '{name}' is registered twice by one plug-in")
+    staged[name] = entry
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}"
+
+
+def _chosen(found: Iterable[EntryPoint]) -> list[EntryPoint]:
+    """The entry points that ``UMZOO_PLUGINS`` picks (all when unset, none when empty), by name."""
+    ordered = sorted(found, key=lambda entry_point: entry_point.name)
+    choice = os.environ.get("UMZOO_PLUGINS")
+    if choice is None:
+        return ordered
+    wanted = {name.strip() for name in choice.split(",") if name.strip()}
+    if unknown := wanted - {entry_point.name for entry_point in ordered}:
+        raise PluginError(f"UMZOO_PLUGINS names plug-ins that are not installed: {', '.join(sorted(unknown))}")
+    return [entry_point for entry_point in ordered if entry_point.name in wanted]
+
+
+def load_zoo(found: Iterable[EntryPoint]) -> Zoo:
+    """Build a :class:`Zoo` from the built-ins and the entry points *found*."""
+    result = Zoo()
+    for name, module in BUILTINS.items():
+        result.load(importlib.import_module(module), name, "umzoo")
+    for entry_point in _chosen(found):
+        result.load_entry_point(entry_point)
+    return result
+
+
+@functools.lru_cache(maxsize=1)
+def zoo() -> Zoo:
+    """The zoo of this process, loaded on first use."""
+    return load_zoo(entry_points(group=hookspecs.PROJECT))

@@ -1,0 +1,70 @@
+"""What every pretext task offers: a loss computed without labels."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from umzoo.backbones.base import Backbone, BackboneInfo, Features
+from umzoo.fields import Fields, Rng
+from umzoo.registry import Component
+
+
+@dataclass(frozen=True)
+class PretextContext:
+    """What a task may know of the run it is built for.
+
+    Attributes:
+        backbone: what the backbone says of itself.
+        patch_size: voxels (D, H, W) of the images.
+        scales: the factors of ``data.scales``; the field ``scale`` indexes them.
+        modalities: names of the store's known modalities; the field ``modality`` indexes them.
+    """
+
+    backbone: BackboneInfo
+    patch_size: tuple[int, int, int]
+    scales: tuple[float, ...] = (1.0,)
+    modalities: tuple[str, ...] = ()
+
+
+class PretextTask(Component, nn.Module):
+    """A loss without labels. Its own parameters (heads) are trained with the backbone and kept apart from it.
+
+    Images in views are in [0, 1]; the recipe takes them to the backbone's input space just before the pass.
+    """
+
+    dense: ClassVar[bool] = False
+    """Whether the decoder's dense map is needed."""
+    reads: ClassVar[frozenset[str]] = frozenset()
+    """Fields of the batch that are needed; checked when the recipe is built."""
+
+    def __init__(self, config: Any, context: PretextContext) -> None:
+        super().__init__()
+        self.config = config
+        self.context = context
+        self.metrics: dict[str, Tensor] = {}
+
+    @classmethod
+    def obstacle(cls, context: PretextContext) -> str | None:
+        """Return why the task makes no sense in *context* (the recipe then says so and drops it), or None."""
+        return None
+
+    def bind(self, backbone: Backbone) -> None:
+        """Meet the backbone once, before the optimizer is made (teachers copy it here)."""
+
+    def views(self, batch: Fields, rng: Rng) -> Fields | None:
+        """Return a view of *batch* of the task's own (``image`` in [0, 1] and what the loss needs).
+
+        None means: ride on the recipe's shared corrupted view and its one forward pass.
+        """
+        return None
+
+    @abstractmethod
+    def loss(self, features: Features, views: Fields) -> Tensor:
+        """Return the raw, unweighted scalar loss; numbers to log may be left in ``self.metrics``."""
+
+    def after_step(self, backbone: Backbone) -> None:
+        """Called after each optimizer step (moving averages)."""

@@ -1,0 +1,72 @@
+"""How a recipe names a component, and what a network expects of its input."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from umzoo.config import Config
+
+
+class ComponentSpec(Config):
+    """``{name = "local_shuffle", p = 0.5}``: every key but ``name`` is an option of the component.
+
+    Options are checked against the component's own ``Config`` when it is built.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = Field(description="registered name")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The component's own options."""
+        return dict(self.model_extra or {})
+
+
+class TaskSpec(ComponentSpec):
+    """A pretext task of a recipe."""
+
+    weight: float = Field(1.0, ge=0, description="factor on the task's raw loss")
+    as_: str | None = Field(None, alias="as", description="name in logs; needed when a task is used twice")
+
+    @property
+    def label(self) -> str:
+        """The name the task goes by in logs and checkpoints."""
+        return self.as_ or self.name
+
+
+class IntensityRule(Config):
+    """How the physical values of one modality become [0, 1]: ``clip((v - low) / (high - low), 0, 1)``."""
+
+    kind: Literal["window", "percentile"] = Field(description="fixed window, or percentiles of the foreground")
+    window: tuple[float, float] | None = Field(None, description="low and high in physical units (HU for CT)")
+    percentiles: tuple[float, float] | None = Field(None, description="low and high percentile, 0 to 100")
+
+
+DEFAULT_RULES: dict[str, IntensityRule] = {
+    "ct": IntensityRule(kind="window", window=(-1000.0, 1000.0)),
+    "*": IntensityRule(kind="percentile", percentiles=(0.5, 99.5)),
+}
+"""CT: the window of Models Genesis. All others: robust percentiles over the foreground."""
+
+
+class InputSpec(Config):
+    """What a network was trained to see; it travels with the weights.
+
+    After the rule of its modality an image is in [0, 1]. Networks whose ``space`` is ``zscore`` then get
+    ``(x - mean) / std`` with the mean and standard deviation of the whole volume in that [0, 1] space.
+    """
+
+    orientation: str = Field("LPS", description="direction of increasing index along x, y, z")
+    axes: str = Field("zyx", description="order of the array axes (D, H, W)")
+    spacing: tuple[float, float, float] | None = Field(None, description="mm (D, H, W); None is native spacing")
+    rules: dict[str, IntensityRule] = Field(DEFAULT_RULES, description="by modality; '*' is any other")
+    space: Literal["unit", "zscore"] = Field("zscore", description="space of the network's input")
+    in_channels: int = Field(1, ge=1, description="channels of the input")
+    patch_size: tuple[int, int, int] | None = Field(None, description="voxels (D, H, W) seen in training")
+
+    def rule(self, modality: str) -> IntensityRule:
+        """The rule for *modality*."""
+        return self.rules.get(modality) or self.rules.get("*") or DEFAULT_RULES["*"]

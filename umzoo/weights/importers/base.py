@@ -1,0 +1,20 @@
+"""What every importer offers: another project's checkpoint becomes a weights folder."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+
+from umzoo.registry import Component
+
+
+class Importer(Component):
+    """Reads another project's checkpoint. Pickled files are read with ``weights_only=True`` only."""
+
+    @abstractmethod
+    def run(self, source: Path, out: Path, licence: str = "unknown") -> None:
+        """Read *source* and write a weights folder to *out*.
+
+        Raises:
+            WeightsError: if a tensor is missing, extra or has another shape than expected.
+        """

@@ -1,0 +1,49 @@
+"""``config.json`` of a weights folder: architecture, input contract, recipe, provenance and licence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from umzoo.config import Config
+from umzoo.spec import ComponentSpec, InputSpec
+
+FORMAT = 1
+"""Format number this version writes; a greater one is refused."""
+
+
+class Tolerant(Config):
+    """Accepts fields of later minor versions and keeps them."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class Provenance(Tolerant):
+    """Where the weights come from. Holds no path and nothing that identifies a person."""
+
+    datasets: dict[str, int] = Field({}, description="volumes per data set")
+    modalities: dict[str, int] = Field({}, description="volumes per modality")
+    volumes: int = Field(0, description="volumes in the store")
+    steps: int = Field(0, description="optimizer steps")
+    samples: int = Field(0, description="patches seen")
+    hours: float = Field(0.0, description="hours of training, summed over processes")
+    device: str = Field("", description="type of device")
+    versions: dict[str, str] = Field({}, description="versions of umzoo, torch and others")
+    seed: int | None = Field(None, description="seed of the run")
+    commit: str | None = Field(None, description="git commit of umzoo, where known")
+    metrics: dict[str, float] = Field({}, description="last metrics of the run")
+
+
+class WeightsInfo(Tolerant):
+    """What a weights folder says of itself."""
+
+    format: int = Field(FORMAT, description="format number")
+    name: str = Field(description="architecture.tag")
+    backbone: ComponentSpec = Field(description="name and options that rebuild the backbone")
+    input: InputSpec = Field(description="what the network expects")
+    pretext: dict[str, Any] = Field({}, description="the recipe's pretext table")
+    provenance: Provenance = Field(Provenance(), description="where the weights come from")
+    licence: str = Field("unknown", description="SPDX identifier")
+    citations: tuple[str, ...] = Field((), description="what to cite")
+    files: dict[str, str] = Field({}, description="sha256 of each file of the folder but config.json")
