@@ -1,0 +1,45 @@
+# Everything runs in .venv, made on first use. Another interpreter: make test PYTHON=python3.12
+
+PYTHON ?=
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.10 python)
+SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))
+
+.PHONY: demo test lint types unit clean
+
+demo: $(STAMP)
+	@$(BIN)/umzoo quickstart --out demo
+
+test: lint types unit
+
+lint: $(STAMP)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+
+types: $(STAMP)
+	@$(BIN)/mypy --no-error-summary
+
+unit: $(STAMP)
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+clean:
+	rm -rf $(VENV) build *.egg-info plugins/*/*.egg-info demo
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@for python in $(CANDIDATES); do \
+	    if "$$python" -c "$(SUITABLE)" 2>/dev/null; then \
+	        echo "Making $(VENV) with $$python"; exec "$$python" -m venv --clear $(VENV); \
+	    fi; \
+	done; \
+	echo "umzoo needs Python >= 3.10 with venv, found none of: $(CANDIDATES)." \
+	     "Install one (with its venv package), or name it: make PYTHON=/path/to/python3" >&2; \
+	exit 1
+
+$(STAMP): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml) | $(BIN)/python
+	@echo "Installing umzoo and its development tools into $(VENV) (a few minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]" \
+	    $(patsubst %/pyproject.toml,--editable ./%,$(wildcard plugins/*/pyproject.toml))
+	@touch $@

@@ -1,0 +1,5 @@
+"""``python -m umzoo`` and ``torchrun -m umzoo``."""
+
+from umzoo.cli import main
+
+main()

@@ -1,0 +1,80 @@
+"""The ``umzoo`` command. Modules of commands are light: they import what is heavy inside their functions."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from umzoo import __version__
+from umzoo.errors import UmzooError
+
+log = logging.getLogger("umzoo")
+
+COMMANDS = {
+    "Start": {"quickstart": "quickstart:quickstart"},
+    "Data": {"prepare": "prepare:prepare", "data": "data:data"},
+    "Training": {"pretrain": "pretrain:pretrain", "export": "pretrain:export"},
+    "Zoo": {
+        "info": "models:info",
+        "list": "models:list_",
+        "plugins": "models:plugins",
+        "import": "models:import_",
+    },
+}
+"""Help panel to its commands, each ``module:function`` below ``umzoo.cli``."""
+
+
+def _app() -> typer.Typer:
+    app = typer.Typer(
+        name="umzoo",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for panel, commands in COMMANDS.items():
+        for name, target in commands.items():
+            module, _, function = target.partition(":")
+            if importlib.util.find_spec(f"umzoo.cli.{module}") is None:
+                continue
+            command = getattr(importlib.import_module(f"umzoo.cli.{module}"), function)
+            app.command(name, rich_help_panel=panel)(command)
+    return app
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"umzoo {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log details, and tracebacks of errors.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Self-supervised pre-training of 3D networks on unlabelled CT and MR volumes."""
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    handler = RichHandler(console=Console(stderr=True), show_path=verbose, show_time=verbose)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    log.setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def main() -> None:
+    """Run the command line. What a user can put right ends in one line on stderr and exit code 2."""
+    try:
+        _app()()
+    except (UmzooError, OSError) as error:
+        log.debug("where it happened", exc_info=True)
+        typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
+        typer.echo(str(error), err=True)
+        sys.exit(2)
