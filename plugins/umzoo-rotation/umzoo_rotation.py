@@ -1,0 +1,42 @@
+"""A pretext task for umzoo: predict by how many quarter-turns a volume was rotated (Gidaris et al., ICLR 2018)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import umzoo
+
+
+class Rotation(umzoo.PretextTask):
+    """Predict which of four axial quarter-turns was applied."""
+
+    name = "rotation"
+
+    def __init__(self, config: Any, context: umzoo.PretextContext) -> None:
+        super().__init__(config, context)
+        self.head = nn.Linear(context.backbone.levels[-1].channels, 4)
+
+    @classmethod
+    def obstacle(cls, context: umzoo.PretextContext) -> str | None:
+        """A quarter-turn needs a square axial plane."""
+        _, height, width = context.patch_size
+        return None if height == width else f"data.patch_size must be square in H and W, got {height} x {width}"
+
+    def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:
+        """Turn each volume ``(C, D, H, W)`` of the batch by its own number of quarter-turns."""
+        turns = rng.integers((len(batch["image"]),), 0, 3)
+        turned = [torch.rot90(image, int(k), dims=(2, 3)) for image, k in zip(batch["image"], turns, strict=True)]
+        return {"image": torch.stack(turned), "turns": turns}
+
+    def loss(self, features: umzoo.Features, views: umzoo.Fields) -> Tensor:
+        """Return the cross entropy of the four classes."""
+        return nn.functional.cross_entropy(self.head(features.pooled), views["turns"])
+
+
+@umzoo.hookimpl
+def register_pretext_tasks(register: Any) -> None:
+    """Register the task."""
+    register(Rotation)
