@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from math import prod
+from typing import Any, Literal
 
 from torch import Tensor, nn
+from typing_extensions import Self
 
+from umzoo.errors import ConfigError
 from umzoo.registry import Component
+from umzoo.spec import ComponentSpec
 
 InputSpace = Literal["unit", "zscore"]
+Size = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class BackboneInfo:
         decoder_channels: channels of the dense map, None without a decoder.
         input_space: ``"unit"`` if the network expects [0, 1], ``"zscore"`` if zero mean and unit variance.
         divisor: the input's size must be a multiple of this, per axis (D, H, W).
+        least_voxels: voxels the coarsest level needs: 2 where a norm has to see more than one.
     """
 
     in_channels: int
@@ -38,6 +44,15 @@ class BackboneInfo:
     decoder_channels: int | None
     input_space: InputSpace = "zscore"
     divisor: tuple[int, int, int] = (1, 1, 1)
+    least_voxels: int = 1
+
+    def nearest_size(self, size: Size) -> Size:
+        """Return the usable input size nearest to *size* (D, H, W); *size* itself if it is usable."""
+        counts = [max(1, (2 * n + d) // (2 * d)) for n, d in zip(size, self.divisor, strict=True)]
+        if prod(counts) < self.least_voxels:
+            counts = [2 * count for count in counts]
+        depth, height, width = (count * d for count, d in zip(counts, self.divisor, strict=True))
+        return depth, height, width
 
 
 @dataclass
@@ -58,7 +73,41 @@ class Features:
 class Backbone(Component, nn.Module):
     """A 3D network. All parameters live under ``encoder.*`` and ``decoder.*``: that is the weights contract."""
 
+    config: Any
     info: BackboneInfo
+
+    def __init__(self, config: Any = None) -> None:
+        super().__init__()
+        self.config = self.Config() if config is None else config
+
+    @classmethod
+    def build(cls, options: Any, **context: Any) -> Self:
+        """Make a network; *context* (such as ``patch_size``) is for those whose shape depends on it."""
+        return cls(options)
+
+    @property
+    def spec(self) -> ComponentSpec:
+        """Name and all options: what rebuilds this network."""
+        return ComponentSpec.parse({"name": self.name, **self.config.model_dump(mode="json")})
+
+    def check_input(self, image: Tensor) -> None:
+        """Refuse an *image* this network cannot take.
+
+        Raises:
+            ConfigError: if it is not ``(B, C, D, H, W)``, or its channels or size do not fit.
+        """
+        if image.ndim != 5 or image.shape[1] != self.info.in_channels:
+            raise ConfigError(
+                f"{self.name} expects (B, {self.info.in_channels}, D, H, W), got {tuple(image.shape)}:"
+                " add axes, or build it with other 'in_channels'"
+            )
+        size = (int(image.shape[2]), int(image.shape[3]), int(image.shape[4]))
+        nearest = self.info.nearest_size(size)
+        if nearest != size:
+            raise ConfigError(
+                f"{self.name} takes sizes that are multiples of {self.info.divisor}, got {size}:"
+                f" the nearest usable size is {nearest}"
+            )
 
     @abstractmethod
     def encode(self, image: Tensor) -> list[Tensor]:
@@ -69,7 +118,12 @@ class Backbone(Component, nn.Module):
         """Return the dense map ``(B, decoder_channels, D, H, W)`` of *levels*."""
 
     def forward(self, image: Tensor, dense: bool = False) -> Features:
-        """Return the features of *image* ``(B, C, D, H, W)``, with the dense map if *dense*."""
+        """Return the features of *image* ``(B, C, D, H, W)``, with the dense map if *dense*.
+
+        Raises:
+            ConfigError: if the channels or the size of *image* do not fit.
+        """
+        self.check_input(image)
         levels = self.encode(image)
         pooled = levels[-1].mean(dim=(2, 3, 4))
         return Features(levels, self.decode(levels) if dense else None, pooled)

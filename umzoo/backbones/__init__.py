@@ -1,0 +1,17 @@
+"""Backbones: 3D networks with ``encode`` to several levels and ``decode`` to a dense map."""
+
+from __future__ import annotations
+
+from umzoo.hookspecs import Register, hookimpl
+
+
+@hookimpl
+def register_backbones(register: Register) -> None:
+    """Register the built-in backbones."""
+    from umzoo.backbones.nnunet import PlainConvUNet, ResEncUNetL, ResEncUNetM, ResEncUNetS, ResEncUNetXL
+    from umzoo.backbones.primus import PrimusB, PrimusL, PrimusM, PrimusS
+    from umzoo.backbones.unet import GenesisUNet
+
+    unets = (GenesisUNet, PlainConvUNet, ResEncUNetS, ResEncUNetM, ResEncUNetL, ResEncUNetXL)
+    for backbone in (*unets, PrimusS, PrimusB, PrimusM, PrimusL):
+        register(backbone)

@@ -1,0 +1,90 @@
+"""The tensors of a network under one name each: the only place that knows of aliases and wrappers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from umzoo.errors import WeightsError
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def unwrap(module: nn.Module) -> nn.Module:
+    """Return the network inside DataParallel, DistributedDataParallel and ``torch.compile``."""
+    while True:
+        if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            module = module.module
+        elif isinstance(getattr(module, "_orig_mod", None), nn.Module):
+            module = getattr(module, "_orig_mod")  # noqa: B009 - a property of torch's compiled modules
+        else:
+            return module
+
+
+def named_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Return the live parameters and persistent buffers of *module*, each once, under its first name.
+
+    In nnU-Net's networks that is the canonical one: ``encoder.*`` before ``decoder.encoder.*``, and ``*.conv.*``
+    before ``*.all_modules.0.*``.
+    """
+    seen: set[int] = set()
+    tensors: dict[str, Tensor] = {}
+    values: dict[str, Any] = unwrap(module).state_dict(keep_vars=True)
+    for name, value in values.items():
+        if isinstance(value, Tensor) and id(value) not in seen:
+            seen.add(id(value))
+            tensors[name.replace("_orig_mod.", "")] = value
+    return tensors
+
+
+def canonical_state(module: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors of *module* by canonical name, detached but not copied."""
+    return {name: tensor.detach() for name, tensor in named_tensors(module).items()}
+
+
+def load_canonical(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Copy *state* into *module*, in place; every tensor must be there, and fit.
+
+    Raises:
+        WeightsError: naming the tensors that are missing, extra or of another shape.
+    """
+    tensors = named_tensors(module)
+    require_same(shapes(tensors), shapes(state))
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            tensor.copy_(state[name])
+
+
+def shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor."""
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def require_same(expected: Shapes, found: Shapes) -> None:
+    """Compare names and shapes.
+
+    Raises:
+        WeightsError: naming the tensors that are missing, extra or of another shape.
+    """
+    missing = [name for name in expected if name not in found]
+    extra = [name for name in found if name not in expected]
+    other = [
+        f"{name} (expected {expected[name]}, got {found[name]})"
+        for name in expected
+        if name in found and tuple(found[name]) != tuple(expected[name])
+    ]
+    problems = [
+        f"{len(names)} {kind}: {_some(names)}"
+        for kind, names in (("missing", missing), ("extra", extra), ("of another shape", other))
+        if names
+    ]
+    if problems:
+        raise WeightsError(f"the weights do not fit the network; tensors {'; '.join(problems)}")
+
+
+def _some(names: list[str], most: int = 4) -> str:
+    """The first few of *names*."""
+    return ", ".join(names[:most]) + (f", and {len(names) - most} more" if len(names) > most else "")
