@@ -1,0 +1,19 @@
+"""Heads: answers from features."""
+
+from __future__ import annotations
+
+from umzoo.hookspecs import Register, hookimpl
+
+
+@hookimpl
+def register_heads(register: Register) -> None:
+    """Register the built-in heads."""
+    from umzoo.heads.classification import Classification
+    from umzoo.heads.projection import Projection
+    from umzoo.heads.regression import Regression
+    from umzoo.heads.segmentation import Segmentation
+
+    register(Segmentation)
+    register(Classification)
+    register(Regression)
+    register(Projection)
