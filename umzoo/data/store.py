@@ -8,6 +8,7 @@ array is complete, so a store can be read while it is written; a torn last line 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -62,14 +63,19 @@ class StoreInfo(Config):
 class Store:
     """A store opened for reading.
 
+    Args:
+        path: the store's folder.
+        only: ids of the volumes to see; None is all. A run that goes on sees the volumes it began with.
+
     Raises:
-        DataError: if *path* is not a store, or of a newer format.
+        DataError: if *path* is not a store, of a newer format, or lacks one of *only*.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, only: Sequence[str] | None = None) -> None:
         self.path = Path(path)
         self.info = _read_info(self.path)
-        self.records = _read_index(self.path / "index.jsonl")
+        self.only = only
+        self.records = _select(_read_index(self.path / "index.jsonl"), only, self.path)
         self._handle = lru_cache(maxsize=256)(self._open)
 
     @cached_property
@@ -106,10 +112,19 @@ class Store:
         return array
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
+        return {"path": self.path, "only": self.only}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["path"])  # type: ignore[misc]
+        self.__init__(state["path"], state["only"])  # type: ignore[misc]
+
+
+def _select(records: list[VolumeRecord], only: Sequence[str] | None, path: Path) -> list[VolumeRecord]:
+    if only is None:
+        return records
+    by_id = {record.id: record for record in records}
+    if missing := [name for name in only if name not in by_id]:
+        raise DataError(f"{path} lacks {len(missing)} of the {len(only)} expected volumes, such as {missing[0]}")
+    return [by_id[name] for name in only]
 
 
 def _read_info(path: Path) -> StoreInfo:

@@ -41,6 +41,7 @@ class WeightsInfo(Tolerant):
     format: int = Field(FORMAT, description="format number")
     name: str = Field(description="architecture.tag")
     backbone: ComponentSpec = Field(description="name and options that rebuild the backbone")
+    parts: tuple[str, ...] = Field(("encoder", "decoder"), description="trained parts, which the file holds")
     input: InputSpec = Field(description="what the network expects")
     pretext: dict[str, Any] = Field({}, description="the recipe's pretext table")
     provenance: Provenance = Field(Provenance(), description="where the weights come from")

@@ -1,0 +1,87 @@
+"""From a recipe and a store's description to the module that is trained."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import torch
+
+from umzoo.backbones.base import Backbone
+from umzoo.corruptions.pipeline import Pipeline
+from umzoo.engine.recipe import Recipe
+from umzoo.errors import ConfigError
+from umzoo.plugins import Zoo
+from umzoo.pretext.base import PretextContext, PretextTask
+from umzoo.pretext.model import BATCH_FIELDS, PretextModel
+from umzoo.spec import ComponentSpec, TaskSpec
+
+log = logging.getLogger(__name__)
+
+
+def build_from_recipe(zoo: Zoo, recipe: Recipe, modalities: tuple[str, ...]) -> PretextModel:
+    """Build what *recipe* describes; initial weights are a function of ``recipe.seed`` alone.
+
+    Raises:
+        ConfigError: if the recipe and the data do not go together.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        backbone: Backbone = zoo.backbones.build(recipe.backbone, "backbone", patch_size=recipe.data.patch_size)
+        _check_backbone(backbone, recipe)
+        context = PretextContext(backbone.info, recipe.data.patch_size, recipe.data.scales, modalities)
+        return build_model(zoo, backbone, recipe.pretext.corruptions, recipe.pretext.tasks, context)
+
+
+def _check_backbone(backbone: Backbone, recipe: Recipe) -> None:
+    if backbone.info.in_channels != 1:
+        raise ConfigError(
+            f"pre-training reads one channel, backbone.in_channels is {backbone.info.in_channels}: leave it at 1,"
+            " the weights can be loaded with more channels later"
+        )
+    for size, divisor in zip(recipe.data.patch_size, backbone.info.divisor, strict=True):
+        if size % divisor:
+            raise ConfigError(
+                f"data.patch_size {recipe.data.patch_size} must be a multiple of {backbone.info.divisor}"
+                f" for {recipe.backbone.name}"
+            )
+
+
+def build_model(
+    zoo: Zoo,
+    backbone: Backbone,
+    corruptions: Sequence[ComponentSpec],
+    tasks: Sequence[TaskSpec],
+    context: PretextContext,
+) -> PretextModel:
+    """Build the tasks and corruptions of a recipe around *backbone*.
+
+    A task that makes no sense in *context* is dropped with a warning.
+
+    Raises:
+        ConfigError: if no task is left, a label is used twice, or a task needs what is not there.
+    """
+    chain = Pipeline([zoo.corruptions.build(spec, f"pretext.corruptions.{spec.name}") for spec in corruptions])
+    built: dict[str, PretextTask] = {}
+    for spec in tasks:
+        if spec.label in built:
+            raise ConfigError(f"pretext.tasks has two tasks called '{spec.label}': give one an 'as' name")
+        kind = zoo.pretext_tasks[spec.name]
+        if reason := kind.obstacle(context):
+            log.warning("pretext task '%s' is dropped: %s", spec.label, reason)
+            continue
+        _check_needs(kind, context)
+        built[spec.label] = zoo.pretext_tasks.build(spec, f"pretext.tasks.{spec.label}", context=context)
+    if not built:
+        raise ConfigError("no pretext task is left: every one of the recipe was dropped")
+    return PretextModel(backbone, built, {spec.label: spec.weight for spec in tasks}, chain)
+
+
+def _check_needs(task: type[PretextTask], context: PretextContext) -> None:
+    if missing := task.reads - BATCH_FIELDS:
+        raise ConfigError(
+            f"pretext task '{task.name}' reads {', '.join(sorted(missing))}, which no batch has"
+            f" (fields: {', '.join(sorted(BATCH_FIELDS))})"
+        )
+    if task.dense and context.backbone.decoder_channels is None:
+        raise ConfigError(f"pretext task '{task.name}' needs a decoder, and the backbone has none")

@@ -1,0 +1,107 @@
+"""Run checkpoints: folders that appear whole or not at all, and are checked before they are believed.
+
+``checkpoints/step-00000500/`` holds ``state.pt`` (tensors and plain values, read with ``weights_only=True``) and
+``meta.json`` (step, format, sha256). A checkpoint is written under a temporary name, fsynced and renamed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from umzoo.errors import CheckpointError
+
+FORMAT = 1
+
+
+def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
+    """Write *state* as ``folder/step-XXXXXXXX`` and remove all but the newest *keep* checkpoints.
+
+    Raises:
+        CheckpointError: if it cannot be written; what was there before stays.
+    """
+    final, temporary = folder / f"step-{step:08d}", folder / f".writing-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for left_over in folder.glob(".writing-*"):
+            shutil.rmtree(left_over)
+        temporary.mkdir()
+        torch.save(state, temporary / "state.pt")
+        meta = {"format": FORMAT, "step": step, "sha256": _sha256(temporary / "state.pt")}
+        (temporary / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+        _sync(temporary)
+        if final.exists():
+            shutil.rmtree(final)
+        temporary.rename(final)
+        _fsync(folder)
+    except (OSError, RuntimeError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        last = latest_checkpoint(folder)
+        good = f"the last good one is {last.name}" if last else "there is no earlier one"
+        raise CheckpointError(f"cannot write {final}: {error}; {good}; free some space, then resume") from error
+    for old in _all(folder)[:-keep]:
+        shutil.rmtree(old)
+    return final
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """Return the newest complete checkpoint under *folder*, or None."""
+    found = _all(folder)
+    return found[-1] if found else None
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read the state of checkpoint *path*, onto the CPU.
+
+    Raises:
+        CheckpointError: if it is damaged, with the checkpoint to go back to.
+    """
+    try:
+        meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
+        if meta["format"] > FORMAT:
+            raise CheckpointError(f"{path} has checkpoint format {meta['format']}, this umzoo reads up to {FORMAT}")
+        if _sha256(path / "state.pt") != meta["sha256"]:
+            raise ValueError("state.pt does not have the recorded sha256")
+        state: dict[str, Any] = torch.load(path / "state.pt", map_location="cpu", weights_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        earlier = [other for other in _all(path.parent) if other.name < path.name]
+        remedy = f"remove it to continue from {earlier[-1].name}" if earlier else "there is no earlier one"
+        raise CheckpointError(f"checkpoint {path} is damaged ({error}): {remedy}") from error
+    return state
+
+
+def _all(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("step-*") if (path / "meta.json").is_file())
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(stream)
+
+
+def _digest(stream: Any) -> str:
+    """``hashlib.file_digest`` for Python 3.10."""
+    digest = hashlib.sha256()
+    while block := stream.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    for file in folder.iterdir():
+        _fsync(file)
+    _fsync(folder)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,114 @@
+"""A run becomes a weights folder."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import umzoo
+from umzoo.backbones.state import canonical_state
+from umzoo.data import open_store
+from umzoo.data.store import Store
+from umzoo.engine.build import build_from_recipe
+from umzoo.engine.checkpoint import load_checkpoint
+from umzoo.engine.log import read_metrics
+from umzoo.engine.run import Run, newest_state
+from umzoo.plugins import zoo
+from umzoo.pretext.model import PretextModel
+from umzoo.weights.info import Provenance, WeightsInfo
+from umzoo.weights.io import save_folder
+
+CITATIONS = (
+    "Zhang et al., Universal Model for 3D Medical Image Analysis, arXiv:2010.06107v1, 2020",
+    "Zhang et al., SAR: Scale-Aware Restoration Learning for 3D Tumor Segmentation, MICCAI 2021 (arXiv:2010.06107v2)",
+    "Zhou et al., Models Genesis, Medical Image Analysis 67, 2021",
+)
+
+
+def export_run(run: Run, folder: Path, licence: str = "unknown", name: str | None = None) -> WeightsInfo:
+    """Write the newest checkpoint of *run* as a weights folder; the moving average where the run kept one.
+
+    Args:
+        run: the run.
+        folder: the weights folder to write.
+        licence: SPDX identifier of the weights.
+        name: ``architecture.tag``; by default the backbone's name and the recipe's.
+
+    Raises:
+        ConfigError: if the run has no checkpoint yet.
+        CheckpointError: if the checkpoint is damaged.
+        WeightsError: if *folder* holds something else.
+    """
+    state = load_checkpoint(newest_state(run))
+    store = open_store(run.data, only=run.volumes)
+    model = build_from_recipe(zoo(), run.recipe, tuple(state["modalities"]))
+    model.load_state_dict(state["model"])
+    if state["ema"] is not None:
+        model.backbone.load_state_dict(state["ema"])
+    info = _describe(run, store, state, model, licence, name)
+    weights = {key: value for key, value in canonical_state(model.backbone).items() if key.split(".")[0] in info.parts}
+    heads = {key: value.detach() for key, value in model.tasks.state_dict().items()}
+    save_folder(folder, weights, info, heads)
+    return info
+
+
+def _describe(
+    run: Run, store: Store, state: dict[str, Any], model: PretextModel, licence: str, name: str | None
+) -> WeightsInfo:
+    recipe, backbone = run.recipe, model.backbone
+    dense = any(task.dense for task in model.tasks.values())
+    return WeightsInfo(
+        name=name or f"{recipe.backbone.name}.{recipe.name}",
+        backbone=recipe.backbone,
+        parts=("encoder", "decoder") if dense else ("encoder",),
+        input=store.info.input.model_copy(
+            update={"space": backbone.info.input_space, "patch_size": recipe.data.patch_size}
+        ),
+        pretext={
+            **recipe.pretext.model_dump(mode="json", by_alias=True, exclude_none=True),
+            "scales": recipe.data.scales,
+            "modalities": tuple(state["modalities"]),
+        },
+        provenance=_provenance(run, store, state),
+        licence=licence,
+        citations=CITATIONS,
+    )
+
+
+def _provenance(run: Run, store: Store, state: dict[str, Any]) -> Provenance:
+    last: dict[str, float] = {}
+    for line in read_metrics(run.folder / "metrics.jsonl"):
+        if line["step"] <= state["step"]:
+            last |= {key: value for key, value in line.items() if key != "step" and value is not None}
+    return Provenance(
+        datasets=_count(record.source for record in store.records),
+        modalities=_count(record.modality or "unknown" for record in store.records),
+        volumes=len(store.records),
+        steps=state["step"],
+        samples=state["samples"],
+        hours=round(state["seconds"] * state["processes"] / 3600, 4),
+        device=torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+        versions={"umzoo": umzoo.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        seed=run.recipe.seed,
+        commit=_commit(),
+        metrics=last,
+    )
+
+
+def _count(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))
+
+
+def _commit() -> str | None:
+    """Git commit of a source checkout of umzoo, or None."""
+    root = Path(umzoo.__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    answer = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or None

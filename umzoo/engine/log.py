@@ -1,0 +1,102 @@
+"""What a run writes while it trains: ``metrics.jsonl``, TensorBoard events, and a progress bar or log lines."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from typing_extensions import Self
+
+log = logging.getLogger(__name__)
+
+EXPLAINED = {
+    "loss": "weighted sum of the task losses",
+    "restoration": "restoration loss in the network's input space",
+    "restoration.identity": "the same loss if the corrupted input were the answer: what restoration must beat",
+    "restoration.psnr": "peak signal-to-noise ratio of the restored patch, dB over [0, 1]",
+    "scale_classification.accuracy": "share of asked scales that are right; chance is 1 / number of scales",
+    "modality_adversarial.accuracy": "accuracy of the adversary in the game; not a measure of invariance",
+    "probe.modality": "balanced accuracy of a fresh linear probe for the modality on frozen pooled features",
+    "probe.chance": "what that probe would reach by guessing",
+    "wait": "share of the time spent waiting for data",
+    "patches_per_second": "patches seen per second, all processes together",
+}
+"""What the logged numbers mean."""
+
+
+class RunLog:
+    """Writes metrics of the main process; on the others it does nothing.
+
+    Args:
+        folder: the run's folder.
+        steps: optimizer steps of the run, for the bar.
+        start: step to begin at; lines of later steps, from before an interruption, are dropped.
+        active: False on all processes but the main one.
+    """
+
+    def __init__(self, folder: Path, steps: int, start: int, active: bool) -> None:
+        self.folder, self.steps, self.start, self.active = folder, steps, start, active
+        self.console = Console(stderr=True)
+        self.file = folder / "metrics.jsonl"
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> Self:
+        if not self.active:
+            return self
+        from torch.utils.tensorboard import SummaryWriter
+
+        _drop_after(self.file, self.start)
+        self._events: Any = SummaryWriter(self.folder / "tensorboard", purge_step=self.start)
+        if self.console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=self.console)
+            self._task = self._bar.add_task("starting", total=self.steps, completed=self.start)
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        if self.active:
+            self._events.close()
+
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        """Record *metrics* at *step*; numbers that are not finite are written as null."""
+        if not self.active:
+            return
+        line = {"step": step} | {k: (round(v, 6) if math.isfinite(v) else None) for k, v in metrics.items()}
+        with self.file.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line) + "\n")
+        for name, value in metrics.items():
+            if math.isfinite(value):
+                self._events.add_scalar(name.replace(".", "/"), value, step)
+        if "loss" in metrics:
+            self._show(step, metrics)
+
+    def _show(self, step: int, metrics: dict[str, float]) -> None:
+        speed, wait = metrics["patches_per_second"], metrics["wait"]
+        text = f"loss {metrics['loss']:.4f}  {speed:.1f} patches/s  data wait {wait:.0%}"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step, description=text)
+        else:
+            log.info("step %d/%d  %s", step, self.steps, text)
+
+
+def read_metrics(file: Path) -> list[dict[str, Any]]:
+    """Return the lines of a ``metrics.jsonl``; a torn last line is left out."""
+    lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.is_file() else []
+    return [json.loads(line) for line in lines]
+
+
+def _drop_after(file: Path, step: int) -> None:
+    """Keep only the lines up to *step*, so that a resumed run does not repeat itself."""
+    kept = [line for line in read_metrics(file) if line["step"] <= step]
+    temporary = file.with_suffix(".tmp")
+    temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    temporary.replace(file)

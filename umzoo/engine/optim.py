@@ -1,0 +1,46 @@
+"""Optimizer and learning-rate schedule, both timm's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from umzoo.engine.recipe import OptimConfig
+from umzoo.errors import ConfigError
+
+
+def build_optimizer(config: OptimConfig, model: nn.Module) -> Optimizer:
+    """Return timm's optimizer *config.name*; biases and norms get no weight decay.
+
+    Raises:
+        ConfigError: if timm knows no such optimizer.
+    """
+    from timm.optim import create_optimizer_v2
+
+    try:
+        optimizer: Optimizer = create_optimizer_v2(
+            model, opt=config.name, lr=config.lr, weight_decay=config.weight_decay, momentum=config.momentum
+        )
+    except (ValueError, KeyError) as error:
+        raise ConfigError(f"optim.name '{config.name}' is not an optimizer of timm: {error}") from None
+    return optimizer
+
+
+def build_schedule(config: OptimConfig, optimizer: Optimizer, steps: int) -> Any:
+    """Return timm's scheduler over *steps*; its ``step_update(step)`` is a pure function of the step."""
+    from timm.scheduler import CosineLRScheduler, PolyLRScheduler
+    from timm.scheduler.scheduler import Scheduler
+
+    shared: dict[str, Any] = {"warmup_t": config.warmup_steps, "warmup_prefix": True, "t_in_epochs": False}
+    shared |= {"warmup_lr_init": config.lr * 1e-2}
+    length = max(1, steps - config.warmup_steps)
+    makers: dict[str, Any] = {
+        "cosine": lambda: CosineLRScheduler(optimizer, t_initial=length, **shared),
+        "poly": lambda: PolyLRScheduler(optimizer, t_initial=length, power=0.9, **shared),
+        "constant": lambda: PolyLRScheduler(optimizer, t_initial=length, lr_min=config.lr, **shared),
+    }
+    scheduler: Scheduler = makers[config.schedule]()
+    scheduler.step_update(0)
+    return scheduler

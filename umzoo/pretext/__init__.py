@@ -1,0 +1,16 @@
+"""Pretext tasks: losses computed without labels."""
+
+from __future__ import annotations
+
+from umzoo.hookspecs import Register, hookimpl
+
+
+@hookimpl
+def register_pretext_tasks(register: Register) -> None:
+    """Register the three tasks of the Universal Model."""
+    from umzoo.pretext.modality import ModalityAdversarial
+    from umzoo.pretext.restoration import Restoration
+    from umzoo.pretext.scale import ScaleClassification
+
+    for task in (Restoration, ScaleClassification, ModalityAdversarial):
+        register(task)

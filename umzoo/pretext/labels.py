@@ -1,0 +1,19 @@
+"""Cross entropy and accuracy over items of which some, labelled -1, are not asked."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross entropy of *logits* ``(B, n)`` over the items whose label ``(B,)`` is not -1; 0 if there is none."""
+    total = functional.cross_entropy(logits, labels, ignore_index=-1, reduction="sum")
+    return total / (labels >= 0).sum().clamp_min(1)
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Per-item 1 or 0 ``(B,)``, NaN where the label is -1, so that a mean over many batches stays exact."""
+    right = (logits.detach().argmax(dim=1) == labels).float()
+    return torch.where(labels >= 0, right, torch.nan)

@@ -1,0 +1,102 @@
+"""Keep the modality out of the features by an adversary (Universal Model, arXiv 2010.06107).
+
+The paper's abstract names the adversary, not its form. Gradient reversal and its schedule are those of
+domain-adversarial training (Ganin et al., JMLR 2016); the alternating variant is the classic min-max game.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from umzoo.backbones.base import Features
+from umzoo.config import Config as Options
+from umzoo.fields import Fields
+from umzoo.pretext.base import PretextContext, PretextTask
+from umzoo.pretext.labels import accuracy, cross_entropy
+
+
+class _Reverse(torch.autograd.Function):
+    """Identity forward; the gradient times minus *strength* backward."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, strength: Tensor) -> Tensor:
+        ctx.save_for_backward(strength)
+        return features.view_as(features)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (strength,) = ctx.saved_tensors
+        return -strength.to(gradients[0].dtype) * gradients[0], None
+
+
+class ModalityAdversarial(PretextTask):
+    """A classifier of the modality on pooled features, against which the encoder is trained.
+
+    Items of unknown modality (-1) take no part. Metric: ``accuracy`` of the adversary.
+    """
+
+    name = "modality_adversarial"
+    reads: ClassVar[frozenset[str]] = frozenset({"modality", "progress", "step"})
+
+    class Config(Options):
+        """Options of the modality adversary."""
+
+        mode: Literal["reversal", "alternating"] = Field(
+            "reversal", description="gradient reversal, or classifier and encoder on alternate steps"
+        )
+        strength: float = Field(1.0, ge=0, description="final strength of the reversed gradient")
+        ramp: float = Field(10.0, gt=0, description="steepness of the strength's rise, 2 / (1 + exp(-ramp p)) - 1")
+        hidden: int = Field(64, ge=1, description="hidden units of the classifier")
+
+    config: Config
+
+    def __init__(self, config: Any, context: PretextContext) -> None:
+        super().__init__(config, context)
+        channels = context.backbone.levels[-1].channels
+        self.head = nn.Sequential(
+            nn.LayerNorm(channels),
+            nn.Linear(channels, self.config.hidden),
+            nn.ReLU(),
+            nn.Linear(self.config.hidden, len(context.modalities)),
+        )
+
+    @classmethod
+    def obstacle(cls, context: PretextContext) -> str | None:
+        """With one modality there is nothing to hide."""
+        known = ", ".join(context.modalities) or "none"
+        return None if len(context.modalities) > 1 else f"the store has fewer than two known modalities ({known})"
+
+    def loss(self, features: Features, views: Fields) -> Tensor:
+        """Return the adversary's cross entropy; its gradient is reversed on the way to the encoder."""
+        play = self._reversal if self.config.mode == "reversal" else self._alternating
+        logits, loss = play(features.pooled.float(), views)
+        self.metrics["accuracy"] = accuracy(logits, views["modality"])
+        return loss
+
+    def strength(self, progress: Tensor) -> Tensor:
+        """Strength ``()`` of the reversal at *progress* in [0, 1]: 0 at the start, rising to the configured value."""
+        return self.config.strength * (2 / (1 + torch.exp(-self.config.ramp * progress)) - 1)
+
+    def _reversal(self, pooled: Tensor, views: Fields) -> tuple[Tensor, Tensor]:
+        logits = self.head(_Reverse.apply(pooled, self.strength(views["progress"])))
+        return logits, cross_entropy(logits, views["modality"])
+
+    def _alternating(self, pooled: Tensor, views: Fields) -> tuple[Tensor, Tensor]:
+        """Even steps train the classifier on fixed features, odd steps the encoder towards a uniform answer."""
+        trained = dict(self.head.named_parameters())
+        if int(views["step"]) % 2 == 0:
+            logits = self.head(pooled.detach())
+            return logits, cross_entropy(logits, views["modality"])
+        logits = functional_call(self.head, {name: value.detach() for name, value in trained.items()}, (pooled,))
+        asked = (views["modality"] >= 0).float()
+        surprise = -functional.log_softmax(logits, dim=1).mean(dim=1) - math.log(logits.shape[1])
+        confusion = (surprise * asked).sum() / asked.sum().clamp_min(1)
+        untouched = sum((value.sum() for value in trained.values()), start=pooled.new_zeros(()))
+        return logits, self.strength(views["progress"]) * confusion + 0 * untouched

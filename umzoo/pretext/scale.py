@@ -1,0 +1,34 @@
+"""Classify the scale a sub-volume was cut at (Universal Model / SAR, arXiv 2010.06107)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from umzoo.backbones.base import Features
+from umzoo.fields import Fields
+from umzoo.pretext.base import PretextContext, PretextTask
+from umzoo.pretext.labels import accuracy, cross_entropy
+
+
+class ScaleClassification(PretextTask):
+    """A linear classifier on the pooled features. Items labelled -1 are not asked. Metric: ``accuracy``."""
+
+    name = "scale_classification"
+    reads: ClassVar[frozenset[str]] = frozenset({"scale"})
+
+    def __init__(self, config: Any, context: PretextContext) -> None:
+        super().__init__(config, context)
+        self.head = nn.Linear(context.backbone.levels[-1].channels, len(context.scales))
+
+    @classmethod
+    def obstacle(cls, context: PretextContext) -> str | None:
+        """One scale cannot be told from another."""
+        return None if len(context.scales) > 1 else f"data.scales has one entry ({context.scales[0]:g})"
+
+    def loss(self, features: Features, views: Fields) -> Tensor:
+        """Return the cross entropy over the items whose scale is asked."""
+        logits = self.head(features.pooled).float()
+        self.metrics["accuracy"] = accuracy(logits, views["scale"])
+        return cross_entropy(logits, views["scale"])
