@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -69,10 +70,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         if _sha256(path / "state.pt") != meta["sha256"]:
             raise ValueError("state.pt does not have the recorded sha256")
         state: dict[str, Any] = torch.load(path / "state.pt", map_location="cpu", weights_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
         earlier = [other for other in _all(path.parent) if other.name < path.name]
         remedy = f"remove it to continue from {earlier[-1].name}" if earlier else "there is no earlier one"
-        raise CheckpointError(f"checkpoint {path} is damaged ({error}): {remedy}") from error
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"checkpoint {path} is damaged ({reason}): {remedy}") from error
     return state
 
 

@@ -176,7 +176,7 @@ class Trainer:
             last = latest_checkpoint(self.run.checkpoints)
             raise UmzooError(
                 f"the gradient was not finite for {self._bad} steps in a row, up to step {self.step + 1}:"
-                f" lower optim.lr or use trainer.precision='bf16'; the last checkpoint is {last.name if last else 'not yet written'}"
+                f" lower optim.lr or use trainer.precision='bf16'; last checkpoint: {last.name if last else 'none'}"
             )
 
     # -- what is written ----------------------------------------------------------------------------------------
