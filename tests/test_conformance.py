@@ -5,10 +5,25 @@ import pytest
 from umzoo import testing
 from umzoo.plugins import zoo
 
+SMALLER = {
+    "plainconv_unet": {"features_per_stage": [4, 6, 8, 10, 12, 12]},
+    "resenc_unet_l": {"features_per_stage": [4, 6, 8, 10, 12, 12]},
+    "resenc_unet_xl": {"features_per_stage": [4, 6, 8, 10, 12, 12, 12]},
+    "primus_b": {"depth": 2},
+    "primus_m": {"depth": 2},
+    "primus_l": {"depth": 2},
+}
+"""Options that keep the test short; the others are checked as they are."""
+
 
 @pytest.mark.parametrize("name", zoo().backbones)
 def test_backbone(name):
-    testing.check_backbone(name)
+    testing.check_backbone(name, **SMALLER.get(name, {}))
+
+
+@pytest.mark.parametrize("name", zoo().backbones)
+def test_backbone_with_two_channels(name):
+    testing.check_backbone(name, in_channels=2, **SMALLER.get(name, {}))
 
 
 @pytest.mark.parametrize("name", zoo().corruptions)

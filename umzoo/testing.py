@@ -36,8 +36,8 @@ class TinyBackbone(Backbone):
     name = "tiny"
     info = BackboneInfo(1, (Level(4, (1, 1, 1)), Level(8, (2, 2, 2))), decoder_channels=4, divisor=(2, 2, 2))
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, config: Any = None) -> None:
+        super().__init__(config)
         self.encoder = nn.ModuleList([nn.Conv3d(1, 4, 3, padding=1), nn.Conv3d(4, 8, 2, stride=2)])
         self.decoder = nn.ConvTranspose3d(8, 4, 2, stride=2)
 
@@ -48,7 +48,8 @@ class TinyBackbone(Backbone):
 
     def decode(self, levels: list[Tensor]) -> Tensor:
         """Return ``(B, 4, D, H, W)``."""
-        return levels[0] + self.decoder(levels[1])
+        dense: Tensor = levels[0] + self.decoder(levels[1])
+        return dense
 
 
 def check_backbone(component: type[Backbone] | str, **options: Any) -> None:
@@ -67,7 +68,8 @@ def check_backbone(component: type[Backbone] | str, **options: Any) -> None:
         f"parameters must lie under encoder.* and decoder.*, got {_others(names)}",
     )
     _check_aliases(kind, model)
-    size = tuple(max(8, 2 * divisor) for divisor in info.divisor)
+    depth, height, width = (max(4, divisor) for divisor in info.divisor)
+    size = info.nearest_size((2 * depth, height, width))
     image = Rng(0).normal((2, info.in_channels, *size))
     with _unchanged(kind, image=image):
         features = model(image, dense=info.decoder_channels is not None)
