@@ -1,0 +1,153 @@
+"""Which crop is cut from which volume: a pure function of (seed, step, rank, slot, attempt), without any state."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from umzoo.data.config import DataConfig
+from umzoo.data.resize import least_width
+from umzoo.data.store import Triple, VolumeRecord
+from umzoo.errors import DataError
+
+_STREAM = 0x5A3B1E
+"""Keeps these draws apart from others made from the same seed and step."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A box to cut from a volume and to resize to the patch.
+
+    Attributes:
+        volume: row in the store's records.
+        start: first voxel (D, H, W); negative where the crop begins before the volume.
+        size: voxels (D, H, W) cut; what lies outside the volume is padded with the low end of its window.
+        scale: index into ``config.scales``.
+        width: half-width of the resizing filter in voxels of the patch; 0 is the sharpest that does not alias.
+        asked: whether the network may be asked for the scale.
+    """
+
+    volume: int
+    start: Triple
+    size: Triple
+    scale: int
+    width: float
+    asked: bool
+
+    @property
+    def label(self) -> int:
+        """The scale's index, or -1 if it must not be asked."""
+        return self.scale if self.asked else -1
+
+
+class Sampler:
+    """Draws crops, balanced over modalities, then over the sources of a modality.
+
+    A modality of ``n`` volumes is drawn with probability proportional to ``n ** temperature``, then a source of
+    it with ``n`` volumes again proportional to ``n ** temperature``, then one of its volumes uniformly. So 1 is by
+    number of volumes and 0 is uniform. Volumes of unknown modality count as one modality.
+
+    The scale of a crop could be read from its sharpness (enlarged crops are soft), which would teach nothing about
+    anatomy. So a share ``config.matched`` of the crops gets a filter whose half-width, in voxels of the patch, is
+    drawn from one distribution whatever the scale, U(m, m + 1), with ``m`` the least that any of the scales needs.
+    Only those are asked for their scale; the others are as sharp as they can be. A volume too small for
+    the largest crop is never asked either, as padding would give the answer away.
+
+    Args:
+        records: the volumes.
+        modalities: known modalities, as in the field ``modality``.
+        sources: data sets, as in the field ``source``.
+        config: what is cut.
+        seed: seed of the run.
+
+    Raises:
+        DataError: if there are no volumes.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[VolumeRecord],
+        modalities: Sequence[str],
+        sources: Sequence[str],
+        config: DataConfig,
+        seed: int,
+    ) -> None:
+        if not records:
+            raise DataError("the store holds no volumes: fill it with 'umzoo prepare' and see its report")
+        self.config = config
+        self.seed = seed
+        self.modality = np.array([_position(record.modality, modalities) for record in records])
+        self.source = np.array([_position(record.source, sources) for record in records])
+        self._cumulative = np.cumsum(volume_shares(self.modality, self.source, config.temperature))
+        self._shapes = [record.shape for record in records]
+        self._points = [np.array(record.points, np.int32).reshape(-1, 3) for record in records]
+        self._edges = [_edge(config.patch_size, scale) for scale in config.scales]
+        self._least = max(
+            least_width(edge, patch)
+            for size in self._edges
+            for edge, patch in zip(size, config.patch_size, strict=True)
+        )
+        self._holds_all = (np.array(self._shapes) >= np.max(self._edges, axis=0)).all(axis=1)
+        if config.matched and len(config.scales) > 1 and not self._holds_all.any():
+            logger.warning("no volume holds a crop of %s voxels: scales are never asked", max(self._edges))
+
+    def crop(self, step: int, rank: int, slot: int, attempt: int = 0) -> Crop:
+        """Return the crop for item *slot* of the batch of *step* on process *rank*.
+
+        *attempt* counts the draws for that item that could not be read.
+        """
+        keys = (_STREAM, self.seed, step, rank, slot, attempt)
+        draw = np.random.Generator(np.random.Philox(np.random.SeedSequence(keys))).random(9)
+        volume = min(int(np.searchsorted(self._cumulative, draw[0], side="right")), len(self._shapes) - 1)
+        scale = int(draw[1] * len(self._edges))
+        matched = bool(draw[2] < self.config.matched)
+        return Crop(
+            volume=volume,
+            start=self._start(volume, self._edges[scale], draw[4:]),
+            size=self._edges[scale],
+            scale=scale,
+            width=self._least + float(draw[3]) if matched else 0.0,
+            asked=matched and bool(self._holds_all[volume]),
+        )
+
+    def _start(self, volume: int, edge: Triple, draw: NDArray[np.float64]) -> Triple:
+        """The crop's first voxel: around a foreground voxel, or uniform; never past the volume's far end."""
+        points = self._points[volume]
+        room = np.subtract(self._shapes[volume], edge)
+        low, high = np.minimum(room, 0), np.maximum(room, 0)
+        if draw[0] < self.config.foreground and len(points):
+            start = np.clip(points[int(draw[1] * len(points))] - np.floor_divide(edge, 2), low, high)
+        else:
+            start = low + (draw[2:5] * (high - low + 1)).astype(int)
+        return int(start[0]), int(start[1]), int(start[2])
+
+
+def volume_shares(modality: NDArray[np.int64], source: NDArray[np.int64], temperature: float) -> NDArray[np.float64]:
+    """Return the probability ``(N,)`` of each volume; see :class:`Sampler` for the formula."""
+    pairs = list(zip(modality.tolist(), source.tolist(), strict=True))
+    per_modality, per_pair = Counter(modality.tolist()), Counter(pairs)
+    total = sum(count**temperature for count in per_modality.values())
+    within: Counter[int] = Counter()
+    for (group, _), count in per_pair.items():
+        within[group] += count**temperature  # type: ignore[assignment]
+    shares = [
+        per_modality[group] ** temperature / total * per_pair[group, origin] ** (temperature - 1) / within[group]
+        for group, origin in pairs
+    ]
+    return np.array(shares)
+
+
+def _position(name: str, known: Sequence[str]) -> int:
+    return known.index(name) if name in known else -1
+
+
+def _edge(patch: Triple, scale: float) -> Triple:
+    depth, height, width = (max(round(edge * scale), 1) for edge in patch)
+    return depth, height, width
