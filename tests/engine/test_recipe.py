@@ -33,7 +33,7 @@ def test_overrides_reach_tables_lists_and_options():
         ("trainer.steps=many", "'trainer.steps'.*'many'"),
         ("trainer.steps", "key.sub=value"),
         ("pretext.tasks.rotation.weight=1", "no entry 'rotation'"),
-        ("seed.x=1", "not a table"),
+        ("seed.x=1", "seed"),
         ("data.patch_size=[1, 2]", "data.patch_size"),
     ],
 )

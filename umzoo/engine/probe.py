@@ -19,13 +19,14 @@ def linear_probe(features: Tensor, labels: Tensor, groups: Tensor, repeats: int 
         seed: of the halvings.
 
     Returns:
-        Mean over classes of the share that is right, or NaN if some class has fewer than two groups.
+        Mean over classes of the share that is right; NaN if some class has fewer than two groups, or a feature
+        is not finite.
     """
     known = labels >= 0
-    features, labels, groups = features[known].float(), labels[known], groups[known]
+    features, labels, groups = features[known].double(), labels[known], groups[known]
     classes = labels.unique()
     per_class = [groups[labels == label].unique() for label in classes]
-    if len(classes) < 2 or min(len(found) for found in per_class) < 2:
+    if len(classes) < 2 or min(map(len, per_class)) < 2 or not features.isfinite().all():
         return float("nan")
     scores = []
     for repeat in range(repeats):
@@ -47,10 +48,10 @@ def _score(features: Tensor, labels: Tensor, train: Tensor, classes: Tensor) -> 
 
 def _fit(inputs: Tensor, targets: Tensor, n_classes: int, penalty: float = 1e-2) -> nn.Linear:
     """Class-balanced logistic regression with an L2 *penalty*, fitted by L-BFGS from zero."""
-    model = nn.Linear(inputs.shape[1], n_classes)
+    model = nn.Linear(inputs.shape[1], n_classes, dtype=inputs.dtype)
     nn.init.zeros_(model.weight)
     nn.init.zeros_(model.bias)
-    balance = 1 / torch.bincount(targets, minlength=n_classes).clamp_min(1).float()
+    balance = 1 / torch.bincount(targets, minlength=n_classes).clamp_min(1).double()
     optimizer = torch.optim.LBFGS(model.parameters(), max_iter=100, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:

@@ -1,0 +1,206 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from umzoo.engine.checkpoint import latest_checkpoint, load_checkpoint
+from umzoo.engine.export import export_run
+from umzoo.engine.log import read_metrics
+from umzoo.engine.recipe import load_recipe
+from umzoo.engine.run import Run, open_run
+from umzoo.engine.trainer import Trainer
+from umzoo.errors import CheckpointError, ConfigError, UmzooError
+
+TINY = [
+    "backbone.n_stages=2",
+    "backbone.features_per_stage=[4, 8]",
+    "data.patch_size=[16, 16, 16]",
+    "data.batch_size=2",
+    "data.workers=0",
+    "optim.warmup_steps=2",
+    "trainer.steps=4",
+    "trainer.checkpoint_every=2",
+    "trainer.log_every=1",
+    "trainer.picture_every=4",
+    "trainer.probe_every=4",
+    "trainer.probe_volumes=8",
+]
+
+
+@pytest.fixture
+def new_run(tiny_store, tmp_path):
+    def make(name="run", *changes):
+        return Run(tmp_path / name, load_recipe("universal_tiny", [*TINY, *changes]), tiny_store.path)
+
+    return make
+
+
+def final_state(run):
+    return load_checkpoint(latest_checkpoint(run.checkpoints))
+
+
+def same(a, b):
+    """Whether two nested states are equal bit for bit."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+def losses(run):
+    return [(line["step"], line["loss"]) for line in read_metrics(run.folder / "metrics.jsonl") if "loss" in line]
+
+
+def test_a_run_leaves_what_the_readme_promises(new_run):
+    run = new_run()
+    assert Trainer(run, cpu=True).fit() is None
+    names = {path.name for path in run.folder.iterdir()}
+    assert {"recipe.toml", "run.json", "checkpoints", "metrics.jsonl", "pictures", "tensorboard"} <= names
+    assert [path.name for path in sorted(run.checkpoints.iterdir())] == ["step-00000002", "step-00000004"]
+    assert {"curves.png", "panel-00000000.png", "panel-00000004.png"} <= {p.name for p in run.pictures.iterdir()}
+    last = {key for line in read_metrics(run.folder / "metrics.jsonl") for key in line}
+    assert {"restoration", "restoration.identity", "restoration.psnr", "scale_classification.accuracy"} <= last
+    assert {"modality_adversarial.accuracy", "probe.modality", "probe.chance", "wait", "patches_per_second"} <= last
+
+
+@pytest.mark.parametrize("changes", [(), ("trainer.ema=0.9", "trainer.accumulate=2"), ("data.workers=2",)])
+def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(new_run, changes):
+    whole, parts = new_run("whole", *changes), new_run("parts", *changes)
+    Trainer(whole, cpu=True).fit()
+    trainer = Trainer(parts, cpu=True)
+    trainer._agree = lambda signum: signal.SIGTERM if trainer.step == 2 else None
+    assert trainer.fit() == signal.SIGTERM
+    assert [step for step, _ in losses(parts)] == [1, 2]
+    assert Trainer(open_run(parts.folder), resume=True, cpu=True).fit() is None
+    assert losses(whole) == losses(parts)
+    for key in ("model", "optimizer", "ema", "rng", "samples"):
+        assert same(final_state(whole)[key], final_state(parts)[key]), key
+
+
+def test_equal_seeds_give_equal_runs_and_other_seeds_do_not(new_run):
+    runs = [new_run("a"), new_run("b"), new_run("c", "seed=1")]
+    for run in runs:
+        Trainer(run, cpu=True).fit()
+    a, b, c = map(losses, runs)
+    assert a == b
+    assert a != c
+
+
+def test_training_lowers_the_restoration_loss(new_run):
+    run = new_run("long", "trainer.steps=60", "trainer.checkpoint_every=60", "optim.lr=0.01", "trainer.log_every=10")
+    Trainer(run, cpu=True).fit()
+    lines = [line for line in read_metrics(run.folder / "metrics.jsonl") if "restoration" in line]
+    assert lines[-1]["restoration"] < 0.5 * lines[0]["restoration"]
+
+
+def test_a_store_that_grew_does_not_change_a_run(new_run, tiny_store):
+    run = new_run()
+    Trainer(run, cpu=True).fit()
+    index = tiny_store.path / "index.jsonl"
+    added = json.loads(index.read_text().splitlines()[0]) | {"id": "added", "modality": "pt"}
+    with index.open("a") as stream:
+        stream.write(json.dumps(added) + "\n")
+    resumed = Trainer(open_run(run.folder), resume=True, cpu=True)
+    assert len(resumed.store.records) == 6
+    assert resumed.store.modalities == ("ct", "mr")
+
+
+def test_a_gradient_that_stays_infinite_stops_the_run(new_run):
+    run = new_run("bad", "trainer.nan_patience=2")
+    trainer = Trainer(run, cpu=True)
+    with torch.no_grad():
+        next(trainer.model.backbone.parameters()).fill_(torch.nan)
+    with pytest.raises(UmzooError, match="not finite for 2 steps"):
+        trainer.fit()
+
+
+def test_a_task_that_makes_no_sense_is_dropped_aloud(new_run, caplog):
+    run = new_run("one_scale", "data.scales=[1.0]")
+    trainer = Trainer(run, cpu=True)
+    assert "scale_classification" not in trainer.model.tasks
+    assert "data.scales has one entry" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("data.patch_size=[15, 16, 16]", "multiple of"),
+        ("backbone.in_channels=2", "one channel"),
+        ("backbone.name=plainconv_net", "plainconv_unet"),
+        ("pretext.tasks.1.name=restoration", "'as' name"),
+    ],
+)
+def test_recipes_that_cannot_work_are_refused(new_run, change, message):
+    with pytest.raises(UmzooError, match=message):
+        Trainer(new_run("wrong", change), cpu=True)
+
+
+def test_export_needs_a_checkpoint_and_says_what_it_wrote(new_run, tmp_path):
+    run = new_run()
+    trainer = Trainer(run, cpu=True)
+    with pytest.raises(ConfigError, match="no checkpoint yet"):
+        export_run(run, tmp_path / "weights")
+    trainer.fit()
+    info = export_run(run, tmp_path / "weights", licence="cc-by-4.0")
+    assert info.name == "plainconv_unet.universal_tiny"
+    assert info.provenance.steps == 4
+    assert info.provenance.samples == 8
+    assert info.provenance.modalities == {"ct": 4, "mr": 2}
+    text = (tmp_path / "weights" / "config.json").read_text()
+    assert str(tmp_path) not in text
+
+
+def test_a_damaged_checkpoint_is_not_silently_passed_over(new_run):
+    run = new_run()
+    Trainer(run, cpu=True).fit()
+    (latest_checkpoint(run.checkpoints) / "state.pt").write_bytes(b"junk")
+    with pytest.raises(CheckpointError, match="step-00000002"):
+        Trainer(open_run(run.folder), resume=True, cpu=True)
+
+
+def _start(*arguments):
+    command = [sys.executable, "-m", "umzoo", "pretrain", "--cpu", *arguments]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+
+def _wait_for_checkpoint(run, process):
+    deadline = time.monotonic() + 120
+    while latest_checkpoint(run.checkpoints) is None:
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_kill_9_and_sigterm_then_resume_give_the_uninterrupted_result(new_run, tiny_store):
+    changes = ("trainer.steps=40", "trainer.checkpoint_every=5", "data.workers=1", "trainer.picture_every=100")
+    whole, parts = new_run("whole", *changes), new_run("parts", *changes)
+    Trainer(whole, cpu=True).fit()
+    overrides = [*TINY, *changes]
+    first = _start("universal_tiny", *overrides, "--data", tiny_store.path, "--out", parts.folder)
+    _wait_for_checkpoint(parts, first)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    second = _start("--resume", parts.folder)
+    time.sleep(4)
+    second.send_signal(signal.SIGTERM)
+    _, errors = second.communicate(timeout=60)
+    assert second.returncode in (0, 143, -15), errors
+    Trainer(open_run(parts.folder), resume=True, cpu=True).fit()
+    assert losses(whole) == losses(parts)
+    assert same(final_state(whole)["model"], final_state(parts)["model"])
+
+
+def test_metrics_are_json_lines(new_run):
+    run = new_run()
+    Trainer(run, cpu=True).fit()
+    for line in (run.folder / "metrics.jsonl").read_text().splitlines():
+        assert isinstance(json.loads(line)["step"], int)
