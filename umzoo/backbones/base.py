@@ -75,6 +75,8 @@ class Backbone(Component, nn.Module):
 
     config: Any
     info: BackboneInfo
+    weights_info: Any = None
+    """What the weights folder said that the network was loaded from, None with random weights."""
 
     def __init__(self, config: Any = None) -> None:
         super().__init__()

@@ -47,4 +47,5 @@ class WeightsInfo(Tolerant):
     provenance: Provenance = Field(Provenance(), description="where the weights come from")
     licence: str = Field("unknown", description="SPDX identifier")
     citations: tuple[str, ...] = Field((), description="what to cite")
-    files: dict[str, str] = Field({}, description="sha256 of each file of the folder but config.json")
+    plugin: str = Field("", description="distribution that brings the architecture; empty if it is umzoo's own")
+    files: dict[str, str] = Field({}, description="sha256 of each file of tensors")

@@ -1,0 +1,152 @@
+"""What users call from Python: networks by name, weights by reference."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from umzoo.backbones.base import Backbone
+from umzoo.backbones.state import canonical_state, unwrap
+from umzoo.errors import WeightsError
+from umzoo.heads.model import Model
+from umzoo.hub.push import push_folder
+from umzoo.hub.refs import resolve
+from umzoo.plugins import zoo
+from umzoo.spec import ComponentSpec, InputSpec
+from umzoo.weights.build import load_backbone
+from umzoo.weights.info import WeightsInfo
+from umzoo.weights.io import save_folder
+from umzoo.weights.transfer import TransferReport
+from umzoo.weights.transfer import transfer as transfer_weights
+
+HeadSpec = ComponentSpec | Mapping[str, Any] | str
+
+
+def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
+    """Return the names of backbones that match a shell *pattern* such as ``"*unet*"``, sorted.
+
+    With *pretrained*, the names ``architecture.tag`` of registered weights instead.
+    """
+    return (zoo().weights if pretrained else zoo().backbones).list(pattern)
+
+
+def create_model(name: str, **options: Any) -> Backbone:
+    """Return the backbone *name* with random weights, such as ``create_model("resenc_unet_l", in_channels=2)``.
+
+    Raises:
+        UnknownNameError: if there is no such backbone, with the nearest names.
+        ConfigError: if an option is unknown or has a wrong value.
+    """
+    backbone: Backbone = zoo().backbones.build({"name": name, **options})
+    return backbone
+
+
+def from_pretrained(
+    ref: Path | str,
+    *,
+    head: HeadSpec | None = None,
+    in_channels: int | None = None,
+    device: torch.device | str = "cpu",
+    revision: str | None = None,
+) -> Any:
+    """Return a pre-trained backbone in evaluation mode, or with *head* a :class:`umzoo.heads.model.Model`.
+
+    What the weights were trained to see is ``model.weights_info.input``.
+
+    Args:
+        ref: a weights folder, ``org/name`` on the Hugging Face Hub, or a registered ``architecture.tag``.
+        head: a fresh head for the backbone, such as ``{"name": "segmentation", "classes": 3}``.
+        in_channels: channels of the input; if other than trained, the first convolution is repeated and rescaled.
+        device: where the network goes.
+        revision: commit, tag or branch of a Hub repository.
+
+    Raises:
+        WeightsError: if the weights are incomplete, altered, of an unknown format, or do not fit.
+    """
+    backbone = load_backbone(resolve(ref, revision), in_channels)
+    if head is None:
+        return backbone.to(device)
+    return Model(backbone, zoo().heads.build(head, "head", info=backbone.info)).to(device).eval()
+
+
+def save_pretrained(
+    model: nn.Module,
+    folder: Path | str,
+    *,
+    tag: str = "custom",
+    licence: str | None = None,
+    input: InputSpec | None = None,
+) -> WeightsInfo:
+    """Write the backbone *model* as a weights folder.
+
+    A network that was loaded keeps what its folder said: provenance, input and citations.
+
+    Args:
+        model: a backbone, perhaps wrapped by DDP or ``torch.compile``.
+        folder: where to write; an existing weights folder is replaced.
+        tag: the weights are called ``architecture.tag``.
+        licence: SPDX identifier; None keeps that of the loaded weights, or "unknown".
+        input: what the network expects; None keeps that of the loaded weights, or the defaults.
+
+    Raises:
+        WeightsError: if *model* is not a backbone, or *folder* holds something else.
+    """
+    backbone = unwrap(model)
+    if not isinstance(backbone, Backbone):
+        remedy = (
+            "save model.backbone, and the head with torch.save" if isinstance(backbone, Model) else "pass a Backbone"
+        )
+        raise WeightsError(f"a weights folder holds a backbone, got {type(backbone).__name__}: {remedy}")
+    info = _describe(backbone, tag)
+    changes = {"licence": licence, "input": input}
+    info = info.model_copy(update={key: value for key, value in changes.items() if value is not None})
+    return save_folder(folder, canonical_state(backbone), info)
+
+
+def push_to_hub(
+    source: nn.Module | Path | str, repo_id: str, *, private: bool = True, message: str | None = None, **options: Any
+) -> str:
+    """Upload a weights folder or a backbone to the Hub repository *repo_id*; return the URL of the commit.
+
+    Args:
+        source: a weights folder, or a backbone, which is saved with *options* of :func:`save_pretrained` first.
+        repo_id: ``org/name``.
+        private: whether a new repository is private.
+        message: message of the commit.
+        options: ``tag``, ``licence`` and ``input`` of a backbone.
+
+    Raises:
+        WeightsError: if the weights state no licence, are damaged, or the Hub refuses.
+    """
+    if not isinstance(source, nn.Module):
+        return push_folder(source, repo_id, private, message)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "weights"
+        save_pretrained(source, folder, **options)
+        return push_folder(folder, repo_id, private, message)
+
+
+def transfer(source: nn.Module | Path | str, target: nn.Module, minimum: float = 0.5) -> TransferReport:
+    """Copy the weights of *source* (a network or a reference) into *target*, as far as they fit; return the report.
+
+    Raises:
+        WeightsError: if less than *minimum* of the target's encoder would be set.
+    """
+    return transfer_weights(source if isinstance(source, nn.Module) else resolve(source), target, minimum)
+
+
+def _describe(backbone: Backbone, tag: str) -> WeightsInfo:
+    """What is known of *backbone*: what its weights said, or its architecture alone."""
+    known: WeightsInfo | None = backbone.weights_info
+    name, channels = f"{backbone.name}.{tag}", backbone.info.in_channels
+    if known is None:
+        space = InputSpec(space=backbone.info.input_space, in_channels=channels)
+        return WeightsInfo(name=name, backbone=backbone.spec, input=space)
+    spec = known.input.model_copy(update={"in_channels": channels})
+    parts = ("encoder", "decoder")
+    return known.model_copy(update={"name": name, "backbone": backbone.spec, "input": spec, "parts": parts})

@@ -1,0 +1,13 @@
+"""Importers: other projects' checkpoints become weights folders."""
+
+from __future__ import annotations
+
+from umzoo.hookspecs import Register, hookimpl
+
+
+@hookimpl
+def register_importers(register: Register) -> None:
+    """Register the built-in importers."""
+    from umzoo.weights.importers.models_genesis import ModelsGenesisImporter
+
+    register(ModelsGenesisImporter)

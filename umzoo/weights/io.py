@@ -1,0 +1,207 @@
+"""The weights folder on disk: ``model.safetensors``, ``config.json``, ``README.md``, perhaps ``pretext.safetensors``.
+
+It is written under a temporary name, fsynced and renamed, and read strictly: what is missing, altered or of an
+unknown format is an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from umzoo.errors import ConfigError, WeightsError
+from umzoo.plugins import zoo
+from umzoo.weights.card import model_card
+from umzoo.weights.info import FORMAT, WeightsInfo
+
+CONFIG, CARD, MODEL, PRETEXT = "config.json", "README.md", "model.safetensors", "pretext.safetensors"
+FILES = (CONFIG, CARD, MODEL, PRETEXT)
+_LOCAL_PATH = re.compile(r"^(/|~|file:|[A-Za-z]:[\\/]|\\\\)")
+
+
+def save_folder(
+    folder: Path | str,
+    state: Mapping[str, Tensor],
+    info: WeightsInfo,
+    pretext_state: Mapping[str, Tensor] | None = None,
+    card: str | None = None,
+) -> WeightsInfo:
+    """Write a weights folder; return *info* as written.
+
+    Args:
+        folder: the folder; replaced if it is a weights folder already.
+        state: tensors of the backbone by canonical name (``encoder.*``, ``decoder.*``).
+        info: what the folder says of itself; ``files`` and ``plugin`` are filled in.
+        pretext_state: parameters of the pretext tasks, ``label.*``.
+        card: text of README.md; made from *info* if None.
+
+    Raises:
+        WeightsError: if *folder* holds something else, cannot be written, or *info* holds a local path.
+    """
+    folder = Path(folder).absolute()
+    _refuse_other_content(folder)
+    _refuse_paths(info.model_dump(mode="json"))
+    temporary = folder.with_name(f".{folder.name}.writing-{os.getpid()}")
+    try:
+        temporary.mkdir(parents=True)
+        _save_tensors(temporary / MODEL, state)
+        if pretext_state:
+            _save_tensors(temporary / PRETEXT, pretext_state)
+        files = {file.name: _sha256(file) for file in sorted(temporary.iterdir())}
+        info = info.model_copy(update={"files": files, "plugin": info.plugin or _plugin_of(info.backbone.name)})
+        (temporary / CARD).write_text(model_card(info) if card is None else card, encoding="utf-8")
+        text = json.dumps(info.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False)
+        (temporary / CONFIG).write_text(text + "\n", encoding="utf-8")
+        _put_in_place(temporary, folder)
+    except OSError as error:
+        raise WeightsError(f"cannot write {folder}: {error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return info
+
+
+def read_info(folder: Path | str) -> WeightsInfo:
+    """Return what the weights in *folder* say of themselves.
+
+    Raises:
+        WeightsError: if *folder* is no weights folder, is damaged, or has a format this version does not know.
+    """
+    file = Path(folder) / CONFIG
+    if not file.is_file():
+        raise WeightsError(f"{folder} is not a weights folder (no {CONFIG}): make one with 'umzoo export RUN FOLDER'")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise WeightsError(f"{file} is damaged: {error}") from None
+    number = content.get("format") if isinstance(content, dict) else None
+    if not isinstance(number, int) or number < 1:
+        raise WeightsError(f"{file} was not written by umzoo: it has no format number")
+    if number > FORMAT:
+        raise WeightsError(f"{folder} has weights format {number}, this umzoo reads up to {FORMAT}: update umzoo")
+    try:
+        return WeightsInfo.parse(content)
+    except ConfigError as error:
+        raise WeightsError(f"{file}: {error}") from None
+
+
+def load_state(folder: Path | str, name: str = MODEL) -> dict[str, Tensor]:
+    """Return the tensors of file *name* of a weights folder, on the CPU, after checking its sha256.
+
+    Raises:
+        WeightsError: if the file is missing, altered or damaged.
+    """
+    file = checked_file(folder, name)
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{file} is damaged: {error}") from None
+
+
+def read_shapes(folder: Path | str, name: str = MODEL) -> dict[str, tuple[int, ...]]:
+    """Return the shapes that the header of file *name* declares; no tensor is read.
+
+    Raises:
+        WeightsError: if the file is missing or its header damaged.
+    """
+    file = Path(folder) / name
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            return {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{file} cannot be read: {error}") from None
+
+
+def checked_file(folder: Path | str, name: str) -> Path:
+    """Return the path of file *name* in *folder* once its sha256 agrees with config.json.
+
+    Raises:
+        WeightsError: if it is missing or altered.
+    """
+    file, recorded = Path(folder) / name, read_info(folder).files.get(name)
+    if not file.is_file():
+        raise WeightsError(f"{folder} has no {name}: fetch or export it again")
+    if recorded is None:
+        raise WeightsError(f"{folder}/{CONFIG} records no sha256 of {name}: fetch or export it again")
+    if (found := _sha256(file)) != recorded:
+        raise WeightsError(
+            f"{file} was altered or damaged: expected sha256 {recorded}, got {found}; fetch or export it again"
+        )
+    return file
+
+
+def _refuse_other_content(folder: Path) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise WeightsError(f"{folder} is a file: choose another folder")
+    if any(folder.iterdir()):
+        try:
+            read_info(folder)
+        except WeightsError:
+            raise WeightsError(f"{folder} is not empty and no weights folder: choose another folder") from None
+
+
+def _refuse_paths(value: Any, where: str = "config") -> None:
+    """Refuse strings that look like a path of this machine: the folder is made to leave it."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _refuse_paths(str(key), where)
+            _refuse_paths(item, f"{where}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _refuse_paths(item, where)
+    elif isinstance(value, str) and _LOCAL_PATH.match(value):
+        raise WeightsError(f"'{where}' holds a local path, which must not leave this machine: {value!r}")
+
+
+def _plugin_of(architecture: str) -> str:
+    """Distribution that brings *architecture*; empty for umzoo's own and for unknown ones."""
+    if architecture not in zoo().backbones:
+        return ""
+    owner = zoo().backbones.owner(architecture)
+    origin = next((plugin.origin for plugin in zoo().plugins if plugin.name == owner), "")
+    return "" if origin == "umzoo" else origin
+
+
+def _save_tensors(file: Path, state: Mapping[str, Tensor]) -> None:
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    save_file(tensors, file, metadata={"format": "pt"})
+    file.chmod(0o644)
+
+
+def _put_in_place(temporary: Path, folder: Path) -> None:
+    """Flush *temporary* to disk and give it the name *folder*."""
+    for path in (*temporary.iterdir(), temporary):
+        _fsync(path)
+    previous = folder.with_name(f".{folder.name}.previous-{os.getpid()}")
+    if folder.exists():
+        folder.rename(previous)
+    temporary.rename(folder)
+    shutil.rmtree(previous, ignore_errors=True)
+    _fsync(folder.parent)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
