@@ -1,9 +1,10 @@
-"""Batches of crops in the order of steps."""
+"""Batches of crops in the order of steps, read ahead by other processes."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
 
@@ -13,43 +14,76 @@ from typing_extensions import Self
 
 from umzoo.data.config import DataConfig
 from umzoo.data.crops import ITEM, CropReader, Reader
+from umzoo.data.pool import ReaderPool
 from umzoo.data.sampler import Sampler
+from umzoo.errors import DataError
 from umzoo.fields import Fields
 
 logger = logging.getLogger(__name__)
 
 
 class Loader(Iterator[Fields]):
-    """Endless batches, one a step; use it as a context manager."""
+    """Endless batches of crops, one a step; use it as a context manager.
+
+    What comes at a step depends on (seed, step, rank) alone: not on ``config.workers``, and not on the step it was
+    started at, which makes resuming exact. Fields of a batch: ``voxels`` int16 ``(B, 1, D, H, W)``, ``window``
+    float32 ``(B, 2)`` (the stored values that become 0 and 1), ``width`` float32 ``(B,)`` (half-width of the resizing
+    filter in voxels, 0 where the crop is as sharp as can be) and, as :data:`umzoo.fields.Fields` says, ``mean``,
+    ``std``, ``scale``, ``modality``, ``source``, ``volume``, ``spacing``.
+
+    ``voxels`` is a view of memory shared with the readers: it holds until the next batch is asked for. On CUDA
+    that memory is pinned; copies must be issued on the current stream, and may still be running by then.
+
+    A volume that cannot be read is put in ``quarantined`` and logged, and another crop is drawn in its place.
+
+    Args:
+        store: a :class:`~umzoo.data.store.Store` or anything else that reads like one.
+        config: what is cut, and how it is handed over.
+        seed: seed of the run.
+        rank: number of this process; processes draw different crops.
+        world: number of processes.
+        start_step: step of the first batch.
+
+    Attributes:
+        step: step of the next batch.
+        wait_seconds: time spent waiting for batches so far.
+        quarantined: identifier of each volume that could not be read, with the reason.
+
+    Raises:
+        DataError: if the store has no volumes, nothing can be read, or a reader process died.
+    """
 
     def __init__(
         self, store: Reader, config: DataConfig, seed: int, rank: int = 0, world: int = 1, start_step: int = 0
     ) -> None:
+        if not 0 <= rank < world:
+            raise DataError(f"rank must be from 0 to {world - 1}, got {rank}")
         self.config = config
         self.rank = rank
         self.step = start_step
         self.wait_seconds = 0.0
         self.quarantined: dict[str, str] = {}
-        self._reader = CropReader(store, Sampler(store.records, store.modalities, store.sources, config, seed))
+        sampler = Sampler(store.records, store.modalities, store.sources, config, seed)
+        self._reader = CropReader(store, sampler)
+        self._ahead = _ReadAhead(self._reader, rank, config, start_step) if config.workers else None
+        self._closed = False
 
     def __next__(self) -> Fields:
+        if self._closed:
+            raise DataError("the loader is closed: make a new one with start_step to go on")
         began = time.perf_counter()
-        count = self.config.batch_size
-        voxels = np.empty((count, 1, *self.config.patch_size), np.int16)
-        items = np.zeros(count, ITEM)
-        for slot in range(count):
-            failures = self._reader.fill(self.step, self.rank, slot, voxels[slot, 0], items[slot])
-            for volume, reason in failures.items():
-                if volume not in self.quarantined:
-                    logger.warning("quarantined: %s", reason)
-                    self.quarantined[volume] = reason
-        self.step += 1
+        voxels, items, failures = self._ahead.take(self.step) if self._ahead else self._read()
         self.wait_seconds += time.perf_counter() - began
+        self._quarantine(failures)
+        self.step += 1
         fields = {name: torch.from_numpy(items[name].copy()) for name in ITEM.names or ()}
-        return {"voxels": torch.from_numpy(voxels), **fields}
+        return {"voxels": voxels, **fields}
 
     def close(self) -> None:
-        """Let go of everything."""
+        """End the reader processes; their memory goes once no batch uses it any more."""
+        self._closed = True
+        if self._ahead:
+            self._ahead.close()
 
     def __enter__(self) -> Self:
         return self
@@ -58,3 +92,92 @@ class Loader(Iterator[Fields]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self.close()
+
+    def _read(self) -> tuple[torch.Tensor, np.ndarray, dict[str, str]]:
+        count = self.config.batch_size
+        voxels, items = np.empty((count, 1, *self.config.patch_size), np.int16), np.zeros(count, ITEM)
+        failures: dict[str, str] = {}
+        for slot in range(count):
+            failures |= self._reader.fill(self.step, self.rank, slot, voxels[slot, 0], items[slot])
+        return torch.from_numpy(voxels), items, failures
+
+    def _quarantine(self, failures: dict[str, str]) -> None:
+        for volume, reason in failures.items():
+            if volume not in self.quarantined:
+                logger.warning("quarantined, another crop is drawn instead: %s", reason)
+                self.quarantined[volume] = reason
+
+
+class _ReadAhead:
+    """Keeps every free slot of the ring on order, and gives out the filled ones in the order of steps."""
+
+    def __init__(self, reader: CropReader, rank: int, config: DataConfig, start_step: int) -> None:
+        self._pool = ReaderPool(reader, rank, config)
+        self._voxels = torch.from_numpy(self._pool.ring.voxels)
+        self._free = deque(range(config.slots))
+        self._ordered: dict[int, int] = {}
+        self._used: deque[tuple[int, torch.cuda.Event | None]] = deque()
+        self._held: int | None = None
+        self._next = start_step
+        self._pinned = False
+        self._order()
+
+    def take(self, step: int) -> tuple[torch.Tensor, np.ndarray, dict[str, str]]:
+        """Voxels and items of the batch of *step*, and volumes that could not be read."""
+        self._pin()
+        self._release()
+        self._order()
+        if step not in self._ordered:
+            self._reclaim(block=True)
+            self._order()
+        failures = self._pool.wait(step)
+        self._held = slot = self._ordered.pop(step)
+        return self._voxels[slot], self._pool.ring.items[slot], failures
+
+    def close(self) -> None:
+        """End the processes and unpin the memory."""
+        self._pool.close()
+        if self._pinned:
+            torch.cuda.synchronize()
+            torch.cuda.cudart().cudaHostUnregister(self._voxels.data_ptr())
+            self._pinned = False
+
+    def _order(self) -> None:
+        self._reclaim(block=False)
+        while self._free:
+            slot = self._free.popleft()
+            self._ordered[self._next] = slot
+            self._pool.request(self._next, slot)
+            self._next += 1
+
+    def _release(self) -> None:
+        """Mark the batch given out last as used up, once the copies issued so far are done."""
+        if self._held is None:
+            return
+        event = torch.cuda.Event() if self._pinned else None
+        if event:
+            event.record()
+        self._used.append((self._held, event))
+        self._held = None
+
+    def _reclaim(self, block: bool) -> None:
+        while self._used:
+            slot, event = self._used[0]
+            if event and block:
+                event.synchronize()
+            if event and not event.query():
+                return
+            self._used.popleft()
+            self._free.append(slot)
+
+    def _pin(self) -> None:
+        """Pin the ring once CUDA is in use, so that copies to the device need not wait."""
+        if self._pinned or not torch.cuda.is_initialized():
+            return
+        size = self._voxels.numel() * self._voxels.element_size()
+        status = torch.cuda.cudart().cudaHostRegister(self._voxels.data_ptr(), size, 0)
+        self._pinned = int(status) == 0
