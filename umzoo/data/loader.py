@@ -14,7 +14,7 @@ from typing_extensions import Self
 
 from umzoo.data.config import DataConfig
 from umzoo.data.crops import ITEM, CropReader, Reader
-from umzoo.data.pool import ReaderPool
+from umzoo.data.readers import ReaderPool
 from umzoo.data.sampler import Sampler
 from umzoo.errors import DataError
 from umzoo.fields import Fields
