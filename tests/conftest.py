@@ -52,3 +52,9 @@ def tiny_store(tmp_path: Path) -> Store:
     for number, (modality, source) in enumerate((("ct", "a"),) * 3 + (("ct", "b"),) + (("mr", "c"),) * 2):
         write_volume(tmp_path / "store", f"v{number}", smooth_volume(number, (32, 40, 36)), modality, source)
     return Store(tmp_path / "store")
+
+
+@pytest.fixture(name="write_volume")
+def _write_volume():
+    """The function that adds a volume to a store."""
+    return write_volume
