@@ -106,7 +106,7 @@ class ResEncUNet(UNet):
 
 
 class ResEncUNetS(ResEncUNet):
-    """Four stages: for patches of 32 voxels and more along each axis."""
+    """nnU-Net's residual encoder U-Net with four stages, for patches of 32 voxels and more along each axis."""
 
     name = "resenc_unet_s"
 
@@ -117,7 +117,7 @@ class ResEncUNetS(ResEncUNet):
 
 
 class ResEncUNetM(ResEncUNet):
-    """Five stages: for patches of 64 voxels and more along each axis."""
+    """nnU-Net's residual encoder U-Net with five stages, for patches of 64 voxels and more along each axis."""
 
     name = "resenc_unet_m"
 
@@ -128,7 +128,7 @@ class ResEncUNetM(ResEncUNet):
 
 
 class ResEncUNetL(ResEncUNet):
-    """Six stages: for patches of 128 voxels and more; nnU-Net's network for 128 to 192 voxels (M, L and XL)."""
+    """nnU-Net's residual encoder U-Net with six stages, what nnU-Net plans for patches of 128 to 192 voxels."""
 
     name = "resenc_unet_l"
 
@@ -139,7 +139,7 @@ class ResEncUNetL(ResEncUNet):
 
 
 class ResEncUNetXL(ResEncUNet):
-    """Seven stages: for patches of 256 voxels and more along an axis."""
+    """nnU-Net's residual encoder U-Net with seven stages, for patches of 256 voxels and more along an axis."""
 
     name = "resenc_unet_xl"
 

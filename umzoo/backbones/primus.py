@@ -142,14 +142,14 @@ def _grid(shape: Size, token: Size) -> Size:
 
 
 class PrimusS(Primus):
-    """12 blocks of 396 channels."""
+    """Primus-S, a transformer on 8x8x8 tokens: 12 blocks of 396 channels."""
 
     name = "primus_s"
     Config = PrimusConfig
 
 
 class PrimusB(Primus):
-    """12 blocks of 792 channels."""
+    """Primus-B, a transformer on 8x8x8 tokens: 12 blocks of 792 channels."""
 
     name = "primus_b"
 
@@ -161,7 +161,7 @@ class PrimusB(Primus):
 
 
 class PrimusM(Primus):
-    """16 blocks of 864 channels."""
+    """Primus-M, a transformer on 8x8x8 tokens: 16 blocks of 864 channels."""
 
     name = "primus_m"
 
@@ -174,7 +174,7 @@ class PrimusM(Primus):
 
 
 class PrimusL(Primus):
-    """24 blocks of 1056 channels."""
+    """Primus-L, a transformer on 8x8x8 tokens: 24 blocks of 1056 channels."""
 
     name = "primus_l"
 

@@ -1,0 +1,213 @@
+"""``umzoo list``, ``umzoo plugins``, ``umzoo info`` and ``umzoo import``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from umzoo.registry import Registry
+    from umzoo.weights.info import WeightsInfo
+
+
+def list_(
+    kind: Annotated[
+        str | None, typer.Argument(help="backbone, corruption, pretext_task, head, weights, importer")
+    ] = None,
+    pattern: Annotated[str, typer.Argument(help="shell pattern, such as '*unet*'")] = "*",
+) -> None:
+    """List what the plug-ins bring: all kinds, or one, by name."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from umzoo.errors import UnknownNameError, nearest
+    from umzoo.plugins import zoo
+
+    registries = zoo().registries
+    chosen = registries if kind is None else {name: it for name, it in registries.items() if _same_kind(kind, name)}
+    if not chosen:
+        hint = nearest(kind or "", registries)
+        raise UnknownNameError(f"unknown kind '{kind}'{hint}: give one of {', '.join(registries)}")
+    origins = {plugin.name: plugin.origin for plugin in zoo().plugins}
+    table = _table("kind", "name", "from", "")
+    for name, registry in chosen.items():
+        for entry in registry.list(pattern):
+            table.add_row(name, entry, origins[registry.owner(entry)], Text(_summary(registry, entry)))
+    nothing = f"no {kind or 'entry'} of that name" if pattern != "*" else f"no {kind or 'entry'} is registered"
+    Console().print(table if table.row_count else nothing)
+
+
+def plugins() -> None:
+    """Show every plug-in: what it brings, or why it was not loaded."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from umzoo import __version__
+    from umzoo.plugins import zoo
+
+    table = _table("plug-in", "from", "version", "brings")
+    for plugin in zoo().plugins:
+        brings = "\n".join(f"{kind}: {', '.join(names)}" for kind, names in plugin.entries.items())
+        status = Text(f"not loaded: {plugin.reason}", style="red") if plugin.reason else Text(brings or "nothing")
+        version = plugin.version or (__version__ if plugin.origin == "umzoo" else "")
+        table.add_row(plugin.name, plugin.origin, version, status)
+    Console().print(table)
+
+
+def info(ref: Annotated[str, typer.Argument(help="weights folder or reference, run, or store")]) -> None:
+    """Describe a weights folder, a run or a store."""
+    from rich.console import Console
+
+    folder, console = Path(ref), Console()
+    if (folder / "store.json").is_file():
+        console.print(_describe_store(folder))
+    elif (folder / "recipe.toml").is_file():
+        console.print(_describe_run(folder))
+    else:
+        from umzoo.errors import WeightsError
+        from umzoo.hub.refs import resolve
+        from umzoo.weights.io import read_info
+
+        if folder.is_dir() and not (folder / "config.json").is_file():
+            raise WeightsError(
+                f"{ref} is neither weights (config.json), nor a run (recipe.toml), nor a store (store.json)"
+            )
+        weights = resolve(ref)
+        console.print(_describe_weights(weights, read_info(weights)))
+
+
+def import_(
+    importer: Annotated[str, typer.Argument(help="importer, such as models_genesis; see 'umzoo list importer'")],
+    source: Annotated[Path, typer.Argument(help="checkpoint of the other project")],
+    out: Annotated[Path, typer.Argument(help="weights folder to write")],
+    licence: Annotated[str, typer.Option(help="SPDX identifier of the weights")] = "unknown",
+) -> None:
+    """Turn another project's checkpoint into a weights folder."""
+    from rich.console import Console
+
+    from umzoo.plugins import zoo
+
+    zoo().importers.build(importer).run(source, out, licence)
+    Console().print(f"wrote {out}; look at it with [bold]umzoo info {out}[/]", highlight=False)
+
+
+def _same_kind(asked: str, kind: str) -> bool:
+    """Whether the user means *kind*: ``backbones`` and ``pretext-task`` are understood too."""
+    asked = asked.lower().replace("-", "_")
+    return kind in (asked, asked.removesuffix("s"))
+
+
+def _summary(registry: Registry[Any], name: str) -> str:
+    """First line of the documentation of entry *name*."""
+    entry = registry[name]
+    text = getattr(entry, "description", None) or (entry.__doc__ if isinstance(entry, type) else "") or ""
+    return text.strip().partition("\n")[0]
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(*columns, title=title, title_justify="left", show_header=any(columns), box=SIMPLE_HEAD)
+    for column in table.columns[:-1]:
+        column.overflow = "fold"
+    return table
+
+
+def _facts(title: str, facts: Mapping[str, Any]) -> Table:
+    """A table of names and values; empty values are left out."""
+    from rich.text import Text
+
+    table = _table("", "", title=title)
+    for name, value in facts.items():
+        if value not in (None, "", (), {}, []):
+            table.add_row(name, Text(str(value)))
+    return table
+
+
+def _describe_weights(folder: Path, info: WeightsInfo) -> Table:
+    from math import prod
+
+    from umzoo.weights.io import read_shapes
+
+    shapes = read_shapes(folder)
+    spec, provenance = info.input, info.provenance
+    facts = {
+        "architecture": info.backbone.name,
+        "plug-in": info.plugin,
+        **{f"  {name}": value for name, value in info.backbone.options.items()},
+        "parts": ", ".join(info.parts),
+        "tensors": f"{len(shapes)}, {sum(map(prod, shapes.values())):,} values",
+        "input": f"{spec.in_channels} channel(s), {spec.space}, axes {spec.axes}, orientation {spec.orientation}",
+        "spacing": "native" if spec.spacing is None else f"{spec.spacing} mm (D, H, W)",
+        "patch size": spec.patch_size,
+        "intensity": "; ".join(f"{name}: {rule.window or rule.percentiles}" for name, rule in spec.rules.items()),
+        "pretext tasks": ", ".join(task["name"] for task in info.pretext.get("tasks", ()) if "name" in task),
+        "trained on": f"{provenance.volumes} volumes: {_counts(provenance.datasets)}" if provenance.volumes else "",
+        "modalities": _counts(provenance.modalities),
+        "steps": provenance.steps or None,
+        "metrics": ", ".join(f"{name} {value:.4g}" for name, value in provenance.metrics.items()),
+        "versions": provenance.versions,
+        "licence": info.licence,
+        "cite": "\n".join(info.citations),
+    }
+    return _facts(f"weights {info.name} (format {info.format})", facts)
+
+
+def _describe_run(folder: Path) -> Table:
+    from umzoo.engine.checkpoint import latest_checkpoint
+    from umzoo.engine.log import read_metrics
+    from umzoo.engine.recipe import load_recipe
+
+    recipe = load_recipe(folder / "recipe.toml")
+    newest = latest_checkpoint(folder / "checkpoints")
+    metrics = folder / "metrics.jsonl"
+    lines = list(read_metrics(metrics)) if metrics.is_file() else []
+    facts = {
+        "backbone": recipe.backbone.name,
+        **{f"  {name}": value for name, value in recipe.backbone.options.items()},
+        "corruptions": ", ".join(spec.name for spec in recipe.pretext.corruptions),
+        "tasks": ", ".join(f"{task.label} (weight {task.weight:g})" for task in recipe.pretext.tasks),
+        "patch size": recipe.data.patch_size,
+        "batch size": recipe.data.batch_size,
+        "steps": f"{lines[-1]['step'] if lines else 0} of {recipe.trainer.steps} logged",
+        "newest checkpoint": newest.name if newest else "none yet",
+        "last metrics": ", ".join(_metric(name, value) for name, value in (lines[-1] if lines else {}).items()),
+        "seed": recipe.seed,
+    }
+    return _facts(f"run of recipe {recipe.name}", facts)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
+
+
+def _metric(name: str, value: Any) -> str:
+    return f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+
+
+def _describe_store(folder: Path) -> Table:
+    from collections import Counter
+
+    from umzoo.data.store import Store
+
+    store = Store(folder)
+    voxels = sum(record.shape[0] * record.shape[1] * record.shape[2] for record in store.records)
+    spec = store.info.input
+    facts = {
+        "volumes": len(store),
+        "subjects": len({record.subject for record in store.records}),
+        "voxels": f"{voxels:,}",
+        "modalities": _counts(Counter(record.modality or "unknown" for record in store.records)),
+        "data sets": _counts(Counter(record.source for record in store.records)),
+        "spacing": "native" if spec.spacing is None else f"{spec.spacing} mm (D, H, W)",
+        "orientation": f"{spec.orientation}, axes {spec.axes}",
+        "intensity": "; ".join(f"{name}: {rule.window or rule.percentiles}" for name, rule in spec.rules.items()),
+        "written by": f"umzoo {store.info.umzoo}" if store.info.umzoo else "",
+    }
+    return _facts(f"store (format {store.info.format})", facts)
