@@ -1,0 +1,55 @@
+"""``umzoo prepare``: from folders of scans to a training store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from umzoo.data.report import Report
+
+
+def prepare(
+    sources: Annotated[
+        list[str], typer.Argument(help="Folders, scans or manifests (.csv, .jsonl); NAME=PATH names the data set.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the store; one that was begun is continued.")],
+    modality: Annotated[
+        list[str] | None,
+        typer.Option(help="MODALITY=PATTERN for files that do not tell theirs, such as 'ct=**/ct/**'; repeatable."),
+    ] = None,
+    spacing: Annotated[str, typer.Option(help="mm: 'native', one number, or three (D,H,W).")] = "1",
+    workers: Annotated[int | None, typer.Option(help="Processes; default: one a core. 0 works in this one.")] = None,
+    scheduler: Annotated[str, typer.Option(help="Dask scheduler, such as tcp://host:8786, to use its workers.")] = "",
+    max_frames: Annotated[int, typer.Option(min=1, help="Volumes taken from one 4-D file, evenly spaced.")] = 16,
+) -> None:
+    """Prepare scans for training: read, orient, resample, and store them with a report of what was left out."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from umzoo.data.prepare import prepare as run
+    from umzoo.data.resample import parse_spacing
+
+    console = Console()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("finding scans", total=None)
+
+        def show(done: int, total: int, report: Report) -> None:
+            kept, left = report.count("in", "known"), report.count("refused", "duplicate")
+            bar.update(task, completed=done, total=total, description=f"{kept} volumes in, {left} left out")
+
+        report = run(
+            sources,
+            out,
+            modality=modality or (),
+            spacing=parse_spacing(spacing),
+            workers=workers,
+            scheduler=scheduler,
+            max_frames=max_frames,
+            progress=show,
+        )
+    console.print(report.render())
+    console.print(f"Store: {out}; next: umzoo data {out}", highlight=False)

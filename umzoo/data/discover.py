@@ -1,0 +1,178 @@
+"""Find the scans in the sources of the command line: folders, files and manifests."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from umzoo.data import manifest
+from umzoo.data.dataset import DataSet, describe_folder
+from umzoo.data.dicom import VOLUME_MODALITIES, Header, Stack, group, is_dicom
+from umzoo.data.modality import Label, label_from_options, strongest
+from umzoo.data.refusal import Reason, Refused
+from umzoo.data.report import Outcome, refused
+from umzoo.data.scan import Scan
+from umzoo.data.volume import SUFFIXES, suffix_of
+from umzoo.errors import DataError
+
+ReadHeaders = Callable[[Sequence[str]], Iterable[Header]]
+
+
+@dataclass
+class Found:
+    """Scans to prepare, what was refused at sight, and other files by suffix."""
+
+    scans: list[Scan] = field(default_factory=list)
+    refused: list[Outcome] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file that may hold a scan."""
+
+    path: Path
+    name: str
+    data: DataSet
+    row: manifest.Row | None = None
+
+    @property
+    def source(self) -> str:
+        return (self.row.source if self.row else "") or self.data.name
+
+
+def discover(sources: Sequence[str], options: Sequence[tuple[str, str]], read_headers: ReadHeaders) -> Found:
+    """Find the scans in *sources*.
+
+    Args:
+        sources: folders, files or manifests; ``NAME=PATH`` gives the data set a name, else it is the folder's.
+        options: modality and pattern pairs of ``--modality``.
+        read_headers: reads DICOM headers (in parallel, if it likes).
+
+    Raises:
+        DataError: if a source does not exist, or a manifest cannot be read.
+    """
+    found, dicom, seen = Found(), [], set()
+    for file in (file for source in sources for file in _files(source, found)):
+        path = file.path.resolve()
+        if path in seen:
+            continue
+        seen.add(path)
+        if file.data.is_label(file.path) or (file.row and file.row.is_label):
+            why = Refused(Reason.LABELS, "the data set calls it labels")
+            found.refused.append(refused(file.name, file.source, why))
+        elif suffix_of(path) in SUFFIXES:
+            found.scans.append(_file_scan(file, options))
+        elif is_dicom(path):
+            dicom.append(file)
+        elif file.row is not None:
+            why = Refused(Reason.UNREADABLE, "no such file" if not path.exists() else "not a known image format")
+            found.refused.append(refused(file.name, file.source, why))
+        else:
+            _ignore(path, found)
+    _add_dicom(dicom, options, read_headers, found)
+    return found
+
+
+def _ignore(path: Path, found: Found) -> None:
+    """Count a file that is no scan; the ``.img`` of a ``.hdr`` is part of one."""
+    if not (path.suffix.lower() == ".img" and path.with_suffix(".hdr").exists()):
+        found.ignored[path.suffix.lower() or "without suffix"] += 1
+
+
+def _files(source: str, found: Found) -> Iterator[_File]:
+    path, given = _named(source)
+    if path.is_file() and path.suffix.lower() in manifest.SUFFIXES:
+        for row in manifest.read_manifest(path):
+            data = DataSet(given or path.stem)
+            listed = list(_walk(row.path, data, found)) if row.path.is_dir() else [(row.path, data)]
+            yield from (_File(file, _relative(file, path.parent), data, row) for file, data in listed)
+    elif path.is_file():
+        data = DataSet(given) if given else _outer(path.parent)
+        yield _File(path, path.name, data)
+    elif path.is_dir():
+        for file, data in _walk(path, DataSet(given) if given else _outer(path), found, keep_name=bool(given)):
+            yield _File(file, f"{path.name}/{_relative(file, path)}", data)
+    else:
+        raise DataError(f"source '{source}' does not exist: give a folder, a scan or a manifest (.csv, .jsonl)")
+
+
+def _named(source: str) -> tuple[Path, str]:
+    """Path and given name of ``PATH`` or ``NAME=PATH``."""
+    name, separator, path = source.partition("=")
+    if separator and name and not Path(source).exists():
+        return Path(path).expanduser().resolve(), name
+    return Path(source).expanduser().resolve(), ""
+
+
+def _outer(folder: Path) -> DataSet:
+    """The data set *folder* is, or is a part of (such as ``imagesTr``); else one that has its name."""
+    return describe_folder(folder) or describe_folder(folder.parent) or DataSet(folder.name or "data")
+
+
+def _relative(path: Path, root: Path) -> str:
+    return Path(os.path.relpath(path, root)).as_posix()
+
+
+def _walk(root: Path, data: DataSet, found: Found, keep_name: bool = False) -> Iterator[tuple[Path, DataSet]]:
+    """Files below *root* in order, each with its data set; hidden ones are counted, links followed once."""
+    contexts, visited = {root: data}, set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        here = Path(folder)
+        real = here.resolve()
+        if real in visited:
+            folders.clear()
+            continue
+        visited.add(real)
+        own = describe_folder(here)
+        context = own or contexts.get(here) or contexts[here.parent]
+        contexts[here] = DataSet(data.name, context.kind, context.channels) if keep_name else context
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if name.startswith("."):
+                found.ignored["hidden"] += 1
+            else:
+                yield here / name, contexts[here]
+
+
+def _file_scan(file: _File, options: Sequence[tuple[str, str]]) -> Scan:
+    by_user = label_from_options(file.path.as_posix(), file.name, options)
+    by_row = file.row.label if file.row else None
+    by_layout = file.data.labels(file.path) or (None,)
+    labels = tuple(strongest(by_user, by_row, label) or Label("") for label in by_layout)
+    subject = file.row.subject if file.row and file.row.subject else f"{file.source}/{file.data.subject(file.path)}"
+    return Scan((str(file.path),), file.name, file.source, subject, labels)
+
+
+def _add_dicom(files: list[_File], options: Sequence[tuple[str, str]], read_headers: ReadHeaders, found: Found) -> None:
+    by_path = {str(file.path): file for file in files}
+    for stack in group(read_headers(list(by_path))):
+        file = by_path[stack.headers[0].file]
+        name = _stack_name(file, stack)
+        if stack.refused:
+            found.refused.append(refused(name, file.source, stack.refused))
+        else:
+            found.scans.append(_dicom_scan(file, name, stack, options))
+
+
+def _stack_name(file: _File, stack: Stack) -> str:
+    if len(stack.headers) == 1:
+        return file.name
+    return f"{Path(file.name).parent.as_posix()} [{Path(file.name).name} + {len(stack.headers) - 1}]"
+
+
+def _dicom_scan(file: _File, name: str, stack: Stack, options: Sequence[tuple[str, str]]) -> Scan:
+    tags = stack.headers[0].tags
+    modality = VOLUME_MODALITIES.get(tags.get("modality", ""), "")
+    label = strongest(
+        label_from_options(file.path.as_posix(), file.name, options),
+        file.row.label if file.row else None,
+        Label(modality, "", "dicom") if modality else None,
+    )
+    patient = tags.get("patient") or f"{file.source}/{tags.get('series') or file.path.parent.name}"
+    subject = file.row.subject if file.row and file.row.subject else patient
+    files = tuple(header.file for header in stack.headers)
+    return Scan(files, name, file.source, subject, (label,) if label else (), dicom=True)

@@ -1,0 +1,64 @@
+"""Manifests: a CSV with a header line, or JSON lines, that lists scans.
+
+Columns (others are not looked at): ``file`` (required; a file or a DICOM folder, relative to the manifest),
+``modality``, ``contrast``, ``subject``, ``source`` and ``role`` (rows whose role is ``label`` are left out).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from umzoo.data.modality import Label, label_from_name, plain_contrast
+from umzoo.errors import DataError
+
+SUFFIXES = (".csv", ".jsonl")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a manifest."""
+
+    path: Path
+    label: Label | None
+    subject: str
+    source: str
+    is_label: bool
+
+
+def read_manifest(manifest: Path) -> list[Row]:
+    """Read *manifest*.
+
+    Raises:
+        DataError: if it cannot be read, or a line has no ``file``.
+    """
+    rows = []
+    try:
+        for number, row in _lines(manifest):
+            if not isinstance(row, dict) or not row.get("file"):
+                raise DataError(f"{manifest} line {number} has no 'file': each line needs one")
+            rows.append(_row(manifest, {key: str(value or "").strip() for key, value in row.items() if key}))
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"manifest {manifest} cannot be read: {error}") from None
+    return rows
+
+
+def _lines(manifest: Path) -> Iterator[tuple[int, Any]]:
+    with manifest.open(encoding="utf-8-sig", newline="") as file:
+        if manifest.suffix.lower() == ".csv":
+            yield from enumerate(csv.DictReader(file), 2)
+        else:
+            yield from ((number, json.loads(line)) for number, line in enumerate(file, 1) if line.strip())
+
+
+def _row(manifest: Path, row: dict[str, str]) -> Row:
+    role, modality = row.get("role", "").lower(), row.get("modality", "")
+    label = label_from_name(modality, "manifest", row.get("contrast", "")) if modality else None
+    if modality and label is None and modality.lower() not in ("label", "unknown"):
+        label = Label(plain_contrast(modality)[:8], plain_contrast(row.get("contrast", "")), "manifest")
+    is_label = role in ("label", "labels", "segmentation", "mask") or modality.lower() == "label"
+    return Row(manifest.parent / row["file"], label, row.get("subject", ""), row.get("source", ""), is_label)

@@ -1,0 +1,53 @@
+"""Why a scan is kept out of a store."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from umzoo.errors import DataError
+
+
+class Reason(str, Enum):
+    """The short name of a reason, as the report counts it."""
+
+    TWO_D = "2-D"
+    THIN = "too thin"
+    COLOUR = "RGB"
+    COMPLEX = "complex"
+    VECTOR = "vector field"
+    NOT_FINITE = "NaN"
+    CONSTANT = "constant"
+    LABELS = "label map"
+    GEOMETRY = "geometry"
+    SLICES = "missing slices"
+    NOT_A_VOLUME = "not a volume"
+    UNREADABLE = "unreadable"
+    MEMORY = "out of memory"
+    DIED = "process died"
+    FAILED = "failed"
+
+
+class Refused(DataError):  # noqa: N818 - reads as what it is
+    """A scan that does not enter the store.
+
+    Args:
+        reason: what the report counts.
+        detail: one sentence for the user; holds no absolute path.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason.value}: {self.detail}"
+
+
+def one_line(error: BaseException, *hide: str, limit: int = 160) -> str:
+    """The message of *error* on one line, the paths in *hide* cut down to their file names."""
+    text = str(error)
+    for path in sorted(hide, key=len, reverse=True):
+        text = text.replace(path, path.replace("\\", "/").rsplit("/", 1)[-1])
+    text = " ".join(text.split()) or type(error).__name__
+    return text if len(text) <= limit else "..." + text[-limit:]

@@ -1,0 +1,138 @@
+"""Prepare one scan: runs in a worker process, on this machine or another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from umzoo.data import rules
+from umzoo.data.checks import check_not_labels, check_shape, sample, value_range
+from umzoo.data.ledger import key_of, remembered
+from umzoo.data.modality import Label, guess
+from umzoo.data.refusal import Reason, Refused, one_line
+from umzoo.data.report import Outcome, refused
+from umzoo.data.resample import resample, resampled_shape
+from umzoo.data.scan import Scan
+from umzoo.data.store import VolumeRecord
+from umzoo.data.volume import Volume, read_volumes
+from umzoo.data.writer import write_array
+from umzoo.spec import InputSpec
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is the same for all scans of a run.
+
+    Args:
+        salt: secret key of the subjects' hash.
+        run: a name of this run, after which a worker reads the ledger anew.
+    """
+
+    store: Path
+    spec: InputSpec
+    salt: bytes
+    run: str
+    max_frames: int
+
+
+def prepare_scan(scan: Scan, job: Job) -> list[Outcome]:
+    """Read *scan*, write its volumes into the store, and say what became of each. Never raises."""
+    try:
+        key = key_of(scan, job.max_frames)
+    except OSError as error:
+        return [refused(scan.name, scan.source, Refused(Reason.UNREADABLE, one_line(error, *scan.files)))]
+    known = _memory(job.store, job.run).get(key)
+    if known is not None:
+        return [replace(outcome, name=_renamed(outcome.name, scan.name), source=scan.source) for outcome in known]
+    outcomes: list[Outcome] = []
+    try:
+        for volume in read_volumes(scan, job.max_frames):
+            outcomes.append(_prepare(scan, volume, job, key))
+    except Refused as why:
+        outcomes.append(refused(scan.name, scan.source, why, key))
+    except MemoryError:
+        outcomes.append(refused(scan.name, scan.source, Refused(Reason.MEMORY, "not enough memory to read it")))
+    return outcomes
+
+
+@lru_cache(maxsize=1)
+def _memory(store: Path, run: str) -> dict[str, list[Outcome]]:
+    return remembered(store)
+
+
+def _renamed(old: str, name: str) -> str:
+    """*name* with the frame that *old* ends in, if any."""
+    _, separator, frame = old.rpartition(" [frame ")
+    return f"{name} [frame {frame}" if separator else name
+
+
+def _prepare(scan: Scan, volume: Volume, job: Job, key: str) -> Outcome:
+    name = scan.name if volume.frames == 1 else f"{scan.name} [frame {volume.frame}]"
+    try:
+        record, notes = _store(scan, volume, job)
+    except Refused as why:
+        return refused(name, scan.source, why, key)
+    except MemoryError:
+        return refused(name, scan.source, Refused(Reason.MEMORY, "not enough memory to prepare it"))
+    except Exception as error:  # noqa: BLE001 - one bad volume must not end the run
+        detail = f"{type(error).__name__}: {one_line(error, *scan.files)}"
+        return refused(name, scan.source, Refused(Reason.FAILED, detail))
+    return Outcome(
+        name, "in", "", "", scan.source, key, record.id, record.modality, record.modality_from,
+        volume.notes + notes, record,
+    )  # fmt: skip
+
+
+def _store(scan: Scan, volume: Volume, job: Job) -> tuple[VolumeRecord, tuple[str, ...]]:
+    """Check, resample, quantise, describe and write one volume; return its record and notes."""
+    voxels, spacing = volume.voxels, volume.spacing
+    check_shape(voxels.shape)
+    check_shape(resampled_shape(voxels.shape, spacing, job.spec.spacing), " after resampling")
+    limits = value_range(voxels)
+    check_not_labels(voxels)
+    told = scan.label(volume.frame, volume.frames)
+    label = told if told and told.modality else replace(guess(sample(voxels)), contrast=told.contrast if told else "")
+    name = content_id(voxels, spacing, label)
+    changed = resampled_shape(voxels.shape, spacing, job.spec.spacing) != voxels.shape
+    encoding = rules.fit(voxels, limits, label.modality, job.spec.rule(label.modality), changed)
+    resampled, spacing = resample(voxels, spacing, job.spec.spacing, encoding.clip)
+    stored = rules.quantise(resampled, encoding)
+    statistics = rules.describe(stored, encoding, int(name.partition("-")[0], 16))
+    write_array(job.store, name, stored)
+    record = VolumeRecord(
+        id=name,
+        modality=label.modality,
+        modality_from=label.origin,
+        contrast=label.contrast,
+        source=scan.source,
+        subject=subject_hash(scan.subject, job.salt),
+        shape=stored.shape,
+        spacing=spacing,
+        slope=encoding.slope,
+        intercept=encoding.intercept,
+        window=encoding.window,
+        mean=statistics.mean,
+        std=statistics.std,
+        foreground=statistics.foreground,
+        points=statistics.points,
+    )
+    return record, encoding.notes
+
+
+def content_id(voxels: NDArray[Any], spacing: tuple[float, ...], label: Label) -> str:
+    """Hash of physical values ``(D, H, W)``, shape and spacing; then the modality, which decides the encoding."""
+    digest = blake2b(repr((voxels.shape, [round(s, 3) for s in spacing])).encode(), digest_size=12)
+    for plane in voxels:
+        digest.update(np.ascontiguousarray(plane, "<f4").data)
+    return f"{digest.hexdigest()}-{label.modality or 'unknown'}"
+
+
+def subject_hash(name: str, salt: bytes) -> str:
+    """Keyed hash of a person's name: equal for one person, meaningless without the store's key."""
+    return blake2b(name.encode(), key=salt, digest_size=8).hexdigest()
