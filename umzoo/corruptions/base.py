@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
+from typing import Any
 
 from torch import Tensor
+from typing_extensions import Self
 
 from umzoo.fields import Fields, Rng
 from umzoo.registry import Component
+
+log = logging.getLogger(__name__)
 
 
 class Corruption(Component):
@@ -20,6 +25,16 @@ class Corruption(Component):
 
     alters_target: bool = False
 
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @classmethod
+    def build(cls, options: Any, **context: Any) -> Self:
+        """Make an instance, and warn when it would never do anything (``p = 0``)."""
+        if getattr(options, "p", None) == 0:
+            log.warning("corruption '%s' has p = 0 and will leave every image as it is", cls.name)
+        return super().build(options, **context)
+
     @abstractmethod
     def draw(self, image: Tensor, rng: Rng) -> Fields:
         """Return parameters for each item of *image* ``(B, C, D, H, W)``."""
@@ -27,3 +42,11 @@ class Corruption(Component):
     @abstractmethod
     def apply(self, image: Tensor, params: Fields) -> Tensor:
         """Return a corrupted copy of *image* ``(B, C, D, H, W)``; *image* itself is left as it is."""
+
+    def apply_item(self, item: Tensor, params: Fields) -> Tensor:
+        """Return a corrupted copy of one item ``(C, D, H, W)``, or *item* itself where nothing is to be done.
+
+        *params* are that item's, without the batch axis. A pipeline on the CPU goes item by item, so that a
+        patch stays in cache; override this where that is worth a path of its own (:class:`ItemwiseCorruption`).
+        """
+        return self.apply(item[None], {name: value[None] for name, value in params.items()})[0]

@@ -1,0 +1,68 @@
+"""The block law of local shuffling, that of Models Genesis: 10,000 overlapping blocks, the last one counts."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from umzoo.corruptions.counter import words
+
+BLOCKS = 10_000
+
+
+def shuffle(item: Tensor, greatest: Sequence[int], seed: int) -> Tensor:
+    """Return *item* ``(C, D, H, W)`` shuffled in blocks with edges up to *greatest* (D, H, W) voxels.
+
+    On the CPU a loop compiled by numba does it if numba is installed (``pip install umzoo[fast]``); otherwise, and
+    on other devices, sorting and scattering do. The two have the same law, but give different results for a seed.
+    """
+    if item.device.type == "cpu" and has_numba():
+        from umzoo.corruptions.blocks_numba import shuffle_blocks
+
+        out = item.clone()
+        for channel, shuffled in zip(item.contiguous(), out, strict=True):
+            shuffle_blocks(channel.numpy(), shuffled.numpy(), BLOCKS, *greatest, seed)
+        return out
+    source = sources(item.shape[1:], greatest, seed, item.device)
+    return item.flatten(1).index_select(1, source).view(item.shape)
+
+
+@functools.lru_cache(maxsize=1)
+def has_numba() -> bool:
+    """Whether numba is installed."""
+    return importlib.util.find_spec("numba") is not None
+
+
+def sources(size: Sequence[int], greatest: Sequence[int], seed: int, device: torch.device) -> Tensor:
+    """Return int64 ``(D * H * W,)``: the voxel that each voxel takes its value from.
+
+    Voxels of all blocks are listed in order, and each block's are put in random order by one sort; a voxel then
+    takes the entry of the last block that holds it.
+    """
+    start, edge = (corner.to(device, non_blocking=True) for corner in draw_blocks(size, greatest, seed))
+    volume = edge.prod(1)
+    total = int(volume.sum())
+    block = torch.repeat_interleave(volume, output_size=total)
+    local = torch.arange(total, device=device) - (volume.cumsum(0) - volume)[block]
+    _, height, width = edge[block].unbind(1)
+    within = torch.stack([local // (height * width), local // width % height, local % width], 1)
+    d, h, w = (start[block] + within).unbind(1)
+    voxel = (d * size[1] + h) * size[2] + w
+    key = words(torch.tensor(seed ^ 1, dtype=torch.int32, device=device), 0, total)
+    shuffled = voxel[torch.argsort((block << 32) + key)]
+    last = torch.full((size[0] * size[1] * size[2],), -1, device=device)
+    last.scatter_reduce_(0, voxel, torch.arange(total, device=device), "amax")
+    return torch.where(last >= 0, shuffled[last.clamp(min=0)], torch.arange(len(last), device=device))
+
+
+def draw_blocks(size: Sequence[int], greatest: Sequence[int], seed: int) -> tuple[Tensor, Tensor]:
+    """Return start and edge of the blocks, int64 ``(10000, 3)`` voxels (D, H, W), on the CPU."""
+    generator = torch.Generator().manual_seed(seed)
+    edge_share, start_share = torch.rand(2, BLOCKS, 3, generator=generator, dtype=torch.float64)
+    edge = 1 + (edge_share * torch.tensor(greatest)).long()
+    start = (start_share * (torch.tensor(size) - edge + 1)).long()
+    return start, edge

@@ -1,0 +1,51 @@
+"""Corruptions with two equal paths: item by item on the CPU, the whole batch at once elsewhere."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from umzoo.corruptions.base import Corruption
+from umzoo.fields import Fields, Rng, to_device
+
+
+class ItemwiseCorruption(Corruption):
+    """A corruption that works in cache on the CPU (slices) and in few launches on a GPU (masks).
+
+    Both paths give the same result for the same parameters.
+    """
+
+    def draw(self, image: Tensor, rng: Rng) -> Fields:
+        """Return the parameters of :meth:`sample`, moved to the device of *rng* without waiting for it."""
+        return to_device(self.sample(image.shape, Rng(*rng.keys)), rng.device)
+
+    @abstractmethod
+    def sample(self, shape: torch.Size, rng: Rng) -> Fields:
+        """Return parameters, on the CPU, for each item of a batch of *shape* (B, C, D, H, W)."""
+
+    def apply(self, image: Tensor, params: Fields) -> Tensor:
+        """Return a corrupted copy of *image* ``(B, C, D, H, W)``."""
+        if image.device.type != "cpu":
+            return self.apply_batch(image, params)
+        return torch.stack([self.apply_item(item, own) for item, own in zip(image, unbind(params), strict=True)])
+
+    @abstractmethod
+    def apply_item(self, item: Tensor, params: Fields) -> Tensor:
+        """Return a corrupted copy of one item ``(C, D, H, W)``, or *item* itself where nothing is to be done."""
+
+    @abstractmethod
+    def apply_batch(self, image: Tensor, params: Fields) -> Tensor:
+        """Return a corrupted copy of *image* ``(B, C, D, H, W)`` without waiting for the device."""
+
+
+def unbind(params: Fields) -> list[Fields]:
+    """Split *params* along the batch axis: one set of parameters per item."""
+    columns = [value.unbind() for value in params.values()]
+    return [dict(zip(params, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def per_item(values: Tensor) -> Tensor:
+    """Shape ``(B,)`` *values* so that they broadcast against ``(B, C, D, H, W)``."""
+    return values.view(-1, 1, 1, 1, 1)

@@ -1,0 +1,45 @@
+"""Additive Gaussian noise."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from umzoo import config
+from umzoo.corruptions.counter import draw_seeds, normal_like
+from umzoo.corruptions.itemwise import ItemwiseCorruption, per_item
+from umzoo.fields import Fields, Rng
+
+
+class Noise(ItemwiseCorruption):
+    """Add white Gaussian noise of a random strength; the result is clamped to [0, 1]."""
+
+    name = "noise"
+
+    class Config(config.Config):
+        """Options of ``noise``."""
+
+        p: float = Field(0.15, ge=0, le=1, description="probability per image")
+        std: tuple[float, float] = Field(
+            (0.0, 0.1), description="least and greatest standard deviation, in units of the [0, 1] range"
+        )
+
+    def sample(self, shape: torch.Size, rng: Rng) -> Fields:
+        """Return ``applied``, bool ``(B,)``, ``std``, float32 ``(B,)``, and ``seed``, int32 ``(B,)``."""
+        return {
+            "applied": rng.bernoulli((shape[0],), self.config.p),
+            "std": rng.uniform((shape[0],), *self.config.std),
+            "seed": draw_seeds(rng, shape[0]),
+        }
+
+    def apply_item(self, item: Tensor, params: Fields) -> Tensor:
+        """Return *item* ``(C, D, H, W)`` with noise."""
+        if not params["applied"]:
+            return item
+        return normal_like(params["seed"], item).mul_(params["std"]).add_(item).clamp_(0, 1)
+
+    def apply_batch(self, image: Tensor, params: Fields) -> Tensor:
+        """Return *image* ``(B, C, D, H, W)`` with noise."""
+        noisy = normal_like(params["seed"], image).mul_(per_item(params["std"])).add_(image).clamp_(0, 1)
+        return torch.where(per_item(params["applied"]), noisy, image)

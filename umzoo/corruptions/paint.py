@@ -1,0 +1,91 @@
+"""In-painting and out-painting: windows of noise, or noise around windows."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from umzoo import config
+from umzoo.corruptions.counter import draw_seeds, integers_between, uniform_like
+from umzoo.corruptions.itemwise import ItemwiseCorruption, per_item
+from umzoo.fields import Fields, Rng
+
+WINDOWS = 5
+MARGIN = 3
+
+
+class Paint(ItemwiseCorruption):
+    """Replace the inside of up to five windows by U(0, 1) noise, or all that lies outside them.
+
+    The law of Models Genesis (``pytorch/utils.py``, ``image_in_painting`` and ``image_out_painting``) for an axis
+    of S voxels: inner windows have an edge of S//6 to S//3 voxels, outer ones of S - 4S//7 to S - 3S//7; both lie
+    3 voxels off the border, or as centred as they can where S < 14 leaves no room for that. Outer painting has at
+    least one window, and each further one follows with probability ``more``.
+    """
+
+    name = "paint"
+
+    class Config(config.Config):
+        """Options of ``paint``."""
+
+        p: float = Field(0.9, ge=0, le=1, description="probability per image")
+        inner: float = Field(0.2, ge=0, le=1, description="probability that a painted image is painted inside")
+        more: float = Field(0.95, ge=0, le=1, description="probability of each further window")
+
+    def sample(self, shape: torch.Size, rng: Rng) -> Fields:
+        """Return the windows and what becomes of them.
+
+        ``applied`` and ``inner`` are bool ``(B,)``, ``seed`` is int32 ``(B,)``, and ``start`` and ``stop`` are int64
+        ``(B, 5, 3)``, corners (D, H, W) in voxels; windows that are not used are empty.
+        """
+        count = shape[0]
+        applied = rng.bernoulli((count,), self.config.p)
+        inner = rng.bernoulli((count,), self.config.inner)
+        used = rng.bernoulli((count, WINDOWS), self.config.more)
+        used[:, 0] |= ~inner
+        start, edge = draw_windows(shape[2:], inner, rng)
+        stop = start + edge * used.cumprod(1)[..., None]
+        return {"applied": applied, "inner": inner, "seed": draw_seeds(rng, count), "start": start, "stop": stop}
+
+    def apply_item(self, item: Tensor, params: Fields) -> Tensor:
+        """Return *item* ``(C, D, H, W)`` painted."""
+        if not params["applied"]:
+            return item
+        noise = uniform_like(params["seed"], item)
+        out, inside = (item.clone(), noise) if params["inner"] else (noise, item)
+        for start, stop in zip(params["start"].tolist(), params["stop"].tolist(), strict=True):
+            window = (slice(None), *map(slice, start, stop))
+            out[window] = inside[window]
+        return out
+
+    def apply_batch(self, image: Tensor, params: Fields) -> Tensor:
+        """Return *image* ``(B, C, D, H, W)`` painted."""
+        noise = uniform_like(params["seed"], image)
+        inside = window_mask(params["start"], params["stop"], image.shape[2:])
+        painted = (inside == per_item(params["inner"])) & per_item(params["applied"])
+        return torch.where(painted, noise, image)
+
+
+def draw_windows(size: torch.Size, inner: Tensor, rng: Rng) -> tuple[Tensor, Tensor]:
+    """Draw start and edge ``(B, 5, 3)`` of the windows of images of *size* (D, H, W), *inner* ``(B,)`` or outer."""
+    inner_edges = [(max(s // 6, 1), max(s // 3, 1)) for s in size]
+    outer_edges = [(s - 4 * s // 7, s - 3 * s // 7) for s in size]
+    bounds = torch.tensor([outer_edges, inner_edges], device=inner.device)[inner.long()]
+    low, high = bounds[:, None].expand(-1, WINDOWS, -1, -1).unbind(-1)
+    edge = integers_between(rng, low, high)
+    room = torch.tensor(list(size), device=inner.device) - edge
+    margin = (room // 2).clamp_(max=MARGIN)
+    return integers_between(rng, margin, room - margin), edge
+
+
+def window_mask(start: Tensor, stop: Tensor, size: torch.Size) -> Tensor:
+    """Return bool ``(B, 1, D, H, W)``: inside any of the windows *start* to *stop* ``(B, N, 3)``."""
+    inside = []
+    for axis, length in enumerate(size):
+        position = torch.arange(length, device=start.device)
+        inside.append((position >= start[..., axis, None]) & (position < stop[..., axis, None]))
+    mask = torch.zeros(len(start), *size, dtype=torch.bool, device=start.device)
+    for depth, row, column in zip(*(along.unbind(1) for along in inside), strict=True):
+        mask |= depth[:, :, None, None] & row[:, None, :, None] & column[:, None, None, :]
+    return mask[:, None]

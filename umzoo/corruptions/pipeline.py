@@ -1,0 +1,86 @@
+"""Corruptions in a row: the pair of a corrupted image and its clean target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from umzoo.corruptions.base import Corruption
+from umzoo.corruptions.itemwise import unbind
+from umzoo.errors import DataError
+from umzoo.fields import Fields, Rng
+
+TOLERANCE = 0.1
+"""How far outside [0, 1] values may lie: resampling overshoots a little."""
+
+
+class Pipeline:
+    """Applies corruptions one after the other, each with a random stream of its own."""
+
+    def __init__(self, corruptions: Sequence[Corruption]) -> None:
+        self.corruptions = tuple(corruptions)
+        self._range_checked = False
+
+    def __call__(self, image: Tensor, rng: Rng) -> tuple[Tensor, Tensor, list[Fields]]:
+        """Return *image* ``(B, C, D, H, W)`` corrupted, its clean target, and what was drawn.
+
+        Raises:
+            DataError: if the first batch is not in [0, 1].
+        """
+        if not self._range_checked:
+            check_range(image)
+            self._range_checked = True
+        draws = self.draw(image, rng)
+        return *self.apply(image, draws), draws
+
+    def draw(self, image: Tensor, rng: Rng) -> list[Fields]:
+        """Return the parameters of each corruption for *image* ``(B, C, D, H, W)``.
+
+        Corruption i draws from ``rng.fork(i)``, so one more at the end does not change what the others draw.
+        """
+        return [corruption.draw(image, rng.fork(i)) for i, corruption in enumerate(self.corruptions)]
+
+    def apply(self, image: Tensor, draws: Sequence[Fields]) -> tuple[Tensor, Tensor]:
+        """Return *image* ``(B, C, D, H, W)`` corrupted, and clean: altered only by what alters the target too.
+
+        *image* is left as it is; ``clean`` is *image* itself if nothing alters the target.
+        """
+        if image.device.type != "cpu":
+            return self._apply_batch(image, draws)
+        per_item = zip(*(unbind(params) for params in draws), strict=True) if draws else [()] * len(image)
+        pairs = [self._apply_item(item, own) for item, own in zip(image, per_item, strict=True)]
+        corrupted = torch.stack([pair[0] for pair in pairs])
+        if not any(corruption.alters_target for corruption in self.corruptions):
+            return corrupted, image
+        return corrupted, torch.stack([pair[1] for pair in pairs])
+
+    def _apply_batch(self, image: Tensor, draws: Sequence[Fields]) -> tuple[Tensor, Tensor]:
+        corrupted = clean = image
+        for corruption, params in zip(self.corruptions, draws, strict=True):
+            untouched = corrupted is clean
+            corrupted = corruption.apply(corrupted, params)
+            if corruption.alters_target:
+                clean = corrupted if untouched else corruption.apply(clean, params)
+        return corrupted, clean
+
+    def _apply_item(self, item: Tensor, draws: Sequence[Fields]) -> tuple[Tensor, Tensor]:
+        """Do one item ``(C, D, H, W)`` from beginning to end while it is in cache."""
+        corrupted = clean = item
+        for corruption, params in zip(self.corruptions, draws, strict=True):
+            untouched = corrupted is clean
+            corrupted = corruption.apply_item(corrupted, params)
+            if corruption.alters_target:
+                clean = corrupted if untouched else corruption.apply_item(clean, params)
+        return corrupted, clean
+
+
+def check_range(image: Tensor) -> None:
+    """Raise :class:`DataError` unless *image* is in [0, 1], which Bezier, gamma and painting are made for."""
+    low, high = (float(value) for value in image.aminmax())
+    if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):
+        raise DataError(
+            f"corruptions expect images in [0, 1], got values from {low:.3g} to {high:.3g}:"
+            " apply the intensity rule before them, and normalise after them"
+        )
