@@ -38,7 +38,7 @@ def list_(
     for name, registry in chosen.items():
         for entry in registry.list(pattern):
             table.add_row(name, entry, origins[registry.owner(entry)], Text(_summary(registry, entry)))
-    nothing = f"no {kind or 'entry'} of that name" if pattern != "*" else f"no {kind or 'entry'} is registered"
+    nothing = f"nothing of kind {kind or 'any'} matches '{pattern}'"
     Console().print(table if table.row_count else nothing)
 
 

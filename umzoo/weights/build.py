@@ -9,7 +9,7 @@ import torch
 
 from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import load_canonical, named_tensors, require_same, shapes
-from umzoo.errors import PluginError, UnknownNameError, WeightsError
+from umzoo.errors import ConfigError, PluginError, UnknownNameError, WeightsError
 from umzoo.plugins import zoo
 from umzoo.weights.channels import adapt_channels
 from umzoo.weights.info import WeightsInfo
@@ -48,13 +48,13 @@ def build_backbone(info: WeightsInfo, in_channels: int | None = None) -> Backbon
     """Return the network that *info* describes, with random weights.
 
     Raises:
-        WeightsError: if its architecture is unknown, with the plug-in that may be missing.
+        WeightsError: if its architecture or an option is unknown, with the plug-in that may be missing.
     """
     options = info.backbone.options | ({} if in_channels is None else {"in_channels": in_channels})
     spec = {"name": info.backbone.name, **options}
     try:
         backbone: Backbone = zoo().backbones.build(spec, "backbone", patch_size=info.input.patch_size)
-    except (UnknownNameError, PluginError) as error:
+    except (UnknownNameError, ConfigError, PluginError) as error:
         remedy = f"; it comes with the plug-in '{info.plugin}': install it" if info.plugin else ""
         raise WeightsError(f"{info.name} cannot be built: {error}{remedy}") from None
     return backbone

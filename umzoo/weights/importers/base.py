@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
+from typing import Any
 
 from umzoo.registry import Component
 
 
 class Importer(Component):
     """Reads another project's checkpoint. Pickled files are read with ``weights_only=True`` only."""
+
+    def __init__(self, config: Any = None) -> None:
+        self.config = self.Config() if config is None else config
 
     @abstractmethod
     def run(self, source: Path, out: Path, licence: str = "unknown") -> None:

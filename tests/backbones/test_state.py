@@ -1,0 +1,70 @@
+"""Canonical state: every tensor once, through every wrapper, and loaded strictly."""
+
+import pytest
+import torch
+from torch import nn
+
+from umzoo.backbones.state import canonical_state, load_canonical, named_tensors, unwrap
+from umzoo.backbones.unet import GenesisUNet
+from umzoo.errors import WeightsError
+
+
+def tiny():
+    return GenesisUNet(GenesisUNet.Config(width=1))
+
+
+class Aliased(nn.Module):
+    """One convolution under two names, a buffer that is kept and one that is not."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Conv3d(1, 2, 1)
+        self.again = self.encoder
+        self.register_buffer("kept", torch.zeros(1))
+        self.register_buffer("cached", torch.zeros(1), persistent=False)
+
+
+def test_aliases_count_once():
+    assert list(named_tensors(Aliased())) == ["kept", "encoder.weight", "encoder.bias"]
+
+
+def test_values_are_live():
+    model = tiny()
+    next(iter(named_tensors(model).values())).data.fill_(7)
+    assert float(next(iter(canonical_state(model).values())).mean()) == 7
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile], ids=["DataParallel", "compile"])
+def test_wrappers_are_looked_through(wrap):
+    model = tiny()
+    assert unwrap(wrap(model)) is model
+    assert canonical_state(wrap(model)).keys() == canonical_state(model).keys()
+
+
+def test_a_compiled_part_keeps_its_names():
+    model = tiny()
+    names = list(canonical_state(model))
+    model.encoder["down_tr64"] = torch.compile(model.encoder["down_tr64"])
+    assert list(canonical_state(model)) == names
+
+
+def test_round_trip():
+    first, second = tiny(), tiny()
+    load_canonical(second, canonical_state(first))
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+
+
+def test_problems_are_named():
+    model = tiny()
+    state = canonical_state(model)
+    before = {name: value.clone() for name, value in state.items()}
+    wrong = dict(state)
+    wrong["decoder.more"] = wrong.pop("encoder.down_tr64.ops.0.conv1.bias")
+    wrong["encoder.down_tr64.ops.0.conv1.weight"] = torch.zeros(5)
+    with pytest.raises(WeightsError) as caught:
+        load_canonical(model, wrong)
+    message = str(caught.value)
+    assert "1 missing: encoder.down_tr64.ops.0.conv1.bias" in message
+    assert "1 extra: decoder.more" in message
+    assert "encoder.down_tr64.ops.0.conv1.weight (expected (1, 1, 3, 3, 3), got (5,))" in message
+    assert all(torch.equal(value, before[name]) for name, value in canonical_state(model).items())

@@ -1,0 +1,53 @@
+"""Heads: shapes of the answers, and what they need of a backbone."""
+
+import pytest
+import torch
+
+from umzoo.backbones.base import BackboneInfo, Features, Level
+from umzoo.errors import ConfigError
+from umzoo.fields import Rng
+from umzoo.heads.model import Model
+from umzoo.plugins import zoo
+
+INFO = BackboneInfo(1, (Level(4, (1, 1, 1)), Level(6, (2, 2, 2))), decoder_channels=5)
+
+
+def features(dense=True):
+    levels = [Rng(0).normal((2, 4, 8, 8, 8)), Rng(1).normal((2, 6, 4, 4, 4))]
+    return Features(levels, Rng(2).normal((2, 5, 8, 8, 8)) if dense else None, levels[-1].mean((2, 3, 4)))
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape"),
+    [
+        ({"name": "segmentation", "classes": 3}, (2, 3, 8, 8, 8)),
+        ({"name": "classification", "classes": 4}, (2, 4)),
+        ({"name": "regression", "targets": 2}, (2, 2)),
+        ({"name": "projection", "dim": 7}, (2, 7)),
+    ],
+)
+def test_answers(spec, shape):
+    head = zoo().heads.build(spec, info=INFO)
+    assert head(features(dense=head.dense)).shape == shape
+
+
+def test_projection_has_unit_length_unless_told_otherwise():
+    head = zoo().heads.build({"name": "projection", "dim": 7}, info=INFO)
+    torch.testing.assert_close(head(features()).norm(dim=1), torch.ones(2))
+    head = zoo().heads.build({"name": "projection", "dim": 7, "normalize": False}, info=INFO)
+    assert not torch.allclose(head(features()).norm(dim=1), torch.ones(2))
+
+
+def test_segmentation_needs_the_dense_map():
+    with pytest.raises(ConfigError, match="needs a backbone with a decoder"):
+        zoo().heads.build("segmentation", info=BackboneInfo(1, (Level(4, (1, 1, 1)),), None))
+    with pytest.raises(ConfigError, match="dense=True"):
+        zoo().heads.build("segmentation", info=INFO)(features(dense=False))
+
+
+def test_model_joins_backbone_and_head():
+    backbone = zoo().backbones.build({"name": "genesis_unet", "width": 1})
+    model = Model(backbone, zoo().heads.build({"name": "segmentation", "classes": 3}, info=backbone.info))
+    assert model(Rng(0).uniform((1, 1, 16, 16, 16))).shape == (1, 3, 16, 16, 16)
+    assert model.info is backbone.info
+    assert {name.partition(".")[0] for name in model.state_dict()} == {"backbone", "head"}
