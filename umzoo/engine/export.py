@@ -13,7 +13,7 @@ import torch
 
 import umzoo
 from umzoo.backbones.state import canonical_state
-from umzoo.data import open_store
+from umzoo.data.open import open_store
 from umzoo.data.store import Store
 from umzoo.engine.build import build_from_recipe
 from umzoo.engine.checkpoint import load_checkpoint

@@ -45,7 +45,8 @@ def save_curves(file: Path, lines: Sequence[dict[str, Any]]) -> None:
         axis.set_title(title, fontsize=9)
         axis.set_xlabel("step", fontsize=8)
         axis.tick_params(labelsize=7)
-        axis.legend(fontsize=6)
+        if axis.lines:
+            axis.legend(fontsize=6)
     _save(figure, file)
 
 

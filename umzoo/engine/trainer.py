@@ -12,9 +12,9 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, gather_object, set_seed
 
-from umzoo.data import open_store
 from umzoo.data.intensity import to_unit
 from umzoo.data.loader import Loader
+from umzoo.data.open import open_store
 from umzoo.engine.build import build_from_recipe
 from umzoo.engine.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from umzoo.engine.evaluate import Evaluator
