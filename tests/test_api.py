@@ -1,0 +1,128 @@
+"""The Python interface: names, weights in and out, and refusals."""
+
+from types import SimpleNamespace
+
+import huggingface_hub
+import pytest
+import torch
+from torch import nn
+
+import umzoo
+from umzoo.errors import ConfigError, UnknownNameError, WeightsError
+from umzoo.fields import Rng
+from umzoo.heads.model import Model
+from umzoo.weights.io import read_info
+
+
+@pytest.fixture
+def backbone():
+    return umzoo.create_model("genesis_unet", width=1).eval()
+
+
+@pytest.fixture
+def folder(backbone, tmp_path):
+    umzoo.save_pretrained(backbone, tmp_path / "w", licence="mit")
+    return tmp_path / "w"
+
+
+def test_list_models():
+    assert {"genesis_unet", "plainconv_unet", "resenc_unet_l", "primus_m"} <= set(umzoo.list_models())
+    assert umzoo.list_models("*unet*") == sorted(umzoo.list_models("*unet*"))
+    assert "primus_m" not in umzoo.list_models("*unet*")
+    assert umzoo.list_models("nothing*") == []
+    assert all("." in name for name in umzoo.list_models(pretrained=True))
+
+
+def test_create_model():
+    with torch.device("meta"):
+        model = umzoo.create_model("resenc_unet_l", in_channels=2)
+    assert isinstance(model, umzoo.Backbone)
+    assert model.info.in_channels == 2
+    with pytest.raises(UnknownNameError, match="did you mean.*resenc_unet_l"):
+        umzoo.create_model("resenc_unet_1")
+    with pytest.raises(ConfigError, match="in_channels"):
+        umzoo.create_model("resenc_unet_l", in_channels=0)
+
+
+@pytest.mark.parametrize("form", ["{}", "local-dir:{}"])
+def test_weights_come_back_as_they_went(backbone, folder, form):
+    loaded = umzoo.from_pretrained(form.format(folder))
+    image = Rng(0).uniform((1, 1, 16, 16, 16))
+    assert not loaded.training
+    assert torch.equal(loaded(image, dense=True).dense, backbone(image, dense=True).dense)
+    assert loaded.weights_info.input.space == "unit"
+
+
+def test_head_and_channels(folder):
+    model = umzoo.from_pretrained(folder, head={"name": "segmentation", "classes": 3}, in_channels=2)
+    assert isinstance(model, Model) and not model.training
+    assert model(Rng(0).uniform((1, 2, 16, 16, 16))).shape == (1, 3, 16, 16, 16)
+    assert umzoo.from_pretrained(folder, head="classification")(torch.rand(2, 1, 16, 16, 16)).shape == (2, 2)
+    with pytest.raises(UnknownNameError, match="segmentation"):
+        umzoo.from_pretrained(folder, head="segmentatoin")
+
+
+def test_what_was_loaded_can_be_saved_again(folder, tmp_path):
+    loaded = umzoo.from_pretrained(folder, in_channels=2)
+    umzoo.save_pretrained(nn.DataParallel(loaded), tmp_path / "again", tag="two")
+    info = read_info(tmp_path / "again")
+    assert (info.name, info.licence, info.input.in_channels) == ("genesis_unet.two", "mit", 2)
+    assert umzoo.from_pretrained(tmp_path / "again").info.in_channels == 2
+
+
+def test_only_backbones_are_saved(folder, tmp_path):
+    model = umzoo.from_pretrained(folder, head="segmentation")
+    with pytest.raises(WeightsError, match=r"save model\.backbone"):
+        umzoo.save_pretrained(model, tmp_path / "no")
+    with pytest.raises(WeightsError, match="got Linear"):
+        umzoo.save_pretrained(nn.Linear(1, 1), tmp_path / "no")
+
+
+def test_transfer_from_a_folder(backbone, folder):
+    target = umzoo.create_model("genesis_unet", width=1)
+    assert umzoo.transfer(folder, target).coverage == 1
+    assert all(torch.equal(a, b) for a, b in zip(target.parameters(), backbone.parameters(), strict=True))
+
+
+class FakeHub:
+    """Stands in for the Hub and notes what it is given."""
+
+    def __init__(self):
+        self.calls = []
+
+    def create_repo(self, repo_id, private, exist_ok):
+        self.calls.append(("create", repo_id, private))
+
+    def upload_folder(self, repo_id, folder_path, allow_patterns, commit_message):
+        content = sorted(file.name for file in folder_path.iterdir())
+        self.calls.append(("upload", repo_id, content, commit_message))
+        return SimpleNamespace(commit_url="https://hub/commit/1")
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    fake = FakeHub()
+    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: fake)
+    return fake
+
+
+def test_push_a_folder(folder, hub):
+    assert umzoo.push_to_hub(folder, "org/name") == "https://hub/commit/1"
+    assert hub.calls[0] == ("create", "org/name", True)
+    assert hub.calls[1][2] == ["README.md", "config.json", "model.safetensors"]
+    assert "genesis_unet.custom" in hub.calls[1][3]
+
+
+def test_push_a_backbone(backbone, hub):
+    umzoo.push_to_hub(backbone, "org/name", private=False, licence="cc-by-4.0", tag="lab", message="First")
+    assert hub.calls[0] == ("create", "org/name", False)
+    assert hub.calls[1][3] == "First"
+
+
+def test_push_needs_a_licence_and_whole_weights(backbone, folder, hub):
+    with pytest.raises(WeightsError, match="states no licence"):
+        umzoo.push_to_hub(backbone, "org/name")
+    (folder / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(WeightsError, match="altered or damaged"):
+        umzoo.push_to_hub(folder, "org/name")
+    assert hub.calls == []
