@@ -13,6 +13,7 @@ from umzoo.data.modality import Label, label_from_name, strongest
 from umzoo.data.volume import stem_of
 
 _BIDS_LABELS = ("dseg", "mask", "probseg", "roi")
+_BIDS_FOLDERS = {"anat": "mr", "func": "mr", "fmap": "mr"}
 _CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
 _SUBJECT = re.compile(r"(?:^|_)(sub-[A-Za-z0-9]+)")
 
@@ -54,7 +55,7 @@ class DataSet:
             return tuple(label or Label("", "", "unknown") for label in found)
         if self.kind == "bids" or _SUBJECT.match(stem):
             suffix = label_from_name(stem.rsplit("_", 1)[-1], "bids")
-            folder = label_from_name({"anat": "mr", "func": "mr"}.get(path.parent.name, path.parent.name), "bids")
+            folder = label_from_name(_BIDS_FOLDERS.get(path.parent.name, path.parent.name), "bids")
             label = strongest(suffix, folder)
             return (label,) if label else ()
         return ()

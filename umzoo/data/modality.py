@@ -69,10 +69,11 @@ def parse_options(options: Sequence[str]) -> list[tuple[str, str]]:
     """
     pairs = []
     for option in options:
-        modality, separator, pattern = option.partition("=")
-        if not separator or not pattern or not re.fullmatch(r"[a-z]{2,8}", modality.strip()):
+        name, separator, pattern = option.partition("=")
+        modality = name.strip().lower()
+        if not separator or not pattern.strip() or not re.fullmatch(r"[a-z]{2,8}", modality):
             raise ConfigError(f"--modality expects MODALITY=PATTERN such as 'ct=**/ct/**', got '{option}'")
-        pairs.append((_NAMES.get(modality.strip(), modality.strip()), pattern.strip()))
+        pairs.append((_NAMES.get(modality, modality), pattern.strip()))
     return pairs
 
 
@@ -105,6 +106,6 @@ def guess(sample: NDArray[np.float32]) -> Label:
 
 
 def in_hounsfield(sample: NDArray[np.float32]) -> bool:
-    """Whether values of a scan said to be CT can be HU: some lie below -20 and they span more than 150."""
-    low, high = np.percentile(sample, (0.1, 99.9))
-    return bool(low < -20 and high - low > 150)
+    """Whether values of a scan said to be CT show that they are HU: 1 % lie below -30, and they span over 150."""
+    low, high = np.percentile(sample, (1, 99.9))
+    return bool(low < -30 and high - low > 150)

@@ -125,7 +125,8 @@ def _collect(
     progress: Progress,
 ) -> Report:
     """Enter results into index and ledger as they come."""
-    report, now = Report(list(found.refused), found.ignored), set[str]()
+    report, now = Report(ignored=found.ignored), set[str]()
+    report.add(found.refused)
     names = {o.id: o.name for outcomes in remembered(writer.path).values() for o in outcomes if o.status == "known"}
     progress(0, len(found.scans), report)
     for done, (_, outcomes) in enumerate(results, 1):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from umzoo.data.refusal import Refused
 from umzoo.data.store import VolumeRecord
@@ -57,13 +58,16 @@ class Report:
     outcomes: list[Outcome] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
 
-    def add(self, outcomes: Iterable[Outcome]) -> None:
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, outcomes: Sequence[Outcome]) -> None:
         """Count *outcomes* in."""
         self.outcomes += outcomes
+        self.counts.update(outcome.status for outcome in outcomes)
 
     def count(self, *status: Status) -> int:
         """Number of outcomes of the given kinds."""
-        return sum(outcome.status in status for outcome in self.outcomes)
+        return sum(self.counts[kind] for kind in status)
 
     @property
     def refusals(self) -> dict[str, int]:
@@ -91,12 +95,12 @@ class Report:
         if self.count("refused", "duplicate"):
             parts.append(self._refusals(examples))
         notes = [o for o in self.outcomes if o.notes and o.status in ("in", "known")]
-        parts += [f"  {o.name}: {'; '.join(o.notes)}" for o in notes[:10]]
+        parts += [Text(f"  {o.name}: {'; '.join(o.notes)}") for o in notes[:10]]
         if len(notes) > 10:
-            parts.append(f"  ... and {len(notes) - 10} more notes in report.jsonl")
+            parts.append(Text(f"  ... and {len(notes) - 10} more notes in report.jsonl"))
         if self.ignored:
             others = ", ".join(f"{count} {suffix}" for suffix, count in self.ignored.most_common(8))
-            parts.append(f"Other files, not scans: {others}")
+            parts.append(Text(f"Other files, not scans: {others}"))
         return Group(*parts)
 
     def _totals(self) -> Table:
@@ -123,5 +127,5 @@ class Report:
                 groups.setdefault(outcome.reason or outcome.status, []).append(outcome)
         for reason, members in sorted(groups.items(), key=lambda item: -len(item[1])):
             shown = "\n".join(f"{o.name}: {o.detail}" for o in members[:examples])
-            table.add_row(reason, str(len(members)), shown)
+            table.add_row(reason, str(len(members)), Text(shown))
         return table

@@ -1,7 +1,7 @@
 """From physical values to what a store keeps: intensity rule, quantisation, statistics, foreground points.
 
 ``window`` rule (CT): the rule's window; values are stored as whole HU, clipped to [-1024, 3071]. A CT whose values
-cannot be HU (nothing below -20, or less than 150 between its extremes) gets the percentile rule and a note.
+do not show that they are HU (less than 1 % below -30, or a span under 150) gets the percentile rule and a note.
 
 ``percentile`` rule (MR and others): percentiles over the foreground, which is everything above the low plus 5 % of
 the way to the high one of the 0.5th and 99.5th percentiles of all voxels. Up to four window widths beyond the window
@@ -28,6 +28,7 @@ POINTS = 64
 _LEVELS = 4096
 _BEYOND = 4.0
 _FOREGROUND = 0.05
+_FLAT = 1e-6
 _INT16 = np.iinfo(np.int16)
 Triple = tuple[int, int, int]
 
@@ -70,7 +71,7 @@ def fit(
         if modality != "ct" or in_hounsfield(values):
             return _windowed(rule.window, limits, modality)
         low, high = limits
-        notes = (f"CT, but not in HU (values from {low:g} to {high:g}): percentile window instead",)
+        notes = (f"CT whose values ({low:g} to {high:g}) do not look like HU: percentile window instead",)
         rule = IntensityRule(kind="percentile", percentiles=(0.5, 99.5))
     foreground = _foreground_threshold(values, limits)
     inside = values[values > foreground]
@@ -119,26 +120,32 @@ def quantise(voxels: NDArray[Any], encoding: Encoding) -> NDArray[np.int16]:
 def describe(stored: NDArray[np.int16], encoding: Encoding, seed: int) -> Statistics:
     """Statistics of a stored ``(D, H, W)`` volume; the points are a pure function of its content and *seed*.
 
-    Mean and standard deviation are those of the bounding box of the voxels that are not 0, as nnU-Net crops.
+    Mean and standard deviation are those of the bounding box of the voxels that are not 0, as nnU-Net crops
+    (of the whole volume if that box is flat).
 
     Raises:
         Refused: if the volume is constant within its window.
     """
     zero, body = _to_stored(0.0, encoding), _to_stored(encoding.foreground, encoding)
     low, high = (_to_stored(value, encoding) for value in encoding.window)
-    box = stored[_bounding_box(stored, zero)]
-    count, total, squares, above = box.size, 0.0, 0.0, 0
-    for plane in box:
+    mean, std = _moments(stored[_bounding_box(stored, zero)], low, high)
+    if std < _FLAT:
+        mean, std = _moments(stored, low, high)
+    if std < _FLAT:
+        raise Refused(Reason.CONSTANT, f"every voxel is the same within the window {encoding.window}")
+    share = sum(int(np.count_nonzero(plane > body)) for plane in stored) / stored.size
+    return Statistics(mean, std, share, _points(stored, body, share, seed))
+
+
+def _moments(stored: NDArray[np.int16], low: float, high: float) -> tuple[float, float]:
+    """Mean and standard deviation once *low* to *high* is mapped to [0, 1] and clipped."""
+    total = squares = 0.0
+    for plane in stored:
         unit = np.clip((plane.astype(np.float64) - low) / (high - low), 0, 1)
         total += float(unit.sum())
         squares += float((unit * unit).sum())
-    for plane in stored:
-        above += int(np.count_nonzero(plane > body))
-    mean = total / count
-    std = float(np.sqrt(max(0.0, squares / count - mean**2)))
-    if std < 1e-6:
-        raise Refused(Reason.CONSTANT, f"every voxel is the same within the window {encoding.window}")
-    return Statistics(mean, std, above / stored.size, _points(stored, body, above / stored.size, seed))
+    mean = total / stored.size
+    return mean, float(np.sqrt(max(0.0, squares / stored.size - mean**2)))
 
 
 def _to_stored(value: float, encoding: Encoding) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -15,11 +16,17 @@ def store_table(store: Store) -> Table:
     """One line per modality and data set: volumes, subjects, who told the modality, size, spacing and bytes."""
     spacing = store.info.input.spacing
     told = "native spacing" if spacing is None else f"{' x '.join(f'{mm:g}' for mm in spacing)} mm"
-    table = Table(title=Text(f"{len(store)} volumes at {told}, {store.info.input.orientation}"), title_justify="left")
+    table = Table(
+        title=Text(f"{len(store)} volumes at {told}, {store.info.input.orientation}"),
+        title_justify="left",
+        box=box.SIMPLE,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for name in ("modality", "data set", "told by"):
-        table.add_column(name)
-    for name in ("volumes", "subjects", "median size", "foreground", "MB"):
-        table.add_column(name, justify="right")
+        table.add_column(name, no_wrap=True)
+    for name in ("volumes", "subjects", "median size", "MB"):
+        table.add_column(name, justify="right", no_wrap=True)
     groups: dict[tuple[str, str, str], list[VolumeRecord]] = {}
     for record in store.records:
         groups.setdefault((record.modality, record.source, record.modality_from), []).append(record)
@@ -33,10 +40,9 @@ def store_table(store: Store) -> Table:
 
 def _numbers(store: Store, records: Sequence[VolumeRecord]) -> list[str]:
     if not records:
-        return ["0", "0", "", "", "0"]
+        return ["0", "0", "", "0"]
     size = "x".join(f"{n:.0f}" for n in np.median([record.shape for record in records], axis=0))
-    share = float(np.median([record.foreground for record in records]))
     files = (store.path / "volumes" / f"{record.id}.b2nd" for record in records)
     megabytes = sum(file.stat().st_size for file in files if file.exists()) / 1e6
     subjects = len({record.subject for record in records})
-    return [str(len(records)), str(subjects), size, f"{share:.0%}", f"{megabytes:.1f}"]
+    return [str(len(records)), str(subjects), size, f"{megabytes:.1f}"]

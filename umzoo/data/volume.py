@@ -127,11 +127,13 @@ def _open_nibabel(path: str) -> _Frames:
 
 
 def _physical(proxy: Any, where: Any = None) -> NDArray[Any]:
-    """Voxels of a nibabel array proxy: the stored type if there is no scaling, else float32."""
+    """Voxels of a nibabel array proxy: the stored type if there is no scaling, else float."""
     if where is not None:
         return np.asarray(proxy[where])
-    scaled = hasattr(proxy, "get_scaled") and (proxy.slope, proxy.inter) != (1.0, 0.0)
-    return np.asanyarray(proxy.get_scaled(np.float32) if scaled else proxy)
+    if not hasattr(proxy, "get_unscaled") or (proxy.slope, proxy.inter) == (1.0, 0.0):
+        return np.asanyarray(proxy)
+    values: NDArray[np.float32] = np.asarray(proxy.get_unscaled(), np.float32)
+    return values * np.float32(proxy.slope) + np.float32(proxy.inter)
 
 
 def _nibabel_affine(image: Any) -> tuple[NDArray[np.float64], tuple[str, ...]]:
