@@ -40,6 +40,8 @@ def _explain(model: type[BaseModel], problem: Any, where: str) -> str:
         return f"unknown key '{path}'{hint}"
     if problem["type"] == "missing":
         return f"missing key '{path}'"
+    if problem["type"] == "value_error":
+        return f"'{path}': {problem['ctx']['error']}" if path else str(problem["ctx"]["error"])
     return f"'{path}': {problem['msg'].lower()}, got {problem['input']!r}"
 
 

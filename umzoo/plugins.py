@@ -7,7 +7,7 @@ import importlib
 import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -16,7 +16,7 @@ import pluggy
 
 from umzoo import hookspecs
 from umzoo.builtin import BUILTINS
-from umzoo.errors import PluginError
+from umzoo.errors import PluginError, nearest
 from umzoo.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -84,6 +84,7 @@ class Zoo:
         Raises:
             PluginError: with the reason; nothing of the plug-in is registered then.
         """
+        self._refuse_twins(plugin, name, origin)
         staged = self._stage(plugin, name)
         for kind, entries in staged.items():
             for entry_name, entry in entries.items():
@@ -95,17 +96,40 @@ class Zoo:
         staged: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
         try:
             self._manager.register(plugin, name)
-            self._manager.check_pending()
-            for hook, kind in HOOKS.items():
-                for implementation in getattr(self._manager.hook, hook).get_hookimpls():
-                    if implementation.plugin is plugin:
-                        implementation.function(functools.partial(_stage_entry, staged[kind], kind))
+            for hook, implementation in self._implementations(plugin):
+                kind = HOOKS[hook]
+                implementation(functools.partial(_stage_entry, staged[kind], kind))
             self._refuse_collisions(staged, name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._manager.unregister(name=name)
             self._mark_broken(staged, name, f"plug-in '{name}' failed to load: {_one_line(error)}")
             raise PluginError(_one_line(error)) from error
         return staged
+
+    def _implementations(self, plugin: Any) -> list[tuple[str, Callable[..., object]]]:
+        """The hooks that *plugin* implements, and their functions."""
+        callers = self._manager.get_hookcallers(plugin) or []
+        for caller in callers:
+            if caller.name not in HOOKS:
+                raise PluginError(f"there is no hook '{caller.name}'{nearest(caller.name, HOOKS)}")
+        names = {caller.name for caller in callers}
+        unmarked = [hook for hook in HOOKS if hook not in names and callable(getattr(plugin, hook, None))]
+        if unmarked or not names:
+            raise PluginError(f"{unmarked[0] if unmarked else 'one hook at least'} must be marked with @umzoo.hookimpl")
+        return [
+            (caller.name, implementation.function)
+            for caller in callers
+            for implementation in caller.get_hookimpls()
+            if implementation.plugin is plugin
+        ]
+
+    def _refuse_twins(self, plugin: Any, name: str, origin: str) -> None:
+        """Refuse a second plug-in of one name, and one plug-in under two names."""
+        for other in self.plugins:
+            if other.name == name and not other.reason:
+                raise PluginError(f"two plug-ins are called '{name}', of '{other.origin}' and of '{origin}'")
+        if (known := self._manager.get_name(plugin)) is not None:
+            raise PluginError(f"it is the plug-in '{known}' under another name")
 
     def _refuse_collisions(self, staged: dict[str, dict[str, Any]], name: str) -> None:
         builtin = {plugin.name for plugin in self.plugins if plugin.origin == "umzoo"}
@@ -134,7 +158,7 @@ class Zoo:
         version = distribution.version if distribution else ""
         try:
             self.load(entry_point.load(), entry_point.name, origin, version)
-        except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's module may raise anything
             reason = _one_line(error)
             self.plugins.append(Plugin(entry_point.name, origin, version, reason=reason))
             for registry in self.registries.values():
@@ -150,8 +174,9 @@ def _stage_entry(staged: dict[str, Any], kind: str, entry: Any) -> None:
     if not fits:
         raise PluginError(f"a {kind} must be a {KINDS[kind].replace(':', '.')}, got {entry!r}")
     name = getattr(entry, "name", "")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z0-9_.-]+)?" if kind == "weights" else r"[a-z][a-z0-9_]*", name):
-        raise PluginError(f"{kind} {entry!r} needs a lower_snake_case 'name', got {name!r}")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*\.[a-z0-9_.-]+" if kind == "weights" else r"[a-z][a-z0-9_]*", name):
+        wanted = "a 'name' like architecture.tag" if kind == "weights" else "a lower_snake_case 'name'"
+        raise PluginError(f"{kind} {entry!r} needs {wanted}, got {name!r}")
     if missing := getattr(entry, "__abstractmethods__", None):
         raise PluginError(f"{kind} '{name}' does not implement {', '.join(sorted(missing))}")
     if name in staged:
@@ -171,8 +196,12 @@ def _chosen(found: Iterable[EntryPoint]) -> list[EntryPoint]:
     if choice is None:
         return ordered
     wanted = {name.strip() for name in choice.split(",") if name.strip()}
-    if unknown := wanted - {entry_point.name for entry_point in ordered}:
-        raise PluginError(f"UMZOO_PLUGINS names plug-ins that are not installed: {', '.join(sorted(unknown))}")
+    installed = {entry_point.name for entry_point in ordered}
+    if unknown := wanted - installed:
+        raise PluginError(
+            f"UMZOO_PLUGINS names plug-ins that are not installed: {', '.join(sorted(unknown))}"
+            f" (installed: {', '.join(sorted(installed)) or 'none'})"
+        )
     return [entry_point for entry_point in ordered if entry_point.name in wanted]
 
 

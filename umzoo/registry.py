@@ -57,14 +57,15 @@ class Registry(Generic[T]):
             )
         self._entries[name] = entry
         self._owners[name] = owner
+        self._broken.pop(name, None)
 
     def mark_broken(self, name: str, reason: str) -> None:
         """Remember that *name* belongs to a plug-in that failed, to say so when it is asked for."""
         self._broken[name] = reason
 
     def list(self, pattern: str = "*") -> list[str]:
-        """Return the names matching a shell *pattern* such as ``"resenc*"``, sorted."""
-        return sorted(fnmatch.filter(self._entries, pattern))
+        """Return the usable names matching a shell *pattern* such as ``"resenc*"``, sorted."""
+        return sorted(fnmatch.filter(self._entries.keys() - self._broken.keys(), pattern))
 
     def owner(self, name: str) -> str:
         """Return the name of the plug-in that registered *name*."""

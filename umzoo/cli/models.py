@@ -33,7 +33,7 @@ def list_(
     if not chosen:
         hint = nearest(kind or "", registries)
         raise UnknownNameError(f"unknown kind '{kind}'{hint}: give one of {', '.join(registries)}")
-    origins = {plugin.name: plugin.origin for plugin in zoo().plugins}
+    origins = {plugin.name: plugin.origin for plugin in zoo().plugins if not plugin.reason}
     table = _table("kind", "name", "from", "")
     for name, registry in chosen.items():
         for entry in registry.list(pattern):
