@@ -205,3 +205,18 @@ def test_metrics_are_json_lines(new_run):
     Trainer(run, cpu=True).fit()
     for line in (run.folder / "metrics.jsonl").read_text().splitlines():
         assert isinstance(json.loads(line)["step"], int)
+
+
+@pytest.mark.slow
+def test_two_processes_under_torchrun_see_other_samples_and_share_one_network(new_run, tiny_store):
+    run = new_run("two")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "umzoo", "pretrain", "universal_tiny", *TINY, "--cpu", "--data", tiny_store.path]
+    done = subprocess.run([*command, "--out", run.folder], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    state = final_state(run)
+    assert state["processes"] == 2
+    assert state["samples"] == 4 * 2 * 2
+    alone = new_run("alone")
+    Trainer(alone, cpu=True).fit()
+    assert not same(final_state(alone)["model"], state["model"])

@@ -35,7 +35,7 @@ def build_schedule(config: OptimConfig, optimizer: Optimizer, steps: int) -> Any
 
     shared: dict[str, Any] = {"warmup_t": config.warmup_steps, "warmup_prefix": True, "t_in_epochs": False}
     shared |= {"warmup_lr_init": config.lr * 1e-2}
-    length = max(1, steps - config.warmup_steps)
+    length = max(2, steps - config.warmup_steps)
     makers: dict[str, Any] = {
         "cosine": lambda: CosineLRScheduler(optimizer, t_initial=length, **shared),
         "poly": lambda: PolyLRScheduler(optimizer, t_initial=length, power=0.9, **shared),
