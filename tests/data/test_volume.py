@@ -3,7 +3,7 @@ from __future__ import annotations
 import nibabel
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813
 
 from umzoo.data.refusal import Reason, Refused
 from umzoo.data.scan import Scan

@@ -132,8 +132,10 @@ def _physical(proxy: Any, where: Any = None) -> NDArray[Any]:
         return np.asarray(proxy[where])
     if not hasattr(proxy, "get_unscaled") or (proxy.slope, proxy.inter) == (1.0, 0.0):
         return np.asanyarray(proxy)
-    values: NDArray[np.float32] = np.asarray(proxy.get_unscaled(), np.float32)
-    return values * np.float32(proxy.slope) + np.float32(proxy.inter)
+    values: NDArray[np.float32] = np.array(proxy.get_unscaled(), np.float32)
+    values *= np.float32(proxy.slope)
+    values += np.float32(proxy.inter)
+    return values
 
 
 def _nibabel_affine(image: Any) -> tuple[NDArray[np.float64], tuple[str, ...]]:

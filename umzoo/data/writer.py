@@ -35,7 +35,13 @@ def write_array(store: Path, name: str, stored: NDArray[np.int16]) -> None:
     blocks = tuple(min(BLOCK, n) for n in chunks)
     codec = blosc2.CParams(codec=blosc2.Codec.LZ4HC, clevel=5, filters=[blosc2.Filter.SHUFFLE], nthreads=1)
     blosc2.asarray(
-        np.ascontiguousarray(stored), urlpath=str(temporary), mode="w", chunks=chunks, blocks=blocks, cparams=codec
+        np.ascontiguousarray(stored),
+        urlpath=str(temporary),
+        mode="w",
+        chunks=chunks,
+        blocks=blocks,
+        cparams=codec,
+        dparams=blosc2.DParams(nthreads=1),
     )
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from umzoo.data.dicom import read_headers
+from umzoo.data.discover import discover
+from umzoo.data.modality import Label, parse_options
+from umzoo.errors import DataError
+
+
+def find(*sources, options=()):
+    return discover([str(source) for source in sources], parse_options(options), read_headers)
+
+
+def names(found):
+    return sorted(scan.name for scan in found.scans)
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """An nnU-Net raw data set of two channels: two cases, one label each."""
+    root = tmp_path / "Dataset007_Brain"
+    for case in ("a_1", "b_2"):
+        for channel in range(2):
+            put(root / "imagesTr" / f"{case}_{channel:04d}.nii.gz")
+        put(root / "labelsTr" / f"{case}.nii.gz")
+    channels = {"channel_names": {"0": "T1w", "1": "CT"}, "name": "Brain", "file_ending": ".nii.gz"}
+    (root / "dataset.json").write_text(json.dumps(channels))
+    return root
+
+
+def put(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    return path
+
+
+@pytest.mark.parametrize("inner", ["", "imagesTr"])
+def test_nnunet_raw(raw, inner):
+    found = find(raw / inner)
+    by_name = {scan.name.rsplit("/", 1)[-1]: scan for scan in found.scans}
+    assert len(by_name) == 4
+    assert by_name["a_1_0000.nii.gz"].labels == (Label("mr", "t1w", "dataset.json"),)
+    assert by_name["a_1_0001.nii.gz"].labels == (Label("ct", "", "dataset.json"),)
+    assert {scan.source for scan in found.scans} == {"Brain"}
+    assert {scan.subject for scan in found.scans} == {"Brain/a_1", "Brain/b_2"}
+    assert [outcome.reason for outcome in found.refused] == ([] if inner else ["label map"] * 2)
+
+
+def test_msd_4d_has_one_label_per_frame(tmp_path):
+    put(tmp_path / "Task01" / "imagesTr" / "BRATS_001.nii.gz")
+    (tmp_path / "Task01" / "dataset.json").write_text(json.dumps({"modality": {"0": "FLAIR", "1": "T1w", "2": "x"}}))
+    (scan,) = find(tmp_path).scans
+    assert scan.source == "Task01" and scan.subject == "Task01/BRATS_001"
+    assert [scan.label(frame, 3).contrast for frame in range(3)] == ["flair", "t1w", ""]
+    assert scan.label(0, 5) is None
+
+
+def test_bids(tmp_path):
+    root = tmp_path / "bids"
+    put(root / "sub-01" / "anat" / "sub-01_ses-1_T2w.nii.gz")
+    put(root / "sub-01" / "dwi" / "sub-01_dwi.nii.gz")
+    put(root / "sub-02" / "pet" / "sub-02_pet.nii.gz")
+    put(root / "derivatives" / "sub-01_dseg.nii.gz")
+    put(root / "sub-01" / "anat" / "sub-01_T2w.json")
+    (root / "dataset_description.json").write_text(json.dumps({"Name": "Three"}))
+    found = find(root)
+    labels = {scan.subject: scan.labels for scan in found.scans if "dwi" not in scan.name}
+    assert labels == {"Three/sub-01": (Label("mr", "t2w", "bids"),), "Three/sub-02": (Label("pt", "", "bids"),)}
+    assert [outcome.reason for outcome in found.refused] == ["label map"]
+    assert found.ignored == {".json": 2}
+
+
+def test_loose_files_links_and_hidden_files(tmp_path):
+    put(tmp_path / "set" / "deep" / "a.nii.gz")
+    put(tmp_path / "set" / "b.mha")
+    put(tmp_path / "set" / "._b.mha")
+    put(tmp_path / "set" / "c.txt")
+    (tmp_path / "set" / "loop").symlink_to(tmp_path / "set")
+    (tmp_path / "set" / "again.mha").symlink_to(tmp_path / "set" / "b.mha")
+    found = find(tmp_path / "set", tmp_path / "set" / "deep", f"named={tmp_path / 'set' / 'deep'}")
+    assert names(found) == ["set/again.mha", "set/deep/a.nii.gz"]
+    assert found.ignored == {"hidden": 1, ".txt": 1}
+    assert {scan.source for scan in found.scans} == {"set"}
+
+
+def test_a_source_can_be_named(raw):
+    assert {scan.source for scan in find(f"study={raw}").scans} == {"study"}
+    assert find(f"study={raw}").scans[0].labels[0].origin == "dataset.json"
+
+
+def test_option_overrides_and_matches(raw):
+    found = find(raw, options=["pt=**/imagesTr/*_0001*"])
+    assert {scan.labels[0].modality for scan in found.scans if "_0001" in scan.name} == {"pt"}
+    assert {scan.labels[0].modality for scan in found.scans if "_0000" in scan.name} == {"mr"}
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_manifest(tmp_path, make_scan, write_dicom, kind):
+    put(tmp_path / "scans" / "a.nii.gz")
+    put(tmp_path / "scans" / "seg.nii.gz")
+    write_dicom(tmp_path / "series", make_scan(ct=True), modality="MR")
+    rows = [
+        {"file": "scans/a.nii.gz", "modality": "MRI", "contrast": "T1w", "subject": "p1", "source": "trial"},
+        {"file": "scans/seg.nii.gz", "role": "label"},
+        {"file": "series", "modality": "CT", "subject": "p1"},
+        {"file": "scans/absent.mha", "modality": "CT"},
+        {"file": "scans/absent.txt", "modality": "CT"},
+    ]
+    path = tmp_path / f"list.{kind}"
+    if kind == "jsonl":
+        path.write_text("\n".join(map(json.dumps, rows)))
+    else:
+        keys = ("file", "role", "modality", "contrast", "subject", "source")
+        path.write_text("\n".join(",".join(row.get(key, "") for key in keys) for row in rows))
+        path.write_text(",".join(keys) + "\n" + path.read_text())
+    found = find(path)
+    by_name = {scan.name: scan for scan in found.scans}
+    file, series = by_name["scans/a.nii.gz"], next(scan for scan in found.scans if scan.dicom)
+    assert (file.source, file.subject, file.labels) == ("trial", "p1", (Label("mr", "t1w", "manifest"),))
+    assert (series.source, series.subject, series.labels) == ("list", "p1", (Label("ct", "", "manifest"),))
+    assert sorted(outcome.reason for outcome in found.refused) == ["label map", "unreadable"]
+    assert "scans/absent.mha" in by_name
+
+
+def test_manifest_without_files_is_an_error(tmp_path):
+    (tmp_path / "bad.csv").write_text("name,other\nx,y\n")
+    with pytest.raises(DataError, match="line 2 has no 'file'"):
+        find(tmp_path / "bad.csv")
+
+
+def test_absent_source(tmp_path):
+    with pytest.raises(DataError, match="does not exist: give a folder"):
+        find(tmp_path / "absent")
+
+
+def test_dicom_tag_and_patient(tmp_path, make_scan, write_dicom):
+    write_dicom(tmp_path / "a" / "b", make_scan(ct=True), patient="Doe^Jane")
+    (scan,) = find(tmp_path / "a").scans
+    assert scan.labels == (Label("ct", "", "dicom"),) and scan.dicom
+    assert scan.subject == "Doe^Jane" and len(scan.files) == 20
+    assert scan.name == "a/b [000.dcm + 19]"
