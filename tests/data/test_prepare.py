@@ -145,6 +145,16 @@ def test_duplicates_in_another_container_are_told(tmp_path, scans, make_scan, wr
     assert len(Store(tmp_path / "store")) == 6
 
 
+def test_equal_files_count_once_however_often_it_runs(tmp_path, scans, make_scan, write_nifti):
+    write_nifti(scans / "flat.nii", np.ones((9, 9, 9), np.int16))
+    (scans / "z.nii.gz").write_bytes((scans / "doe_jane_1.nii.gz").read_bytes())
+    reports = [run(tmp_path / "store", scans) for _ in range(3)]
+    ledger = (tmp_path / "store" / "local" / "ledger.jsonl").read_text().splitlines()
+    assert len(ledger) == 7
+    for report in reports:
+        assert (report.count("in", "known"), report.count("duplicate"), report.count("refused")) == (6, 1, 1)
+
+
 def test_a_modality_told_later_replaces_the_guess(tmp_path, scans):
     run(tmp_path / "store", scans)
     assert Store(tmp_path / "store").modalities == ("ct",)
@@ -228,6 +238,13 @@ def test_contact_sheet(tmp_path, scans):
     run(tmp_path / "store", scans)
     assert contact_sheet(Store(tmp_path / "store"), tmp_path / "sheet.png", tiles=4) == 4
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_dask_workers_do_the_same(tmp_path, scans):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster:
+        report = run(tmp_path / "store", scans, scheduler=cluster.scheduler_address)
+    assert report.count("in") == 6 and len(Store(tmp_path / "store")) == 6
 
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"

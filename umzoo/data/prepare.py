@@ -127,13 +127,16 @@ def _collect(
     """Enter results into index and ledger as they come."""
     report, now = Report(ignored=found.ignored), set[str]()
     report.add(found.refused)
-    names = {o.id: o.name for outcomes in remembered(writer.path).values() for o in outcomes if o.status == "known"}
+    memory = remembered(writer.path)
+    names = {o.id: o.name for outcomes in memory.values() for o in outcomes if o.status == "known"}
+    keys = set(memory)
     progress(0, len(found.scans), report)
     for done, (_, outcomes) in enumerate(results, 1):
         settled = [_enter(outcome, writer, names, now) for outcome in outcomes]
-        fresh = any(outcome.record for outcome in outcomes) or not any(o.status == "known" for o in settled)
-        if fresh and all(outcome.key for outcome in outcomes):
-            ledger.append(outcomes[0].key, settled)
+        key = outcomes[0].key if all(outcome.key for outcome in outcomes) else ""
+        if key and key not in keys:
+            ledger.append(key, settled)
+            keys.add(key)
         report.add(settled)
         progress(done, len(found.scans), report)
     return report
@@ -148,7 +151,11 @@ def _enter(outcome: Outcome, writer: StoreWriter, names: dict[str, str], now: se
     """
     record = outcome.record
     if record is None:
-        now.add(outcome.id)
+        if outcome.status == "known" and outcome.id in now:
+            return replace(outcome, status="duplicate", detail=f"same voxels as {names[outcome.id]}")
+        if outcome.status == "known":
+            names[outcome.id] = outcome.name
+            now.add(outcome.id)
         return outcome
     old = writer.same_content(record)
     if old is not None and _stays(old, record, old.id in names, old.id in now):
