@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from itertools import accumulate
 from typing import Any
 
@@ -39,8 +40,9 @@ class UNet(Backbone):
         self.apply(InitWeights_He(1e-2))
         self.info = _info(self.config)
 
+    @abstractmethod
     def _make_encoder(self) -> nn.Module:
-        raise NotImplementedError
+        """Build the encoder, which returns one level per stage."""
 
     def _common(self) -> dict[str, Any]:
         """Arguments both encoders share, with nnU-Net's choice of bias and activation."""

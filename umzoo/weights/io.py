@@ -48,7 +48,7 @@ def save_folder(
     Raises:
         WeightsError: if *folder* holds something else, cannot be written, or *info* holds a local path.
     """
-    folder = Path(folder).absolute()
+    folder = Path(folder).resolve()
     _refuse_other_content(folder)
     _refuse_paths(info.model_dump(mode="json"))
     temporary = folder.with_name(f".{folder.name}.writing-{os.getpid()}")
