@@ -94,7 +94,7 @@ def test_import_loads_neither_torch_nor_plugins():
 
 def test_command_line_loads_nothing_heavy():
     suspects = ("torch", "numpy", "pydantic", "nibabel", "SimpleITK", "umzoo.plugins")
-    assert loaded_after("from umzoo.cli import _app; _app()", *suspects) == []
+    assert loaded_after("from umzoo.cli import make_app; make_app()", *suspects) == []
 
 
 @pytest.mark.parametrize("module", ["umzoo.api", "umzoo.engine.trainer", "umzoo.data.store", "umzoo.weights.io"])

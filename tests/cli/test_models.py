@@ -5,22 +5,25 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import typer
 from typer.testing import CliRunner
 
 import umzoo
 from umzoo import plugins
-from umzoo.cli import _app
 from umzoo.cli import models as commands
 from umzoo.errors import UnknownNameError, WeightsError
 
 
 @pytest.fixture
 def run(monkeypatch):
-    """Run ``umzoo`` with arguments; give what it prints, on one line per word."""
+    """Run a command with arguments; give what it prints."""
     monkeypatch.setenv("COLUMNS", "200")
+    app = typer.Typer()
+    for name in ("list", "plugins", "info", "import"):
+        app.command(name)(getattr(commands, name, None) or getattr(commands, f"{name}_"))
 
     def call(*arguments):
-        result = CliRunner().invoke(_app(), [str(argument) for argument in arguments])
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result.output

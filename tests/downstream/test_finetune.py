@@ -6,13 +6,13 @@ from torch import nn
 
 from umzoo.downstream.finetune import (
     FinetuneConfig,
-    LabelledVolume,
     dice_and_cross_entropy,
     draw_patches,
     finetune,
 )
 from umzoo.downstream.metrics import dice
 from umzoo.downstream.predict import predict
+from umzoo.downstream.volumes import LabelledVolume
 from umzoo.errors import ConfigError
 from umzoo.heads.model import Model
 from umzoo.heads.segmentation import Segmentation

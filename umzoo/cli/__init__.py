@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import logging
 import sys
+import warnings
 from typing import Annotated
 
 import typer
 
 from umzoo import __version__
+from umzoo.cli.data import data
+from umzoo.cli.models import import_, info, list_, plugins
+from umzoo.cli.prepare import prepare
+from umzoo.cli.pretrain import export, pretrain
+from umzoo.cli.quickstart import quickstart
 from umzoo.errors import UmzooError
 
 log = logging.getLogger("umzoo")
 
 COMMANDS = {
-    "Start": {"quickstart": "quickstart:quickstart"},
-    "Data": {"prepare": "prepare:prepare", "data": "data:data"},
-    "Training": {"pretrain": "pretrain:pretrain", "export": "pretrain:export"},
-    "Zoo": {
-        "info": "models:info",
-        "list": "models:list_",
-        "plugins": "models:plugins",
-        "import": "models:import_",
-    },
+    "Start": {"quickstart": quickstart},
+    "Data": {"prepare": prepare, "data": data},
+    "Training": {"pretrain": pretrain, "export": export},
+    "Zoo": {"info": info, "list": list_, "plugins": plugins, "import": import_},
 }
-"""Help panel to its commands, each ``module:function`` below ``umzoo.cli``."""
+"""Help panel to its commands."""
 
 
-def _app() -> typer.Typer:
+def main() -> None:
+    """Run the command line. What a user can put right ends in one line on stderr and exit code 2."""
+    try:
+        make_app()()
+    except (UmzooError, OSError) as error:
+        log.debug("where it happened", exc_info=True)
+        typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
+        typer.echo(str(error), err=True)
+        sys.exit(2)
+
+
+def make_app() -> typer.Typer:
+    """Return the command with all its subcommands."""
     app = typer.Typer(
         name="umzoo",
         no_args_is_help=True,
@@ -39,11 +50,7 @@ def _app() -> typer.Typer:
     )
     app.callback()(_options)
     for panel, commands in COMMANDS.items():
-        for name, target in commands.items():
-            module, _, function = target.partition(":")
-            if importlib.util.find_spec(f"umzoo.cli.{module}") is None:
-                continue
-            command = getattr(importlib.import_module(f"umzoo.cli.{module}"), function)
+        for name, command in commands.items():
             app.command(name, rich_help_panel=panel)(command)
     return app
 
@@ -64,17 +71,8 @@ def _options(
     from rich.console import Console
     from rich.logging import RichHandler
 
+    if not verbose:
+        warnings.simplefilter("ignore", FutureWarning)
     handler = RichHandler(console=Console(stderr=True), show_path=verbose, show_time=verbose)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
     log.setLevel(logging.DEBUG if verbose else logging.INFO)
-
-
-def main() -> None:
-    """Run the command line. What a user can put right ends in one line on stderr and exit code 2."""
-    try:
-        _app()()
-    except (UmzooError, OSError) as error:
-        log.debug("where it happened", exc_info=True)
-        typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
-        typer.echo(str(error), err=True)
-        sys.exit(2)

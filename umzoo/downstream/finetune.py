@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,20 +14,8 @@ from torch.nn import functional
 from umzoo.config import Config
 from umzoo.data.config import Size
 from umzoo.downstream.predict import pad_to
+from umzoo.downstream.volumes import LabelledVolume
 from umzoo.errors import ConfigError
-
-
-@dataclass(frozen=True)
-class LabelledVolume:
-    """A volume and its segmentation.
-
-    Attributes:
-        image: float32 ``(C, D, H, W)`` in the backbone's input space.
-        label: int64 ``(D, H, W)``, 0 is background.
-    """
-
-    image: Tensor
-    label: Tensor
 
 
 class FinetuneConfig(Config):
