@@ -13,8 +13,8 @@ def noise(shape, seed=0):
 @pytest.mark.parametrize(("before", "after"), SHAPES)
 @pytest.mark.parametrize("width", [0.0, 2.0, 2.7])
 def test_constant_stays_and_range_is_kept(before, after, width):
-    assert (resize(np.full(before, 37, np.int16), after, width) == 37).all()
-    result = resize(noise(before), after, width)
+    assert (resize(np.full(before, 37, np.int16), after, after, width) == 37).all()
+    result = resize(noise(before), after, after, width)
     assert result.shape == after and result.dtype == np.int16
     assert result.min() >= noise(before).min() and result.max() <= noise(before).max()
 
@@ -41,6 +41,13 @@ def test_least_width_antialiases_downwards_and_interpolates_upwards():
 
 def test_wider_is_smoother_and_too_narrow_is_widened():
     voxels = noise((16, 16, 16))
-    spread = [resize(voxels, (16, 16, 16), width).std() for width in (1.0, 2.0, 3.0)]
+    spread = [resize(voxels, (16, 16, 16), width=width).std() for width in (1.0, 2.0, 3.0)]
     assert spread[0] > spread[1] > spread[2]
-    assert np.array_equal(resize(voxels, (32, 32, 32), 0.5), resize(voxels, (32, 32, 32), 0.0))
+    assert np.array_equal(resize(voxels, (32, 32, 32), width=0.5), resize(voxels, (32, 32, 32)))
+
+
+def test_a_coarser_grid_in_between_equals_two_steps():
+    voxels = noise((32, 30, 28))
+    once = resize(voxels, (16, 16, 16), (8, 8, 8), 2.0)
+    twice = resize(resize(voxels, (8, 8, 8), width=2.0), (16, 16, 16))
+    assert np.abs(once.astype(int) - twice).max() <= 1

@@ -97,11 +97,12 @@ def test_matched_crops_have_one_distribution_of_widths_at_every_scale():
     asked = [crop for crop in drawn if crop.asked]
     assert len(asked) / len(drawn) == pytest.approx(0.5, abs=0.03)
     assert all((crop.label == crop.scale) if crop.asked else (crop.label == -1) for crop in drawn)
-    assert all(2 <= crop.width <= 3 if crop.asked else crop.width == 0 for crop in drawn)
+    assert all(1.5 <= crop.width <= 2.5 and crop.grid == (8, 8, 8) for crop in asked)
+    assert all(crop.width == 0 and crop.grid == PATCH for crop in drawn if not crop.asked)
     for scale in range(3):
         widths = [crop.width for crop in asked if crop.scale == scale]
         assert len(widths) / len(asked) == pytest.approx(1 / 3, abs=0.04)
-        assert np.mean(widths) == pytest.approx(2.5, abs=0.05)
+        assert np.mean(widths) == pytest.approx(2.0, abs=0.05)
 
 
 def test_volumes_that_do_not_hold_the_largest_crop_are_not_asked(caplog):

@@ -93,14 +93,14 @@ class CropReader:
             whole = np.full(crop.size, low, np.int16)
             whole[tuple(slice(a, b) for a, b in zip(start - crop.start, stop - crop.start, strict=True))] = region
             region = whole
-        return resize(region, _triple(patch), crop.width)
+        return resize(region, _triple(patch), crop.grid, crop.width)
 
     def _describe(self, crop: Crop, item: Any) -> None:
         record = self.store.records[crop.volume]
         patch = self.sampler.config.patch_size
         item["window"] = record.stored_window
         item["mean"], item["std"] = record.mean, record.std
-        item["scale"], item["width"] = crop.label, crop.width
+        item["scale"], item["width"] = crop.label, crop.width * max(np.divide(patch, crop.grid))
         item["modality"] = self.sampler.modality[crop.volume]
         item["source"] = self.sampler.source[crop.volume]
         item["volume"] = crop.volume

@@ -28,8 +28,8 @@ class Loader(Iterator[Fields]):
     What comes at a step depends on (seed, step, rank) alone: not on ``config.workers``, and not on the step it was
     started at, which makes resuming exact. Fields of a batch: ``voxels`` int16 ``(B, 1, D, H, W)``, ``window``
     float32 ``(B, 2)`` (the stored values that become 0 and 1), ``width`` float32 ``(B,)`` (half-width of the resizing
-    filter in voxels, 0 where the crop is as sharp as can be) and, as :data:`umzoo.fields.Fields` says, ``mean``,
-    ``std``, ``scale``, ``modality``, ``source``, ``volume``, ``spacing``.
+    filter in voxels of the patch, 0 where the crop is as sharp as can be) and ``mean``, ``std``, ``scale``,
+    ``modality``, ``source``, ``volume``, ``spacing`` as :data:`umzoo.fields.Fields` says.
 
     ``voxels`` is a view of memory shared with the readers: it holds until the next batch is asked for. On CUDA
     that memory is pinned; copies must be issued on the current stream, and may still be running by then.

@@ -41,16 +41,29 @@ def filter_matrix(before: int, after: int, width: float = 0.0) -> NDArray[np.flo
     return weights
 
 
-def resize(voxels: NDArray[np.int16], size: Triple, width: float = 0.0) -> NDArray[np.int16]:
-    """Return *voxels* ``(D, H, W)`` resized to *size*; see :func:`filter_matrix` for *width*.
+def resize(
+    voxels: NDArray[np.int16], size: Triple, grid: Triple | None = None, width: float = 0.0
+) -> NDArray[np.int16]:
+    """Return *voxels* ``(D, H, W)`` resized to *size*, by way of a coarser *grid* if one is given.
 
-    Values stay within the range of *voxels*. Nothing is computed where size and filter leave it as it is.
+    The step to the grid uses a triangle of half-width *width* in voxels of the grid, the step from there to *size* the
+    sharpest one (see :func:`filter_matrix`). Both are linear and are done at once. Values stay within the range of
+    *voxels*. Nothing is computed where size and filter leave it as it is.
     """
-    if voxels.shape == size and width <= 1:
+    grid = grid or size
+    if voxels.shape == grid == size and width <= 1:
         return voxels
-    depth, height, columns = (filter_matrix(n, m, width) for n, m in zip(voxels.shape, size, strict=True))
+    depth, height, columns = (_matrix(*sizes, width) for sizes in zip(voxels.shape, grid, size, strict=True))
     result = depth @ voxels.reshape(voxels.shape[0], -1).astype(np.float32)
     result = height @ result.reshape(size[0], voxels.shape[1], voxels.shape[2])
     result = result @ columns.T
     rounded: NDArray[np.int16] = np.rint(result, out=result).astype(np.int16)
     return rounded
+
+
+def _matrix(before: int, between: int, after: int, width: float) -> NDArray[np.float32]:
+    first = filter_matrix(before, between, width)
+    if between == after:
+        return first
+    both: NDArray[np.float32] = filter_matrix(between, after) @ first
+    return both

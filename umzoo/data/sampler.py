@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data.config import DataConfig
-from umzoo.data.resize import least_width
 from umzoo.data.store import Triple, VolumeRecord
 from umzoo.errors import DataError
 
 _STREAM = 0x5A3B1E
 """Keeps these draws apart from others made from the same seed and step."""
+
+WIDTH = (1.5, 2.5)
+"""Range of the filter of crops made equally sharp. From 1.5 on, a crop at its own resolution and one that is averaged
+down to it have nearly the same spectrum; below, the first is visibly sharper."""
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +34,8 @@ class Crop:
         start: first voxel (D, H, W); negative where the crop begins before the volume.
         size: voxels (D, H, W) cut; what lies outside the volume is padded with the low end of its window.
         scale: index into ``config.scales``.
-        width: half-width of the resizing filter in voxels of the patch; 0 is the sharpest that does not alias.
+        grid: voxels (D, H, W) that the crop is resized to first; from there it is interpolated to the patch.
+        width: half-width of the filter of the first step, in voxels of the grid; 0 is the sharpest without aliasing.
         asked: whether the network may be asked for the scale.
     """
 
@@ -38,6 +43,7 @@ class Crop:
     start: Triple
     size: Triple
     scale: int
+    grid: Triple
     width: float
     asked: bool
 
@@ -54,9 +60,10 @@ class Sampler:
     it with ``n`` volumes again proportional to ``n ** temperature``, then one of its volumes uniformly. So 1 is by
     number of volumes and 0 is uniform. Volumes of unknown modality count as one modality.
 
-    The scale of a crop could be read from its sharpness (enlarged crops are soft), which would teach nothing about
-    anatomy. So a share ``config.matched`` of the crops gets a filter whose half-width, in voxels of the patch, is
-    drawn from one distribution whatever the scale, U(m, m + 1), with ``m`` the least that any of the scales needs.
+    The scale of a crop could be read from its sharpness, as enlarged crops are soft, which would teach nothing about
+    anatomy. So a share ``config.matched`` of the crops is made equally sharp: whatever the scale, they are
+    first brought to the grid of the smallest crop, by a triangle filter of half-width U(1.5, 2.5) in voxels of that
+    grid, and then interpolated to the patch, so that all carry the same detail and the same traces of interpolation.
     Only those are asked for their scale; the others are as sharp as they can be. A volume too small for
     the largest crop is never asked either, as padding would give the answer away.
 
@@ -89,11 +96,7 @@ class Sampler:
         self._shapes = [record.shape for record in records]
         self._points = [np.array(record.points, np.int32).reshape(-1, 3) for record in records]
         self._edges = [_edge(config.patch_size, scale) for scale in config.scales]
-        self._least = max(
-            least_width(edge, patch)
-            for size in self._edges
-            for edge, patch in zip(size, config.patch_size, strict=True)
-        )
+        self._coarse = _triple(np.minimum(np.min(self._edges, axis=0), config.patch_size))
         self._holds_all = (np.array(self._shapes) >= np.max(self._edges, axis=0)).all(axis=1)
         if config.matched and len(config.scales) > 1 and not self._holds_all.any():
             logger.warning("no volume holds a crop of %s voxels: scales are never asked", max(self._edges))
@@ -113,7 +116,8 @@ class Sampler:
             start=self._start(volume, self._edges[scale], draw[4:]),
             size=self._edges[scale],
             scale=scale,
-            width=self._least + float(draw[3]) if matched else 0.0,
+            grid=self._coarse if matched else self.config.patch_size,
+            width=WIDTH[0] + (WIDTH[1] - WIDTH[0]) * float(draw[3]) if matched else 0.0,
             asked=matched and bool(self._holds_all[volume]),
         )
 
@@ -126,7 +130,7 @@ class Sampler:
             start = np.clip(points[int(draw[1] * len(points))] - np.floor_divide(edge, 2), low, high)
         else:
             start = low + (draw[2:5] * (high - low + 1)).astype(int)
-        return int(start[0]), int(start[1]), int(start[2])
+        return _triple(start)
 
 
 def volume_shares(modality: NDArray[np.int64], source: NDArray[np.int64], temperature: float) -> NDArray[np.float64]:
@@ -149,5 +153,9 @@ def _position(name: str, known: Sequence[str]) -> int:
 
 
 def _edge(patch: Triple, scale: float) -> Triple:
-    depth, height, width = (max(round(edge * scale), 1) for edge in patch)
+    return _triple(max(round(edge * scale), 1) for edge in patch)
+
+
+def _triple(values: Iterable[Any]) -> Triple:
+    depth, height, width = (int(value) for value in values)
     return depth, height, width
