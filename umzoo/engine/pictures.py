@@ -18,7 +18,7 @@ def save_panel(file: Path, rows: Sequence[tuple[str, Sequence[Tensor]]]) -> None
     for line, (name, images) in zip(axes, rows, strict=True):
         for axis, title, image in zip(line, PANEL_COLUMNS, images, strict=True):
             axis.imshow(image[image.shape[0] // 2].float().cpu().numpy(), cmap="gray", vmin=0, vmax=1)
-            axis.set_title(title if line is axes[0] else "", fontsize=9)
+            axis.set_title(title if line[0] is axes[0, 0] else "", fontsize=9)
             axis.set(xticks=[], yticks=[])
         line[0].set_ylabel(name, fontsize=9)
     _save(figure, file)
