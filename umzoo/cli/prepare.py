@@ -21,7 +21,9 @@ def prepare(
         typer.Option(help="MODALITY=PATTERN for files that do not tell theirs, such as 'ct=**/ct/**'; repeatable."),
     ] = None,
     spacing: Annotated[str, typer.Option(help="mm: 'native', one number, or three (D,H,W).")] = "1",
-    workers: Annotated[int | None, typer.Option(help="Processes; default: one a core. 0 works in this one.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes; default: one a core. 0 works in this one.")
+    ] = None,
     scheduler: Annotated[str, typer.Option(help="Dask scheduler, such as tcp://host:8786, to use its workers.")] = "",
     max_frames: Annotated[int, typer.Option(min=1, help="Volumes taken from one 4-D file, evenly spaced.")] = 16,
 ) -> None:
