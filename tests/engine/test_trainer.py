@@ -133,7 +133,7 @@ def test_a_task_that_makes_no_sense_is_dropped_aloud(new_run, caplog):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("data.patch_size=[15, 16, 16]", "multiple of"),
+        ("data.patch_size=[15, 16, 16]", "the nearest is"),
         ("backbone.in_channels=2", "one channel"),
         ("backbone.name=plainconv_net", "plainconv_unet"),
         ("pretext.tasks.1.name=restoration", "'as' name"),

@@ -29,7 +29,7 @@ Triple = tuple[int, int, int]
 class VolumeRecord(Config):
     """One volume of a store. Holds no path and nothing that names a person."""
 
-    id: str = Field(description="hash of the voxels and geometry; also the stem of the array's file")
+    id: str = Field(description="hash of voxels and geometry, and the modality; also the stem of the array's file")
     modality: str = Field(description="'ct', 'mr', 'pt', ...; empty if unknown")
     modality_from: str = Field(description="dicom, dataset.json, bids, manifest, option, guess or unknown")
     contrast: str = Field("", description="such as 't1w'; empty if unknown")

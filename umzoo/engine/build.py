@@ -39,12 +39,12 @@ def _check_backbone(backbone: Backbone, recipe: Recipe) -> None:
             f"pre-training reads one channel, backbone.in_channels is {backbone.info.in_channels}: leave it at 1,"
             " the weights can be loaded with more channels later"
         )
-    for size, divisor in zip(recipe.data.patch_size, backbone.info.divisor, strict=True):
-        if size % divisor:
-            raise ConfigError(
-                f"data.patch_size {recipe.data.patch_size} must be a multiple of {backbone.info.divisor}"
-                f" for {recipe.backbone.name}"
-            )
+    nearest = backbone.info.nearest_size(recipe.data.patch_size)
+    if nearest != recipe.data.patch_size:
+        raise ConfigError(
+            f"data.patch_size {recipe.data.patch_size} does not suit {recipe.backbone.name}, whose sizes are multiples"
+            f" of {backbone.info.divisor}: the nearest is {nearest}"
+        )
 
 
 def build_model(

@@ -65,7 +65,7 @@ def _describe(
     dense = any(task.dense for task in model.tasks.values())
     return WeightsInfo(
         name=name or f"{recipe.backbone.name}.{recipe.name}",
-        backbone=recipe.backbone,
+        backbone=backbone.spec,
         parts=("encoder", "decoder") if dense else ("encoder",),
         input=store.info.input.model_copy(
             update={"space": backbone.info.input_space, "patch_size": recipe.data.patch_size}
