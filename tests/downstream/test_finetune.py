@@ -37,7 +37,7 @@ def build(seed=0):
     return Model(backbone, Segmentation.build(Segmentation.Config(classes=2), info=backbone.info))
 
 
-CONFIG = FinetuneConfig(steps=30, patch_size=(12, 12, 12), lr=1e-2)
+CONFIG = FinetuneConfig(steps=20, patch_size=(12, 12, 12), lr=2e-2)
 
 
 def test_learns_and_segments(volumes):

@@ -10,9 +10,9 @@ from umzoo.downstream.finetune import FinetuneConfig
 from umzoo.downstream.quickstart import QuickstartConfig, quickstart
 
 SMALL = QuickstartConfig(
-    volumes=2,
-    labelled=2,
-    held_out=2,
+    volumes=1,
+    labelled=1,
+    held_out=1,
     size=40,
     overrides=(
         "backbone.n_stages=2",
@@ -23,7 +23,7 @@ SMALL = QuickstartConfig(
         "trainer.steps=2",
         "trainer.probe_volumes=4",
     ),
-    finetune=FinetuneConfig(steps=2, patch_size=(16, 16, 16)),
+    finetune=FinetuneConfig(steps=2, patch_size=(24, 24, 24)),
     seeds=(0,),
 )
 
