@@ -260,7 +260,6 @@ def hand_over(store: Store, patch: Patch) -> dict[str, Callable[[], int]]:
             batch_size=None,
             num_workers=workers,
             prefetch_factor=2,
-            multiprocessing_context="spawn",
         )
         batches, loader = iter(usual), Loader(store, config, seed=0)
         found[f"torch DataLoader, {workers} worker{'s'[: workers - 1]}"] = functools.partial(take, batches)

@@ -13,9 +13,10 @@ import torch
 from typing_extensions import Self
 
 from umzoo.data.config import DataConfig
-from umzoo.data.crops import ITEM, CropReader, Reader
+from umzoo.data.crops import ITEM, CropReader
 from umzoo.data.readers import ReaderPool
 from umzoo.data.sampler import Sampler
+from umzoo.data.store import Store
 from umzoo.errors import DataError
 from umzoo.fields import Fields
 
@@ -37,7 +38,7 @@ class Loader(Iterator[Fields]):
     A volume that cannot be read is put in ``quarantined`` and logged, and another crop is drawn in its place.
 
     Args:
-        store: a :class:`~umzoo.data.store.Store` or anything else that reads like one.
+        store: what :func:`~umzoo.data.open.open_store` gives.
         config: what is cut, and how it is handed over.
         seed: seed of the run.
         rank: number of this process; processes draw different crops.
@@ -54,7 +55,7 @@ class Loader(Iterator[Fields]):
     """
 
     def __init__(
-        self, store: Reader, config: DataConfig, seed: int, rank: int = 0, world: int = 1, start_step: int = 0
+        self, store: Store, config: DataConfig, seed: int, rank: int = 0, world: int = 1, start_step: int = 0
     ) -> None:
         if not 0 <= rank < world:
             raise DataError(f"rank must be from 0 to {world - 1}, got {rank}")

@@ -11,7 +11,7 @@ from umzoo.data.store import Store
 from umzoo.errors import DataError
 
 
-def open_store(path: Path | str, only: Sequence[str] | None = None) -> Store | PreprocessedFolder:
+def open_store(path: Path | str, only: Sequence[str] | None = None) -> Store:
     """Open *path* for reading.
 
     Args:

@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data.layout import Image, Layout, arrays, read_properties
-from umzoo.data.store import StoreInfo, Triple, VolumeRecord, select_records
+from umzoo.data.store import Store, StoreInfo, Triple, VolumeRecord, select_records
 from umzoo.data.survey import RULE, digest, read_cache, sample_boxes, summarise, write_cache
 from umzoo.errors import DataError, UmzooError
 from umzoo.spec import InputSpec
@@ -27,8 +27,8 @@ from umzoo.spec import InputSpec
 logger = logging.getLogger(__name__)
 
 
-class PreprocessedFolder:
-    """A configuration's folder, read as a :class:`~umzoo.data.store.Store` is.
+class PreprocessedFolder(Store):
+    """A configuration's folder, read as a store is.
 
     Axes are put back to the order of the original (z, y, x). The orientation is whatever the images had.
 
@@ -46,27 +46,14 @@ class PreprocessedFolder:
         self.only = only
         self.layout = layout
         self._to_original = tuple(int(axis) for axis in np.argsort(layout.axes))
-        self._handle = lru_cache(maxsize=256)(_open)
         found = self._survey(Path(cache or Path.home() / ".cache" / "umzoo"))
         self.records = select_records([record for _, record in found], only, self.path)
         images = {record.id: image for image, record in found}
         self._images = [images[record.id] for record in self.records]
+        self._handle = lru_cache(maxsize=256)(self._open)
         spacings = {record.spacing for record in self.records}
         spacing = spacings.pop() if len(spacings) == 1 else None
         self.info = StoreInfo(input=InputSpec(orientation="native", spacing=spacing, rules={"*": RULE}))
-
-    @cached_property
-    def modalities(self) -> tuple[str, ...]:
-        """Known modalities, sorted; the field ``modality`` indexes them."""
-        return tuple(sorted({record.modality for record in self.records if record.modality}))
-
-    @cached_property
-    def sources(self) -> tuple[str, ...]:
-        """Data sets, sorted; the field ``source`` indexes them."""
-        return tuple(sorted({record.source for record in self.records}))
-
-    def __len__(self) -> int:
-        return len(self.records)
 
     def read(self, index: int, start: Triple, stop: Triple) -> NDArray[np.int16]:
         """Return voxels ``start:stop`` (D, H, W) of volume *index*; only the blocks they touch are read.
@@ -74,9 +61,9 @@ class PreprocessedFolder:
         Raises:
             DataError: if the array is missing or damaged.
         """
-        record, image = self.records[index], self._images[index]
+        record = self.records[index]
         try:
-            region = self._region(image, start, stop)
+            region = self._region(self._handle(index), self._images[index].channel, start, stop)
         except (RuntimeError, OSError, ValueError) as error:
             raise DataError(f"volume {record.id} cannot be read: {' '.join(str(error).split())}") from error
         stored = (region - np.float32(record.intercept)) / np.float32(record.slope)
@@ -84,11 +71,13 @@ class PreprocessedFolder:
         rounded: NDArray[np.int16] = np.rint(stored.clip(limits.min, limits.max)).astype(np.int16)
         return rounded
 
-    def _region(self, image: Image, start: Triple, stop: Triple) -> NDArray[np.float32]:
-        box = (image.channel, *(slice(start[axis], stop[axis]) for axis in self.layout.axes))
-        region: NDArray[np.float32] = np.asarray(self._handle(image.file)[box], np.float32)
-        original: NDArray[np.float32] = region.transpose(self._to_original)
-        return original
+    def _open(self, index: int) -> Any:
+        return _open_array(self._images[index].file)
+
+    def _region(self, array: Any, channel: int, start: Triple, stop: Triple) -> NDArray[np.float32]:
+        box = (channel, *(slice(start[axis], stop[axis]) for axis in self.layout.axes))
+        region: NDArray[np.float32] = np.asarray(array[box], np.float32).transpose(self._to_original)
+        return region
 
     def _survey(self, cache: Path) -> list[tuple[Image, VolumeRecord]]:
         """Describe every channel of every array; what is cached already need not be read."""
@@ -112,22 +101,22 @@ class PreprocessedFolder:
     def _describe(self, file: Path, known: dict[str, VolumeRecord]) -> tuple[list[tuple[Image, VolumeRecord]], str]:
         """Images and records of the channels of *file*, or why it cannot be used."""
         try:
-            channels = self._handle(file).shape[0]
-            return [self._record(self.layout.image(file, channel), known) for channel in range(channels)], ""
+            array = _open_array(file)
+            images = [self.layout.image(file, channel) for channel in range(array.shape[0])]
+            return [(image, self._record(image, array, known)) for image in images], ""
         except (UmzooError, RuntimeError, OSError, ValueError) as error:
             return [], f"{file.name}: {' '.join(str(error).split())}"
 
-    def _record(self, image: Image, known: dict[str, VolumeRecord]) -> tuple[Image, VolumeRecord]:
+    def _record(self, image: Image, array: Any, known: dict[str, VolumeRecord]) -> VolumeRecord:
         name = image.file.relative_to(self.path.parent).as_posix()
         identifier = digest(f"{self.path.parent.name}/{name}/{image.channel}/{image.file.stat().st_size}")
         if identifier in known:
-            return image, known[identifier]
+            return known[identifier]
         properties = read_properties(image.file)
-        stored = self._handle(image.file).shape[1:]
-        shape: Triple = tuple(int(stored[axis]) for axis in self._to_original)  # type: ignore[assignment]
-        boxes = list(sample_boxes(shape, int(identifier, 16), partial(self._region, image)))
-        summary = summarise(boxes, properties, self._to_original)
-        return image, VolumeRecord(
+        depth, height, width = (int(array.shape[1:][axis]) for axis in self._to_original)
+        shape = depth, height, width
+        boxes = list(sample_boxes(shape, int(identifier, 16), partial(self._region, array, image.channel)))
+        return VolumeRecord(
             id=identifier,
             modality=image.label.modality,
             modality_from=image.label.origin,
@@ -136,7 +125,7 @@ class PreprocessedFolder:
             subject=digest(image.subject),
             shape=shape,
             spacing=self._spacing(properties),
-            **summary,
+            **summarise(boxes, properties, self._to_original),
         )
 
     def _spacing(self, properties: dict[str, Any]) -> tuple[float, float, float]:
@@ -149,15 +138,8 @@ class PreprocessedFolder:
         depth, height, width = (stored[axis] for axis in self._to_original)
         return depth, height, width
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_handle"}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._handle = lru_cache(maxsize=256)(_open)
-
-
-def _open(file: Path) -> Any:
+def _open_array(file: Path) -> Any:
     array = blosc2.open(str(file), mode="r")
     if len(array.shape) != 4 or array.dtype.kind != "f":
         raise ValueError(f"expected floats (C, D, H, W), got {array.dtype} {tuple(array.shape)}")
