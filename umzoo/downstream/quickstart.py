@@ -40,11 +40,11 @@ class QuickstartConfig(Config):
     size: int = Field(80, ge=32, description="edge of a phantom in mm")
     recipe: str = Field("universal_tiny", description="recipe of the pre-training")
     overrides: tuple[str, ...] = Field(
-        ("trainer.steps=160", "data.scales=[1.0, 1.5, 2.5]", "trainer.probe_volumes=64"),
+        ("trainer.steps=160", "data.scales=[1.0, 1.75, 3.0]", "trainer.probe_volumes=64"),
         description="changes to it; the scales fit the phantoms",
     )
     finetune: FinetuneConfig = Field(
-        FinetuneConfig(steps=60, patch_size=(40, 40, 40)), description="options of the fine-tuning"
+        FinetuneConfig(steps=80, batch_size=1, patch_size=(48, 48, 48)), description="options of the fine-tuning"
     )
     seeds: tuple[int, ...] = Field((0, 1), min_length=1, description="each fine-tunes both arms once")
 
