@@ -6,7 +6,7 @@ import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
@@ -14,6 +14,7 @@ from umzoo.config import Config
 from umzoo.data.config import DataConfig
 from umzoo.engine.recipe import OptimConfig, PretextConfig, Recipe, TrainerConfig
 from umzoo.plugins import load_zoo
+from umzoo.registry import Registry
 from umzoo.spec import TaskSpec
 
 FILE = Path(__file__).parent / "recipes.md"
@@ -25,7 +26,8 @@ INTRODUCTION = """\
 
 A recipe is a TOML file that says what is trained, on what, and how. `umzoo pretrain RECIPE --data STORE --out RUN`
 takes a file or the name of a shipped recipe: `universal` (ResEnc-L, bf16), `universal_genesis` (the U-Net and
-sub-volumes of Models Genesis) or `universal_tiny` (minutes on two CPU cores). Any key can be changed on the command line:
+sub-volumes of Models Genesis) or `universal_tiny` (minutes on two CPU cores). Any key can be changed on the command
+line:
 
 ```
 umzoo pretrain universal_tiny --data STORE --out RUN trainer.steps=200 pretext.tasks.restoration.weight=2
@@ -60,19 +62,38 @@ def _components() -> Iterator[str]:
         ("Heads", zoo.heads),
     ):
         yield f"## {title}\n"
-        for name in registry:
-            yield from _section(f"`{name}`", _first_line(registry[name]), registry[name].Config, level=3)
+        for names in _alike(registry):
+            heading = ", ".join(f"`{name}`" for name in names)
+            lines = [_first_line(registry[name]) for name in names]
+            text = (
+                lines[0]
+                if len(names) == 1
+                else "\n".join(f"- `{n}`: {line}" for n, line in zip(names, lines, strict=True))
+            )
+            yield from _section(heading, text, registry[names[0]].Config, level=3)
+
+
+def _alike(registry: Registry[Any]) -> list[list[str]]:
+    """Names of *registry*, those with the very same options together."""
+    groups: dict[str, list[str]] = {}
+    for name in registry:
+        options = "".join(_rows(registry[name].Config))
+        groups.setdefault(options or name, []).append(name)
+    return list(groups.values())
 
 
 def _section(title: str, text: str, config: type[Config], skip: tuple[str, ...] = (), level: int = 2) -> Iterator[str]:
     yield f"{'#' * level} {title}\n"
     if text:
         yield f"{text}\n"
-    rows = [(field.alias or name, field) for name, field in config.model_fields.items() if name not in skip]
-    if rows:
-        yield "| option | default | meaning |\n| --- | --- | --- |"
-        yield from (f"| `{name}` | {_default(field)} | {_cell(field.description or '')} |" for name, field in rows)
-        yield ""
+    if rows := list(_rows(config, skip)):
+        yield from ("| option | default | meaning |\n| --- | --- | --- |", *rows, "")
+
+
+def _rows(config: type[Config], skip: tuple[str, ...] = ()) -> Iterator[str]:
+    for name, field in config.model_fields.items():
+        if name not in skip:
+            yield f"| `{field.alias or name}` | {_default(field)} | {_meaning(field)} |"
 
 
 def _first_line(thing: type) -> str:
@@ -86,8 +107,11 @@ def _default(field: Any) -> str:
     return "none" if default is None else f"`{json.dumps(default)}`"
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+def _meaning(field: Any) -> str:
+    text = (field.description or "").replace("|", "\\|")
+    if get_origin(field.annotation) is Literal:
+        text += f" ({', '.join(f'`{choice}`' for choice in get_args(field.annotation))})"
+    return text
 
 
 if __name__ == "__main__":

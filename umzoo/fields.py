@@ -44,26 +44,30 @@ class Rng:
         """A stream of its own, a pure function of this stream's keys and *keys*."""
         return Rng(*self.keys, *keys, device=self.device)
 
+    def host(self) -> Rng:
+        """This stream, with results that stay on the CPU."""
+        return self if self.device.type == "cpu" else Rng(*self.keys)
+
     def uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0) -> Tensor:
         """Draw float32 from U[low, high)."""
         draw = torch.rand(tuple(shape), generator=self._parameters)
-        return (draw * (high - low) + low).to(self.device)
+        return (draw * (high - low) + low).to(self.device, non_blocking=True)
 
     def normal(self, shape: Sequence[int]) -> Tensor:
         """Draw float32 from N(0, 1)."""
-        return torch.randn(tuple(shape), generator=self._parameters).to(self.device)
+        return torch.randn(tuple(shape), generator=self._parameters).to(self.device, non_blocking=True)
 
     def integers(self, shape: Sequence[int], low: int, high: int) -> Tensor:
         """Draw int64 from low, ..., high, both inclusive."""
-        return torch.randint(low, high + 1, tuple(shape), generator=self._parameters).to(self.device)
+        return torch.randint(low, high + 1, tuple(shape), generator=self._parameters).to(self.device, non_blocking=True)
 
     def bernoulli(self, shape: Sequence[int], p: float) -> Tensor:
         """Draw booleans that are true with probability *p*."""
-        return (torch.rand(tuple(shape), generator=self._parameters) < p).to(self.device)
+        return (torch.rand(tuple(shape), generator=self._parameters) < p).to(self.device, non_blocking=True)
 
     def permutation(self, n: int) -> Tensor:
         """Draw a random order of 0, ..., n-1."""
-        return torch.randperm(n, generator=self._parameters).to(self.device)
+        return torch.randperm(n, generator=self._parameters).to(self.device, non_blocking=True)
 
     def noise(self, shape: Sequence[int]) -> Tensor:
         """Draw float32 from U[0, 1) in bulk, by the device's own generator."""

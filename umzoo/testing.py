@@ -158,7 +158,9 @@ def check_head(component: type[Head] | str, **options: Any) -> None:
     head = kind.build(config, info=backbone.info)
     image = Rng(0).normal((2, 1, 16, 16, 16))
     answer = head(backbone(image, dense=kind.dense))
-    _require(isinstance(answer, Tensor) and answer.shape[0] == 2, kind, "must return a tensor with one row per item")
+    _require(
+        isinstance(answer, Tensor) and answer.shape[:1] == (2,), kind, "must return a tensor with one row per item"
+    )
     wanted = 5 if kind.dense else 2
     _require(answer.ndim == wanted, kind, f"must return {wanted} axes, got {tuple(answer.shape)}")
     if kind.dense:

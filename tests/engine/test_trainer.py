@@ -130,6 +130,14 @@ def test_a_task_that_makes_no_sense_is_dropped_aloud(new_run, caplog):
     assert "data.scales has one entry" in caplog.text
 
 
+def test_without_a_dense_task_the_decoder_rests_and_stays_at_home(new_run, tmp_path):
+    run = new_run("encoder", 'pretext.tasks=[{name = "scale_classification"}]')
+    trainer = Trainer(run, cpu=True)
+    assert not any(p.requires_grad for n, p in trainer.model.backbone.named_parameters() if n.startswith("decoder."))
+    trainer.fit()
+    assert export_run(run, tmp_path / "weights").parts == ("encoder",)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -137,6 +145,7 @@ def test_a_task_that_makes_no_sense_is_dropped_aloud(new_run, caplog):
         ("backbone.in_channels=2", "one channel"),
         ("backbone.name=plainconv_net", "plainconv_unet"),
         ("pretext.tasks.1.name=restoration", "'as' name"),
+        ("trainer.precision=fp16", "trainer.precision"),
     ],
 )
 def test_recipes_that_cannot_work_are_refused(new_run, change, message):

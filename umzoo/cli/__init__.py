@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -19,7 +20,7 @@ from umzoo.errors import UmzooError
 
 log = logging.getLogger("umzoo")
 
-COMMANDS = {
+COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Start": {"quickstart": quickstart},
     "Data": {"prepare": prepare, "data": data},
     "Training": {"pretrain": pretrain, "export": export},

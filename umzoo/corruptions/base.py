@@ -43,10 +43,10 @@ class Corruption(Component):
     def apply(self, image: Tensor, params: Fields) -> Tensor:
         """Return a corrupted copy of *image* ``(B, C, D, H, W)``; *image* itself is left as it is."""
 
-    def apply_item(self, item: Tensor, params: Fields) -> Tensor:
-        """Return a corrupted copy of one item ``(C, D, H, W)``, or *item* itself where nothing is to be done.
+    def apply_item_(self, item: Tensor, params: Fields) -> None:
+        """Corrupt one item ``(C, D, H, W)``, contiguous, in place; *params* are its own, without the batch axis.
 
-        *params* are that item's, without the batch axis. A pipeline on the CPU goes item by item, so that a
-        patch stays in cache; override this where that is worth a path of its own (:class:`ItemwiseCorruption`).
+        A pipeline on the CPU goes item by item, so that a patch stays in cache. There is no need to override
+        this; :class:`umzoo.corruptions.itemwise.ItemwiseCorruption` helps where speed matters.
         """
-        return self.apply(item[None], {name: value[None] for name, value in params.items()})[0]
+        item.copy_(self.apply(item[None], {name: value[None] for name, value in params.items()})[0])

@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from umzoo.corruptions.counter import words
+from umzoo.corruptions.fast import kernels_for
 
 BLOCKS = 10_000
 
 
-def shuffle(item: Tensor, greatest: Sequence[int], seed: int) -> Tensor:
-    """Return *item* ``(C, D, H, W)`` shuffled in blocks with edges up to *greatest* (D, H, W) voxels.
+def shuffle_(item: Tensor, greatest: tuple[int, int, int], seed: int) -> None:
+    """Shuffle *item* ``(C, D, H, W)`` in place, in blocks with edges up to *greatest* (D, H, W) voxels.
 
     On the CPU a loop compiled by numba does it if numba is installed (``pip install umzoo[fast]``); otherwise, and
     on other devices, sorting and scattering do. The two have the same law, but give different results for a seed.
     """
-    if item.device.type == "cpu" and has_numba():
-        from umzoo.corruptions.blocks_numba import shuffle_blocks
-
-        out = item.clone()
-        for channel, shuffled in zip(item.contiguous(), out, strict=True):
-            shuffle_blocks(channel.numpy(), shuffled.numpy(), BLOCKS, *greatest, seed)
-        return out
-    source = sources(item.shape[1:], greatest, seed, item.device)
-    return item.flatten(1).index_select(1, source).view(item.shape)
-
-
-@functools.lru_cache(maxsize=1)
-def has_numba() -> bool:
-    """Whether numba is installed."""
-    return importlib.util.find_spec("numba") is not None
+    original = item.clone()
+    if loops := kernels_for(item):
+        for channel, shuffled in zip(original.numpy(), item.numpy(), strict=True):
+            loops.shuffle_blocks(channel, shuffled, BLOCKS, *greatest, seed)
+    else:
+        source = sources(item.shape[1:], greatest, seed, item.device)
+        torch.index_select(original.flatten(1), 1, source, out=item.view(len(item), -1))
 
 
 def sources(size: Sequence[int], greatest: Sequence[int], seed: int, device: torch.device) -> Tensor:

@@ -1,10 +1,12 @@
 """Counter-based noise: a pure function of a recorded seed and the position, equal on every device.
 
-The mixing is that of integer finalizers (Mueller, Wellons: multiply, xor-shift), on int32 because that is what
+The mixing is that of integer finalizers (multiply and xor-shift, as in MurmurHash3), on int32 because that is what
 both CPUs and GPUs do fast; two 16-bit samples come out of each word.
 """
 
 from __future__ import annotations
+
+import functools
 
 import torch
 from torch import Tensor
@@ -14,7 +16,8 @@ from umzoo.fields import Rng
 CHUNK = 1 << 16
 """Words hashed at a time on the CPU: scratch stays in L2."""
 
-_WEYL, _FIRST, _SECOND = -1640531527, 0x7FEB352D, -2073254261
+STEP, FIRST, SECOND = -1640531527, 0x7FEB352D, -2073254261
+HALF_STEP = 0.5 + 2**-17
 
 
 def draw_seeds(rng: Rng, count: int) -> Tensor:
@@ -24,13 +27,23 @@ def draw_seeds(rng: Rng, count: int) -> Tensor:
 
 def words(seed: Tensor, start: int, stop: int) -> Tensor:
     """Return int32 ``(..., stop - start)``: uniform words at positions ``start:stop`` of streams *seed* ``(...)``."""
-    counter = torch.arange(start, stop, dtype=torch.int32, device=seed.device)
-    word = torch.add(seed.unsqueeze(-1), counter, alpha=_WEYL)
+    first = torch.add(seed, _wrap(start * STEP)).unsqueeze(-1)
+    word = first + _steps(max(stop - start, CHUNK), seed.device)[: stop - start]
     shifted = torch.empty_like(word)
-    word.bitwise_xor_(torch.bitwise_right_shift(word, 16, out=shifted)).mul_(_FIRST)
-    word.bitwise_xor_(torch.bitwise_right_shift(word, 15, out=shifted)).mul_(_SECOND)
+    word.bitwise_xor_(torch.bitwise_right_shift(word, 16, out=shifted)).mul_(FIRST)
+    word.bitwise_xor_(torch.bitwise_right_shift(word, 15, out=shifted)).mul_(SECOND)
     # added, not xored: the shift is arithmetic, and xor would leave the sign bit 0
     return word.add_(torch.bitwise_right_shift(word, 16, out=shifted))
+
+
+@functools.lru_cache(maxsize=4)
+def _steps(count: int, device: torch.device) -> Tensor:
+    return torch.arange(count, dtype=torch.int32, device=device) * STEP
+
+
+def _wrap(value: int) -> int:
+    """*value* modulo 2^32, as an int32."""
+    return (value + 2**31) % 2**32 - 2**31
 
 
 def below(seed: Tensor, count: int, bound: int) -> Tensor:
@@ -38,21 +51,22 @@ def below(seed: Tensor, count: int, bound: int) -> Tensor:
     return words(seed, 0, count).bitwise_and_(2**31 - 1).remainder_(bound)
 
 
-def uniform(seed: Tensor, count: int) -> Tensor:
-    """Return float32 ``(..., count)`` from U(0, 1), in steps of 2^-16, never 0 or 1."""
-    out = torch.empty(*seed.shape, count, device=seed.device)
-    half_step = torch.tensor(0.5 + 2**-17)
-    step = 2 * CHUNK if out.device.type == "cpu" else max(count, 1)
-    for part, start in zip(out.split(step, dim=-1), range(0, count, step), strict=True):
-        length = part.shape[-1]
-        samples = words(seed, start // 2, start // 2 + (length + 1) // 2).view(torch.int16)[..., :length]
-        torch.add(half_step, samples.to(torch.float32), alpha=2**-16, out=part)
+def uniform_(out: Tensor, seed: Tensor) -> Tensor:
+    """Fill *out* ``(..., N)`` from U(0, 1), in steps of 2^-16, never 0 or 1; *seed* ``(...)`` has the leading axes."""
+    half_step = torch.tensor(HALF_STEP)
+    size = 2 * CHUNK if out.device.type == "cpu" else max(out.shape[-1], 1)
+    for number, part in enumerate(out.split(size, dim=-1)):
+        start, length = number * size // 2, part.shape[-1]
+        part.copy_(words(seed, start, start + (length + 1) // 2).view(torch.int16)[..., :length])
+        torch.add(half_step, part, alpha=2**-16, out=part)
     return out
 
 
 def uniform_like(seed: Tensor, image: Tensor) -> Tensor:
     """Return U(0, 1) noise in the shape of *image*: an item ``(C, D, H, W)`` or, with seeds ``(B,)``, a batch."""
-    return uniform(seed, image[0].numel() if seed.ndim else image.numel()).view(image.shape)
+    noise = torch.empty(image.shape, device=image.device)
+    uniform_(noise.view(*seed.shape, -1), seed)
+    return noise
 
 
 def normal_like(seed: Tensor, image: Tensor) -> Tensor:

@@ -40,10 +40,11 @@ class Flip(ItemwiseCorruption):
         axes[:, 0] &= self.config.depth
         return {"axes": axes}
 
-    def apply_item(self, item: Tensor, params: Fields) -> Tensor:
-        """Return *item* ``(C, D, H, W)`` flipped."""
+    def apply_item_(self, item: Tensor, params: Fields) -> None:
+        """Flip *item* ``(C, D, H, W)`` in place."""
         dims = [dim for dim, flipped in enumerate(params["axes"].tolist(), 1) if flipped]
-        return item.flip(dims) if dims else item
+        if dims:
+            item.copy_(item.flip(dims))
 
     def apply_batch(self, image: Tensor, params: Fields) -> Tensor:
         """Return *image* ``(B, C, D, H, W)`` flipped."""

@@ -33,12 +33,15 @@ class Gamma(ItemwiseCorruption):
             "gamma": rng.uniform(count, self.config.low, self.config.high),
         }
 
-    def apply_item(self, item: Tensor, params: Fields) -> Tensor:
-        """Return *item* ``(C, D, H, W)`` mapped."""
+    def apply_item_(self, item: Tensor, params: Fields) -> None:
+        """Map *item* ``(C, D, H, W)`` in place."""
         if not params["applied"]:
-            return item
-        item = item.clamp(0, 1)
-        return 1 - (1 - item) ** params["gamma"] if params["inverted"] else item ** params["gamma"]
+            return
+        item.clamp_(0, 1)
+        if params["inverted"]:
+            item.neg_().add_(1).pow_(params["gamma"]).neg_().add_(1)
+        else:
+            item.pow_(params["gamma"])
 
     def apply_batch(self, image: Tensor, params: Fields) -> Tensor:
         """Return *image* ``(B, C, D, H, W)`` mapped."""

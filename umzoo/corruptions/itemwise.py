@@ -19,7 +19,7 @@ class ItemwiseCorruption(Corruption):
 
     def draw(self, image: Tensor, rng: Rng) -> Fields:
         """Return the parameters of :meth:`sample`, moved to the device of *rng* without waiting for it."""
-        return to_device(self.sample(image.shape, Rng(*rng.keys)), rng.device)
+        return to_device(self.sample(image.shape, rng.host()), rng.device)
 
     @abstractmethod
     def sample(self, shape: torch.Size, rng: Rng) -> Fields:
@@ -29,15 +29,23 @@ class ItemwiseCorruption(Corruption):
         """Return a corrupted copy of *image* ``(B, C, D, H, W)``."""
         if image.device.type != "cpu":
             return self.apply_batch(image, params)
-        return torch.stack([self.apply_item(item, own) for item, own in zip(image, unbind(params), strict=True)])
+        return apply_itemwise(self, image, params)
 
     @abstractmethod
-    def apply_item(self, item: Tensor, params: Fields) -> Tensor:
-        """Return a corrupted copy of one item ``(C, D, H, W)``, or *item* itself where nothing is to be done."""
+    def apply_item_(self, item: Tensor, params: Fields) -> None:
+        """Corrupt one item ``(C, D, H, W)``, contiguous, in place."""
 
     @abstractmethod
     def apply_batch(self, image: Tensor, params: Fields) -> Tensor:
         """Return a corrupted copy of *image* ``(B, C, D, H, W)`` without waiting for the device."""
+
+
+def apply_itemwise(corruption: Corruption, image: Tensor, params: Fields) -> Tensor:
+    """Return a copy of *image* ``(B, C, D, H, W)``, corrupted item by item."""
+    out = image.clone(memory_format=torch.contiguous_format)
+    for item, own in zip(out, unbind(params), strict=True):
+        corruption.apply_item_(item, own)
+    return out
 
 
 def unbind(params: Fields) -> list[Fields]:

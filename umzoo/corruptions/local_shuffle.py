@@ -12,7 +12,7 @@ from umzoo import config
 from umzoo.corruptions import blocks, tiles
 from umzoo.corruptions.base import Corruption
 from umzoo.corruptions.counter import draw_seeds, integers_between
-from umzoo.corruptions.itemwise import unbind
+from umzoo.corruptions.itemwise import apply_itemwise
 from umzoo.fields import Fields, Rng
 
 
@@ -44,29 +44,28 @@ class LocalShuffle(Corruption):
 
         These two are int64 ``(B, 3)``, voxels (D, H, W). All stay on the CPU, which decides by them what to launch.
         """
-        rng = Rng(*rng.keys)
+        rng = rng.host()
         params = {"applied": rng.bernoulli((len(image),), self.config.p), "seed": draw_seeds(rng, len(image))}
         if self.config.law == "tiles":
+            size = torch.tensor(image.shape[2:]).expand(len(image), 3)
             greatest = torch.tensor([greatest_edge(s) for s in image.shape[2:]]).expand(len(image), 3)
-            params["edge"] = integers_between(rng, torch.ones_like(greatest), greatest)
-            params["origin"] = integers_between(rng, torch.zeros_like(greatest), params["edge"] - 1)
+            params["edge"] = edge = integers_between(rng, torch.ones_like(greatest), greatest)
+            params["origin"] = integers_between(rng, torch.zeros_like(edge), (edge - 1).minimum(size - edge))
         return params
 
     def apply(self, image: Tensor, params: Fields) -> Tensor:
         """Return a shuffled copy of *image* ``(B, C, D, H, W)``."""
-        return torch.stack([self.apply_item(item, own) for item, own in zip(image, unbind(params), strict=True)])
+        return apply_itemwise(self, image, params)
 
-    def apply_item(self, item: Tensor, params: Fields) -> Tensor:
-        """Return *item* ``(C, D, H, W)`` shuffled."""
+    def apply_item_(self, item: Tensor, params: Fields) -> None:
+        """Shuffle *item* ``(C, D, H, W)`` in place."""
         if not params["applied"]:
-            return item
-        if self.config.law == "exact":
-            greatest = [greatest_edge(s) for s in item.shape[1:]]
-            return blocks.shuffle(item, greatest, int(params["seed"]))
-        source = tiles.sources(
-            item.shape[1:], params["edge"].tolist(), params["origin"].tolist(), params["seed"], item.device
-        )
-        return torch.stack([channel.reshape(-1).index_select(0, source) for channel in item]).view(item.shape)
+            return
+        if self.config.law == "tiles":
+            tiles.shuffle_(item, params["edge"].tolist(), params["origin"].tolist(), params["seed"])
+        else:
+            _, depth, height, width = map(greatest_edge, item.shape)
+            blocks.shuffle_(item, (depth, height, width), int(params["seed"]))
 
 
 def greatest_edge(size: int) -> int:

@@ -33,11 +33,10 @@ class Noise(ItemwiseCorruption):
             "seed": draw_seeds(rng, shape[0]),
         }
 
-    def apply_item(self, item: Tensor, params: Fields) -> Tensor:
-        """Return *item* ``(C, D, H, W)`` with noise."""
-        if not params["applied"]:
-            return item
-        return normal_like(params["seed"], item).mul_(params["std"]).add_(item).clamp_(0, 1)
+    def apply_item_(self, item: Tensor, params: Fields) -> None:
+        """Add noise to *item* ``(C, D, H, W)`` in place."""
+        if params["applied"]:
+            item.add_(normal_like(params["seed"], item).mul_(params["std"])).clamp_(0, 1)
 
     def apply_batch(self, image: Tensor, params: Fields) -> Tensor:
         """Return *image* ``(B, C, D, H, W)`` with noise."""

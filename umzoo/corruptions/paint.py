@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from umzoo import config
-from umzoo.corruptions.counter import draw_seeds, integers_between, uniform_like
+from umzoo.corruptions.counter import draw_seeds, integers_between, uniform_, uniform_like
+from umzoo.corruptions.fast import kernels_for
 from umzoo.corruptions.itemwise import ItemwiseCorruption, per_item
 from umzoo.fields import Fields, Rng
 
@@ -48,16 +51,15 @@ class Paint(ItemwiseCorruption):
         stop = start + edge * used.cumprod(1)[..., None]
         return {"applied": applied, "inner": inner, "seed": draw_seeds(rng, count), "start": start, "stop": stop}
 
-    def apply_item(self, item: Tensor, params: Fields) -> Tensor:
-        """Return *item* ``(C, D, H, W)`` painted."""
+    def apply_item_(self, item: Tensor, params: Fields) -> None:
+        """Paint *item* ``(C, D, H, W)`` in place."""
         if not params["applied"]:
-            return item
-        noise = uniform_like(params["seed"], item)
-        out, inside = (item.clone(), noise) if params["inner"] else (noise, item)
-        for start, stop in zip(params["start"].tolist(), params["stop"].tolist(), strict=True):
-            window = (slice(None), *map(slice, start, stop))
-            out[window] = inside[window]
-        return out
+            return
+        if loops := kernels_for(item):
+            corners = params["start"].numpy(), params["stop"].numpy()
+            loops.paint(item.numpy(), *corners, bool(params["inner"]), int(params["seed"]))
+        else:
+            _paint_windows_(item, params)
 
     def apply_batch(self, image: Tensor, params: Fields) -> Tensor:
         """Return *image* ``(B, C, D, H, W)`` painted."""
@@ -67,16 +69,36 @@ class Paint(ItemwiseCorruption):
         return torch.where(painted, noise, image)
 
 
+def _paint_windows_(item: Tensor, params: Fields) -> None:
+    """Do what ``compiled.paint`` does by tensor operations on slices."""
+    corners = zip(params["start"].tolist(), params["stop"].tolist(), strict=True)
+    windows = [(slice(None), *map(slice, start, stop)) for start, stop in corners if start < stop]
+    if params["inner"]:
+        noise = uniform_like(params["seed"], item)
+        contents = [noise[window] for window in windows]
+    else:
+        contents = [item[window].clone() for window in windows]
+        uniform_(item.view(-1), params["seed"])
+    for window, content in zip(windows, contents, strict=True):
+        item[window] = content
+
+
 def draw_windows(size: torch.Size, inner: Tensor, rng: Rng) -> tuple[Tensor, Tensor]:
     """Draw start and edge ``(B, 5, 3)`` of the windows of images of *size* (D, H, W), *inner* ``(B,)`` or outer."""
-    inner_edges = [(max(s // 6, 1), max(s // 3, 1)) for s in size]
-    outer_edges = [(s - 4 * s // 7, s - 3 * s // 7) for s in size]
-    bounds = torch.tensor([outer_edges, inner_edges], device=inner.device)[inner.long()]
-    low, high = bounds[:, None].expand(-1, WINDOWS, -1, -1).unbind(-1)
+    lengths, bounds = _edge_bounds(size)
+    low, high = bounds[inner.long(), None].expand(-1, WINDOWS, -1, -1).unbind(-1)
     edge = integers_between(rng, low, high)
-    room = torch.tensor(list(size), device=inner.device) - edge
+    room = lengths - edge
     margin = (room // 2).clamp_(max=MARGIN)
     return integers_between(rng, margin, room - margin), edge
+
+
+@lru_cache(maxsize=8)
+def _edge_bounds(size: torch.Size) -> tuple[Tensor, Tensor]:
+    """Return *size* as a tensor, and the least and greatest edges ``(outer or inner, axis, least or greatest)``."""
+    outer = [(s - 4 * s // 7, s - 3 * s // 7) for s in size]
+    inner = [(max(s // 6, 1), max(s // 3, 1)) for s in size]
+    return torch.tensor(size), torch.tensor([outer, inner])
 
 
 def window_mask(start: Tensor, stop: Tensor, size: torch.Size) -> Tensor:

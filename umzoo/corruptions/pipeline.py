@@ -47,16 +47,8 @@ class Pipeline:
 
         *image* is left as it is; ``clean`` is *image* itself if nothing alters the target.
         """
-        if image.device.type != "cpu":
-            return self._apply_batch(image, draws)
-        per_item = zip(*(unbind(params) for params in draws), strict=True) if draws else [()] * len(image)
-        pairs = [self._apply_item(item, own) for item, own in zip(image, per_item, strict=True)]
-        corrupted = torch.stack([pair[0] for pair in pairs])
-        if not any(corruption.alters_target for corruption in self.corruptions):
-            return corrupted, image
-        return corrupted, torch.stack([pair[1] for pair in pairs])
-
-    def _apply_batch(self, image: Tensor, draws: Sequence[Fields]) -> tuple[Tensor, Tensor]:
+        if image.device.type == "cpu":
+            return self._apply_items(image, draws)
         corrupted = clean = image
         for corruption, params in zip(self.corruptions, draws, strict=True):
             untouched = corrupted is clean
@@ -65,14 +57,16 @@ class Pipeline:
                 clean = corrupted if untouched else corruption.apply(clean, params)
         return corrupted, clean
 
-    def _apply_item(self, item: Tensor, draws: Sequence[Fields]) -> tuple[Tensor, Tensor]:
-        """Do one item ``(C, D, H, W)`` from beginning to end while it is in cache."""
-        corrupted = clean = item
-        for corruption, params in zip(self.corruptions, draws, strict=True):
-            untouched = corrupted is clean
-            corrupted = corruption.apply_item(corrupted, params)
-            if corruption.alters_target:
-                clean = corrupted if untouched else corruption.apply_item(clean, params)
+    def _apply_items(self, image: Tensor, draws: Sequence[Fields]) -> tuple[Tensor, Tensor]:
+        """Do one item from beginning to end, while it is in cache, then the next."""
+        corrupted = image.clone(memory_format=torch.contiguous_format)
+        on_target = [corruption.alters_target for corruption in self.corruptions]
+        clean = corrupted.clone() if any(on_target) else image
+        for item, target, *params in zip(corrupted, clean, *map(unbind, draws), strict=True):
+            for corruption, own, too in zip(self.corruptions, params, on_target, strict=True):
+                corruption.apply_item_(item, own)
+                if too:
+                    corruption.apply_item_(target, own)
         return corrupted, clean
 
 

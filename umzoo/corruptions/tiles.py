@@ -1,4 +1,4 @@
-"""The tile law of local shuffling: random permutations of disjoint tiles, as an index of sources."""
+"""The tile law of local shuffling: random permutations of disjoint tiles."""
 
 from __future__ import annotations
 
@@ -8,47 +8,94 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from umzoo.corruptions.counter import below
+from umzoo.corruptions.counter import words
+from umzoo.corruptions.fast import kernels_for
 
 COPIES = 64
-"""Random permutations kept for each number of voxels a tile can have."""
-REUSE = 8
-"""Times a row of shuffled tiles is used within an image, each time elsewhere, on average."""
+"""Random permutations kept for each number of voxels a tile can have; a power of 2."""
+ROWS = 32
+"""Rows of shuffled tiles put together for an image; a power of 2."""
+CHUNK = 1 << 17
+"""Voxels shuffled at a time on the CPU: scratch stays in cache."""
 
 
-def sources(
-    size: Sequence[int], edge: Sequence[int], origin: Sequence[int], seed: Tensor, device: torch.device
-) -> Tensor:
-    """Return int32 ``(D * H * W,)``: the voxel that each voxel takes its value from, a permutation.
+def shuffle_(item: Tensor, edge: Sequence[int], origin: Sequence[int], seed: Tensor) -> None:
+    """Shuffle *item* ``(C, D, H, W)`` in place within tiles of *edge* (D, H, W) voxels laid out from *origin*.
 
-    Tiles of *edge* (D, H, W) voxels are laid out from *origin*; voxels that no whole tile covers stay in place.
-    Rows of tiles along W are put together from random permutations, and each place (D, H) draws one of these rows.
+    Voxels that no whole tile covers stay in place. A row is all the tiles at one place (D, H); 32 rows are put
+    together from random permutations, and each place draws one of them.
     """
-    index = torch.arange(size[0] * size[1] * size[2], dtype=torch.int32, device=device)
+    size = item.shape[1:]
     tiles = [(s - o) // e for s, o, e in zip(size, origin, edge, strict=True)]
-    seeds = torch.stack([seed, ~seed]).to(device, non_blocking=True)
-    count = -(-tiles[0] * tiles[1] // REUSE)
-    rows = _rows(count, tiles[2], edge, size, seeds[0])
-    places = rows.index_select(0, below(seeds[1], tiles[0] * tiles[1], count))
-    places = places.view(tiles[0], tiles[1], edge[0], edge[1], -1).transpose(1, 2)
-    covered = tuple(slice(o, o + n * e) for o, n, e in zip(origin, tiles, edge, strict=True))
-    region = index.view(*size)[covered]
-    region.unflatten(1, (tiles[1], edge[1])).unflatten(0, (tiles[0], edge[0])).add_(places)
+    random = words(seed.to(item.device, non_blocking=True), 0, ROWS + tiles[0] * tiles[1])
+    rows = _rows(tuple(edge), tiles[2], tuple(size[1:]), random[:ROWS] & (COPIES - 1))
+    choice = (random[ROWS:] & (ROWS - 1)).view(tiles[0], tiles[1])
+    if loops := kernels_for(item):
+        for channel in item.numpy():
+            loops.shuffle_tiles(channel.copy(), channel, rows.numpy(), choice.numpy(), *origin)
+    else:
+        _gather_(item, rows, choice, edge, origin)
+
+
+def _gather_(item: Tensor, rows: Tensor, choice: Tensor, edge: Sequence[int], origin: Sequence[int]) -> None:
+    """Do what ``compiled.shuffle_tiles`` does by tensor operations, a slab that fits the cache at a time."""
+    size = item.shape[1:]
+    layers = len(choice) if item.device.type != "cpu" else max(1, CHUNK // (edge[0] * size[1] * size[2]))
+    for first in range(0, len(choice), layers):
+        part = choice[first : first + layers]
+        start = origin[0] + first * edge[0]
+        slab = item[:, start : start + len(part) * edge[0]]
+        source = _sources(rows, part, slab.shape[1:], origin[1:])
+        for channel in slab:
+            channel.copy_(channel.flatten().index_select(0, source).view(channel.shape))
+
+
+def _sources(rows: Tensor, choice: Tensor, size: Sequence[int], origin: Sequence[int]) -> Tensor:
+    """Return int32 ``(D * H * W,)``: the voxel, in a slab of *size*, that each voxel takes its value from.
+
+    *rows* are those of :func:`_rows`, *choice* ``(nD, nH)`` says which one each place gets, and *origin* is that of
+    the tiles along H and W.
+    """
+    voxels = size[0] * size[1] * size[2]
+    index = _identity(1 << voxels.bit_length(), rows.device)[:voxels].clone()
+    _, depth, height, width = rows.shape
+    places = rows.index_select(0, choice.flatten()).view(*choice.shape, depth, height, width).transpose(1, 2)
+    stop = origin[0] + choice.shape[1] * height
+    covered = index.view(*size)[:, origin[0] : stop, origin[1] : origin[1] + width]
+    covered.unflatten(1, (-1, height)).unflatten(0, (-1, depth)).add_(places)
     return index
 
 
-def _rows(count: int, tiles: int, edge: Sequence[int], size: Sequence[int], seed: Tensor) -> Tensor:
-    """Return int32 ``(count, eD, eH, tiles * eW)``: how far, in the flat image, each voxel's source is from it."""
-    voxels = edge[0] * edge[1] * edge[2]
-    order = permutations(voxels, seed.device).index_select(0, below(seed, count * tiles, COPIES))
-    d, h, w = (torch.arange(e, dtype=torch.int32, device=seed.device) for e in edge)
-    offset = ((d[:, None, None] * size[1] + h[:, None]) * size[2] + w).view(-1)
-    distance = offset.index_select(0, order.view(-1)).view(order.shape) - offset
-    return distance.view(count, tiles, *edge).permute(0, 2, 3, 1, 4).reshape(count, edge[0], edge[1], -1)
+def _rows(edge: tuple[int, ...], tiles: int, plane: tuple[int, ...], first: Tensor) -> Tensor:
+    """Return int32 ``(32, eD, eH, tiles * eW)``: how far, in the flat image, each voxel's source is from it.
+
+    Row i takes consecutive permutations of :func:`_distances` from *first* ``(32,)`` on.
+    """
+    distances = _distances(edge, plane, COPIES + tiles, first.device)
+    voxels = distances.shape[1]
+    runs = distances.as_strided((COPIES, tiles, *edge), (voxels, voxels, edge[1] * edge[2], edge[2], 1))
+    return runs.index_select(0, first).permute(0, 2, 3, 1, 4).reshape(len(first), edge[0], edge[1], -1)
+
+
+@lru_cache(maxsize=1024)
+def _distances(edge: tuple[int, ...], plane: tuple[int, ...], count: int, device: torch.device) -> Tensor:
+    """Return int32 ``(count, eD * eH * eW)``: random permutations of a tile in an image of *plane* (H, W) voxels.
+
+    A permutation is given as the distances, in the flat image, from voxels to their sources. They repeat after 64.
+    """
+    d, h, w = (torch.arange(e, dtype=torch.int32) for e in edge)
+    offset = ((d[:, None, None] * plane[0] + h[:, None]) * plane[1] + w).view(-1)
+    repeats = -(-count // COPIES)
+    return (offset[permutations(len(offset))] - offset).repeat(repeats, 1)[:count].to(device)
 
 
 @lru_cache(maxsize=512)
-def permutations(voxels: int, device: torch.device) -> Tensor:
+def permutations(voxels: int) -> Tensor:
     """Return int32 ``(64, voxels)``: random permutations of 0, ..., voxels - 1, always the same."""
     generator = torch.Generator().manual_seed(voxels)
-    return torch.rand(COPIES, voxels, generator=generator).argsort(1).to(torch.int32).to(device)
+    return torch.rand(COPIES, voxels, generator=generator).argsort(1).to(torch.int32)
+
+
+@lru_cache(maxsize=8)
+def _identity(voxels: int, device: torch.device) -> Tensor:
+    return torch.arange(voxels, dtype=torch.int32, device=device)

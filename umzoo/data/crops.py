@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data.resize import resize
 from umzoo.data.sampler import Crop, Sampler
-from umzoo.data.store import StoreInfo, Triple, VolumeRecord
+from umzoo.data.store import Store, Triple
 from umzoo.errors import DataError
 
 ATTEMPTS = 64
@@ -31,28 +31,10 @@ ITEM = np.dtype(
 """What goes with the voxels of an item; the names are those of the batch's fields."""
 
 
-class Reader(Protocol):
-    """What can be sampled from: a :class:`~umzoo.data.store.Store`, or a folder of another program."""
-
-    info: StoreInfo
-    records: list[VolumeRecord]
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """Known modalities, sorted."""
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Data sets, sorted."""
-
-    def read(self, index: int, start: Triple, stop: Triple) -> NDArray[np.int16]:
-        """Return voxels ``start:stop`` (D, H, W) of volume *index*, or raise DataError."""
-
-
 class CropReader:
     """Reads the crops that a sampler draws from a store."""
 
-    def __init__(self, store: Reader, sampler: Sampler) -> None:
+    def __init__(self, store: Store, sampler: Sampler) -> None:
         self.store = store
         self.sampler = sampler
 

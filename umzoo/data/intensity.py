@@ -25,7 +25,7 @@ def to_unit(batch: Fields, rng: Rng | None = None) -> Fields:
     :data:`NOISE`. Without *rng* no noise is added.
     """
     low, high = (bound.view(-1, 1, 1, 1, 1) for bound in batch["window"].unbind(1))
-    image = ((batch["voxels"].float() - low) / (high - low)).clamp_(0, 1)
+    image = batch["voxels"].float().sub_(low).mul_(1 / (high - low)).clamp_(0, 1)
     if rng is not None:
         _jitter(image, batch["width"], rng)
     return {**{name: value for name, value in batch.items() if name not in ("voxels", "window")}, "image": image}

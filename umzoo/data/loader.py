@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
 
@@ -12,10 +11,11 @@ import numpy as np
 import torch
 from typing_extensions import Self
 
+from umzoo.data.ahead import ReadAhead
 from umzoo.data.config import DataConfig
-from umzoo.data.crops import ITEM, CropReader, Reader
-from umzoo.data.readers import ReaderPool
+from umzoo.data.crops import ITEM, CropReader
 from umzoo.data.sampler import Sampler
+from umzoo.data.store import Store
 from umzoo.errors import DataError
 from umzoo.fields import Fields
 
@@ -37,7 +37,7 @@ class Loader(Iterator[Fields]):
     A volume that cannot be read is put in ``quarantined`` and logged, and another crop is drawn in its place.
 
     Args:
-        store: a :class:`~umzoo.data.store.Store` or anything else that reads like one.
+        store: what :func:`~umzoo.data.open.open_store` gives.
         config: what is cut, and how it is handed over.
         seed: seed of the run.
         rank: number of this process; processes draw different crops.
@@ -54,7 +54,7 @@ class Loader(Iterator[Fields]):
     """
 
     def __init__(
-        self, store: Reader, config: DataConfig, seed: int, rank: int = 0, world: int = 1, start_step: int = 0
+        self, store: Store, config: DataConfig, seed: int, rank: int = 0, world: int = 1, start_step: int = 0
     ) -> None:
         if not 0 <= rank < world:
             raise DataError(f"rank must be from 0 to {world - 1}, got {rank}")
@@ -65,7 +65,7 @@ class Loader(Iterator[Fields]):
         self.quarantined: dict[str, str] = {}
         sampler = Sampler(store.records, store.modalities, store.sources, config, seed)
         self._reader = CropReader(store, sampler)
-        self._ahead = _ReadAhead(self._reader, rank, config, start_step) if config.workers else None
+        self._ahead = ReadAhead(self._reader, rank, config, start_step) if config.workers else None
         self._closed = False
 
     def __next__(self) -> Fields:
@@ -110,74 +110,3 @@ class Loader(Iterator[Fields]):
             if volume not in self.quarantined:
                 logger.warning("quarantined, another crop is drawn instead: %s", reason)
                 self.quarantined[volume] = reason
-
-
-class _ReadAhead:
-    """Keeps every free slot of the ring on order, and gives out the filled ones in the order of steps."""
-
-    def __init__(self, reader: CropReader, rank: int, config: DataConfig, start_step: int) -> None:
-        self._pool = ReaderPool(reader, rank, config)
-        self._voxels = torch.from_numpy(self._pool.ring.voxels)
-        self._free = deque(range(config.slots))
-        self._ordered: dict[int, int] = {}
-        self._used: deque[tuple[int, torch.cuda.Event | None]] = deque()
-        self._held: int | None = None
-        self._next = start_step
-        self._pinned = False
-        self._order()
-
-    def take(self, step: int) -> tuple[torch.Tensor, np.ndarray, dict[str, str]]:
-        """Voxels and items of the batch of *step*, and volumes that could not be read."""
-        self._pin()
-        self._release()
-        self._order()
-        if step not in self._ordered:
-            self._reclaim(block=True)
-            self._order()
-        failures = self._pool.wait(step)
-        self._held = slot = self._ordered.pop(step)
-        return self._voxels[slot], self._pool.ring.items[slot], failures
-
-    def close(self) -> None:
-        """End the processes and unpin the memory."""
-        self._pool.close()
-        if self._pinned:
-            torch.cuda.synchronize()
-            torch.cuda.cudart().cudaHostUnregister(self._voxels.data_ptr())
-            self._pinned = False
-
-    def _order(self) -> None:
-        self._reclaim(block=False)
-        while self._free:
-            slot = self._free.popleft()
-            self._ordered[self._next] = slot
-            self._pool.request(self._next, slot)
-            self._next += 1
-
-    def _release(self) -> None:
-        """Mark the batch given out last as used up, once the copies issued so far are done."""
-        if self._held is None:
-            return
-        event = torch.cuda.Event() if self._pinned else None
-        if event:
-            event.record()
-        self._used.append((self._held, event))
-        self._held = None
-
-    def _reclaim(self, block: bool) -> None:
-        while self._used:
-            slot, event = self._used[0]
-            if event and block:
-                event.synchronize()
-            if event and not event.query():
-                return
-            self._used.popleft()
-            self._free.append(slot)
-
-    def _pin(self) -> None:
-        """Pin the ring once CUDA is in use, so that copies to the device need not wait."""
-        if self._pinned or not torch.cuda.is_initialized():
-            return
-        size = self._voxels.numel() * self._voxels.element_size()
-        status = torch.cuda.cudart().cudaHostRegister(self._voxels.data_ptr(), size, 0)
-        self._pinned = int(status) == 0

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from umzoo.data.store import Triple
 
+_BAND = 16
+"""New voxels computed by one matrix product; the filters are narrow, so a whole matrix would be mostly zeros."""
+
 
 def least_width(before: int, after: int) -> float:
     """The half-width, in voxels after resizing, below which the filter leaves gaps or aliases.
@@ -53,17 +56,30 @@ def resize(
     grid = grid or size
     if voxels.shape == grid == size and width <= 1:
         return voxels
-    depth, height, columns = (_matrix(*sizes, width) for sizes in zip(voxels.shape, grid, size, strict=True))
-    result = depth @ voxels.reshape(voxels.shape[0], -1).astype(np.float32)
-    result = height @ result.reshape(size[0], voxels.shape[1], voxels.shape[2])
-    result = result @ columns.T
-    rounded: NDArray[np.int16] = np.rint(result, out=result).astype(np.int16)
-    return rounded
+    depth, height, columns = (_bands(*sizes, width) for sizes in zip(voxels.shape, grid, size, strict=True))
+    result = np.empty(size, np.int16)
+    for planes, source, weights in depth:  # slab by slab, so that what is in between stays in cache
+        slab = weights @ voxels[source].reshape(weights.shape[1], -1).astype(np.float32)
+        slab = slab.reshape(-1, *voxels.shape[1:])
+        between = np.empty((len(slab), size[1], voxels.shape[2]), np.float32)
+        for rows, source_rows, band in height:
+            np.matmul(band, slab[:, source_rows], out=between[:, rows])
+        after = np.empty((len(slab), size[1], size[2]), np.float32)
+        for places, source_places, band in columns:
+            np.matmul(between[:, :, source_places], band.T, out=after[:, :, places])
+        result[planes] = np.rint(after, out=after)
+    return result
 
 
-def _matrix(before: int, between: int, after: int, width: float) -> NDArray[np.float32]:
-    first = filter_matrix(before, between, width)
-    if between == after:
-        return first
-    both: NDArray[np.float32] = filter_matrix(between, after) @ first
-    return both
+def _bands(before: int, between: int, after: int, width: float) -> list[tuple[slice, slice, NDArray[np.float32]]]:
+    """The filter from *before* voxels to *after*, by bands of new voxels with the old ones each band needs."""
+    matrix = filter_matrix(before, between, width)
+    if between != after:
+        matrix = filter_matrix(between, after) @ matrix
+    bands = []
+    for start in range(0, after, _BAND):
+        band = matrix[start : start + _BAND]
+        (used,) = band.any(axis=0).nonzero()
+        source = slice(int(used[0]), int(used[-1]) + 1)
+        bands.append((slice(start, start + _BAND), source, np.ascontiguousarray(band[:, source])))
+    return bands

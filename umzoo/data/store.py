@@ -75,7 +75,7 @@ class Store:
         self.path = Path(path)
         self.info = _read_info(self.path)
         self.only = only
-        self.records = _select(_read_index(self.path / "index.jsonl"), only, self.path)
+        self.records = select_records(_read_index(self.path / "index.jsonl"), only, self.path)
         self._handle = lru_cache(maxsize=256)(self._open)
 
     @cached_property
@@ -112,13 +112,19 @@ class Store:
         return array
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "only": self.only}
+        return {name: value for name, value in self.__dict__.items() if name != "_handle"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["path"], state["only"])  # type: ignore[misc]
+        self.__dict__.update(state)
+        self._handle = lru_cache(maxsize=256)(self._open)
 
 
-def _select(records: list[VolumeRecord], only: Sequence[str] | None, path: Path) -> list[VolumeRecord]:
+def select_records(records: list[VolumeRecord], only: Sequence[str] | None, path: Path) -> list[VolumeRecord]:
+    """Return those of *records* that *only* names, in its order; all if it is None.
+
+    Raises:
+        DataError: if one is missing; *path* is named.
+    """
     if only is None:
         return records
     by_id = {record.id: record for record in records}

@@ -39,7 +39,10 @@ class QuickstartConfig(Config):
     held_out: int = Field(6, ge=1, description="labelled phantoms to judge on, CT and MR in turn")
     size: int = Field(80, ge=32, description="edge of a phantom in mm")
     recipe: str = Field("universal_tiny", description="recipe of the pre-training")
-    overrides: tuple[str, ...] = Field(("trainer.steps=160",), description="changes to it")
+    overrides: tuple[str, ...] = Field(
+        ("trainer.steps=160", "data.scales=[1.0, 1.5, 2.5]", "trainer.probe_volumes=64"),
+        description="changes to it; the scales fit the phantoms",
+    )
     finetune: FinetuneConfig = Field(
         FinetuneConfig(steps=60, patch_size=(40, 40, 40)), description="options of the fine-tuning"
     )

@@ -74,7 +74,16 @@ def build_model(
         built[spec.label] = zoo.pretext_tasks.build(spec, f"pretext.tasks.{spec.label}", context=context)
     if not built:
         raise ConfigError("no pretext task is left: every one of the recipe was dropped")
+    if not any(task.dense for task in built.values()):
+        _freeze_decoder(backbone)
     return PretextModel(backbone, built, {spec.label: spec.weight for spec in tasks}, chain)
+
+
+def _freeze_decoder(backbone: Backbone) -> None:
+    """Take the decoder out of training when no task reads the dense map; it is not exported then."""
+    for name, parameter in backbone.named_parameters():
+        if name.startswith("decoder."):
+            parameter.requires_grad_(False)
 
 
 def _check_needs(task: type[PretextTask], context: PretextContext) -> None:

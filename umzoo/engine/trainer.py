@@ -22,9 +22,10 @@ from umzoo.engine.log import RunLog, read_metrics
 from umzoo.engine.meter import Meter
 from umzoo.engine.optim import build_optimizer, build_schedule
 from umzoo.engine.pictures import save_curves
+from umzoo.engine.recipe import TrainerConfig
 from umzoo.engine.run import Run
 from umzoo.engine.signals import StopRequest
-from umzoo.errors import UmzooError
+from umzoo.errors import ConfigError, UmzooError
 from umzoo.fields import Fields, Rng, to_device
 from umzoo.plugins import zoo
 from umzoo.pretext.model import PretextModel
@@ -48,12 +49,7 @@ class Trainer:
 
     def __init__(self, run: Run, resume: bool = False, cpu: bool = False) -> None:
         self.run, self.recipe, self.config = run, run.recipe, run.recipe.trainer
-        self.accelerator = Accelerator(
-            cpu=cpu,
-            mixed_precision=PRECISION[self.config.precision],
-            gradient_accumulation_steps=self.config.accumulate,
-            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=False)],
-        )
+        self.accelerator = _accelerator(self.config, cpu)
         self.store = open_store(run.data, only=run.volumes)
         if not resume and self.accelerator.is_main_process:
             run.begin(tuple(record.id for record in self.store.records))
@@ -255,6 +251,19 @@ class Trainer:
             log.warning("the run had %d processes and now has %d: it goes on with other samples", state["processes"],
                         self.accelerator.num_processes)  # fmt: skip
         log.info("continuing from %s", path)
+
+
+def _accelerator(config: TrainerConfig, cpu: bool) -> Accelerator:
+    """Raises ConfigError if the device cannot do the precision."""
+    try:
+        return Accelerator(
+            cpu=cpu,
+            mixed_precision=PRECISION[config.precision],
+            gradient_accumulation_steps=config.accumulate,
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=False)],
+        )
+    except ValueError as error:
+        raise ConfigError(f"trainer.precision '{config.precision}' does not work on this device: {error}") from None
 
 
 def _random_state(device: torch.device) -> dict[str, Any]:
