@@ -21,7 +21,7 @@ from umzoo.spec import ComponentSpec, InputSpec
 from umzoo.weights.build import load_backbone
 from umzoo.weights.info import WeightsInfo
 from umzoo.weights.io import save_folder
-from umzoo.weights.transfer import TransferReport
+from umzoo.weights.transfer import Source, TransferReport, TransferRules
 from umzoo.weights.transfer import transfer as transfer_weights
 
 HeadSpec = ComponentSpec | Mapping[str, Any] | str
@@ -131,13 +131,26 @@ def push_to_hub(
         return push_folder(folder, repo_id, private, message)
 
 
-def transfer(source: nn.Module | Path | str, target: nn.Module, minimum: float = 0.5) -> TransferReport:
-    """Copy the weights of *source* (a network or a reference) into *target*, as far as they fit; return the report.
+def transfer(
+    source: Source,
+    target: nn.Module,
+    rules: TransferRules | Mapping[str, Any] | None = None,
+    *,
+    input: InputSpec | None = None,
+) -> TransferReport:
+    """Copy weights into *target*, in place, as far as they fit or can be made to fit; return what became of each.
+
+    Args:
+        source: a reference as for :func:`from_pretrained`, a network, or a state dict.
+        target: a network of the same family, perhaps wrapped by DDP or ``torch.compile``.
+        rules: what may be changed; see :class:`umzoo.weights.transfer.TransferRules`.
+        input: what *target* will be fed, to be compared with what the weights were trained on.
 
     Raises:
-        WeightsError: if less than *minimum* of the target's encoder would be set.
+        ConfigError: if a rule is unknown or wrong.
+        WeightsError: if the weights are altered, of another family, or set too little; *target* is unchanged then.
     """
-    return transfer_weights(source if isinstance(source, nn.Module) else resolve(source), target, minimum)
+    return transfer_weights(resolve(source) if isinstance(source, (str, Path)) else source, target, rules, input)
 
 
 def _describe(backbone: Backbone, tag: str) -> WeightsInfo:

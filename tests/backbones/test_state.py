@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from umzoo.backbones.state import canonical_state, load_canonical, named_tensors, unwrap
+from umzoo.backbones.state import (
+    canonical_name,
+    canonical_state,
+    collapse_aliases,
+    load_canonical,
+    named_tensors,
+    unwrap,
+)
 from umzoo.backbones.unet import GenesisUNet
 from umzoo.errors import WeightsError
 
@@ -68,3 +75,26 @@ def test_problems_are_named():
     assert "1 extra: decoder.more" in message
     assert "encoder.down_tr64.ops.0.conv1.weight (expected (1, 1, 3, 3, 3), got (5,))" in message
     assert all(torch.equal(value, before[name]) for name, value in canonical_state(model).items())
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("encoder.stem.convs.0.conv.weight", "encoder.stem.convs.0.conv.weight"),
+        ("decoder.encoder.stem.convs.0.all_modules.0.weight", "encoder.stem.convs.0.conv.weight"),
+        ("module._orig_mod.encoder.stages.1.blocks.0.skip.1.all_modules.1.bias",
+         "encoder.stages.1.blocks.0.skip.1.norm.bias"),
+        ("decoder.stages.0.convs.0.all_modules.2.weight", "decoder.stages.0.convs.0.norm.weight"),
+        ("encoder._orig_mod.down.weight", "encoder.down.weight"),
+    ],
+)  # fmt: skip
+def test_canonical_names(alias, name):
+    assert canonical_name(alias) == name
+
+
+def test_aliases_must_agree():
+    value = torch.ones(2)
+    pair = {"encoder.a.conv.weight": value, "decoder.encoder.a.all_modules.0.weight": value.clone(), "epoch": 3}
+    assert collapse_aliases(pair)["encoder.a.conv.weight"] is value
+    with pytest.raises(WeightsError, match="differ in value"):
+        collapse_aliases(pair | {"decoder.encoder.a.conv.weight": value + 1})

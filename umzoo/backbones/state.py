@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from umzoo.errors import WeightsError
 
 Shapes = Mapping[str, tuple[int, ...]]
+_LAYER = re.compile(r"\.all_modules\.(\d+)\.")
 
 
 def unwrap(module: nn.Module) -> nn.Module:
@@ -36,8 +38,52 @@ def named_tensors(module: nn.Module) -> dict[str, Tensor]:
     for name, value in values.items():
         if isinstance(value, Tensor) and id(value) not in seen:
             seen.add(id(value))
-            tensors[name.replace("_orig_mod.", "")] = value
+            tensors[canonical_name(name)] = value
     return tensors
+
+
+def canonical_name(name: str) -> str:
+    """Return the canonical one of the names that a tensor has in a state dict.
+
+    ``decoder.encoder.*`` is ``encoder.*``; of the layers of a block, ``all_modules.0`` is ``conv`` and the only other
+    one with parameters is ``norm``; ``module.`` and ``_orig_mod.`` come from DDP and ``torch.compile``.
+    """
+    while name.startswith(("module.", "_orig_mod.")):
+        name = name.partition(".")[2]
+    name = name.replace("_orig_mod.", "")
+    if name.startswith("decoder.encoder."):
+        name = name.removeprefix("decoder.")
+    return _LAYER.sub(lambda layer: ".conv." if layer[1] == "0" else ".norm.", name)
+
+
+def collapse_aliases(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the tensors of a state dict, perhaps of a wrapped nnU-Net network, each once by canonical name.
+
+    Raises:
+        WeightsError: if two names of one tensor hold different values.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if isinstance(value, Tensor):
+            kept = tensors.setdefault(canonical_name(name), value)
+            if not _same_values(kept, value):
+                raise WeightsError(f"{name} and {canonical_name(name)} are one tensor but differ in value: edit both")
+    return tensors
+
+
+def expand_aliases(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Return canonical *state* under all the names that *network* (which may lie on ``meta``) gives its tensors.
+
+    Names share their tensors, so ``torch.save`` writes each once.
+
+    Raises:
+        WeightsError: naming the tensors that are missing, extra or of another shape.
+    """
+    canonical = named_tensors(network)
+    require_same(shapes(canonical), shapes(state))
+    names = {id(tensor): name for name, tensor in canonical.items()}
+    values: dict[str, Any] = unwrap(network).state_dict(keep_vars=True)
+    return {name: state[names[id(value)]] for name, value in values.items() if isinstance(value, Tensor)}
 
 
 def canonical_state(module: nn.Module) -> dict[str, Tensor]:
@@ -83,6 +129,11 @@ def require_same(expected: Shapes, found: Shapes) -> None:
     ]
     if problems:
         raise WeightsError(f"the weights do not fit the network; tensors {'; '.join(problems)}")
+
+
+def _same_values(a: Tensor, b: Tensor) -> bool:
+    """Whether two entries of a state dict agree; on ``meta``, where there are no values, whether their shapes do."""
+    return a is b or (a.shape == b.shape and (a.is_meta or a.data_ptr() == b.data_ptr() or torch.equal(a, b)))
 
 
 def _some(names: list[str], most: int = 4) -> str:

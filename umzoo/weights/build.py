@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -11,9 +12,9 @@ from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import load_canonical, named_tensors, require_same, shapes
 from umzoo.errors import ConfigError, PluginError, UnknownNameError, WeightsError
 from umzoo.plugins import zoo
-from umzoo.weights.channels import adapt_channels
 from umzoo.weights.info import WeightsInfo
 from umzoo.weights.io import load_state, read_info, read_shapes
+from umzoo.weights.transfer import TransferRules, transfer
 
 log = logging.getLogger(__name__)
 
@@ -23,25 +24,33 @@ def load_backbone(folder: Path | str, in_channels: int | None = None) -> Backbon
 
     Args:
         folder: a weights folder.
-        in_channels: channels of the input if it shall differ; see :func:`umzoo.weights.channels.adapt_channels`.
+        in_channels: channels of the input if it shall differ; the first convolution is repeated and rescaled.
 
     Raises:
         WeightsError: if the folder is incomplete, altered, or does not fit the architecture it names.
     """
     info = read_info(folder)
     _check_before_allocation(folder, info)
-    state = load_state(folder)
     with torch.random.fork_rng(devices=[]):
         backbone = build_backbone(info, in_channels)
-    tensors = named_tensors(backbone)
-    if in_channels is not None:
-        state = adapt_channels(state, shapes(tensors))
-    fresh = {name: tensor for name, tensor in tensors.items() if not _belongs(name, info)}
+    fresh = {name: tensor for name, tensor in named_tensors(backbone).items() if not _belongs(name, info)}
     if fresh:
         log.warning("%s holds %s only: the rest of the network is random", info.name, ", ".join(info.parts))
-    load_canonical(backbone, {**fresh, **state})
+    if in_channels is None:
+        load_canonical(backbone, {**fresh, **load_state(folder)})
+    else:
+        _load_adapted(folder, backbone, fresh.keys())
     backbone.weights_info = info
     return backbone.eval()
+
+
+def _load_adapted(folder: Path | str, backbone: Backbone, fresh: Collection[str]) -> None:
+    """Load a network whose input channels differ; all but *fresh* must be set."""
+    report = transfer(folder, backbone, TransferRules(minimum=1.0))
+    left = [f"{name} ({reason})" for name, reason in report.fresh.items() if name not in fresh]
+    if left or report.dropped:
+        unused = [record.name for record in report.dropped]
+        raise WeightsError(f"{report.source} does not fit the network: {'; '.join((left or unused)[:4])}")
 
 
 def build_backbone(info: WeightsInfo, in_channels: int | None = None) -> Backbone:

@@ -43,6 +43,7 @@ class WeightsInfo(Tolerant):
     backbone: ComponentSpec = Field(description="name and options that rebuild the backbone")
     parts: tuple[str, ...] = Field(("encoder", "decoder"), description="trained parts, which the file holds")
     input: InputSpec = Field(description="what the network expects")
+    token_order: str = Field("dhw", description="order in which a transformer's tokens run over the axes (D, H, W)")
     pretext: dict[str, Any] = Field({}, description="the recipe's pretext table")
     provenance: Provenance = Field(Provenance(), description="where the weights come from")
     licence: str = Field("unknown", description="SPDX identifier")

@@ -1,0 +1,65 @@
+"""Moving weights into another network of the same family, with a report of what became of every tensor.
+
+Tensors are matched by where they stand, not by name: the encoder's stages by their number, the decoder's by the
+encoder stage whose resolution they restore. See :class:`TransferRules` for what is adapted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from umzoo.spec import InputSpec
+from umzoo.weights.transfer.plan import Plan
+from umzoo.weights.transfer.report import TransferReport
+from umzoo.weights.transfer.rules import TransferRules
+from umzoo.weights.transfer.sides import Source, find_backbone, network_side, source_side
+
+__all__ = ["Plan", "Source", "TransferReport", "TransferRules", "plan_transfer", "transfer"]
+
+
+def plan_transfer(
+    source: Source,
+    target: nn.Module,
+    rules: TransferRules | Mapping[str, Any] | None = None,
+    input: InputSpec | None = None,
+) -> Plan:
+    """Return what :func:`transfer` would do; nothing is changed, and *target* may lie on the ``meta`` device.
+
+    Raises:
+        ConfigError: if a rule is unknown or wrong.
+        WeightsError: if the weights cannot be read.
+    """
+    if not isinstance(rules, TransferRules):
+        rules = TransferRules.parse(rules or {}, "rules")
+    known = getattr(find_backbone(target), "weights_info", None)
+    return Plan(source_side(source), network_side(target), rules, input or (known.input if known else None))
+
+
+def transfer(
+    source: Source,
+    target: nn.Module,
+    rules: TransferRules | Mapping[str, Any] | None = None,
+    input: InputSpec | None = None,
+) -> TransferReport:
+    """Copy the weights of *source* into *target*, in place, as far as they fit or can be made to fit.
+
+    Parameters stay the same objects, so optimizers, DDP and compiled graphs go on with them.
+
+    Args:
+        source: a weights folder, a network, or a state dict (nnU-Net's aliases and wrappers' prefixes are understood).
+        target: a backbone, a model that holds one, or one of nnU-Net's own networks; may be wrapped by DDP and
+            ``torch.compile``.
+        rules: what may be changed, as :class:`TransferRules` or a mapping of its options.
+        input: what *target* will be fed, to be compared with what the weights were trained on.
+
+    Raises:
+        ConfigError: if a rule is unknown or wrong.
+        WeightsError: if the weights cannot be read, are of another family, or would set less than ``rules.minimum``
+            of the encoder's kernels; *target* is unchanged then.
+    """
+    plan = plan_transfer(source, target, rules, input)
+    plan.check()
+    return plan.apply()

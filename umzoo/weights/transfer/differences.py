@@ -1,0 +1,85 @@
+"""What fits in shape and still differs in meaning: strides, spacing, orientation, axes, intensities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from umzoo.spec import InputSpec, IntensityRule
+from umzoo.weights.transfer.rules import TransferRules
+from umzoo.weights.transfer.sides import Side, Size
+
+
+def axes_turn(source: InputSpec | None, target: InputSpec | None, rules: TransferRules) -> Size | None:
+    """Return which axis of the source's arrays each axis (D, H, W) of the target's is, if kernels shall be turned."""
+    ours, theirs = (source or InputSpec()).axes, (target or InputSpec()).axes
+    if rules.axes == "keep" or ours == theirs or sorted(ours) != sorted(theirs):
+        return None
+    first, second, third = (ours.index(axis) for axis in theirs)
+    return first, second, third
+
+
+def differences(source: Side, target: Side, expected: InputSpec | None, turn: Size | None) -> Iterator[str]:
+    """Yield one line for each difference between what *source* was trained on and what *target* will be fed.
+
+    What is not known of the target is not compared, except orientation and axes: umzoo and nnU-Net both feed arrays
+    (z, y, x), and umzoo's are LPS.
+    """
+    yield from _strides(source, target, turn)
+    if source.input is None:
+        return
+    yield from _geometry(source.input, expected or InputSpec(), turn)
+    space = expected.space if expected else target.space
+    if space and source.input.space != space:
+        yield f"input: the weights expect {_SPACES[source.input.space]}, this network {_SPACES[space]}"
+    if expected:
+        yield from _spacing(source.input, expected)
+        yield from _intensities(source.input, expected)
+
+
+_SPACES = {"unit": "values in [0, 1]", "zscore": "zero mean and unit variance"}
+
+
+def _strides(source: Side, target: Side, turn: Size | None) -> Iterator[str]:
+    for stage, (theirs, ours) in enumerate(zip(source.strides, target.strides, strict=False)):
+        if turn:
+            theirs = (theirs[turn[0]], theirs[turn[1]], theirs[turn[2]])
+        if theirs != ours:
+            yield (
+                f"stage {stage}: stride {_by(theirs)} in the weights, {_by(ours)} here:"
+                " from there on kernels see another scale"
+            )
+
+
+def _geometry(source: InputSpec, target: InputSpec, turn: Size | None) -> Iterator[str]:
+    if source.axes != target.axes and turn is None:
+        yield (
+            f"array axes: {source.axes} in the weights, {target.axes} here: transpose the images,"
+            " or turn the kernels with axes='permute'"
+        )
+    if source.orientation != target.orientation:
+        yield f"orientation: {source.orientation} in the weights, {target.orientation} here: flip the images"
+
+
+def _spacing(source: InputSpec, target: InputSpec) -> Iterator[str]:
+    if source.spacing != target.spacing:
+        yield f"spacing: {_millimetres(source.spacing)} in the weights, {_millimetres(target.spacing)} here"
+
+
+def _intensities(source: InputSpec, target: InputSpec) -> Iterator[str]:
+    for modality in sorted({*source.rules, *target.rules}):
+        theirs, ours = source.rule(modality), target.rule(modality)
+        if theirs != ours:
+            name = "other modalities" if modality == "*" else modality
+            yield f"intensity of {name}: {_rule(theirs)} in the weights, {_rule(ours)} here"
+
+
+def _rule(rule: IntensityRule) -> str:
+    return f"{rule.kind} {rule.window or rule.percentiles}"
+
+
+def _millimetres(spacing: tuple[float, float, float] | None) -> str:
+    return "native" if spacing is None else f"{_by(spacing)} mm"
+
+
+def _by(values: tuple[float, ...]) -> str:
+    return "x".join(f"{value:g}" for value in values)

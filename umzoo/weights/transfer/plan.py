@@ -1,0 +1,188 @@
+"""A transfer that is thought through before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from umzoo.errors import WeightsError
+from umzoo.spec import InputSpec
+from umzoo.weights.transfer.differences import axes_turn, differences
+from umzoo.weights.transfer.layout import Slot
+from umzoo.weights.transfer.match import MisfitError, Pair, Step, steps_for
+from umzoo.weights.transfer.refuse import refusal
+from umzoo.weights.transfer.report import DroppedRecord, TensorRecord, TransferReport, share, totals
+from umzoo.weights.transfer.rules import TransferRules
+from umzoo.weights.transfer.sides import Side
+
+
+@dataclass(frozen=True)
+class Match:
+    """One tensor of the target: where it comes from and by which steps, or why it stays as it is."""
+
+    name: str
+    slot: Slot
+    source: str | None = None
+    steps: tuple[Step, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would be transferred; :attr:`report` tells, :meth:`check` judges, :meth:`apply` does it.
+
+    Attributes:
+        source: the weights.
+        target: the network; its tensors are live.
+        rules: what may be changed.
+        expected: input that the network will be fed, None if unknown.
+    """
+
+    source: Side
+    target: Side
+    rules: TransferRules
+    expected: InputSpec | None = None
+
+    @cached_property
+    def matches(self) -> tuple[Match, ...]:
+        """One entry for each tensor of the target, heads included."""
+        index = {self.source.layout.slot(name).key: name for name in self.source.tensors}
+        heads = (Match(name, Slot("head", "head", (name,)), reason=_HEAD) for name in self.target.heads)
+        return (*(self._match(name, index) for name in self.target.tensors), *heads)
+
+    def _match(self, name: str, index: Mapping[tuple[str | int, ...], str]) -> Match:
+        slot = self.target.layout.slot(name)
+        if slot.part == "head":
+            return Match(name, slot, reason=_HEAD)
+        if slot.part not in self.rules.parts:
+            return Match(name, slot, reason=f"the rules leave the {slot.part} out")
+        source = index.get(slot.key)
+        if source is None:
+            return Match(name, slot, reason=_absence(slot, self.source, "the source"))
+        shape = tuple(self.source.tensors[source].shape)
+        try:
+            steps = steps_for(Pair((self.source, self.target), (source, name), slot, self.rules, self._turn, shape))
+        except MisfitError as misfit:
+            return Match(name, slot, reason=str(misfit))
+        return Match(name, slot, source, tuple(steps))
+
+    @cached_property
+    def _turn(self) -> tuple[int, int, int] | None:
+        """The axes that kernels are turned by."""
+        turn = axes_turn(self.source.input, self.expected, self.rules)
+        if turn and self.source.layout.family.startswith("primus"):
+            raise WeightsError("axes='permute' cannot turn rotary position embeddings: transpose the images instead")
+        return turn
+
+    @cached_property
+    def report(self) -> TransferReport:
+        """What becomes of every tensor."""
+        records = tuple(map(self._record, self.matches))
+        return TransferReport(
+            source=self.source.name,
+            target=self.target.name,
+            family=self.target.layout.family,
+            sha256=self.source.sha256,
+            rules=self.rules,
+            coverage=share(records, "encoder") or 0.0,
+            decoder_coverage=share(records, "decoder"),
+            groups=totals(records),
+            tensors=records,
+            dropped=tuple(self._dropped()),
+            warnings=tuple(self._warnings()),
+        )
+
+    def _record(self, match: Match) -> TensorRecord:
+        tensor = self.target.tensors[match.name] if match.name in self.target.tensors else self.target.heads[match.name]
+        partial = next((step.values for step in match.steps if step.values is not None), tensor.numel())
+        return TensorRecord(
+            name=match.name,
+            part=match.slot.part,
+            group=match.slot.group,
+            kind="fresh" if match.source is None else "adapted" if match.steps else "exact",
+            source=match.source,
+            note=match.reason or "; ".join(step.text for step in match.steps),
+            kernel=tensor.ndim >= 2 and match.name.endswith("weight"),
+            values=tensor.numel(),
+            transferred=0 if match.source is None else partial,
+        )
+
+    def _dropped(self) -> Iterator[DroppedRecord]:
+        used = {match.source for match in self.matches}
+        places = {match.slot.key for match in self.matches}
+        for name, tensor in {**self.source.tensors, **self.source.heads}.items():
+            if name in used:
+                continue
+            slot = self.source.layout.slot(name)
+            if slot.part == "head" or name in self.source.heads:
+                note = _HEAD
+            elif slot.part not in self.rules.parts:
+                note = f"the rules leave the {slot.part} out"
+            else:
+                note = "does not fit" if slot.key in places else _absence(slot, self.target, "this network")
+            yield DroppedRecord(name=name, note=note, values=tensor.numel())
+
+    def _warnings(self) -> Iterator[str]:
+        yield from differences(self.source, self.target, self.expected, self._turn)
+        embedding = next((match for match in self.matches if match.name.endswith("pos_embed")), None)
+        for match in self.matches:
+            if match.source is None and (match.name == self.target.first_kernel or match is embedding):
+                yield f"{match.name} is fresh ({match.reason}): all that follows was trained behind another"
+        order = self.rules.token_order or self.source.token_order
+        if embedding and embedding.source and order != "dhw":
+            yield f"tokens of the weights run in {order} order: their rotary embeddings cannot be turned along"
+        if embedding and embedding.source and not (self.rules.source_grid or self.source.grid):
+            yield "the grid of the source's tokens is not recorded: taken to be this network's"
+
+    def check(self) -> None:
+        """Refuse what should not be transferred.
+
+        Raises:
+            WeightsError: if the families differ, or too little of the encoder would be set, with the remedy.
+        """
+        problem = refusal(self.report, self.source, self.target)
+        if problem:
+            raise WeightsError(f"nothing was transferred: {problem}")
+
+    def apply(self) -> TransferReport:
+        """Copy the values into the target, in place, once all of them are known to fit; return the report.
+
+        Raises:
+            WeightsError: if the weights hold no values (``meta``) or values that are not finite.
+        """
+        used = [match for match in self.matches if match.source is not None]
+        with torch.no_grad():
+            values = [self._value(match) for match in used]
+            for match, value in zip(used, values, strict=True):
+                self.target.tensors[match.name].copy_(value)
+        return self.report
+
+    def _value(self, match: Match) -> Tensor:
+        value = self.source.tensors[match.source or ""].detach()
+        if value.is_meta or self.target.tensors[match.name].is_meta:
+            raise WeightsError(f"{match.name} lies on the meta device, which holds no values: only plan there")
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise WeightsError(f"{match.source} of {self.source.name} holds values that are not finite: train it again")
+        for step in match.steps:
+            value = step.apply(value)
+        if value.shape != self.target.tensors[match.name].shape:
+            raise WeightsError(f"{match.name} became {tuple(value.shape)} on its way from {match.source}: report this")
+        return value
+
+
+_HEAD = "heads are not transferred"
+
+
+def _absence(slot: Slot, side: Side, who: str) -> str:
+    """Why *side* has no tensor at *slot*."""
+    layout, level = side.layout, slot.key[1] if len(slot.key) == 3 else -1
+    if not any(layout.slot(name).part == slot.part for name in side.tensors):
+        return f"{who} has no {slot.part}"
+    stages = layout.stages if slot.part == "encoder" else layout.stages - 1
+    if layout.stages and isinstance(level, int) and level >= stages:
+        return f"{who} has {layout.stages} stages"
+    return f"{who} has no such block or tensor"

@@ -1,0 +1,173 @@
+"""What became of every tensor, for people (a table, one line) and for programs (JSON)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from umzoo.config import Config
+from umzoo.weights.transfer.rules import TransferRules
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+Kind = Literal["exact", "adapted", "fresh"]
+
+
+class TensorRecord(Config):
+    """One tensor of the target."""
+
+    name: str = Field(description="canonical name")
+    part: Literal["encoder", "decoder", "head"] = Field(description="part of the network")
+    group: str = Field(description="stem, stage, block or head")
+    kind: Kind = Field(description="set as it was, set after a change, or left as it was in the target")
+    source: str | None = Field(None, description="name of the tensor it was set from")
+    note: str = Field("", description="adapted: how; fresh: why")
+    kernel: bool = Field(description="whether it is a convolution or linear weight, which alone prove a transfer")
+    values: int = Field(description="values in it")
+    transferred: int = Field(description="of these, values that were set")
+
+
+class DroppedRecord(Config):
+    """One tensor of the source that was not used."""
+
+    name: str = Field(description="canonical name in the source")
+    note: str = Field(description="why")
+    values: int = Field(description="values in it")
+
+
+class GroupTotal(Config):
+    """Kernels of one group of the target: counts of tensors, and of values."""
+
+    part: Literal["encoder", "decoder", "head"] = Field(description="part of the network")
+    group: str = Field(description="stem, stage, block or head")
+    exact: int = Field(description="kernels set as they were")
+    adapted: int = Field(description="kernels set after a change")
+    fresh: int = Field(description="kernels left as they were in the target")
+    values: int = Field(description="values in the kernels")
+    transferred: int = Field(description="of these, values that were set")
+
+
+class TransferReport(Config):
+    """What a transfer did, or would do; ``to_json`` and ``model_validate_json`` go both ways.
+
+    Shares are of values in kernels (convolution and linear weights), each tensor counted once: biases and norms of a
+    fresh network have the same constants everywhere and prove nothing. Heads are no part of them.
+    """
+
+    source: str = Field(description="name of the weights")
+    target: str = Field(description="class of the network")
+    family: str = Field(description="family of the network")
+    sha256: str | None = Field(None, description="sha256 of the weights file")
+    rules: TransferRules = Field(description="rules of the transfer")
+    coverage: float = Field(description="share of the encoder's kernels that was set")
+    decoder_coverage: float | None = Field(description="the same of the decoder's; None without one")
+    groups: tuple[GroupTotal, ...] = Field(description="totals per group, in the order of the network")
+    tensors: tuple[TensorRecord, ...] = Field(description="every tensor of the target")
+    dropped: tuple[DroppedRecord, ...] = Field((), description="tensors of the source that were not used")
+    warnings: tuple[str, ...] = Field((), description="what fits and still differs")
+
+    def of(self, kind: Kind) -> dict[str, TensorRecord]:
+        """Return the tensors that are *kind*, by name."""
+        return {record.name: record for record in self.tensors if record.kind == kind}
+
+    @property
+    def exact(self) -> tuple[str, ...]:
+        """Names of the tensors that were set as they were."""
+        return tuple(self.of("exact"))
+
+    @property
+    def adapted(self) -> dict[str, str]:
+        """Tensors that were set after a change, with the change."""
+        return {name: record.note for name, record in self.of("adapted").items()}
+
+    @property
+    def fresh(self) -> dict[str, str]:
+        """Tensors that were left as they were in the target, with the reason."""
+        return {name: record.note for name, record in self.of("fresh").items()}
+
+    @property
+    def verdict(self) -> str:
+        """The report in one line."""
+        decoder = "" if self.decoder_coverage is None else f" and {self.decoder_coverage:.1%} of the decoder's"
+        counts = Counter(record.kind for record in self.tensors)
+        return (
+            f"{self.coverage:.1%} of the encoder's kernels{decoder} of {self.target} come from {self.source}:"
+            f" {counts['exact']} tensors exact, {counts['adapted']} adapted, {counts['fresh']} fresh,"
+            f" {len(self.dropped)} of the source dropped; warnings: {len(self.warnings)}"
+        )
+
+    def __str__(self) -> str:
+        return self.verdict
+
+    def to_json(self) -> str:
+        """Return all of it as JSON."""
+        return self.model_dump_json(indent=2)
+
+    def table(self) -> Table:
+        """Return the totals per group, to be printed by rich."""
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+
+        title = f"{self.source} into {self.target}: kernels"
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+        for column in ("group", "exact", "adapted", "fresh", "values", "set"):
+            table.add_column(column, justify="left" if column == "group" else "right")
+        for total in self.groups:
+            share = f"{total.transferred / total.values:.1%}" if total.values else ""
+            counts = (total.exact, total.adapted, total.fresh)
+            table.add_row(total.group, *(str(count or "") for count in counts), f"{total.values:,}", share)
+        return table
+
+    def __rich_console__(self, console: object, options: object) -> Iterator[RenderableType]:
+        from rich.text import Text
+
+        yield self.table()
+        for kind in ("adapted", "fresh"):
+            yield from (Text(f"{kind}: {line}") for line in _summed(self.of(kind).values()))
+        yield from (Text(f"dropped: {line}") for line in _summed(self.dropped))
+        yield from (Text(f"warning: {warning}", style="yellow") for warning in self.warnings)
+        yield Text(self.verdict, style="bold")
+
+
+def totals(records: Sequence[TensorRecord]) -> tuple[GroupTotal, ...]:
+    """Return the totals per group of *records*; heads come last."""
+    groups: dict[str, list[TensorRecord]] = {}
+    for record in sorted(records, key=lambda record: record.part == "head"):
+        groups.setdefault(record.group, []).append(record)
+    return tuple(_total(group, members) for group, members in groups.items())
+
+
+def _total(group: str, members: Sequence[TensorRecord]) -> GroupTotal:
+    kernels = [record for record in members if record.kernel]
+    counts = Counter(record.kind for record in kernels)
+    return GroupTotal(
+        part=members[0].part,
+        group=group,
+        exact=counts["exact"],
+        adapted=counts["adapted"],
+        fresh=counts["fresh"],
+        values=sum(record.values for record in kernels),
+        transferred=sum(record.transferred for record in kernels),
+    )
+
+
+def share(records: Iterable[TensorRecord], part: str) -> float | None:
+    """Return the share of the kernels of *part* that was set; None if there are none."""
+    kernels = [record for record in records if record.part == part and record.kernel]
+    values = sum(record.values for record in kernels)
+    return sum(record.transferred for record in kernels) / values if values else None
+
+
+def _summed(records: Iterable[TensorRecord | DroppedRecord]) -> Iterator[str]:
+    """One line for each note, with the number of tensors and the first of them."""
+    notes: dict[str, list[str]] = {}
+    for record in records:
+        notes.setdefault(record.note, []).append(record.name)
+    for note, names in notes.items():
+        count = "1 tensor" if len(names) == 1 else f"{len(names)} tensors"
+        yield f"{count}, {note} ({names[0]}{', ...' if len(names) > 1 else ''})"

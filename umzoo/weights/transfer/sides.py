@@ -1,0 +1,178 @@
+"""The two sides of a transfer, in the same terms: weights (folder, network, tensors) and the network they go into."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from umzoo.backbones.base import Backbone
+from umzoo.backbones.state import collapse_aliases, named_tensors, unwrap
+from umzoo.errors import UmzooError, WeightsError
+from umzoo.plugins import zoo
+from umzoo.spec import InputSpec
+from umzoo.weights.info import WeightsInfo
+from umzoo.weights.io import MODEL, load_state, read_info
+from umzoo.weights.transfer.layout import Layout
+
+log = logging.getLogger(__name__)
+
+Size = tuple[int, int, int]
+Source = nn.Module | Mapping[str, Tensor] | Path | str
+
+
+@dataclass(frozen=True)
+class Side:
+    """A network, or weights without one.
+
+    Attributes:
+        name: what messages call it.
+        tensors: the live tensors of the backbone, each once, by canonical name.
+        heads: tensors around the backbone.
+        kinds: ``conv``, ``transposed`` or ``patch`` for kernels; empty if the network is not at hand.
+        strides: strides (D, H, W) of the stages, each against the one before; empty if unknown.
+        grid: tokens (D, H, W) of the position embedding; None if there is none, or it is unknown.
+        token_order: order in which tokens run over the axes.
+        input: what the network expects; None if unknown.
+        space: space of its input, None if unknown.
+        sha256: of the file of tensors, if it comes from a weights folder.
+    """
+
+    name: str
+    tensors: Mapping[str, Tensor]
+    heads: Mapping[str, Tensor] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    strides: tuple[Size, ...] = ()
+    grid: Size | None = None
+    token_order: str = "dhw"
+    input: InputSpec | None = None
+    space: str | None = None
+    sha256: str | None = None
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where its tensors stand."""
+        return Layout(self.tensors)
+
+    @cached_property
+    def first_kernel(self) -> str | None:
+        """Name of the kernel that sees the image, taken from the order of the tensors."""
+        kernels = (name for name, tensor in self.tensors.items() if tensor.ndim == 5 and name.endswith("weight"))
+        return next((name for name in kernels if self.layout.slot(name).part == "encoder"), None)
+
+
+def source_side(source: Source) -> Side:
+    """Return the weights in *source*: a weights folder, a network however wrapped, or a state dict.
+
+    Raises:
+        WeightsError: if a folder is incomplete or altered, or names of one tensor disagree.
+    """
+    if isinstance(source, nn.Module):
+        return network_side(source)
+    if isinstance(source, Mapping):
+        tensors = collapse_aliases(source)
+        return Side("the state dict", tensors, strides=_strides_of_tensors(tensors))
+    info, tensors = read_info(source), load_state(source)
+    known = _describe(_build_without_memory(info))
+    return Side(
+        info.name,
+        tensors,
+        strides=known["strides"] or _strides_of_tensors(tensors),
+        grid=known["grid"],
+        token_order=info.token_order,
+        input=info.input,
+        space=info.input.space,
+        sha256=info.files.get(MODEL),
+    )
+
+
+def network_side(module: nn.Module) -> Side:
+    """Return the backbone in *module*, through DDP, ``torch.compile`` and modules that hold one backbone.
+
+    Raises:
+        WeightsError: if it holds several.
+    """
+    network = find_backbone(module)
+    tensors = named_tensors(network)
+    inside = {id(tensor) for tensor in tensors.values()}
+    around = {name: tensor for name, tensor in named_tensors(module).items() if id(tensor) not in inside}
+    layers = [layer for layer in network.modules() if isinstance(layer, (nn.Conv3d, nn.ConvTranspose3d))]
+    kinds = {id(layer.weight): _kind(layer) for layer in layers}
+    info = getattr(network, "weights_info", None)
+    return Side(
+        type(network).__name__,
+        tensors,
+        around,
+        {name: kinds[id(tensor)] for name, tensor in tensors.items() if id(tensor) in kinds},
+        input=info.input if info else None,
+        space=network.info.input_space if isinstance(network, Backbone) else None,
+        **_describe(network),
+    )
+
+
+def find_backbone(module: nn.Module) -> nn.Module:
+    """Return the one :class:`Backbone` in *module*, its attribute ``backbone``, or else the unwrapped *module*.
+
+    Raises:
+        WeightsError: if there are several.
+    """
+    network = unwrap(module)
+    inner = getattr(network, "backbone", None)
+    if isinstance(inner, nn.Module):
+        return unwrap(inner)
+    found = [part for part in network.modules() if isinstance(part, Backbone)]
+    if len(found) > 1:
+        raise WeightsError(f"{type(network).__name__} holds {len(found)} backbones: pass the one that is meant")
+    return found[0] if found else network
+
+
+def _kind(layer: nn.Conv3d | nn.ConvTranspose3d) -> str:
+    if isinstance(layer, nn.ConvTranspose3d):
+        return "transposed"
+    return "patch" if layer.kernel_size == layer.stride and max(layer.stride) > 1 else "conv"
+
+
+def _describe(network: nn.Module | None) -> dict[str, Any]:
+    """Strides and grid of *network*."""
+    parts: Iterable[nn.Module] = () if network is None else network.modules()
+    grids = (getattr(part, "feat_shape", None) for part in parts)
+    grid = next((tuple(int(n) for n in shape) for shape in grids if shape), None)
+    return {"strides": _strides(network), "grid": grid if grid and len(grid) == 3 else None}
+
+
+def _strides(network: nn.Module | None) -> tuple[Size, ...]:
+    """Strides of the stages: what a backbone says, or nnU-Net's encoders."""
+    if isinstance(network, Backbone):
+        totals = [(1, 1, 1), *(level.stride for level in network.info.levels)]
+        return tuple(
+            (after[0] // before[0], after[1] // before[1], after[2] // before[2])
+            for before, after in zip(totals, totals[1:], strict=False)
+        )
+    strides = getattr(getattr(network, "encoder", None), "strides", None) or ()
+    return tuple((int(d), int(h), int(w)) for d, h, w in strides)
+
+
+def _strides_of_tensors(tensors: Mapping[str, Tensor]) -> tuple[Size, ...]:
+    """Strides of nnU-Net's U-Nets, which are the sizes of the transposed kernels, deepest first."""
+    sizes: list[Size] = []
+    while (kernel := tensors.get(f"decoder.transpconvs.{len(sizes)}.weight")) is not None and kernel.ndim == 5:
+        sizes.append((kernel.shape[2], kernel.shape[3], kernel.shape[4]))
+    return ((1, 1, 1), *reversed(sizes)) if sizes else ()
+
+
+def _build_without_memory(info: WeightsInfo) -> nn.Module | None:
+    """The network that *info* describes, on ``meta``; None if it cannot be built there."""
+    spec = {"name": info.backbone.name, **info.backbone.options}
+    try:
+        with torch.device("meta"):
+            network: nn.Module = zoo().backbones.build(spec, "backbone", patch_size=info.input.patch_size)
+    except (UmzooError, NotImplementedError, RuntimeError) as error:
+        log.debug("%s cannot be built on the meta device: %s", info.backbone.name, error)
+        return None
+    return network
