@@ -30,6 +30,8 @@ _EXPORTS = {
     "push_to_hub": "umzoo.api",
     "save_pretrained": "umzoo.api",
     "transfer": "umzoo.api",
+    "TransferReport": "umzoo.weights.transfer",
+    "TransferRules": "umzoo.weights.transfer",
 }
 
 __all__ = ["__version__", *_EXPORTS]

@@ -51,7 +51,8 @@ class PretextModel(nn.Module):
 
     def forward(self, batch: Fields, rng: Rng) -> Output:
         """Return the loss and its parts for *batch* (``image`` in [0, 1]); all draws come from *rng*."""
-        own = {label: task.views(batch, rng.fork(1, i)) for i, (label, task) in enumerate(self.tasks.items())}
+        tasks: dict[str, PretextTask] = dict(self.tasks.items())  # type: ignore[arg-type]
+        own = {label: task.views(batch, rng.fork(1, i)) for i, (label, task) in enumerate(tasks.items())}
         riding = [label for label, views in own.items() if views is None]
         result = Output(batch["image"].new_zeros(()))
         if riding:
