@@ -23,6 +23,8 @@ from umzoo.pretext.restoration import Restoration
 
 EVALUATION = 1 << 32
 """Added to the seed for evaluation, so that its crops are not the training's."""
+PANEL_CROPS = 8
+"""Crops per modality, on average, among which a panel's are chosen."""
 
 
 class Evaluator:
@@ -64,21 +66,19 @@ class Evaluator:
         return [number[record.source, record.subject] for record in self.store.records]
 
     def panel(self, model: PretextModel, file: Path) -> None:
-        """Write the panel picture: one patch of each modality, clean, corrupted and restored."""
+        """Write the panel picture: of each modality the patch richest in contrast, clean, corrupted and restored."""
         task = next((task for task in model.tasks.values() if isinstance(task, Restoration)), None)
         if task is None:
             return
-        rows: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
-        wanted = len(self.store.modalities) or 1
-        for number, raw in enumerate(self._batches(8 * wanted)):
+        best: dict[str, tuple[float, tuple[Tensor, ...]]] = {}
+        for number, raw in enumerate(self._batches(PANEL_CROPS * (len(self.store.modalities) or 1))):
             batch = to_unit(to_device(raw, self.device))
-            clean, corrupted, restored = _restore(model, task, batch, Rng(self.seed, number, device=self.device))
-            for item, label in enumerate(raw["modality"].tolist()):
+            images = _restore(model, task, batch, Rng(self.seed, number, device=self.device))
+            for item, (label, contrast) in enumerate(zip(raw["modality"], images[0].flatten(1).std(1), strict=True)):
                 name = self.store.modalities[label] if label >= 0 else "unknown"
-                rows.setdefault(name, (clean[item, 0], corrupted[item, 0], restored[item, 0]))
-            if len(rows) >= wanted:
-                break
-        save_panel(file, sorted(rows.items()))
+                if name not in best or contrast > best[name][0]:
+                    best[name] = (float(contrast), tuple(image[item, 0] for image in images))
+        save_panel(file, [(name, images) for name, (_, images) in sorted(best.items())])
 
 
 class _Evaluating:
