@@ -19,7 +19,7 @@ def reference_map(values: np.ndarray, control: np.ndarray, decreasing: bool) -> 
     return np.interp(values, x, y[::-1] if decreasing else y)
 
 
-def test_maps_agree_with_the_reference() -> None:
+def test_maps_agree_with_the_reference(path: str) -> None:
     image = Rng(0).uniform((40, 1, 16, 16, 8), -0.2, 1.2)
     bezier = make(p=1)
     params = bezier.draw(image, Rng(1))
@@ -46,7 +46,7 @@ def test_straight_control_points_change_nothing() -> None:
     assert torch.allclose(table[0], torch.linspace(0, 1, LEVELS), atol=1 / LEVELS)
 
 
-def test_values_outside_the_unit_range_are_clamped(image: torch.Tensor) -> None:
+def test_values_outside_the_unit_range_are_clamped(image: torch.Tensor, path: str) -> None:
     bezier = make(p=1)
     params = bezier.draw(image, Rng(1))
     inside, outside = image.clone(), image.clone()
@@ -61,7 +61,7 @@ def test_share_of_decreasing_and_of_untouched() -> None:
     assert abs(params["decreasing"].double().mean() - 0.5) < 0.04
 
 
-def test_batch_path_equals_item_path(image: torch.Tensor) -> None:
+def test_all_paths_agree(image: torch.Tensor, path: str) -> None:
     bezier = make(p=0.5)
     params = bezier.draw(image, Rng(3))
     assert torch.equal(bezier.apply(image, params), bezier.apply_batch(image, params))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from umzoo.corruptions import fast
 from umzoo.corruptions.base import Corruption
 from umzoo.corruptions.pipeline import Pipeline
 from umzoo.errors import DataError
@@ -56,6 +57,7 @@ def test_pipeline_equals_its_corruptions_one_after_the_other(image: torch.Tensor
             target = corruption.apply(target, params) if corruption.alters_target else target
         assert torch.equal(corrupted, step)
         assert torch.equal(clean, target)
+        assert all(torch.equal(a, b) for a, b in zip(pipeline._apply_batch(image, draws), (step, target), strict=True))
 
 
 def test_clean_is_flipped_only(image: torch.Tensor) -> None:
@@ -108,6 +110,10 @@ def test_small_and_odd_sizes(size: tuple[int, int, int], path: str) -> None:
 def test_images_need_not_be_contiguous(image: torch.Tensor) -> None:
     turned = image.transpose(2, 4)
     pipeline = build(*ALL)
+    for corruption in pipeline.corruptions:
+        params = corruption.draw(turned, Rng(0))
+        batched = getattr(corruption, "apply_batch", corruption.apply)
+        assert torch.allclose(batched(turned, params), corruption.apply(turned.contiguous(), params), atol=1e-6)
     assert torch.equal(pipeline(turned, Rng(0))[0], pipeline(turned.contiguous(), Rng(0))[0])
 
 
@@ -146,3 +152,15 @@ def test_cuda_agrees_with_the_cpu(image: torch.Tensor) -> None:
     exact = build({"name": "local_shuffle", "law": "exact", "p": 1.0})
     moved = [(exact(x, Rng(0, device=x.device))[0] != x).double().mean().item() for x in (image, image.cuda())]
     assert moved[0] == pytest.approx(moved[1], abs=0.03)
+
+
+def test_numba_that_cannot_be_used_is_done_without(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(name: str) -> None:
+        raise ImportError("Numba needs NumPy 2.3 or less")
+
+    monkeypatch.setattr(fast.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(fast.importlib, "import_module", broken)
+    assert fast.kernels.__wrapped__() is None
+    assert "Numba needs NumPy" in caplog.text

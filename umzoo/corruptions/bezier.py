@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from umzoo import config
+from umzoo.corruptions.fast import kernels_for
 from umzoo.corruptions.itemwise import ItemwiseCorruption, per_item
 from umzoo.fields import Fields, Rng
 
@@ -54,7 +55,11 @@ class Bezier(ItemwiseCorruption):
 
     def apply_item_(self, item: Tensor, params: Fields) -> None:
         """Map *item* ``(C, D, H, W)`` in place."""
-        if params["applied"]:
+        if not params["applied"]:
+            return
+        if loops := kernels_for(item):
+            loops.look_up(item.view(-1).numpy(), params["table"].numpy())
+        else:
             for part in item.view(-1).split(CHUNK):
                 torch.index_select(params["table"], 0, _levels(part), out=part)
 
@@ -62,7 +67,7 @@ class Bezier(ItemwiseCorruption):
         """Return *image* ``(B, C, D, H, W)`` mapped."""
         first = torch.arange(len(image), dtype=torch.int32, device=image.device) * LEVELS
         index = _levels(image).add_(per_item(first))
-        mapped = params["table"].reshape(-1).index_select(0, index.view(-1)).view(image.shape)
+        mapped = params["table"].reshape(-1).index_select(0, index.flatten()).view(image.shape)
         return torch.where(per_item(params["applied"]), mapped, image)
 
 

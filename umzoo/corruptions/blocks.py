@@ -34,16 +34,17 @@ def sources(size: Sequence[int], greatest: Sequence[int], seed: int, device: tor
     Voxels of all blocks are listed in order, and each block's are put in random order by one sort; a voxel then
     takes the entry of the last block that holds it.
     """
-    start, edge = (corner.to(device, non_blocking=True) for corner in draw_blocks(size, greatest, seed))
+    corners = draw_blocks(size, greatest, seed)
+    total = int(corners[1].prod(1).sum())
+    start, edge = (corner.to(device, non_blocking=True) for corner in corners)
     volume = edge.prod(1)
-    total = int(volume.sum())
     block = torch.repeat_interleave(volume, output_size=total)
     local = torch.arange(total, device=device) - (volume.cumsum(0) - volume)[block]
     _, height, width = edge[block].unbind(1)
     within = torch.stack([local // (height * width), local // width % height, local % width], 1)
     d, h, w = (start[block] + within).unbind(1)
     voxel = (d * size[1] + h) * size[2] + w
-    key = words(torch.tensor(seed ^ 1, dtype=torch.int32, device=device), 0, total)
+    key = words(torch.full((), seed ^ 1, dtype=torch.int32, device=device), 0, total)
     shuffled = voxel[torch.argsort((block << 32) + key)]
     last = torch.full((size[0] * size[1] * size[2],), -1, device=device)
     last.scatter_reduce_(0, voxel, torch.arange(total, device=device), "amax")

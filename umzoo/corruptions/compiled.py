@@ -58,6 +58,16 @@ def paint(item: Floats, start: NDArray[np.int64], stop: NDArray[np.int64], inner
 
 
 @compiled
+def look_up(values: Floats, table: Floats) -> None:
+    """Replace *values* ``(N,)`` by the entries of *table* they fall on, the ends if beyond [0, 1]."""
+    scale, last = np.float32(len(table)), np.float32(len(table) - 1)
+    for i in range(len(values)):
+        level = values[i] * scale
+        level = level if level > 0 else np.float32(0)
+        values[i] = table[np.int32(level if level < last else last)]
+
+
+@compiled
 def shuffle_tiles(image: Floats, out: Floats, rows: Integers, choice: Integers, d0: int, h0: int, w0: int) -> None:
     """Write *image* ``(D, H, W)`` into its copy *out*, shuffled in tiles laid out from (*d0*, *h0*, *w0*).
 

@@ -28,7 +28,8 @@ def draw_seeds(rng: Rng, count: int) -> Tensor:
 def words(seed: Tensor, start: int, stop: int) -> Tensor:
     """Return int32 ``(..., stop - start)``: uniform words at positions ``start:stop`` of streams *seed* ``(...)``."""
     first = torch.add(seed, _wrap(start * STEP)).unsqueeze(-1)
-    word = first + _steps(max(stop - start, CHUNK), seed.device)[: stop - start]
+    count = stop - start
+    word = first + _steps(max(CHUNK, 1 << count.bit_length()), seed.device)[:count]
     shifted = torch.empty_like(word)
     word.bitwise_xor_(torch.bitwise_right_shift(word, 16, out=shifted)).mul_(FIRST)
     word.bitwise_xor_(torch.bitwise_right_shift(word, 15, out=shifted)).mul_(SECOND)

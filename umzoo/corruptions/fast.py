@@ -5,18 +5,25 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import logging
 from typing import Any
 
 import torch
 from torch import Tensor
 
+log = logging.getLogger(__name__)
+
 
 @functools.lru_cache(maxsize=1)
 def kernels() -> Any | None:
-    """Return :mod:`umzoo.corruptions.compiled`, or None if numba (``pip install umzoo[fast]``) is not installed."""
+    """Return :mod:`umzoo.corruptions.compiled`, or None if numba (``pip install umzoo[fast]``) cannot be used."""
     if importlib.util.find_spec("numba") is None:
         return None
-    return importlib.import_module("umzoo.corruptions.compiled")
+    try:
+        return importlib.import_module("umzoo.corruptions.compiled")
+    except (ImportError, RuntimeError) as error:
+        log.warning("numba cannot be used, corruptions on the CPU will be slower: %s", " ".join(str(error).split()))
+        return None
 
 
 def kernels_for(item: Tensor) -> Any | None:

@@ -49,6 +49,10 @@ class Pipeline:
         """
         if image.device.type == "cpu":
             return self._apply_items(image, draws)
+        return self._apply_batch(image, draws)
+
+    def _apply_batch(self, image: Tensor, draws: Sequence[Fields]) -> tuple[Tensor, Tensor]:
+        """Do the whole batch, one corruption after the other."""
         corrupted = clean = image
         for corruption, params in zip(self.corruptions, draws, strict=True):
             untouched = corrupted is clean
