@@ -11,10 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 
-def interleave(contenders: Mapping[str, Callable[[], int]], rounds: int, seconds: float) -> dict[str, list[float]]:
+def interleave(
+    contenders: Mapping[str, Callable[[], int]],
+    rounds: int,
+    seconds: float,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
     """Return items per second of each contender in each round.
 
-    A contender does some work and returns how many items that was; it is called until *seconds* are over.
+    A contender does some work and returns how many items that was; it is called until *seconds* are over by *clock*.
     One call of each before the first round is not counted.
     """
     for work in contenders.values():
@@ -22,8 +27,8 @@ def interleave(contenders: Mapping[str, Callable[[], int]], rounds: int, seconds
     rates: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, work in contenders.items():
-            done, began = 0, time.perf_counter()
-            while (spent := time.perf_counter() - began) < seconds or not done:
+            done, began = 0, clock()
+            while (spent := clock() - began) < seconds or not done:
                 done += work()
             rates[name].append(done / spent)
     return rates
@@ -45,8 +50,8 @@ def show(console: Console, title: str, results: Mapping[str, Mapping[str, Mappin
     table = Table(title=title, caption=f"median rate; factor against '{reference}', paired within rounds")
     table.add_column("", no_wrap=True)
     for setting in results:
-        table.add_column(f"{setting}\nper second", justify="right")
-        table.add_column("factor", justify="right")
+        table.add_column(f"{setting}\nper second", justify="right", no_wrap=True)
+        table.add_column("factor", justify="right", no_wrap=True)
     for name in dict.fromkeys(name for summary in results.values() for name in summary):
         cells = []
         for summary in results.values():
