@@ -23,7 +23,7 @@ class ReadAhead:
         self._used: deque[tuple[int, torch.cuda.Event | None]] = deque()
         self._held: int | None = None
         self._next = start_step
-        self._pinned = False
+        self._pinned: bool | None = None
         self._order()
 
     def take(self, step: int) -> tuple[torch.Tensor, NDArray, dict[str, str]]:
@@ -76,7 +76,7 @@ class ReadAhead:
 
     def _pin(self) -> None:
         """Pin the ring once CUDA is in use, so that copies to the device need not wait."""
-        if self._pinned or not torch.cuda.is_initialized():
+        if self._pinned is not None or not torch.cuda.is_initialized():
             return
         size = self._voxels.numel() * self._voxels.element_size()
         status = torch.cuda.cudart().cudaHostRegister(self._voxels.data_ptr(), size, 0)
