@@ -105,6 +105,12 @@ def test_matched_crops_have_one_distribution_of_widths_at_every_scale():
         assert np.mean(widths) == pytest.approx(2.0, abs=0.05)
 
 
+def test_all_crops_may_be_asked_for_their_scale():
+    drawn = crops(sampler(RECORDS, matched=0.25, ask="all"), 400)
+    assert all(crop.asked for crop in drawn)
+    assert {crop.width > 0 for crop in drawn} == {True, False}
+
+
 def test_volumes_that_do_not_hold_the_largest_crop_are_not_asked(caplog):
     with caplog.at_level(logging.WARNING):
         drawn = crops(sampler([record(0), record(1, shape=(31, 40, 40))], matched=1.0), 400)

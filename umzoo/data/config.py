@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,11 +20,12 @@ class DataConfig(Config):
         (0.5, 1.0, 2.0), min_length=1, description="edge of the crop over the patch; its index is the scale label"
     )
     matched: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="share of crops whose sharpness is drawn alike at every scale; only those are asked for their"
-        " scale, so that it cannot be read from resampling blur",
+        0.5, ge=0, le=1, description="share of crops that are made equally sharp, whatever their scale"
+    )
+    ask: Literal["matched", "all"] = Field(
+        "matched",
+        description="crops asked for their scale: those made equally sharp, or all of them, whose scale can then be"
+        " read from resampling blur",
     )
     temperature: float = Field(
         0.5, ge=0, le=1, description="balance over modalities and sources: 1 is by number of volumes, 0 is uniform"

@@ -64,8 +64,8 @@ class Sampler:
     anatomy. So a share ``config.matched`` of the crops is made equally sharp: whatever the scale, they are
     first brought to the grid of the smallest crop, by a triangle filter of half-width U(1.5, 2.5) in voxels of that
     grid, and then interpolated to the patch, so that all carry the same detail and the same traces of interpolation.
-    Only those are asked for their scale; the others are as sharp as they can be. A volume too small for
-    the largest crop is never asked either, as padding would give the answer away.
+    Only those are asked for their scale (unless ``config.ask`` is ``all``); the others are as sharp as they can be. A
+    volume too small for the largest crop is never asked, as padding would give the answer away.
 
     Args:
         records: the volumes.
@@ -98,7 +98,8 @@ class Sampler:
         self._edges = [_edge(config.patch_size, scale) for scale in config.scales]
         self._coarse = _triple(np.minimum(np.min(self._edges, axis=0), config.patch_size))
         self._holds_all = (np.array(self._shapes) >= np.max(self._edges, axis=0)).all(axis=1)
-        if config.matched and len(config.scales) > 1 and not self._holds_all.any():
+        asks = config.matched > 0 or config.ask == "all"
+        if asks and len(config.scales) > 1 and not self._holds_all.any():
             logger.warning("no volume holds a crop of %s voxels: scales are never asked", max(self._edges))
 
     def crop(self, step: int, rank: int, slot: int, attempt: int = 0) -> Crop:
@@ -118,7 +119,7 @@ class Sampler:
             scale=scale,
             grid=self._coarse if matched else self.config.patch_size,
             width=WIDTH[0] + (WIDTH[1] - WIDTH[0]) * float(draw[3]) if matched else 0.0,
-            asked=matched and bool(self._holds_all[volume]),
+            asked=(matched or self.config.ask == "all") and bool(self._holds_all[volume]),
         )
 
     def _start(self, volume: int, edge: Triple, draw: NDArray[np.float64]) -> Triple:

@@ -39,7 +39,8 @@ class Evaluator:
 
     def __init__(self, store: Store, config: DataConfig, seed: int, device: torch.device) -> None:
         self.store = store
-        self.config = config.model_copy(update={"workers": 0, "temperature": 0.0, "matched": 0.0})
+        plain = {"workers": 0, "temperature": 0.0, "matched": 0.0, "ask": "matched"}
+        self.config = config.model_copy(update=plain)
         self.seed, self.device = seed + EVALUATION, device
 
     def _batches(self, crops: int) -> list[Fields]:
