@@ -39,6 +39,7 @@ class ReaderPool:
         self._batch = config.batch_size
         self._missing: dict[int, int] = {}
         self._failures: dict[str, str] = {}
+        self._error = ""
         self._connections: list[Connection] = []
         self._processes: list[Any] = []
         self.close = Finalize(self, _end, (self._connections, self._processes), exitpriority=10)
@@ -81,6 +82,8 @@ class ReaderPool:
                     self._take(worker)
             if not any(connection in ready for connection in self._connections):
                 self._raise_dead(next(i for i, sentinel in enumerate(sentinels) if sentinel in ready))
+        if self._error:
+            raise DataError(self._error)
         del self._missing[step]
         failures, self._failures = self._failures, {}
         return failures
@@ -90,9 +93,8 @@ class ReaderPool:
             step, failures, error = self._connections[worker].recv()
         except (EOFError, OSError):
             self._raise_dead(worker)
-        if error:
-            raise DataError(error)
         self._missing[step] -= 1
+        self._error = self._error or error
         self._failures.update(failures)
 
     def _raise_dead(self, worker: int) -> NoReturn:
