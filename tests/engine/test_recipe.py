@@ -15,12 +15,12 @@ def test_shipped_recipes_survive_a_round_trip(name, tmp_path):
 
 
 def test_overrides_reach_tables_lists_and_options():
-    overrides = ["trainer.steps=7", "data.patch_size=[16, 16, 16]", "backbone.name=genesis_unet"]
+    overrides = ["trainer.steps=7", "data.patch_size=[16, 16, 16]", "backbone.name=resenc_unet_s"]
     overrides += ["pretext.tasks.restoration.weight=2", "pretext.corruptions.1.p=0.25", "seed=3"]
     recipe = load_recipe("universal_tiny", overrides)
     assert recipe.trainer.steps == 7
     assert recipe.data.patch_size == (16, 16, 16)
-    assert recipe.backbone.name == "genesis_unet"
+    assert recipe.backbone.name == "resenc_unet_s"
     assert recipe.pretext.tasks[0].weight == 2
     assert recipe.pretext.corruptions[1].options["p"] == 0.25
     assert recipe.seed == 3

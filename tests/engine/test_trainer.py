@@ -17,8 +17,7 @@ from umzoo.engine.trainer import Trainer
 from umzoo.errors import CheckpointError, ConfigError, UmzooError
 
 TINY = [
-    "backbone.n_stages=2",
-    "backbone.features_per_stage=[4, 8]",
+    "backbone.width=2",
     "data.patch_size=[16, 16, 16]",
     "data.batch_size=2",
     "data.workers=0",
@@ -95,8 +94,8 @@ def test_equal_seeds_give_equal_runs_and_other_seeds_do_not(new_run):
 
 
 def test_training_lowers_the_restoration_loss(new_run):
-    changes = ("trainer.steps=30", "trainer.checkpoint_every=30", "trainer.log_every=5", "pretext.corruptions=[]")
-    run = new_run("long", *changes, "optim.lr=0.01")
+    changes = ["trainer.steps=40", "trainer.log_every=5", "pretext.corruptions=[]", "data.scales=[1.0]"]
+    run = new_run("long", *changes, "trainer.checkpoint_every=40", "optim.lr=0.02")
     Trainer(run, cpu=True).fit()
     lines = [line for line in read_metrics(run.folder / "metrics.jsonl") if "restoration" in line]
     assert lines[-1]["restoration"] < 0.5 * lines[0]["restoration"]
@@ -143,7 +142,7 @@ def test_without_a_dense_task_the_decoder_rests_and_stays_at_home(new_run, tmp_p
     [
         ("data.patch_size=[15, 16, 16]", "the nearest is"),
         ("backbone.in_channels=2", "one channel"),
-        ("backbone.name=plainconv_net", "plainconv_unet"),
+        ("backbone.name=genesis_net", "genesis_unet"),
         ("pretext.tasks.1.name=restoration", "'as' name"),
         ("trainer.precision=fp16", "trainer.precision"),
     ],
@@ -160,7 +159,7 @@ def test_export_needs_a_checkpoint_and_says_what_it_wrote(new_run, tmp_path):
         export_run(run, tmp_path / "weights")
     trainer.fit()
     info = export_run(run, tmp_path / "weights", licence="cc-by-4.0")
-    assert info.name == "plainconv_unet.universal_tiny"
+    assert info.name == "genesis_unet.universal_tiny"
     assert info.provenance.steps == 4
     assert info.provenance.samples == 8
     assert info.provenance.modalities == {"ct": 4, "mr": 2}
