@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "umzoo"
 
 LAYERS = [
-    {"errors", "config", "registry", "spec"},
+    {"errors", "config", "files", "registry", "spec"},
     {"hookspecs", "fields"},
     {"backbones", "data"},
     {"corruptions", "heads"},
@@ -25,7 +25,7 @@ LAYERS = [
 ]
 """From the bottom up; a module imports from its own layer and those below."""
 
-DATA_MAY_USE = {"data", "spec", "fields", "config", "errors"}
+DATA_MAY_USE = {"data", "spec", "fields", "config", "errors", "files"}
 
 
 def modules():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,6 +18,7 @@ from typing_extensions import Self
 import umzoo
 from umzoo.data.store import Store, StoreInfo, VolumeRecord
 from umzoo.errors import DataError
+from umzoo.files import fsync
 from umzoo.spec import InputSpec
 
 CHUNK = 64
@@ -43,10 +43,9 @@ def write_array(store: Path, name: str, stored: NDArray[np.int16]) -> None:
         cparams=codec,
         dparams=blosc2.DParams(nthreads=1),
     )
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
+    fsync(temporary)
     temporary.replace(target)
-    sync_folder(target.parent)
+    fsync(target.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -57,17 +56,7 @@ def write_text(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in *folder* durable, where the system can."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    fsync(path.parent)
 
 
 class JsonLines:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pickle
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 
 from umzoo.errors import CheckpointError
+from umzoo.files import fsync, fsync_folder, sha256
 
 FORMAT = 1
 
@@ -34,13 +34,13 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
             shutil.rmtree(left_over)
         temporary.mkdir()
         torch.save(state, temporary / "state.pt")
-        meta = {"format": FORMAT, "step": step, "sha256": _sha256(temporary / "state.pt")}
+        meta = {"format": FORMAT, "step": step, "sha256": sha256(temporary / "state.pt")}
         (temporary / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
-        _sync(temporary)
+        fsync_folder(temporary)
         if final.exists():
             shutil.rmtree(final)
         temporary.rename(final)
-        _fsync(folder)
+        fsync(folder)
     except (OSError, RuntimeError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         last = latest_checkpoint(folder)
@@ -67,7 +67,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
         if meta["format"] > FORMAT:
             raise CheckpointError(f"{path} has checkpoint format {meta['format']}, this umzoo reads up to {FORMAT}")
-        if _sha256(path / "state.pt") != meta["sha256"]:
+        if sha256(path / "state.pt") != meta["sha256"]:
             raise ValueError("state.pt does not have the recorded sha256")
         state: dict[str, Any] = torch.load(path / "state.pt", map_location="cpu", weights_only=True)
     except (OSError, ValueError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
@@ -80,30 +80,3 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 def _all(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step-*") if (path / "meta.json").is_file())
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(stream)
-
-
-def _digest(stream: Any) -> str:
-    """``hashlib.file_digest`` for Python 3.10."""
-    digest = hashlib.sha256()
-    while block := stream.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    for file in folder.iterdir():
-        _fsync(file)
-    _fsync(folder)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,7 +6,6 @@ unknown format is an error.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -20,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from umzoo.errors import ConfigError, WeightsError
+from umzoo.files import fsync, fsync_folder, sha256
 from umzoo.plugins import zoo
 from umzoo.weights.card import model_card
 from umzoo.weights.info import FORMAT, WeightsInfo
@@ -57,7 +57,7 @@ def save_folder(
         _save_tensors(temporary / MODEL, state)
         if pretext_state:
             _save_tensors(temporary / PRETEXT, pretext_state)
-        files = {file.name: _sha256(file) for file in sorted(temporary.iterdir())}
+        files = {file.name: sha256(file) for file in sorted(temporary.iterdir())}
         info = info.model_copy(update={"files": files, "plugin": info.plugin or _plugin_of(info.backbone.name)})
         (temporary / CARD).write_text(model_card(info) if card is None else card, encoding="utf-8")
         text = json.dumps(info.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False)
@@ -132,7 +132,7 @@ def checked_file(folder: Path | str, name: str) -> Path:
         raise WeightsError(f"{folder} has no {name}: fetch or export it again")
     if recorded is None:
         raise WeightsError(f"{folder}/{CONFIG} records no sha256 of {name}: fetch or export it again")
-    if (found := _sha256(file)) != recorded:
+    if (found := sha256(file)) != recorded:
         raise WeightsError(
             f"{file} was altered or damaged: expected sha256 {recorded}, got {found}; fetch or export it again"
         )
@@ -181,27 +181,10 @@ def _save_tensors(file: Path, state: Mapping[str, Tensor]) -> None:
 
 def _put_in_place(temporary: Path, folder: Path) -> None:
     """Flush *temporary* to disk and give it the name *folder*."""
-    for path in (*temporary.iterdir(), temporary):
-        _fsync(path)
+    fsync_folder(temporary)
     previous = folder.with_name(f".{folder.name}.previous-{os.getpid()}")
     if folder.exists():
         folder.rename(previous)
     temporary.rename(folder)
     shutil.rmtree(previous, ignore_errors=True)
-    _fsync(folder.parent)
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    fsync(folder.parent)

@@ -1,0 +1,33 @@
+"""What every writer of folders needs: flushing to disk, and sums of files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+
+def fsync(path: Path) -> None:
+    """Flush the file or folder *path* to disk; some systems (Windows) cannot flush folders, which is passed over."""
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Flush the files of *folder*, then *folder* itself."""
+    for path in (*folder.iterdir(), folder):
+        fsync(path)
+
+
+def sha256(file: Path) -> str:
+    """Return the sha256 of *file*, in hexadecimal."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
