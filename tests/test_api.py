@@ -1,8 +1,5 @@
 """The Python interface: names, weights in and out, and refusals."""
 
-from types import SimpleNamespace
-
-import huggingface_hub
 import pytest
 import torch
 from torch import nn
@@ -82,47 +79,3 @@ def test_transfer_from_a_folder(backbone, folder):
     target = umzoo.create_model("genesis_unet", width=1)
     assert umzoo.transfer(folder, target).coverage == 1
     assert all(torch.equal(a, b) for a, b in zip(target.parameters(), backbone.parameters(), strict=True))
-
-
-class FakeHub:
-    """Stands in for the Hub and notes what it is given."""
-
-    def __init__(self):
-        self.calls = []
-
-    def create_repo(self, repo_id, private, exist_ok):
-        self.calls.append(("create", repo_id, private))
-
-    def upload_folder(self, repo_id, folder_path, allow_patterns, commit_message):
-        content = sorted(file.name for file in folder_path.iterdir())
-        self.calls.append(("upload", repo_id, content, commit_message))
-        return SimpleNamespace(commit_url="https://hub/commit/1")
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    fake = FakeHub()
-    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: fake)
-    return fake
-
-
-def test_push_a_folder(folder, hub):
-    assert umzoo.push_to_hub(folder, "org/name") == "https://hub/commit/1"
-    assert hub.calls[0] == ("create", "org/name", True)
-    assert hub.calls[1][2] == ["README.md", "config.json", "model.safetensors"]
-    assert "genesis_unet.custom" in hub.calls[1][3]
-
-
-def test_push_a_backbone(backbone, hub):
-    umzoo.push_to_hub(backbone, "org/name", private=False, licence="cc-by-4.0", tag="lab", message="First")
-    assert hub.calls[0] == ("create", "org/name", False)
-    assert hub.calls[1][3] == "First"
-
-
-def test_push_needs_a_licence_and_whole_weights(backbone, folder, hub):
-    with pytest.raises(WeightsError, match="states no licence"):
-        umzoo.push_to_hub(backbone, "org/name")
-    (folder / "model.safetensors").write_bytes(b"damaged")
-    with pytest.raises(WeightsError, match="altered or damaged"):
-        umzoo.push_to_hub(folder, "org/name")
-    assert hub.calls == []

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from umzoo import __version__
 from umzoo.errors import WeightsError, nearest
+from umzoo.hub.errors import one_line
 from umzoo.plugins import zoo
 from umzoo.weights.io import FILES
 
@@ -45,10 +47,13 @@ def _folder(path: Path) -> Path:
 
 def _download(repository: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(FILES)))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise WeightsError(f"there is no folder {repository}, and the Hub gave no repository: {reason}") from error
+    with one_line(f"there is no folder {repository}, and no repository could be had from the Hub"):
+        folder = snapshot_download(
+            repository,
+            revision=revision,
+            allow_patterns=list(FILES),
+            library_name="umzoo",
+            library_version=__version__,
+        )
+    return Path(folder)

@@ -1,0 +1,138 @@
+"""What comes back from a Hub: the weights that were asked for, or one line that says why not."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import umzoo
+from umzoo.errors import WeightsError
+
+
+@pytest.fixture
+def commit(folder, hub):
+    """The commit that pushed *folder* to ``org/name``."""
+    return umzoo.push_to_hub(folder, "org/name").rpartition("/")[2]
+
+
+def same(model, other):
+    return all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+
+
+def test_weights_come_back_as_they_went(backbone, commit):
+    assert same(umzoo.from_pretrained("org/name"), backbone)
+    model = umzoo.from_pretrained("hf-hub:org/name", head={"name": "segmentation", "classes": 3})
+    assert same(model.backbone, backbone)
+    assert umzoo.transfer("org/name", umzoo.create_model("genesis_unet", width=1)).coverage == 1
+
+
+def test_a_revision_stays_what_it_was(backbone, commit):
+    second = umzoo.create_model("genesis_unet", width=1)
+    umzoo.push_to_hub(second, "org/name", licence="mit")
+    assert same(umzoo.from_pretrained("org/name", revision=commit), backbone)
+    assert same(umzoo.from_pretrained("org/name"), second)
+    assert same(umzoo.from_pretrained("org/name", revision="main"), second)
+
+
+def test_a_cached_commit_needs_no_request(backbone, commit, hub):
+    umzoo.from_pretrained("org/name", revision=commit)
+    hub.requests.clear()
+    assert same(umzoo.from_pretrained("org/name", revision=commit), backbone)
+    assert hub.requests == []
+
+
+def test_a_cached_branch_loads_when_the_hub_is_down(backbone, commit, hub):
+    umzoo.from_pretrained("org/name")
+    hub.stop()
+    assert same(umzoo.from_pretrained("org/name"), backbone)
+
+
+def test_what_is_cached_loads_offline_without_a_request(backbone, commit, hub, request):
+    umzoo.from_pretrained("org/name")
+    hub.requests.clear()
+    request.getfixturevalue("offline")
+    for revision in (None, "main", commit):
+        assert same(umzoo.from_pretrained("org/name", revision=revision), backbone)
+    assert hub.requests == []
+
+
+def test_an_incomplete_cache_offline_is_one_line(commit, hub, request):
+    hub.faults["/lfs/"] = 403
+    with pytest.raises(WeightsError, match="no repository could be had from the Hub: .*403"):
+        umzoo.from_pretrained("org/name")
+    request.getfixturevalue("offline")
+    for revision in (None, commit):
+        with pytest.raises(WeightsError, match="no whole copy.*HF_HUB_OFFLINE is set.*load it once") as caught:
+            umzoo.from_pretrained("org/name", revision=revision)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(WeightsError, match="the cache holds no whole copy"):
+        umzoo.from_pretrained("org/other")
+
+
+def test_a_flipped_byte_on_the_server_is_noticed(commit, hub):
+    oid = hub.files("org/name")["model.safetensors"].oid
+    content = hub.objects[oid]
+    hub.objects[oid] = content[:-1] + bytes([content[-1] ^ 1])
+    with pytest.raises(WeightsError, match=f"model.safetensors was altered or damaged: expected sha256 {oid}"):
+        umzoo.from_pretrained("org/name")
+
+
+def test_what_is_missing_is_named(commit, hub, monkeypatch):
+    with pytest.raises(WeightsError, match=r"no folder org/nome, and .*does not exist, or you may not see it"):
+        umzoo.from_pretrained("org/nome")
+    for revision in ("v1", "0" * 40):
+        with pytest.raises(WeightsError, match="no such revision; give a commit, tag or branch"):
+            umzoo.from_pretrained("org/name", revision=revision)
+    del hub.files("org/name")["model.safetensors"]
+    with pytest.raises(WeightsError, match=r"model\.safetensors"):
+        umzoo.from_pretrained("org/name")
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(WeightsError, match="does not exist, or you may not see it.*HF_TOKEN"):
+        umzoo.from_pretrained("org/name", revision="other")
+
+
+def test_another_kind_of_repository_is_refused(commit, hub):
+    hub.files("org/name").pop("config.json")
+    with pytest.raises(WeightsError, match="is not a weights folder"):
+        umzoo.from_pretrained("org/name")
+
+
+MAIN = """
+import sys, umzoo.cli
+for ref in sys.argv[1:]:
+    sys.argv = ["umzoo", "info", ref]
+    try:
+        umzoo.cli.main()
+    except SystemExit as end:
+        print("exit", end.code, file=sys.stderr, flush=True)
+"""
+
+
+def info(*refs):
+    """What ``umzoo info REF`` prints and how it ends, for each of *refs*, all in one fresh interpreter."""
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN, *refs],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    return done.stdout, done.stderr.splitlines()
+
+
+def test_command_line(commit, hub):
+    hub.faults["/api/models/org/broken"] = 500
+    output, errors = info("org/name", "org/missing", "org/broken")
+    assert "weights genesis_unet.custom" in output
+    assert len(errors) == 5 and errors[0] == "exit 0" and errors[2] == errors[4] == "exit 2"
+    assert errors[1].startswith("error: ") and "does not exist, or you may not see it" in errors[1]
+    assert errors[3].startswith("error: ") and "500" in errors[3]
+
+
+def test_command_line_when_the_hub_is_down(hub):
+    hub.stop()
+    output, errors = info("org/name")
+    assert output == "" and len(errors) == 2 and errors[1] == "exit 2"
+    assert errors[0].startswith("error: ") and "refused" in errors[0]
