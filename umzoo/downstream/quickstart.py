@@ -36,7 +36,7 @@ class QuickstartConfig(Config):
 
     volumes: int = Field(8, ge=1, description="unlabelled phantoms of each modality")
     labelled: int = Field(4, ge=1, description="labelled phantoms to fine-tune on, CT and MR in turn")
-    held_out: int = Field(6, ge=1, description="labelled phantoms to judge on, CT and MR in turn")
+    held_out: int = Field(4, ge=1, description="labelled phantoms to judge on, CT and MR in turn")
     size: int = Field(80, ge=32, description="edge of a phantom in mm")
     recipe: str = Field("universal_tiny", description="recipe of the pre-training")
     overrides: tuple[str, ...] = Field(
@@ -44,7 +44,7 @@ class QuickstartConfig(Config):
         description="changes to it; the scales fit the phantoms",
     )
     finetune: FinetuneConfig = Field(
-        FinetuneConfig(steps=80, batch_size=1, patch_size=(48, 48, 48)), description="options of the fine-tuning"
+        FinetuneConfig(steps=70, batch_size=1, patch_size=(48, 48, 48)), description="options of the fine-tuning"
     )
     seeds: tuple[int, ...] = Field((0, 1), min_length=1, description="each fine-tunes both arms once")
 
