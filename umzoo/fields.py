@@ -18,6 +18,7 @@ Fields of a training batch:
 ``modality``  int64 ``(B,)``, index into the store's modalities, -1 where unknown;
 ``source``    int64 ``(B,)``, index into the store's sources; ``volume`` int64 ``(B,)``, row in the index;
 ``spacing``   float32 ``(B, 3)``, mm per voxel of the crop after resizing (D, H, W);
+``width``     float32 ``(B,)``, half-width in voxels of the filter that made crops equally sharp, 0 where none did;
 ``progress``  float32 ``()``, share of the training done, and ``step`` int64 ``()``.
 """
 

@@ -9,22 +9,25 @@ import typer
 
 
 def data(
-    store: Annotated[Path, typer.Argument(help="A store made by 'umzoo prepare'.")],
-    out: Annotated[Path | None, typer.Option(help="PNG of the contact sheet; default: in the store.")] = None,
+    store: Annotated[
+        Path, typer.Argument(help="A store made by 'umzoo prepare', or a folder preprocessed by nnU-Net v2 or nnssl.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="PNG of the contact sheet; default: in the store, or here.")] = None,
     tiles: Annotated[int, typer.Option(min=1, help="Volumes on the contact sheet, at most.")] = 96,
 ) -> None:
     """Show the volumes of a store by modality and data set, and draw a contact sheet."""
     from rich.console import Console
 
+    from umzoo.data.open import open_store
     from umzoo.data.sheet import contact_sheet
-    from umzoo.data.store import Store
     from umzoo.data.table import store_table
     from umzoo.data.writer import LOCAL
 
-    opened = Store(store)
+    opened = open_store(store)
     console = Console()
     console.print(store_table(opened))
-    target = out or store / LOCAL / "contact_sheet.png"
+    ours = (store / "store.json").is_file()
+    target = out or (store / LOCAL if ours else Path()) / "contact_sheet.png"
     target.parent.mkdir(parents=True, exist_ok=True)
     shown = contact_sheet(opened, target, tiles)
     console.print(f"Contact sheet of {shown} of {len(opened)} volumes: {target}", highlight=False)
