@@ -24,6 +24,7 @@ from umzoo.engine.export import export_run
 from umzoo.engine.recipe import load_recipe
 from umzoo.engine.run import Run, is_run, open_run
 from umzoo.engine.trainer import Trainer
+from umzoo.errors import UmzooError
 from umzoo.spec import InputSpec
 from umzoo.weights.io import read_info
 
@@ -71,7 +72,8 @@ def _pretrain(out: Path, config: QuickstartConfig, console: Console) -> Run:
     resume = is_run(folder)
     run = open_run(folder) if resume else Run(folder, load_recipe(config.recipe, config.overrides), out / "store")
     with _stage(console, f"3. umzoo pretrain: recipe {config.recipe}, {run.recipe.trainer.steps} steps"):
-        Trainer(run, resume=resume, cpu=True).fit()
+        if Trainer(run, resume=resume, cpu=True).fit() is not None:
+            raise UmzooError(f"stopped by a signal, all is saved in {out}: the same command goes on from there")
     return run
 
 
