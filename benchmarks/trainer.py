@@ -65,7 +65,7 @@ def timed(step: Callable[[], None], count: int, device: torch.device) -> float:
     return (time.perf_counter() - began) / count
 
 
-def measure(trainer: Trainer, rounds: int, count: int) -> dict[str, float]:
+def measure(trainer: Trainer, rounds: int, count: int) -> dict[str, float | None]:
     """Medians of the two step times, and of their ratio within a round."""
     bare = bare_step(trainer)
     trained, plain = [], []
@@ -95,7 +95,7 @@ def measure(trainer: Trainer, rounds: int, count: int) -> dict[str, float]:
         "patches_per_second": recipe.data.batch_size * recipe.trainer.accumulate / seconds,
         "corruption_share": corruption / seconds,
         "data_wait_share": waited / (sum(trained) * count),
-        "peak_memory_gib": torch.cuda.max_memory_allocated() / 2**30 if cuda else float("nan"),
+        "peak_memory_gib": torch.cuda.max_memory_allocated() / 2**30 if cuda else None,
     }
 
 
@@ -126,7 +126,7 @@ def main() -> None:
             f"{result['patches_per_second']:.1f}",
             f"{result['corruption_share']:.1%}",
             f"{result['data_wait_share']:.1%}",
-            f"{result['peak_memory_gib']:.1f}",
+            "-" if result["peak_memory_gib"] is None else f"{result['peak_memory_gib']:.1f}",
         )
     Console().print(table)
     write_results(options.name, {"recipe": options.recipe, "overrides": options.overrides, **results})
