@@ -28,7 +28,7 @@ def test_help_names_every_command():
 def test_errors_are_one_line_and_exit_code_2():
     done = run("data", "nowhere")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: nowhere is not a store") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: nowhere is neither a store") and done.stderr.count("\n") == 1
 
 
 def test_verbose_adds_the_traceback():
@@ -51,9 +51,9 @@ def test_a_closed_pipe_is_no_error():
 @pytest.mark.parametrize("error, code", [("KeyboardInterrupt", 130), ("PermissionError(13, 'no', 'x')", 2)])
 def test_interruption_and_system_errors(error, code):
     program = (
-        "import umzoo.cli, umzoo.data.store, sys\n"
+        "import umzoo.cli, umzoo.data.open, sys\n"
         f"def fail(*a): raise {error}\n"
-        "umzoo.data.store.Store.__init__ = fail\n"
+        "umzoo.data.open.open_store = fail\n"
         "sys.argv = ['umzoo', 'data', 'x']\n"
         "umzoo.cli.main()"
     )
