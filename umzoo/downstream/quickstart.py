@@ -45,9 +45,9 @@ class QuickstartConfig(Config):
         description="changes to it; the scales fit the phantoms",
     )
     finetune: FinetuneConfig = Field(
-        FinetuneConfig(steps=100, patch_size=(32, 32, 32), lr=3e-3), description="options of the fine-tuning"
+        FinetuneConfig(steps=70, batch_size=1, patch_size=(48, 48, 48)), description="options of the fine-tuning"
     )
-    seeds: tuple[int, ...] = Field((0, 1), min_length=1, description="each fine-tunes both arms once")
+    seeds: tuple[int, ...] = Field((0,), min_length=1, description="each fine-tunes both arms once")
 
 
 def quickstart(out: Path, config: QuickstartConfig, console: Console) -> list[Outcome]:
