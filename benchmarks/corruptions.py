@@ -14,8 +14,6 @@ import argparse
 import importlib
 import importlib.util
 import json
-import os
-import platform
 import statistics
 import sys
 import time
@@ -26,11 +24,11 @@ from unittest import mock
 
 import numpy as np
 import torch
+from report import describe_machine
 from rich.console import Console
 from rich.table import Table
 from torch.nn.functional import interpolate
 
-import umzoo
 from umzoo.corruptions import fast
 from umzoo.corruptions.pipeline import Pipeline
 from umzoo.fields import Rng
@@ -55,7 +53,7 @@ def main() -> None:
     torch.set_num_threads(1)
     original = load_original(options.models_genesis)
     cases = [measure(size, batch, original, options) for size, batch in CASES.items()]
-    report = {"machine": machine(), "method": {"rounds": options.rounds, "threads": 1}, "cases": cases}
+    report = {"machine": describe_numerics(), "method": {"rounds": options.rounds, "threads": 1}, "cases": cases}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     Console().print(table(cases))
@@ -160,21 +158,11 @@ def cpu_seconds(step: Callable[[], object], repeats: int) -> float:
     return time.process_time() - begin
 
 
-def machine() -> dict[str, object]:
-    """Return processor, cores and versions."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+def describe_numerics() -> dict[str, object]:
+    """Return machine and versions, with those of the numerical libraries."""
     has_numba = importlib.util.find_spec("numba") is not None
-    return {
-        "cpu": model or platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "numba": importlib.import_module("numba").__version__ if has_numba else None,
-        "umzoo": umzoo.__version__,
-    }
+    numba = importlib.import_module("numba").__version__ if has_numba else None
+    return {**describe_machine(), "numpy": np.__version__, "numba": numba}
 
 
 def table(cases: list[dict]) -> Table:

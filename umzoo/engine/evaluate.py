@@ -6,6 +6,7 @@ sampling; it touches no global random state.
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -59,7 +60,7 @@ class Evaluator:
         score = linear_probe(torch.cat(features), torch.cat(labels), torch.cat(groups))
         return {"probe.modality": score, "probe.chance": 1 / max(1, len(self.store.modalities))}
 
-    @property
+    @cached_property
     def _subjects(self) -> list[int]:
         """A number per volume, equal for volumes of one subject."""
         names = sorted({(record.source, record.subject) for record in self.store.records})

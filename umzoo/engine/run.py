@@ -44,8 +44,8 @@ class Run:
             ConfigError: if the folder already holds something.
         """
         if self.folder.is_dir() and any(self.folder.iterdir()):
-            remedy = f"continue it with 'umzoo pretrain --resume {self.folder}', or" if is_run(self.folder) else ""
-            raise ConfigError(f"{self.folder} is not empty: {remedy} choose another --out".replace(":  ", ": "))
+            remedy = f"continue it with 'umzoo pretrain --resume {self.folder}', or " if is_run(self.folder) else ""
+            raise ConfigError(f"{self.folder} is not empty: {remedy}choose another --out")
         self.pictures.mkdir(parents=True)
         (self.folder / "recipe.toml").write_text(dump_recipe(self.recipe), encoding="utf-8")
         content = {"data": str(self.data.resolve()), "volumes": volumes}
