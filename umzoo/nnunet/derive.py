@@ -53,11 +53,8 @@ class Request:
 
     @property
     def _word(self) -> str:
-        """The weights, as a word of a file name."""
-        if self.reference is None:
-            return "scratch"
-        path = Path(self.reference)
-        return re.sub(r"[^A-Za-z0-9.]+", "_", path.resolve().name if path.is_dir() else self.reference)
+        """The weights, as a word of a file name; it must not depend on whether they are still there."""
+        return "scratch" if self.reference is None else re.sub(r"[^A-Za-z0-9.]+", "_", Path(self.reference).name)
 
     @cached_property
     def folder(self) -> Path:
