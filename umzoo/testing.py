@@ -74,6 +74,8 @@ def check_backbone(component: type[Backbone] | str, **options: Any) -> None:
     with _unchanged(kind, image=image):
         features = model(image, dense=info.decoder_channels is not None)
     _check_features(kind, features, info, image)
+    if info.drops_tokens:
+        _check_dropping(kind, model, image)
     answers = [*features.levels, features.pooled, *([] if features.dense is None else [features.dense])]
     sum(answer.float().square().mean() for answer in answers).backward()  # type: ignore[union-attr]
     idle = [name for name, value in model.named_parameters() if value.requires_grad and value.grad is None]
@@ -110,8 +112,13 @@ def check_corruption(component: type[Corruption] | str, **options: Any) -> None:
         _require(torch.allclose(single, result[1:2], atol=1e-5), kind, "an item must not depend on the others")
 
 
-def check_pretext_task(component: type[PretextTask] | str, **options: Any) -> None:
+def check_pretext_task(component: type[PretextTask] | str, *, network: Backbone | None = None, **options: Any) -> None:
     """Views are pure and reproducible, the loss is a finite scalar, and its gradient reaches the backbone.
+
+    Args:
+        component: the class, or its registered name.
+        network: what it is checked with, on patches of 16^3; None: a :class:`TinyBackbone`.
+        options: options of the task.
 
     Raises:
         ConformanceError: with the first promise that is broken.
@@ -120,14 +127,15 @@ def check_pretext_task(component: type[PretextTask] | str, **options: Any) -> No
     from umzoo.pretext.model import BATCH_FIELDS, PretextModel
 
     kind, config = _options(component, zoo().pretext_tasks, options)
-    context = PretextContext(TinyBackbone.info, (16, 16, 16), (0.5, 1.0, 2.0), ("ct", "mr"))
+    backbone = network or TinyBackbone()
+    context = PretextContext(backbone.info, (16, 16, 16), (0.5, 1.0, 2.0), ("ct", "mr"))
     _require(
         kind.obstacle(context) is None,
         kind,
-        f"must work on 16^3 patches, three scales, CT and MR of a two-level backbone, says {kind.obstacle(context)!r}",
+        f"must work on 16^3 patches, three scales, CT and MR of {backbone.name}, says {kind.obstacle(context)!r}",
     )
     _require(kind.reads <= BATCH_FIELDS, kind, f"reads what no batch has: {', '.join(kind.reads - BATCH_FIELDS)}")
-    task, backbone = kind.build(config, context=context), TinyBackbone()
+    task = kind.build(config, context=context)
     model = PretextModel(backbone, {kind.name: task}, {kind.name: 1.0}, Pipeline([]))
     batch = training_batch()
     with _unchanged(kind, **batch):
@@ -248,6 +256,23 @@ def _check_features(kind: type[Component], features: Features, info: BackboneInf
         _require(
             features.dense.shape == dense, kind, f"info promises a dense map {dense}, got {tuple(features.dense.shape)}"
         )
+
+
+def _check_dropping(kind: type[Component], model: Any, image: Tensor) -> None:
+    """Voxels of dropped tokens must not matter, and the level must be 0 there and keep its shape."""
+    last = model.info.levels[-1]
+    grid = [n // s for n, s in zip(image.shape[2:], last.stride, strict=True)]
+    hidden = torch.zeros(grid, dtype=torch.bool)
+    hidden[0] = True
+    visible = (~hidden).flatten().nonzero().T.expand(len(image), -1)
+    other = image.clone()
+    other[:, :, : last.stride[0]] += 1
+    with torch.no_grad():
+        level, twin = (model(x, visible=visible).levels[-1] for x in (image, other))
+    promised = (len(image), last.channels, *grid)
+    _require(level.shape == promised, kind, f"with dropped tokens it must return {promised}, got {tuple(level.shape)}")
+    _require(not level[:, :, hidden].any(), kind, "the level must be 0 where tokens are dropped")
+    _require(torch.equal(level, twin), kind, "the voxels of dropped tokens must not matter")
 
 
 def _check_aliases(kind: type[Component], model: nn.Module) -> None:

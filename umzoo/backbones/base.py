@@ -37,6 +37,7 @@ class BackboneInfo:
         input_space: ``"unit"`` if the network expects [0, 1], ``"zscore"`` if zero mean and unit variance.
         divisor: the input's size must be a multiple of this, per axis (D, H, W).
         least_voxels: voxels the coarsest level needs: 2 where a norm has to see more than one.
+        drops_tokens: whether ``forward`` takes ``visible``, the tokens that are not dropped, as primus does.
     """
 
     in_channels: int
@@ -45,6 +46,7 @@ class BackboneInfo:
     input_space: InputSpace = "zscore"
     divisor: tuple[int, int, int] = (1, 1, 1)
     least_voxels: int = 1
+    drops_tokens: bool = False
 
     def nearest_size(self, size: Size) -> Size:
         """Return the usable input size nearest to *size* (D, H, W); *size* itself if it is usable."""

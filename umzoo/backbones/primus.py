@@ -6,6 +6,7 @@ own Primus. Tokens are laid out in the order of the axes (D, H, W).
 
 from __future__ import annotations
 
+from math import prod
 from types import SimpleNamespace
 from typing import Annotated, Any, ClassVar
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import Self
 
-from umzoo.backbones.base import Backbone, BackboneInfo, Level, Size
+from umzoo.backbones.base import Backbone, BackboneInfo, Features, Level, Size
 from umzoo.config import Config
 from umzoo.errors import PluginError
 
@@ -78,7 +79,11 @@ class Primus(Backbone):
         self.encoder["down_projection"].apply(parts.InitWeights_He(1e-2))
         self.decoder.apply(parts.InitWeights_He(1e-2))
         self.info = BackboneInfo(
-            self.config.in_channels, (Level(dim, token),), self.config.decoder_channels, divisor=token
+            self.config.in_channels,
+            (Level(dim, token),),
+            self.config.decoder_channels,
+            divisor=token,
+            drops_tokens=True,
         )
 
     @classmethod
@@ -93,17 +98,41 @@ class Primus(Backbone):
             options = cls.Config.parse(values, f"backbone {cls.name}")
         return cls(options)
 
-    def encode(self, image: Tensor) -> list[Tensor]:
-        """Return the one level ``(B, embed_dim, D/8, H/8, W/8)`` of *image* ``(B, C, D, H, W)``."""
+    def encode(self, image: Tensor, visible: Tensor | None = None) -> list[Tensor]:
+        """Return the one level ``(B, embed_dim, D/8, H/8, W/8)`` of *image* ``(B, C, D, H, W)``.
+
+        Args:
+            image: the image.
+            visible: int64 ``(B, n)``, positions in the flattened grid (D, H, W) of the tokens that the transformer
+                sees. The others are dropped before it: they cost nothing, and are 0 in the level.
+        """
         self.check_input(image)
         eva: Any = self.encoder["eva"]
-        tokens: Tensor = self.encoder["down_projection"](image)
-        grid = (tokens.shape[2], tokens.shape[3], tokens.shape[4])
+        embedded: Tensor = self.encoder["down_projection"](image)
+        grid = (embedded.shape[2], embedded.shape[3], embedded.shape[4])
         position, rotary = self._positions(eva, grid)
-        x = eva.pos_drop(tokens.flatten(2).transpose(1, 2) + position)
+        x = embedded.flatten(2).transpose(1, 2) + position
+        if visible is not None:
+            x, rotary = _take(x, visible), rotary[visible].unsqueeze(1)
+        x = eva.pos_drop(x)
         for block in eva.blocks:
             x = block(x, rope=rotary)
-        return [eva.norm(x).transpose(1, 2).unflatten(2, grid)]
+        x = eva.norm(x)
+        if visible is not None:
+            full = x.new_zeros(len(x), prod(grid), x.shape[2])
+            x = full.scatter(1, visible.unsqueeze(2).expand_as(x), x)
+        return [x.transpose(1, 2).unflatten(2, grid)]
+
+    def forward(self, image: Tensor, dense: bool = False, visible: Tensor | None = None) -> Features:
+        """Return the features of *image* ``(B, C, D, H, W)``, with the dense map if *dense*.
+
+        ``pooled`` is the mean of the *visible* tokens, of all if it is None (see :meth:`encode`).
+        """
+        levels = self.encode(image, visible)
+        pooled = levels[-1].mean(dim=(2, 3, 4))
+        if visible is not None:
+            pooled = pooled * (prod(levels[-1].shape[2:]) / visible.shape[1])
+        return Features(levels, self.decode(levels) if dense else None, pooled)
 
     def decode(self, levels: list[Tensor]) -> Tensor:
         """Return the dense map ``(B, decoder_channels, D, H, W)`` of *levels*."""
@@ -119,6 +148,11 @@ class Primus(Backbone):
         rope = eva.rope
         rotary = type(rope)(rope.dim, in_pixels=False, feat_shape=grid, ref_feat_shape=self.grid).get_embed()
         return learned.flatten(2).transpose(1, 2), rotary.to(learned.device)
+
+
+def _take(tokens: Tensor, visible: Tensor) -> Tensor:
+    """The tokens ``(B, n, C)`` at the positions *visible* ``(B, n)`` of *tokens* ``(B, N, C)``."""
+    return tokens.gather(1, visible.unsqueeze(2).expand(-1, -1, tokens.shape[2]))
 
 
 def _parts() -> SimpleNamespace:

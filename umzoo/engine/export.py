@@ -20,15 +20,10 @@ from umzoo.engine.checkpoint import load_checkpoint
 from umzoo.engine.log import read_metrics
 from umzoo.engine.run import Run, newest_state
 from umzoo.plugins import zoo
+from umzoo.pretext.base import PretextTask
 from umzoo.pretext.model import PretextModel
 from umzoo.weights.info import Provenance, WeightsInfo
 from umzoo.weights.io import save_folder
-
-CITATIONS = (
-    "Zhang et al., Universal Model for 3D Medical Image Analysis, arXiv:2010.06107v1, 2020",
-    "Zhang et al., SAR: Scale-Aware Restoration Learning for 3D Tumor Segmentation, MICCAI 2021 (arXiv:2010.06107v2)",
-    "Zhou et al., Models Genesis, Medical Image Analysis 67, 2021",
-)
 
 
 def export_run(run: Run, folder: Path, licence: str = "unknown", name: str | None = None) -> WeightsInfo:
@@ -62,7 +57,8 @@ def _describe(
     run: Run, store: Store, state: dict[str, Any], model: PretextModel, licence: str, name: str | None
 ) -> WeightsInfo:
     recipe, backbone = run.recipe, model.backbone
-    dense = any(task.dense for task in model.tasks.values())
+    tasks: list[PretextTask] = list(model.tasks.values())  # type: ignore[arg-type]
+    dense = any(task.dense for task in tasks)
     return WeightsInfo(
         name=name or f"{recipe.backbone.name}.{recipe.name}",
         backbone=backbone.spec,
@@ -77,7 +73,7 @@ def _describe(
         },
         provenance=_provenance(run, store, state),
         licence=licence,
-        citations=CITATIONS,
+        citations=tuple(dict.fromkeys(work for task in tasks for work in task.citations)),
     )
 
 

@@ -12,6 +12,8 @@ from umzoo.backbones.base import Backbone, BackboneInfo, Features
 from umzoo.fields import Fields, Rng
 from umzoo.registry import Component
 
+UNIVERSAL_MODEL = "Zhang et al., Universal Model for 3D Medical Image Analysis, arXiv:2010.06107v1, 2020"
+
 
 @dataclass(frozen=True)
 class PretextContext:
@@ -40,6 +42,8 @@ class PretextTask(Component, nn.Module):
     """Whether the decoder's dense map is needed."""
     reads: ClassVar[frozenset[str]] = frozenset()
     """Fields of the batch that are needed; checked when the recipe is built."""
+    citations: ClassVar[tuple[str, ...]] = ()
+    """The works to cite; they go into the weights folder."""
 
     def __init__(self, config: Any, context: PretextContext) -> None:
         super().__init__()
@@ -61,6 +65,14 @@ class PretextTask(Component, nn.Module):
         None means: ride on the recipe's shared corrupted view and its one forward pass.
         """
         return None
+
+    def features(self, backbone: Backbone, views: Fields) -> Features:
+        """Pass the task's own *views* (``input``, in the backbone's input space) through *backbone*.
+
+        Not called for a task that rides on the shared view.
+        """
+        features: Features = backbone(views["input"], dense=self.dense)
+        return features
 
     @abstractmethod
     def loss(self, features: Features, views: Fields) -> Tensor:

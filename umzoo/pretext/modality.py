@@ -18,7 +18,7 @@ from torch.nn import functional
 from umzoo.backbones.base import Features
 from umzoo.config import Config as Options
 from umzoo.fields import Fields
-from umzoo.pretext.base import PretextContext, PretextTask
+from umzoo.pretext.base import UNIVERSAL_MODEL, PretextContext, PretextTask
 from umzoo.pretext.labels import accuracy, cross_entropy
 
 
@@ -44,6 +44,7 @@ class ModalityAdversarial(PretextTask):
 
     name = "modality_adversarial"
     reads: ClassVar[frozenset[str]] = frozenset({"modality", "progress", "step"})
+    citations = (UNIVERSAL_MODEL,)
 
     class Config(Options):
         """Options of the modality adversary."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from umzoo.backbones.base import Backbone
+from umzoo.backbones.base import Backbone, Features
 from umzoo.corruptions.pipeline import Pipeline
 from umzoo.data.intensity import enter
 from umzoo.fields import Fields, Rng
@@ -56,30 +56,33 @@ class PretextModel(nn.Module):
         riding = [label for label, views in own.items() if views is None]
         result = Output(batch["image"].new_zeros(()))
         if riding:
-            self._add(result, riding, self.shared_view(batch, rng.fork(0)))
+            view = self.shared_view(batch, rng.fork(0))
+            dense = any(tasks[label].dense for label in riding)
+            self._add(result, riding, self.backbone(view["input"], dense=dense), view)
         for label, views in own.items():
             if views is not None:
-                self._add(result, [label], self._complete(views, batch))
+                view = self._complete(views, batch)
+                self._add(result, [label], tasks[label].features(self.backbone, view), view)
         return result
 
     def shared_view(self, batch: Fields, rng: Rng) -> Fields:
         """Return *batch* with ``image`` corrupted, ``clean`` beside it, and both in the backbone's input space."""
         with torch.no_grad():
             corrupted, clean, _ = self.corruptions(batch["image"], rng)
-            view = self._complete({"image": corrupted, "clean": clean}, batch)
-            view["clean_input"] = enter(clean, view, self.backbone.info.input_space)
-        return view
+            return self._complete({"image": corrupted, "clean": clean}, batch)
 
     def _complete(self, views: Fields, batch: Fields) -> Fields:
-        """Add the batch's fields that *views* lacks, and the network's ``input``."""
+        """Add the batch's fields that *views* lacks, the network's ``input``, and ``clean_input`` beside ``clean``."""
         fields = {**batch, **views}
-        fields["input"] = enter(fields["image"], fields, self.backbone.info.input_space)
+        space = self.backbone.info.input_space
+        fields["input"] = enter(fields["image"], fields, space)
+        if "clean" in fields:
+            fields["clean_input"] = enter(fields["clean"], fields, space)
         return fields
 
-    def _add(self, result: Output, labels: Sequence[str], views: Fields) -> None:
-        """Add to *result* the losses and metrics of the tasks *labels* on one pass over *views*."""
+    def _add(self, result: Output, labels: Sequence[str], features: Features, views: Fields) -> None:
+        """Add to *result* the losses and metrics of the tasks *labels* on the *features* of one pass over *views*."""
         tasks: list[PretextTask] = [self.tasks[label] for label in labels]  # type: ignore[misc]
-        features = self.backbone(views["input"], dense=any(task.dense for task in tasks))
         for label, task in zip(labels, tasks, strict=True):
             loss = task.loss(features, views)
             result.loss = result.loss + self.weights[label] * loss

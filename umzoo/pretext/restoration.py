@@ -12,7 +12,7 @@ from torch.nn import functional
 from umzoo.backbones.base import Features
 from umzoo.config import Config as Options
 from umzoo.fields import Fields
-from umzoo.pretext.base import PretextContext, PretextTask
+from umzoo.pretext.base import UNIVERSAL_MODEL, PretextContext, PretextTask
 
 
 class Restoration(PretextTask):
@@ -23,6 +23,7 @@ class Restoration(PretextTask):
 
     name = "restoration"
     dense: ClassVar[bool] = True
+    citations = ("Zhou et al., Models Genesis, Medical Image Analysis 67, 2021", UNIVERSAL_MODEL)
 
     class Config(Options):
         """Options of the restoration task."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from umzoo.backbones.base import Features
 from umzoo.fields import Fields
-from umzoo.pretext.base import PretextContext, PretextTask
+from umzoo.pretext.base import UNIVERSAL_MODEL, PretextContext, PretextTask
 from umzoo.pretext.labels import accuracy, cross_entropy
 
 
@@ -17,6 +17,11 @@ class ScaleClassification(PretextTask):
 
     name = "scale_classification"
     reads: ClassVar[frozenset[str]] = frozenset({"scale"})
+    citations = (
+        "Zhang et al., SAR: Scale-Aware Restoration Learning for 3D Tumor Segmentation, MICCAI 2021"
+        " (arXiv:2010.06107v2)",
+        UNIVERSAL_MODEL,
+    )
 
     def __init__(self, config: Any, context: PretextContext) -> None:
         super().__init__(config, context)
