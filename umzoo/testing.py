@@ -5,9 +5,11 @@ Each takes the class or its registered name, and options; it raises :class:`Conf
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -24,6 +26,8 @@ from umzoo.pretext.base import PretextContext, PretextTask
 from umzoo.registry import Component, Registry
 
 C = TypeVar("C", bound=Component)
+
+COVERAGE = {"encoder": "coverage", "decoder": "decoder_coverage"}
 
 
 class ConformanceError(UmzooError, AssertionError):
@@ -179,6 +183,46 @@ def check_head(component: type[Head] | str, **options: Any) -> None:
     idle = [name for name, value in head.named_parameters() if value.grad is None]
     _require(not idle, kind, f"no gradient reaches {', '.join(idle)}")
     _check_state(kind, head, lambda: kind.build(config, info=backbone.info))
+
+
+def check_training(recipe: Mapping[str, Any], folder: Path | str, steps: int = 2) -> list[float]:
+    """Train *recipe* on phantoms on the CPU, export the run, and transfer the weights to a fresh network of its kind.
+
+    Args:
+        recipe: a recipe without ``trainer``; its components must be registered.
+        folder: an empty folder, which the store, the run and the weights are written to.
+        steps: optimizer steps.
+
+    Returns:
+        the loss of each step.
+
+    Raises:
+        ConformanceError: if a loss is not finite, or a part of the network does not arrive.
+    """
+    from umzoo.data.phantom import write_phantoms
+    from umzoo.data.prepare import prepare
+    from umzoo.engine.export import export_run
+    from umzoo.engine.log import read_metrics
+    from umzoo.engine.recipe import Recipe
+    from umzoo.engine.run import Run
+    from umzoo.engine.trainer import Trainer
+    from umzoo.weights.transfer import transfer
+
+    folder, trainer = Path(folder), {"steps": steps, "log_every": 1, "probe_volumes": 4}
+    parsed = Recipe.parse({**recipe, "trainer": trainer})
+    write_phantoms(folder / "scans", ct=2, mr=2, size=parsed.data.patch_size)
+    prepare([folder / "scans"], folder / "store", workers=0)
+    run = Run(folder / "run", parsed, folder / "store")
+    Trainer(run, cpu=True).fit()
+    info = export_run(run, folder / "weights")
+    report = transfer(folder / "weights", zoo().backbones.build(info.backbone))
+    missing = [part for part in info.parts if getattr(report, COVERAGE[part]) < 1]
+    if missing:
+        raise ConformanceError(f"{info.name}: the {' and the '.join(missing)} did not arrive whole: {report}")
+    losses = [line["loss"] for line in read_metrics(run.folder / "metrics.jsonl") if "loss" in line]
+    if len(losses) != steps or not all(map(math.isfinite, losses)):
+        raise ConformanceError(f"{info.name}: needs {steps} finite losses, got {losses}")
+    return losses
 
 
 def training_batch(size: int = 16, items: int = 4) -> Fields:

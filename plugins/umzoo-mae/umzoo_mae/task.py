@@ -1,0 +1,130 @@
+"""Masked autoencoding (He et al., CVPR 2022), in 3D as in nnssl (Wald et al., arXiv 2412.17041)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+import umzoo
+from umzoo.errors import ConfigError
+from umzoo_mae.masks import draw_mask, enlarge
+from umzoo_mae.sparse import SparsePass
+from umzoo_mae.tokens import TokenPass
+
+Edge = Annotated[int, Field(ge=1)]
+
+
+class DensePass(nn.Module):
+    """The whole masked image goes through the network."""
+
+    def forward(self, backbone: umzoo.Backbone, views: umzoo.Fields) -> umzoo.Features:
+        """Return the features of the masked input."""
+        features: umzoo.Features = backbone(views["input"], dense=True)
+        return features
+
+
+class MaskedAutoencoding(umzoo.PretextTask):
+    """Restore blocks of voxels that were hidden; only hidden voxels enter the loss.
+
+    Hidden voxels are set to the mean of their volume, which is 0 in z-score space. Metric: ``baseline``, the loss of
+    answering that mean.
+    """
+
+    name = "mae"
+    dense: ClassVar[bool] = True
+    reads: ClassVar[frozenset[str]] = frozenset({"mean"})
+    citations = ("He et al., Masked Autoencoders Are Scalable Vision Learners, CVPR 2022",)
+
+    class Config(umzoo.Config):
+        """Options of ``mae``."""
+
+        ratio: float = Field(0.75, gt=0, lt=1, description="share of the blocks that is hidden")
+        block: tuple[Edge, Edge, Edge] | None = Field(
+            None, description="voxels (D, H, W) of a block; None: the stride of the coarsest level"
+        )
+        mode: Literal["auto", "dense", "tokens", "sparse"] = Field(
+            "auto",
+            description="'tokens': hidden tokens are dropped before the transformer; 'sparse': convolutions and norms"
+            " see visible voxels only (SparK); 'dense': the network sees the masked image; 'auto': 'tokens' where the"
+            " backbone can drop tokens, else 'dense'",
+        )
+        decoder_dim: int = Field(192, ge=32, multiple_of=32, description="channels of the decoder's blocks; 'tokens'")
+        decoder_depth: int = Field(2, ge=1, description="transformer blocks that all tokens pass; 'tokens'")
+
+    config: Config
+
+    def __init__(self, config: Any, context: umzoo.PretextContext) -> None:
+        super().__init__(config, context)
+        info = context.backbone
+        self.block = self.config.block or info.levels[-1].stride
+        self.grid = tuple(n // edge for n, edge in zip(context.patch_size, self.block, strict=True))
+        self.mode = self.config.mode
+        if self.mode == "auto":
+            self.mode = "tokens" if info.drops_tokens else "dense"
+        self._check()
+        self.route = self._make_route()
+        self.head = nn.Conv3d(info.decoder_channels or 0, info.in_channels, 1)
+
+    def _check(self) -> None:
+        size, info, stride = self.context.patch_size, self.context.backbone, self.context.backbone.levels[-1].stride
+        if any(n % edge for n, edge in zip(size, self.block, strict=True)) or sum(self.grid) == 3:
+            raise ConfigError(
+                f"mae needs two blocks or more that fill data.patch_size {size}, block {self.block} does not:"
+                " set pretext.tasks.mae.block to a divisor of it"
+            )
+        if self.mode != "dense" and any(edge % s for edge, s in zip(self.block, stride, strict=True)):
+            raise ConfigError(
+                f"mae with mode '{self.mode}' needs a block that is a multiple of the coarsest stride {stride},"
+                f" got {self.block}"
+            )
+        if (self.mode == "tokens") > info.drops_tokens or (self.mode == "sparse" and info.drops_tokens):
+            other = "sparse" if self.mode == "tokens" else "tokens"
+            raise ConfigError(f"mae with mode '{self.mode}' does not suit this backbone: use 'dense' or '{other}'")
+
+    def _make_route(self) -> nn.Module:
+        if self.mode == "dense":
+            return DensePass()
+        if self.mode == "sparse":
+            return SparsePass(self.context.backbone)
+        return TokenPass(self.context, self.grid, self.config)
+
+    def bind(self, backbone: umzoo.Backbone) -> None:
+        """Refuse layers that mode ``sparse`` does not know.
+
+        Raises:
+            ConfigError: naming them.
+        """
+        if isinstance(self.route, SparsePass):
+            self.route.check(backbone)
+
+    def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:
+        """Return ``image`` with hidden blocks, ``clean`` and ``masked``, bool ``(B, *grid)``."""
+        clean = batch["image"]
+        masked = draw_mask(len(clean), self.grid, self.config.ratio, rng)
+        mean = batch["mean"].to(clean.dtype).view(-1, 1, 1, 1, 1)
+        return {"image": torch.where(enlarge(masked, clean.shape[2:]), mean, clean), "clean": clean, "masked": masked}
+
+    def features(self, backbone: umzoo.Backbone, views: umzoo.Fields) -> umzoo.Features:
+        """Pass the masked view through *backbone* by the route of the mode."""
+        features: umzoo.Features = self.route(backbone, views)
+        return features
+
+    def predict(self, features: umzoo.Features) -> Tensor:
+        """Return the restored image ``(B, C, D, H, W)`` in the backbone's input space."""
+        answer: Tensor = self.head(features.dense).float()
+        return answer.sigmoid() if self.context.backbone.input_space == "unit" else answer
+
+    def loss(self, features: umzoo.Features, views: umzoo.Fields) -> Tensor:
+        """Return the mean squared error over the hidden voxels, in the backbone's input space."""
+        target = views["clean_input"].float()
+        hidden = enlarge(views["masked"], target.shape[2:]).expand_as(target)
+        self.metrics["baseline"] = masked_error(views["input"].float(), target, hidden)
+        return masked_error(self.predict(features), target, hidden)
+
+
+def masked_error(answer: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
+    """Mean squared error over the voxels where *hidden* is true."""
+    return ((answer - target).square() * hidden).sum() / hidden.sum()
