@@ -152,6 +152,9 @@ def check_pretext_task(component: type[PretextTask] | str, *, network: Backbone 
         _check_range(kind, views["image"])
     loss = output.parts[kind.name]
     _require(loss.shape == () and bool(loss.isfinite()), kind, f"the loss must be a finite scalar, got {loss}")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = model(batch, Rng(0)).loss
+    _require(bool(half.isfinite()), kind, f"the loss must be finite in half precision too, got {half}")
     output.loss.backward()
     reached = any(bool(value.grad.any()) for value in backbone.parameters() if value.grad is not None)
     _require(reached, kind, "the gradient of the loss must reach the backbone")

@@ -63,17 +63,19 @@ def build_model(
     """
     chain = Pipeline([zoo.corruptions.build(spec, f"pretext.corruptions.{spec.name}") for spec in corruptions])
     built: dict[str, PretextTask] = {}
+    dropped: list[str] = []
     for spec in tasks:
         if spec.label in built:
             raise ConfigError(f"pretext.tasks has two tasks called '{spec.label}': give one an 'as' name")
         kind = zoo.pretext_tasks[spec.name]
         if reason := kind.obstacle(context):
             log.warning("pretext task '%s' is dropped: %s", spec.label, reason)
+            dropped.append(f"{spec.label} ({reason})")
             continue
         _check_needs(kind, context)
         built[spec.label] = zoo.pretext_tasks.build(spec, f"pretext.tasks.{spec.label}", context=context)
     if not built:
-        raise ConfigError("no pretext task is left: every one of the recipe was dropped")
+        raise ConfigError(f"no pretext task is left, every one of the recipe was dropped: {', '.join(dropped)}")
     if not any(task.dense for task in built.values()):
         _freeze_decoder(backbone)
     return PretextModel(backbone, built, {spec.label: spec.weight for spec in tasks}, chain)

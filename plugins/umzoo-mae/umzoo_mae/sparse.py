@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +60,7 @@ class SparsePass(nn.Module):
 @contextmanager
 def masked_layers(encoder: nn.Module, visible: Tensor) -> Iterator[None]:
     """Let the convolutions and norms of *encoder* see only the blocks where *visible* ``(B, d, h, w)`` is true."""
-    changed = [module for module in encoder.modules() if isinstance(module, (nn.Conv3d, *NORMS))]
+    changed: list[Any] = [module for module in encoder.modules() if isinstance(module, (nn.Conv3d, *NORMS))]
     for module in changed:
         norm = isinstance(module, NORMS)
         forward = partial(_norm, module) if norm else partial(_convolution, module.forward)
@@ -76,7 +77,7 @@ def _convolution(forward: Callable[[Tensor], Tensor], visible: Tensor, x: Tensor
     return result * enlarge(visible, result.shape[2:])
 
 
-def _norm(module: nn.InstanceNorm3d | nn.BatchNorm3d, visible: Tensor, x: Tensor) -> Tensor:
+def _norm(module: Any, visible: Tensor, x: Tensor) -> Tensor:
     """Normalise by the statistics of the visible voxels, of each item or, for batch norm, of all."""
     mask = enlarge(visible, x.shape[2:])
     batch = isinstance(module, nn.BatchNorm3d)
@@ -94,7 +95,7 @@ def _norm(module: nn.InstanceNorm3d | nn.BatchNorm3d, visible: Tensor, x: Tensor
 
 
 @torch.no_grad()
-def _track(module: nn.InstanceNorm3d | nn.BatchNorm3d, mean: Tensor, variance: Tensor) -> None:
+def _track(module: Any, mean: Tensor, variance: Tensor) -> None:
     """Move the running statistics, as batch norm does."""
     module.num_batches_tracked += 1
     momentum = 1 / float(module.num_batches_tracked) if module.momentum is None else module.momentum

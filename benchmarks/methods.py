@@ -1,0 +1,177 @@
+"""Runs every pretext task on every family of backbones for two steps and writes docs/methods.md.
+
+``python benchmarks/methods.py`` (CPU, a few minutes); ``--task NAME`` for some tasks only, which writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from dynamic_network_architectures.architectures.unet import PlainConvUNet, ResidualEncoderUNet
+from torch import nn
+
+from umzoo.data.phantom import write_phantoms
+from umzoo.data.prepare import prepare
+from umzoo.engine.export import export_run
+from umzoo.engine.recipe import Recipe
+from umzoo.engine.run import Run
+from umzoo.engine.trainer import Trainer
+from umzoo.errors import UmzooError
+from umzoo.plugins import zoo
+from umzoo.weights.info import WeightsInfo
+from umzoo.weights.transfer import TransferReport, transfer
+
+PAGE = Path(__file__).parents[1] / "docs" / "methods.md"
+SIZE = (32, 32, 32)
+FEATURES = (4, 6, 8)
+BACKBONES: dict[str, dict[str, Any]] = {
+    "genesis_unet": {"width": 2},
+    "plainconv_unet": {"features_per_stage": FEATURES},
+    "resenc_unet_s": {"features_per_stage": FEATURES, "n_blocks_per_stage": 1},
+    "primus_s": {"embed_dim": 36, "heads": 3, "depth": 2, "decoder_channels": 8},
+}
+VARIANTS: dict[str, list[dict[str, Any]]] = {"mae": [{"mode": "dense"}, {"mode": "tokens"}, {"mode": "sparse"}]}
+
+INTRODUCTION = """\
+# Methods
+
+<!-- Written by benchmarks/methods.py, which runs all of this: change that, then run it. -->
+
+Every registered pretext task on every family of backbones, at tiny sizes (patches of {size}, batches of two, phantoms of
+CT and MR), for two steps on the CPU: {good} of {total} pairs work, each other one is refused with the reason given.
+This says that a pair runs and what its weights are good for; it says nothing of how well a method pre-trains.
+
+- *starts*: the recipe is accepted and everything is built. *trains*: the losses of the two steps.
+- *exports*: parts of the network in the weights folder. A task that does not train the decoder exports the encoder alone.
+- *transfers*: share of the kernels of a fresh network of the same kind that `umzoo.transfer` sets, encoder / decoder.
+- *nnU-Net*: the same for the network that nnU-Net itself builds with `dynamic_network_architectures`
+  (`PlainConvUNet`, `ResidualEncoderUNet`); n/a where nnU-Net plans no such network.
+
+| pretext task | backbone | starts | trains | exports | transfers | nnU-Net |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
+@dataclass
+class Outcome:
+    """One pair. Each column is filled when its stage is reached; the first one that fails holds the reason."""
+
+    task: str
+    backbone: str
+    starts: str = ""
+    trains: str = ""
+    exports: str = ""
+    transfers: str = ""
+    nnunet: str = ""
+
+    @property
+    def works(self) -> bool:
+        """Whether the last stage was reached."""
+        return bool(self.nnunet)
+
+
+def run_pair(spec: dict[str, Any], backbone: str, store: Path, folder: Path) -> Outcome:
+    """Train two steps, export and transfer."""
+    options = " ".join(f"{key}={value}" for key, value in spec.items() if key != "name")
+    outcome = Outcome(f"`{spec['name']}`" + (f" {options}" if options else ""), f"`{backbone}`")
+    stage = "starts"
+    try:
+        trainer = Trainer(Run(folder / "run", _recipe(spec, backbone), store), cpu=True)
+        outcome.starts, stage = "yes", "trains"
+        trainer.fit()
+        outcome.trains, stage = _losses(trainer), "exports"
+        info = export_run(trainer.run, folder / "weights")
+        outcome.exports, stage = " + ".join(info.parts), "transfers"
+        outcome.transfers = _coverage(transfer(folder / "weights", zoo().backbones.build(info.backbone)), info)
+        stage = "nnunet"
+        network = _nnunet(backbone)
+        outcome.nnunet = "n/a" if network is None else _coverage(transfer(folder / "weights", network), info)
+    except UmzooError as error:
+        setattr(outcome, stage, f"no: {error}")
+    return outcome
+
+
+def _recipe(spec: dict[str, Any], backbone: str) -> Recipe:
+    return Recipe.parse(
+        {
+            "backbone": {"name": backbone, **BACKBONES[backbone]},
+            "pretext": {"tasks": [spec], "corruptions": [{"name": "paint"}]},
+            "data": {"patch_size": SIZE, "batch_size": 2, "workers": 0},
+            "trainer": {"steps": 2, "log_every": 1, "probe_volumes": 4},
+        }
+    )
+
+
+def _losses(trainer: Trainer) -> str:
+    from umzoo.engine.log import read_metrics
+
+    lines = read_metrics(trainer.run.folder / "metrics.jsonl")
+    return ", ".join(f"{line['loss']:.3f}" for line in lines if "loss" in line)
+
+
+def _coverage(report: TransferReport, info: WeightsInfo) -> str:
+    shares = {"encoder": report.coverage, "decoder": report.decoder_coverage}
+    return " / ".join(f"{shares[part]:.0%}" for part in info.parts)
+
+
+def _nnunet(backbone: str) -> nn.Module | None:
+    """The network that nnU-Net builds for a plan with the stages of *backbone*."""
+    kinds = {
+        "plainconv_unet": (PlainConvUNet, "n_conv_per_stage", 2),
+        "resenc_unet_s": (ResidualEncoderUNet, "n_blocks_per_stage", 1),
+    }
+    if backbone not in kinds:
+        return None
+    kind, blocks, count = kinds[backbone]
+    network: nn.Module = kind(
+        input_channels=1, n_stages=3, features_per_stage=FEATURES, conv_op=nn.Conv3d, kernel_sizes=3, strides=(1, 2, 2),
+        num_classes=3, n_conv_per_stage_decoder=2 if backbone == "plainconv_unet" else 1, conv_bias=True,
+        norm_op=nn.InstanceNorm3d, norm_op_kwargs={"eps": 1e-5, "affine": True}, nonlin=nn.LeakyReLU,
+        nonlin_kwargs={"inplace": True}, deep_supervision=True, **{blocks: count},
+    )  # fmt: skip
+    return network
+
+
+def run_all(tasks: list[str]) -> Iterator[Outcome]:
+    """Run *tasks* on all backbones, over one store of phantoms."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        write_phantoms(folder / "scans", ct=2, mr=2, size=(64, 64, 64))
+        prepare([folder / "scans"], folder / "store", workers=0)
+        for task in tasks:
+            for number, options in enumerate(VARIANTS.get(task, [{}])):
+                for backbone in BACKBONES:
+                    pair = folder / f"{task}-{number}-{backbone}"
+                    yield run_pair({"name": task, **options}, backbone, folder / "store", pair)
+
+
+def render(outcomes: list[Outcome]) -> str:
+    """Return the page."""
+    good = sum(outcome.works for outcome in outcomes)
+    head = INTRODUCTION.format(size=" x ".join(map(str, SIZE)), good=good, total=len(outcomes))
+    rows = (" | ".join(getattr(outcome, field.name) for field in fields(outcome)) for outcome in outcomes)
+    return head + "".join(f"| {row} |\n" for row in rows)
+
+
+def main() -> None:
+    """Run the matrix."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--task", action="append", help="a pretext task; may be given again")
+    chosen = parser.parse_args().task
+    torch.set_num_threads(1)
+    outcomes = []
+    for outcome in run_all(chosen or list(zoo().pretext_tasks)):
+        print(*(getattr(outcome, field.name) for field in fields(outcome)), sep=" | ", flush=True)
+        outcomes.append(outcome)
+    if not chosen:
+        PAGE.write_text(render(outcomes), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

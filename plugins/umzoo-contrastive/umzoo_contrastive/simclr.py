@@ -1,0 +1,86 @@
+"""SimCLR (Chen et al., ICML 2020): two views of a volume must be alike, and unlike those of the others."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+import umzoo
+from umzoo.errors import ConfigError
+from umzoo.spec import ComponentSpec
+from umzoo_contrastive.embed import build_corruptions, build_projection, similarity
+
+Share = Annotated[float, Field(gt=0, le=1)]
+
+CORRUPTIONS = ({"name": "flip", "depth": True}, {"name": "gamma", "p": 0.8}, {"name": "noise", "p": 0.5})
+
+
+class SimCLR(umzoo.PretextTask):
+    """Two random crops of each volume, resized to the patch and corrupted; NT-Xent on their projections.
+
+    The negatives are the other items of the process's own batch. Metric: ``accuracy``, the share of views whose
+    nearest is their partner.
+    """
+
+    name = "simclr"
+    citations = ("Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020",)
+
+    class Config(umzoo.Config):
+        """Options of ``simclr``."""
+
+        crop: tuple[Share, Share] = Field((0.5, 1.0), description="least and greatest edge of a crop, of the patch's")
+        corruptions: tuple[ComponentSpec, ...] = Field(
+            tuple(ComponentSpec.parse(spec) for spec in CORRUPTIONS), description="of each view, in this order"
+        )
+        temperature: float = Field(0.1, gt=0, description="temperature of the similarities")
+        hidden: int = Field(512, ge=1, description="channels of the projection's hidden layer")
+        dim: int = Field(128, ge=1, description="length of the embedding")
+
+    config: Config
+
+    def __init__(self, config: Any, context: umzoo.PretextContext) -> None:
+        super().__init__(config, context)
+        if self.config.crop[0] > self.config.crop[1]:
+            raise ConfigError(f"simclr.crop must go from the least to the greatest, got {self.config.crop}")
+        self.corruptions = build_corruptions(self.config.corruptions, self.name)
+        self.head = build_projection(context.backbone, self.config.hidden, self.config.dim)
+
+    def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:
+        """Return both views of each item one after the other, ``(2 * B, C, D, H, W)``.
+
+        Raises:
+            ConfigError: if the batch has one item only.
+        """
+        image = batch["image"]
+        if len(image) < 2:
+            raise ConfigError("simclr contrasts the items of a batch and got 1: set data.batch_size to 2 or more")
+        crops = random_crops(torch.cat((image, image)), self.config.crop, rng.fork(0))
+        corrupted, _, _ = self.corruptions(crops, rng.fork(1))
+        return {"image": corrupted}
+
+    def loss(self, features: umzoo.Features, views: umzoo.Fields) -> Tensor:
+        """Return NT-Xent over the ``2 * B`` views."""
+        embedding = self.head(features)
+        count = len(embedding)
+        partner = torch.arange(count, device=embedding.device).roll(count // 2)
+        itself = torch.eye(count, dtype=torch.bool, device=embedding.device)
+        logits = (similarity(embedding, embedding) / self.config.temperature).masked_fill(itself, -torch.inf)
+        self.metrics["accuracy"] = (logits.detach().argmax(1) == partner).float().mean()
+        return functional.cross_entropy(logits, partner)
+
+
+def random_crops(image: Tensor, shares: tuple[float, float], rng: umzoo.Rng) -> Tensor:
+    """Cut a box from each item of *image* ``(B, C, D, H, W)`` and resize it to the image's size, trilinearly.
+
+    Its edges are one share, drawn uniformly from *shares*, of the image's.
+    """
+    share = rng.uniform((len(image), 1), *shares)
+    theta = torch.zeros(len(image), 3, 4, device=image.device)
+    theta[:, [0, 1, 2], [0, 1, 2]] = share
+    theta[:, :, 3] = (1 - share) * rng.uniform((len(image), 3), -1, 1)
+    grid = functional.affine_grid(theta, list(image.shape), align_corners=False)
+    return functional.grid_sample(image, grid, padding_mode="border", align_corners=False)

@@ -1,0 +1,102 @@
+"""VoCo (Wu et al., CVPR 2024): where in its volume a crop lies, by its likeness to base crops.
+
+The loss is that of the paper's released code (Luffy03/VoCo, models/voco_head.py) without its moving-average teacher,
+which the paper does not have.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+import umzoo
+from umzoo.errors import ConfigError
+from umzoo.spec import ComponentSpec
+from umzoo_contrastive.embed import build_corruptions, build_projection, similarity
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class VoCo(umzoo.PretextTask):
+    """The likeness of a random crop to the cells of a grid must be its overlap with them, and cells must be unlike.
+
+    Works with a batch of one: a volume is contrasted with itself. Metric: ``accuracy``, the share of random crops
+    whose most similar cell is the one they overlap most.
+    """
+
+    name = "voco"
+    citations = (
+        "Wu et al., VoCo: A Simple-yet-Effective Volume Contrastive Learning Framework for 3D Medical Image Analysis,"
+        " CVPR 2024",
+    )
+
+    class Config(umzoo.Config):
+        """Options of ``voco``."""
+
+        grid: tuple[Count, Count, Count] = Field((2, 2, 2), description="base crops along D, H and W")
+        crops: int = Field(2, ge=1, description="random crops of each volume")
+        corruptions: tuple[ComponentSpec, ...] = Field((), description="of each crop by itself, in this order")
+        regularization: float = Field(1.0, ge=0, description="weight of the unlikeness of base crops")
+        hidden: int = Field(512, ge=1, description="channels of the projection's hidden layer")
+        dim: int = Field(128, ge=1, description="length of the embedding")
+
+    config: Config
+
+    def __init__(self, config: Any, context: umzoo.PretextContext) -> None:
+        super().__init__(config, context)
+        size, grid, info = context.patch_size, self.config.grid, context.backbone
+        depth, height, width = (n // k for n, k in zip(size, grid, strict=True))
+        self.cell = (depth, height, width)
+        self.cells = torch.cartesian_prod(*(torch.arange(k) for k in grid)).view(-1, 3) * torch.tensor(self.cell)
+        if any(n % k for n, k in zip(size, grid, strict=True)) or info.nearest_size(self.cell) != self.cell:
+            raise ConfigError(
+                f"voco cuts data.patch_size {size} into {grid} crops, which must be of a size the backbone takes:"
+                f" {self.cell} is not, the nearest is {info.nearest_size(self.cell)}"
+            )
+        if len(self.cells) < 2:
+            raise ConfigError("voco needs two base crops or more: set pretext.tasks.voco.grid")
+        self.corruptions = build_corruptions(self.config.corruptions, self.name)
+        self.head = build_projection(info, self.config.hidden, self.config.dim)
+
+    def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:
+        """Return all items' base and random crops, ``((T + R) * B, C, d, h, w)``, and ``overlap`` ``(B, R, T)``."""
+        image = batch["image"]
+        room = [n - edge for n, edge in zip(image.shape[2:], self.cell, strict=True)]
+        host, shape = rng.host(), (len(image), self.config.crops)
+        starts = torch.stack([host.integers(shape, 0, most) for most in room], dim=2)
+        corners = torch.cat((self.cells.expand(len(image), -1, -1), starts), dim=1)
+        pairs = [(item, corner) for number in corners.unbind(1) for item, corner in zip(image, number, strict=True)]
+        crops = torch.stack([self._crop(item, *corner.tolist()) for item, corner in pairs])
+        corrupted, _, _ = self.corruptions(crops, rng.fork(0))
+        return {"image": corrupted, "overlap": self.overlaps(starts).to(image.device)}
+
+    def overlaps(self, starts: Tensor) -> Tensor:
+        """Return which share of the crops at *starts* ``(B, R, 3)`` lies in each cell, ``(B, R, T)``."""
+        edge = torch.tensor(self.cell)
+        distance = (starts.unsqueeze(2) - self.cells).abs()
+        return ((edge - distance).clamp_min(0) / edge).prod(dim=3)
+
+    def _crop(self, item: Tensor, z: int, y: int, x: int) -> Tensor:
+        depth, height, width = self.cell
+        return item[:, z : z + depth, y : y + height, x : x + width]
+
+    def loss(self, features: umzoo.Features, views: umzoo.Fields) -> Tensor:
+        """Return the position loss of the random crops plus the unlikeness of the base crops."""
+        overlap = views["overlap"]
+        embedding = self.head(features).unflatten(0, (-1, len(overlap))).transpose(0, 1)
+        bases, crops = embedding[:, : len(self.cells)], embedding[:, len(self.cells) :]
+        likeness = similarity(crops, bases).relu()
+        self.metrics["accuracy"] = (likeness.detach().argmax(2) == overlap.argmax(2)).float().mean()
+        among = similarity(bases, bases).relu().square()
+        pairs = torch.ones(among.shape[1:], dtype=torch.bool, device=among.device).triu(1)
+        return position_loss(likeness, overlap) + self.config.regularization * among[:, pairs].mean()
+
+
+def position_loss(likeness: Tensor, overlap: Tensor) -> Tensor:
+    """Return ``-log(1 - |overlap - likeness|)`` weighed by the overlap, plus the squared likeness where it is 0."""
+    close = -torch.log(1 - (overlap - likeness).abs() + 1e-6)
+    apart = overlap == 0
+    return (overlap * close).sum() / overlap.sum() + (likeness.square() * apart).sum() / apart.sum().clamp_min(1)

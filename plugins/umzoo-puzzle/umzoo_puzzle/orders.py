@@ -1,0 +1,45 @@
+"""Orders of tiles that differ from each other in as many places as possible (Noroozi and Favaro, ECCV 2016)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import umzoo
+from umzoo.errors import ConfigError
+
+ENUMERATED = 8
+"""Up to this number of tiles all orders are candidates."""
+SAMPLED = 10_000
+"""Random candidates for more tiles."""
+
+
+def distant_orders(tiles: int, count: int) -> Tensor:
+    """Return *count* orders, int64 ``(count, tiles)``, always the same.
+
+    Greedy: each next one has the greatest least Hamming distance to those chosen before.
+
+    Raises:
+        ConfigError: if there are fewer orders than *count*.
+    """
+    if count > math.factorial(tiles):
+        raise ConfigError(f"{tiles} tiles have {math.factorial(tiles)} orders, {count} were asked for: set 'orders'")
+    candidates = _candidates(tiles)
+    distance = np.full(len(candidates), tiles + 1)
+    chosen = []
+    for _ in range(count):
+        best = int(distance.argmax())
+        chosen.append(best)
+        distance = np.minimum(distance, (candidates != candidates[best]).sum(1))
+    return torch.from_numpy(candidates[chosen])
+
+
+def _candidates(tiles: int) -> np.ndarray:
+    if tiles <= ENUMERATED:
+        return np.array(list(itertools.permutations(range(tiles))), dtype=np.int64)
+    rng = umzoo.Rng(tiles)
+    return np.unique([rng.permutation(tiles).numpy() for _ in range(SAMPLED)], axis=0)
