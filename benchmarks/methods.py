@@ -43,15 +43,17 @@ INTRODUCTION = """\
 
 <!-- Written by benchmarks/methods.py, which runs all of this: change that, then run it. -->
 
-Every registered pretext task on every family of backbones, at tiny sizes (patches of {size}, batches of two, phantoms of
-CT and MR), for two steps on the CPU: {good} of {total} pairs work, each other one is refused with the reason given.
-This says that a pair runs and what its weights are good for; it says nothing of how well a method pre-trains.
+Every registered pretext task on every family of backbones, at tiny sizes (patches of {size}, batches of two,
+phantoms of CT and MR), for two steps on the CPU: {good} of {total} pairs work, each other one is refused with the
+reason given. This says that a pair runs and where its weights go; it says nothing of how well a method pre-trains.
 
 - *starts*: the recipe is accepted and everything is built. *trains*: the losses of the two steps.
-- *exports*: parts of the network in the weights folder. A task that does not train the decoder exports the encoder alone.
+- *exports*: parts of the network in the weights folder. A task that does not train the decoder exports the encoder
+  alone.
 - *transfers*: share of the kernels of a fresh network of the same kind that `umzoo.transfer` sets, encoder / decoder.
-- *nnU-Net*: the same for the network that nnU-Net itself builds with `dynamic_network_architectures`
-  (`PlainConvUNet`, `ResidualEncoderUNet`); n/a where nnU-Net plans no such network.
+- *nnU-Net*: the same for the networks that nnU-Net builds with `dynamic_network_architectures` for its plans
+  (`PlainConvUNet`, `ResidualEncoderUNet`). n/a: nnU-Net has no `genesis_unet`; its Primus trainers build Primus with
+  layer scales and norms inside the attention, which `primus_*` has not.
 
 | pretext task | backbone | starts | trains | exports | transfers | nnU-Net |
 | --- | --- | --- | --- | --- | --- | --- |
@@ -143,7 +145,7 @@ def run_all(tasks: list[str]) -> Iterator[Outcome]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_phantoms(folder / "scans", ct=2, mr=2, size=(64, 64, 64))
-        prepare([folder / "scans"], folder / "store", workers=0)
+        prepare([folder / "scans"], folder / "store", modality=("ct=*/ct/*", "mr=*/mr/*"), workers=0)
         for task in tasks:
             for number, options in enumerate(VARIANTS.get(task, [{}])):
                 for backbone in BACKBONES:

@@ -45,6 +45,12 @@ def test_commands_and_python_in_the_text_are_real(page):
             assert set(re.findall(r"^umzoo nnunet (\w+)", block, re.MULTILINE)) <= set(NNUNET)
 
 
+def test_methods_page_lists_every_pretext_task():
+    page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    missing = [name for name in zoo().pretext_tasks if f"| `{name}`" not in page]
+    assert not missing, "run: python benchmarks/methods.py"
+
+
 @pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda file: file.stem)
 def test_shipped_recipes_are_valid(recipe):
     from umzoo.engine.recipe import load_recipe

@@ -1,5 +1,7 @@
 """The conformance kit finds what is broken, and says so."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +9,9 @@ from torch import nn
 import umzoo
 from umzoo import testing
 from umzoo.backbones.base import BackboneInfo, Level
+from umzoo.backbones.primus import PrimusS
 from umzoo.testing import ConformanceError, TinyBackbone
+from umzoo.weights.io import read_info
 
 
 class Shift(umzoo.Corruption):
@@ -119,6 +123,45 @@ def test_broken_backbones(members, complaint):
         testing.check_backbone(broken(TinyBackbone, **members))
 
 
+def _overflowing_in_half(self, features, views):
+    loss = Copy.loss(self, features, views)
+    return loss if features.levels[0].dtype == torch.float32 else loss / 0
+
+
+class Dropping(PrimusS):
+    """Primus in small."""
+
+    def __init__(self, config=None):
+        size = {"embed_dim": 36, "heads": 3, "depth": 1, "decoder_channels": 4, "input_shape": (16, 8, 8)}
+        super().__init__(self.Config.parse(size))
+
+
+def _mean(self, image, dense=False, visible=None):
+    return PrimusS.forward(self, image, dense)
+
+
+def _shorter(self, image, dense=False, visible=None):
+    features = PrimusS.forward(self, image, dense, visible)
+    if visible is not None:
+        features.levels[0] = features.levels[0][:, :, 1:]
+    return features
+
+
+def _seen(self, image, dense=False, visible=None):
+    features = PrimusS.forward(self, image, dense, visible)
+    return features if visible is None else replace(features, levels=[features.levels[0] * image.mean()])
+
+
+@pytest.mark.parametrize(
+    "forward, complaint",
+    [(_mean, "must be 0 where tokens are dropped"), (_shorter, "with dropped tokens"), (_seen, "must not matter")],
+)
+def test_broken_dropping_of_tokens(forward, complaint):
+    testing.check_backbone(Dropping)
+    with pytest.raises(ConformanceError, match=complaint):
+        testing.check_backbone(broken(Dropping, forward=forward))
+
+
 @pytest.mark.parametrize(
     "members, complaint",
     [
@@ -127,6 +170,7 @@ def test_broken_backbones(members, complaint):
         ({"views": lambda self, batch, rng: {"turns": rng.integers((4,), 0, 3)}}, "needs the field 'image'"),
         ({"views": lambda self, batch, rng: {"image": torch.rand(4, 1, 16, 16, 16)}}, "global random state"),
         ({"views": lambda self, batch, rng: {"image": batch["image"] * 3}}, "must stay in"),
+        ({"loss": _overflowing_in_half}, "half precision"),
         ({"reads": frozenset({"label"})}, "no batch has: label"),
         ({"obstacle": classmethod(lambda cls, context: "never")}, "must work on"),
     ],
@@ -150,3 +194,15 @@ def test_broken_pretext_tasks(members, complaint):
 def test_broken_heads(members, complaint):
     with pytest.raises(ConformanceError, match=complaint):
         testing.check_head(broken(Mean, **members))
+
+
+def test_training_is_checked_to_the_transferred_weights(tmp_path):
+    recipe = {
+        "backbone": {"name": "genesis_unet", "width": 2},
+        "pretext": {"tasks": [{"name": "restoration"}, {"name": "modality_adversarial"}]},
+        "data": {"patch_size": (16, 16, 16), "batch_size": 2, "workers": 0},
+    }
+    assert len(testing.check_training(recipe, tmp_path, steps=3)) == 3
+    citations = read_info(tmp_path / "weights").citations
+    assert any("Models Genesis" in work for work in citations) and len(set(citations)) == len(citations)
+    assert not any("SAR" in work for work in citations)

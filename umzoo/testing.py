@@ -214,7 +214,7 @@ def check_training(recipe: Mapping[str, Any], folder: Path | str, steps: int = 2
     folder, trainer = Path(folder), {"steps": steps, "log_every": 1, "probe_volumes": 4}
     parsed = Recipe.parse({**recipe, "trainer": trainer})
     write_phantoms(folder / "scans", ct=2, mr=2, size=parsed.data.patch_size)
-    prepare([folder / "scans"], folder / "store", workers=0)
+    prepare([folder / "scans"], folder / "store", modality=("ct=*/ct/*", "mr=*/mr/*"), workers=0)
     run = Run(folder / "run", parsed, folder / "store")
     Trainer(run, cpu=True).fit()
     info = export_run(run, folder / "weights")

@@ -129,6 +129,12 @@ def test_a_task_that_makes_no_sense_is_dropped_aloud(new_run, caplog):
     assert "data.scales has one entry" in caplog.text
 
 
+def test_with_no_task_left_the_error_says_why(new_run):
+    run = new_run("none", "data.scales=[1.0]", 'pretext.tasks=[{name = "scale_classification"}]')
+    with pytest.raises(ConfigError, match=r"no pretext task is left.*data\.scales has one entry"):
+        Trainer(run, cpu=True)
+
+
 def test_without_a_dense_task_the_decoder_rests_and_stays_at_home(new_run, tmp_path):
     run = new_run("encoder", 'pretext.tasks=[{name = "scale_classification"}]')
     trainer = Trainer(run, cpu=True)
