@@ -128,7 +128,7 @@ def test_the_loss_falls(kind):
     fields = batch(4, size)
     image = 0.2 * torch.arange(4.0).view(4, 1, 1, 1, 1) + torch.linspace(0, 0.3, 16).expand(1, 1, *size)
     losses = []
-    for step in range(60):
+    for step in range(40):
         output = model({**fields, "image": image}, umzoo.Rng(step))
         optimizer.zero_grad()
         output.loss.backward()

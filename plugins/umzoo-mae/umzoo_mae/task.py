@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -70,7 +71,7 @@ class MaskedAutoencoding(umzoo.PretextTask):
 
     def _check(self) -> None:
         size, info, stride = self.context.patch_size, self.context.backbone, self.context.backbone.levels[-1].stride
-        if any(n % edge for n, edge in zip(size, self.block, strict=True)) or sum(self.grid) == 3:
+        if any(n % edge for n, edge in zip(size, self.block, strict=True)) or prod(self.grid) < 2:
             raise ConfigError(
                 f"mae needs two blocks or more that fill data.patch_size {size}, block {self.block} does not:"
                 " set pretext.tasks.mae.block to a divisor of it"

@@ -73,7 +73,7 @@ def test_the_loss_falls():
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     image = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1, 1).expand(2, 1, *size)
     losses = []
-    for step in range(60):
+    for step in range(40):
         output = model({**batch(2), "image": image}, umzoo.Rng(step))
         optimizer.zero_grad()
         output.loss.backward()
