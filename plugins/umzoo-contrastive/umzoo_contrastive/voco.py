@@ -1,7 +1,8 @@
 """VoCo (Wu et al., CVPR 2024): where in its volume a crop lies, by its likeness to base crops.
 
 The loss is that of the paper's released code (Luffy03/VoCo, models/voco_head.py) without its moving-average teacher,
-which the paper does not have.
+which the paper does not have. Negative cosines count as 0 there, and give no gradient: once all are negative, nothing
+is learnt any more. Here the overlap attracts them still.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class VoCo(umzoo.PretextTask):
     """The likeness of a random crop to the cells of a grid must be its overlap with them, and cells must be unlike.
 
     Works with a batch of one: a volume is contrasted with itself. Metric: ``accuracy``, the share of random crops
-    whose most similar cell is the one they overlap most.
+    whose most similar cell is the one they overlap most; ``baseline``, the position loss of cosines that are all 0.
     """
 
     name = "voco"
@@ -88,15 +89,17 @@ class VoCo(umzoo.PretextTask):
         overlap = views["overlap"]
         embedding = self.head(features).unflatten(0, (-1, len(overlap))).transpose(0, 1)
         bases, crops = embedding[:, : len(self.cells)], embedding[:, len(self.cells) :]
-        likeness = similarity(crops, bases).relu()
-        self.metrics["accuracy"] = (likeness.detach().argmax(2) == overlap.argmax(2)).float().mean()
+        cosines = similarity(crops, bases)
+        self.metrics["accuracy"] = (cosines.detach().argmax(2) == overlap.argmax(2)).float().mean()
+        self.metrics["baseline"] = position_loss(torch.zeros_like(overlap), overlap)
         among = similarity(bases, bases).relu().square()
         pairs = torch.ones(among.shape[1:], dtype=torch.bool, device=among.device).triu(1)
-        return position_loss(likeness, overlap) + self.config.regularization * among[:, pairs].mean()
+        return position_loss(cosines, overlap) + self.config.regularization * among[:, pairs].mean()
 
 
-def position_loss(likeness: Tensor, overlap: Tensor) -> Tensor:
-    """Return ``-log(1 - |overlap - likeness|)`` weighed by the overlap, plus the squared likeness where it is 0."""
-    close = -torch.log(1 - (overlap - likeness).abs() + 1e-6)
+def position_loss(cosines: Tensor, overlap: Tensor) -> Tensor:
+    """Return ``-log(1 - |overlap - cosine|)`` weighed by the overlap, plus the squared cosine where it is 0."""
+    close = -torch.log((1 - (overlap - cosines).abs()).clamp_min(0) + 1e-6)
     apart = overlap == 0
-    return (overlap * close).sum() / overlap.sum() + (likeness.square() * apart).sum() / apart.sum().clamp_min(1)
+    unlike = (cosines.relu().square() * apart).sum() / apart.sum().clamp_min(1)
+    return (overlap * close).sum() / overlap.sum() + unlike

@@ -192,9 +192,7 @@ def test_sparse_refuses_layers_it_does_not_know():
         task(network, mode="sparse").bind(network)
 
 
-@pytest.mark.parametrize(
-    ("name", "mode"), [("resenc_unet_s", "dense"), ("resenc_unet_s", "sparse"), ("primus_s", "auto")]
-)
+@pytest.mark.parametrize(("name", "mode"), MODES)
 def test_half_precision_and_one_item(name, mode):
     network = backbone(name)
     model = PretextModel(network, {"mae": task(network, mode=mode)}, {"mae": 1.0}, Pipeline([]))
@@ -205,9 +203,7 @@ def test_half_precision_and_one_item(name, mode):
     assert all(value.grad is not None for value in model.parameters())
 
 
-@pytest.mark.parametrize(
-    ("name", "mode"), [("resenc_unet_s", "dense"), ("resenc_unet_s", "sparse"), ("primus_s", "auto")]
-)
+@pytest.mark.parametrize(("name", "mode"), MODES)
 def test_compiled(name, mode):
     network = backbone(name)
     model = PretextModel(network, {"mae": task(network, mode=mode)}, {"mae": 1.0}, Pipeline([]))
@@ -226,9 +222,7 @@ def test_trains_exports_and_transfers(name, mode, tmp_path):
     check_training(recipe, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("name", "mode"), [("resenc_unet_s", "dense"), ("resenc_unet_s", "sparse"), ("primus_s", "auto")]
-)
+@pytest.mark.parametrize(("name", "mode"), MODES)
 def test_learns_more_than_the_mean(name, mode):
     """On smooth volumes the hidden voxels can be told from the visible ones around them."""
     size = (16, 16, 16)
@@ -237,15 +231,11 @@ def test_learns_more_than_the_mean(name, mode):
     places = torch.linspace(0, 1, 16)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     rng, ends = umzoo.Rng(0), []
-    for step in range(40):
+    for step in range(50):
         slope = rng.uniform((4, 1, 1, 1, 1), 0.5, 1.0)
         image = slope * places.view(1, 1, -1, 1, 1).expand(4, 1, *size)
-        fields = {
-            **training_batch(items=4),
-            "image": image,
-            "mean": image.mean((1, 2, 3, 4)),
-            "std": torch.full((4,), 0.3),
-        }
+        statistics = {"mean": image.mean((1, 2, 3, 4)), "std": torch.full((4,), 0.3)}
+        fields = {**training_batch(items=4), "image": image, **statistics}
         output = model(fields, rng.fork(step))
         optimizer.zero_grad()
         output.loss.backward()

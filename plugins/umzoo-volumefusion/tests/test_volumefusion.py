@@ -69,7 +69,7 @@ def test_the_loss_falls():
     """With a dark and a bright volume the brightness is the coefficient."""
     torch.manual_seed(0)
     size = (8, 16, 16)
-    model = PretextModel(TinyBackbone(), {"vf": task()}, {"vf": 1.0}, Pipeline([]))
+    model = PretextModel(TinyBackbone(), {"vf": task(blocks=(2, 4), edge=(0.3, 0.6))}, {"vf": 1.0}, Pipeline([]))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     image = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1, 1).expand(2, 1, *size)
     losses = []
