@@ -14,8 +14,9 @@ from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import canonical_state, unwrap
 from umzoo.errors import WeightsError
 from umzoo.heads.model import Model
+from umzoo.hub.access import Access
 from umzoo.hub.push import push_folder
-from umzoo.hub.refs import resolve
+from umzoo.hub.refs import load
 from umzoo.plugins import zoo
 from umzoo.spec import ComponentSpec, InputSpec
 from umzoo.weights.build import load_backbone
@@ -53,22 +54,32 @@ def from_pretrained(
     in_channels: int | None = None,
     device: torch.device | str = "cpu",
     revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: Path | str | None = None,
+    local_files_only: bool = False,
+    force_download: bool = False,
 ) -> Any:
     """Return a pre-trained backbone in evaluation mode, or with *head* a :class:`umzoo.heads.model.Model`.
 
     What the weights were trained to see is ``model.weights_info.input``.
 
     Args:
-        ref: a weights folder, ``org/name`` on the Hugging Face Hub, or a registered ``architecture.tag``.
+        ref: a weights folder, ``org/name`` on the Hugging Face Hub, or a registered ``architecture.tag``; all forms
+            are those of :func:`umzoo.hub.refs.resolve`.
         head: a fresh head for the backbone, such as ``{"name": "segmentation", "classes": 3}``.
         in_channels: channels of the input; if other than trained, the first convolution is repeated and rescaled.
         device: where the network goes.
         revision: commit, tag or branch of a Hub repository.
+        token: token for the Hub; None takes ``HF_TOKEN`` or the one of ``hf auth login``, False sends none.
+        cache_dir: cache of the Hub; None is the one ``huggingface_hub`` uses.
+        local_files_only: ask nothing of the network.
+        force_download: download again what is in the cache.
 
     Raises:
         WeightsError: if the weights are incomplete, altered, of an unknown format, or do not fit.
     """
-    backbone = load_backbone(resolve(ref, revision), in_channels)
+    access = Access(token, cache_dir, local_files_only, force_download)
+    backbone = load(ref, lambda folder: load_backbone(folder, in_channels), revision, access)
     if head is None:
         return backbone.to(device)
     return Model(backbone, zoo().heads.build(head, "head", info=backbone.info)).to(device).eval()
@@ -150,7 +161,9 @@ def transfer(
         ConfigError: if a rule is unknown or wrong.
         WeightsError: if the weights are altered, of another family, or set too little; *target* is unchanged then.
     """
-    return transfer_weights(resolve(source) if isinstance(source, (str, Path)) else source, target, rules, input)
+    if isinstance(source, (str, Path)):
+        return load(source, lambda folder: transfer_weights(folder, target, rules, input))
+    return transfer_weights(source, target, rules, input)
 
 
 def _describe(backbone: Backbone, tag: str) -> WeightsInfo:

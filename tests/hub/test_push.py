@@ -69,7 +69,7 @@ def test_a_licence_and_whole_weights_are_needed(backbone, folder, hub):
 @pytest.mark.parametrize(
     "start, status, reason",
     [
-        ("/api/repos/create", 403, r"403.*; set HF_TOKEN or run 'hf auth login'$"),
+        ("/api/repos/create", 403, r"403.*; set HF_TOKEN or pass a token$"),
         ("/api/models/org/name/commit", 500, "500"),
         ("/api/models/org/name/commit", 412, "412"),
         ("/lfs/", 403, "403"),
