@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
-from huggingface_hub.utils import close_session
+import torch
+from huggingface_hub import constants, utils
+from torch import nn
 
 import umzoo
+from umzoo.hub import retry
 
-from .server import TOKEN, HubServer
+from .routes import TOKEN
+from .server import HubServer
 
 
 @pytest.fixture
@@ -40,7 +43,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
     template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    close_session()
+    monkeypatch.setattr(retry, "PAUSES", (0.01,) * 4)
+    getattr(utils, "close_session", utils.reset_sessions if hasattr(utils, "reset_sessions") else None)()
     yield server
     server.stop()
 
@@ -62,3 +66,16 @@ def folder(backbone: umzoo.Backbone, tmp_path: Path) -> Path:
     """A weights folder of *backbone*."""
     umzoo.save_pretrained(backbone, tmp_path / "weights", licence="mit")
     return tmp_path / "weights"
+
+
+@pytest.fixture
+def commit(folder: Path, hub: HubServer) -> str:
+    """The commit that pushed *folder* to ``org/name``; the list of requests is empty after it."""
+    sha = umzoo.push_to_hub(folder, "org/name").rpartition("/")[2]
+    hub.requests.clear()
+    return sha
+
+
+def same(model: nn.Module, other: nn.Module) -> bool:
+    """Whether two networks have equal parameters."""
+    return all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))

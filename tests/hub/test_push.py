@@ -8,7 +8,7 @@ from umzoo.backbones.state import canonical_state
 from umzoo.errors import WeightsError
 from umzoo.weights.io import read_info, save_folder
 
-from .server import TOKEN
+from .routes import TOKEN
 
 
 def test_a_folder_becomes_a_private_repository(folder, hub):

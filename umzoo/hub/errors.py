@@ -42,6 +42,8 @@ def _reason(error: BaseException) -> str:
         RevisionNotFoundError,
     )
 
+    if isinstance(error, (ValueError, RuntimeError)) and isinstance(error.__cause__, OSError):
+        return _reason(error.__cause__)
     if isinstance(error, GatedRepoError):
         return f"access must be asked for on its page; then {_login()}"
     if isinstance(error, RepositoryNotFoundError):

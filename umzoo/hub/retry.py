@@ -16,7 +16,10 @@ PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds before each new try; a server may ask for more with Retry-After."""
 LONGEST_PAUSE = 60.0
 BUSY = frozenset((408, 429, 500, 502, 503, 504))
-OURS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR))
+OURS = frozenset(
+    (errno.ENOSPC, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+    + ((errno.EDQUOT,) if hasattr(errno, "EDQUOT") else ())
+)
 """Errors of this machine, which no new try puts right."""
 
 Result = TypeVar("Result")
