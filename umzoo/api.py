@@ -68,9 +68,9 @@ def from_pretrained(
     Raises:
         WeightsError: if the weights are incomplete, altered, of an unknown format, or do not fit.
     """
-    backbone = load_backbone(resolve(ref, revision), in_channels)
+    backbone = load_backbone(resolve(ref, revision), in_channels, device)
     if head is None:
-        return backbone.to(device)
+        return backbone
     return Model(backbone, zoo().heads.build(head, "head", info=backbone.info)).to(device).eval()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
@@ -11,6 +11,10 @@ from umzoo.spec import ComponentSpec, InputSpec
 
 FORMAT = 1
 """Format number this version writes; a greater one is refused."""
+
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
+"""A name without a folder, so that it leads nowhere else."""
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Tolerant(Config):
@@ -49,4 +53,4 @@ class WeightsInfo(Tolerant):
     licence: str = Field("unknown", description="SPDX identifier")
     citations: tuple[str, ...] = Field((), description="what to cite")
     plugin: str = Field("", description="distribution that brings the architecture; empty if it is umzoo's own")
-    files: dict[str, str] = Field({}, description="sha256 of each file of tensors")
+    files: dict[FileName, Sha256] = Field({}, description="sha256 of each file of tensors")
