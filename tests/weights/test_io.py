@@ -50,12 +50,6 @@ def test_round_trip(folder):
     assert not [file for file in folder.parent.iterdir() if file != folder], "nothing temporary is left"
 
 
-def test_loading_leaves_the_random_state_alone(folder):
-    before = torch.get_rng_state()
-    load_backbone(folder)
-    assert torch.equal(before, torch.get_rng_state())
-
-
 def test_a_weights_folder_is_replaced_and_nothing_else(folder, tmp_path):
     backbone = tiny()
     save_folder(folder, canonical_state(backbone), describe(backbone, licence="mit"))
@@ -161,21 +155,6 @@ def test_an_option_this_version_lacks_is_named(folder):
     edit(folder, backbone={"name": "genesis_unet", "depth": 5})
     with pytest.raises(WeightsError, match="depth"):
         load_backbone(folder)
-
-
-def test_encoder_only_weights_leave_the_decoder_random(tmp_path, caplog):
-    backbone = tiny()
-    state = {name: value for name, value in canonical_state(backbone).items() if name.startswith("encoder.")}
-    save_folder(tmp_path / "w", state, describe(backbone, parts=("encoder",)))
-    loaded = load_backbone(tmp_path / "w")
-    assert all(torch.equal(value, state[name]) for name, value in canonical_state(loaded).items() if name in state)
-    assert "holds encoder only" in caplog.text
-
-
-def test_more_input_channels_keep_the_response(folder):
-    one, three = load_backbone(folder), load_backbone(folder, in_channels=3)
-    image = torch.rand(1, 1, 16, 16, 16)
-    torch.testing.assert_close(three(image.repeat(1, 3, 1, 1, 1)).pooled, one(image).pooled)
 
 
 def test_primus_gets_the_shape_it_was_trained_for():

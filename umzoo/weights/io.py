@@ -91,7 +91,7 @@ def read_info(folder: Path | str) -> WeightsInfo:
     except (ValueError, OSError) as error:
         raise WeightsError(f"{file} is damaged: {error}") from None
     number = content.get("format") if isinstance(content, dict) else None
-    if not isinstance(number, int) or number < 1:
+    if type(number) is not int or number < 1:
         raise WeightsError(f"{file} was not written by umzoo: it has no format number")
     if number > FORMAT:
         raise WeightsError(f"{folder} has weights format {number}, this umzoo reads up to {FORMAT}: update umzoo")
