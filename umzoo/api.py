@@ -79,9 +79,9 @@ def from_pretrained(
         WeightsError: if the weights are incomplete, altered, of an unknown format, or do not fit.
     """
     access = Access(token, cache_dir, local_files_only, force_download)
-    backbone = load(ref, lambda folder: load_backbone(folder, in_channels), revision, access)
+    backbone = load(ref, lambda folder: load_backbone(folder, in_channels, device), revision, access)
     if head is None:
-        return backbone.to(device)
+        return backbone
     return Model(backbone, zoo().heads.build(head, "head", info=backbone.info)).to(device).eval()
 
 
