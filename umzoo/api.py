@@ -15,7 +15,7 @@ from umzoo.backbones.state import canonical_state, unwrap
 from umzoo.errors import WeightsError
 from umzoo.heads.model import Model
 from umzoo.hub.access import Access
-from umzoo.hub.push import push_folder
+from umzoo.hub.push import Target, push_folder
 from umzoo.hub.refs import load
 from umzoo.plugins import zoo
 from umzoo.spec import ComponentSpec, InputSpec
@@ -120,26 +120,48 @@ def save_pretrained(
 
 
 def push_to_hub(
-    source: nn.Module | Path | str, repo_id: str, *, private: bool = True, message: str | None = None, **options: Any
+    source: nn.Module | Path | str,
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    licence: str | None = None,
+    message: str | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+    tag: str | None = None,
+    token: str | bool | None = None,
+    weights_tag: str = "custom",
+    input: InputSpec | None = None,
 ) -> str:
-    """Upload a weights folder or a backbone to the Hub repository *repo_id*; return the URL of the commit.
+    """Upload a weights folder or a backbone to the Hub in one commit; return the URL of the commit or pull request.
+
+    What the repository holds already is no new commit. Before anything is uploaded the weights are loaded, and the
+    texts are searched for what could identify a patient.
 
     Args:
-        source: a weights folder, or a backbone, which is saved with *options* of :func:`save_pretrained` first.
-        repo_id: ``org/name``.
-        private: whether a new repository is private.
+        source: a weights folder, or a backbone.
+        repo_id: ``org/name``; made if it is missing.
+        private: whether a new repository is private; None means yes. Must agree with one that exists.
+        licence: SPDX identifier; None keeps that of the weights, which must state one.
         message: message of the commit.
-        options: ``tag``, ``licence`` and ``input`` of a backbone.
+        revision: branch to commit to, made if it is missing.
+        create_pr: propose the change as a pull request.
+        tag: Git tag to put on the commit.
+        token: a token with write access; None takes ``HF_TOKEN`` or the one of ``hf auth login``.
+        weights_tag: a backbone's weights are called ``architecture.weights_tag``.
+        input: what a backbone expects; None keeps that of the loaded weights, or the defaults.
 
     Raises:
-        WeightsError: if the weights state no licence, are damaged, or the Hub refuses.
+        WeightsError: if the weights state no licence or are damaged, a text could identify a patient, or the Hub
+            refuses.
     """
+    target = Target(repo_id, private, revision, create_pr, tag)
     if not isinstance(source, nn.Module):
-        return push_folder(source, repo_id, private, message)
+        return push_folder(source, target, licence=licence, message=message, token=token)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "weights"
-        save_pretrained(source, folder, **options)
-        return push_folder(folder, repo_id, private, message)
+        save_pretrained(source, folder, tag=weights_tag, licence=licence, input=input)
+        return push_folder(folder, target, message=message, token=token)
 
 
 def transfer(
@@ -164,6 +186,10 @@ def transfer(
     if isinstance(source, (str, Path)):
         return load(source, lambda folder: transfer_weights(folder, target, rules, input))
     return transfer_weights(source, target, rules, input)
+
+
+Backbone.push_to_hub = push_to_hub
+"""Backbones lie below the Hub in the order of imports, so they get their method from here."""
 
 
 def _describe(backbone: Backbone, tag: str) -> WeightsInfo:

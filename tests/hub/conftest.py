@@ -45,9 +45,14 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
     for module in (constants, file_download):
         monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
     monkeypatch.setattr(retry, "PAUSES", (0.01,) * 4)
-    getattr(utils, "close_session", utils.reset_sessions if hasattr(utils, "reset_sessions") else None)()
+    forget_connections()
     yield server
     server.stop()
+
+
+def forget_connections() -> None:
+    """Make the client read its settings anew; before version 1 this had another name."""
+    getattr(utils, "close_session" if hasattr(utils, "close_session") else "reset_sessions")()
 
 
 @pytest.fixture
@@ -55,6 +60,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """``HF_HUB_OFFLINE=1``."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    forget_connections()
 
 
 @pytest.fixture

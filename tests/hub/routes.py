@@ -139,9 +139,9 @@ def discussions(hub: HubServer, request: Request, name: str) -> Reply:
 
 
 def validate_card(hub: HubServer, request: Request) -> Reply:
-    if "license:" in request.json()["content"]:
+    if "language: klingon" not in request.json()["content"]:
         return reply_json({"errors": [], "warnings": []})
-    return reply_json({"errors": [{"message": '"license" is required'}], "warnings": []}, 400)
+    return reply_json({"errors": [{"message": '"language" must be an ISO 639 code'}], "warnings": []}, 400)
 
 
 def preupload(hub: HubServer, request: Request, name: str, revision: str) -> Reply:

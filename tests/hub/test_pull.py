@@ -163,7 +163,7 @@ def test_only_known_names_are_fetched(commit, hub, name):
     content["files"][name] = "0" * 64
     text = json.dumps(content).encode()
     files["config.json"] = File(text, git_oid(text))
-    with pytest.raises(WeightsError, match="lists files that no weights folder holds"):
+    with pytest.raises(WeightsError, match="lists files that no weights folder holds|config.json: 'files"):
         umzoo.from_pretrained("org/name")
     assert not any("evil" in request.path or name in request.path for request in hub.requests)
 

@@ -32,13 +32,13 @@ def test_only_files_of_the_format_are_fetched(folder, hub):
     pulled = resolve("hf-hub:org/name")
     assert pulled == resolve("org/name")
     assert {file.name for file in pulled.iterdir()} == {"README.md", "config.json", "model.safetensors"}
-    assert all(file.read_bytes() == (folder / file.name).read_bytes() for file in pulled.iterdir())
+    assert all(file.read_bytes() == files[file.name].content for file in pulled.iterdir())
     assert not any("pytorch_model" in request.path for request in hub.requests)
 
 
 def test_registered_weights_are_pinned(backbone, folder, hub, monkeypatch):
     first = umzoo.push_to_hub(folder, "org/name").rpartition("/")[2]
-    umzoo.push_to_hub(backbone, "org/name", licence="mit", tag="second")
+    umzoo.push_to_hub(backbone, "org/name", licence="mit", weights_tag="second")
     entry = WeightsEntry("genesis_unet.lab", "org/name", "mit", revision=first)
     monkeypatch.setitem(zoo().weights._entries, entry.name, entry)
     assert read_info(resolve("genesis_unet.lab")).name == "genesis_unet.custom"

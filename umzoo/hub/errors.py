@@ -42,7 +42,7 @@ def _reason(error: BaseException) -> str:
         RevisionNotFoundError,
     )
 
-    if isinstance(error, (ValueError, RuntimeError)) and isinstance(error.__cause__, OSError):
+    if "due to the above error" in str(error) and error.__cause__:
         return _reason(error.__cause__)
     if isinstance(error, GatedRepoError):
         return f"access must be asked for on its page; then {_login()}"
