@@ -244,9 +244,7 @@ def test_what_people_wrote_in_the_folder_is_pushed_and_never_lost(folder, hub):
 def test_nothing_of_a_patient_is_uploaded(folder, hub):
     file = folder / "README.md"
     file.write_text(file.read_text() + "\nThe best case is sub-0042, kept in /data/ct/doe/1.nii.gz.\n")
-    with pytest.raises(
-        WeightsError, match="could identify a patient.*README.md line .*a local path.*'sub-0042'"
-    ):
+    with pytest.raises(WeightsError, match="could identify a patient.*README.md line .*a local path.*'sub-0042'"):
         umzoo.push_to_hub(folder, "org/name")
     assert hub.requests == []
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,57 +59,53 @@ class Finding:
         return f"{self.where}: {self.what} {self.text!r}"
 
 
-def require_anonymous(texts: Mapping[str, str], known: Collection[str] = ()) -> None:
+def require_anonymous(texts: Mapping[str, str]) -> None:
     """Refuse *texts*, by file name, if they hold what could identify a patient.
 
     Args:
         texts: contents by file name; those of ``.json`` are looked at key by key.
-        known: names or identifiers of subjects, which must not occur anywhere.
 
     Raises:
         WeightsError: with what was found and where.
     """
-    found = [finding for name, text in texts.items() for finding in inspect(name, text, known)]
+    found = [finding for name, text in texts.items() for finding in inspect(name, text)]
     if found:
         more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         shown = "; ".join(map(str, found[:SHOWN]))
         raise WeightsError(f"this could identify a patient and must not be uploaded: {shown}{more}; remove it")
 
 
-def inspect(name: str, text: str, known: Collection[str] = ()) -> Iterator[Finding]:
+def inspect(name: str, text: str) -> Iterator[Finding]:
     """Yield what in *text* of the file *name* could identify a patient."""
     if Path(name).suffix == ".json":
         try:
-            yield from _in_values(json.loads(text), name, known)
+            yield from _in_values(json.loads(text), name)
             return
         except ValueError:
             pass
     for number, line in enumerate(text.splitlines(), 1):
-        yield from _in_text(line, f"{name} line {number}", known)
+        yield from _in_text(line, f"{name} line {number}")
 
 
-def _in_text(text: str, where: str, known: Collection[str]) -> Iterator[Finding]:
+def _in_text(text: str, where: str) -> Iterator[Finding]:
     for what, patterns in PATTERNS.items():
         for match in (match for pattern in patterns for match in pattern.finditer(text)):
             yield Finding(where, what, match.group().strip()[:80])
-    for subject in known:
-        if len(subject) > 2 and re.search(rf"(?<!\w){re.escape(subject)}(?!\w)", text, re.IGNORECASE):
-            yield Finding(where, "the subject", subject)
 
 
-def _in_values(value: Any, where: str, known: Collection[str]) -> Iterator[Finding]:
+def _in_values(value: Any, where: str) -> Iterator[Finding]:
     """Look at every key and string of a JSON document."""
     if isinstance(value, dict):
         for key, item in value.items():
             inner = f"{where}, {key}"
-            yield from _in_text(key, inner, known)
+            yield from _in_text(key, inner)
             if KEYS.fullmatch(key) and item not in (None, "", [], {}, 0):
                 yield Finding(inner, "a list of subjects or scans,", str(item)[:80])
             if where.endswith(", datasets") and (digits := _DATASET_NUMBER.search(key)):
                 yield Finding(inner, "a long number in the name of a data set,", digits.group())
-            yield from _in_values(item, inner, known)
+            yield from _in_values(item, inner)
     elif isinstance(value, list):
         for number, item in enumerate(value):
-            yield from _in_values(item, f"{where}[{number}]", known)
+            yield from _in_values(item, f"{where}[{number}]")
     elif isinstance(value, str):
-        yield from _in_text(value, where, known)
+        yield from _in_text(value, where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,7 +54,6 @@ def push_folder(
     licence: str | None = None,
     message: str | None = None,
     token: str | bool | None = None,
-    known: Collection[str] = (),
 ) -> str:
     """Upload the weights in *folder* in one commit; return the URL of the commit, or of the pull request.
 
@@ -68,19 +67,18 @@ def push_folder(
         licence: SPDX identifier, if other than that of the folder.
         message: message of the commit.
         token: a token with write access; None takes ``HF_TOKEN`` or the one of ``hf auth login``.
-        known: names or identifiers of subjects, which must not occur in any text.
 
     Raises:
         WeightsError: if the weights are damaged or state no licence, if a text could identify a patient, or if the
             Hub refuses.
     """
     validate(folder)
-    prepare(folder, target.repo_id, licence, "", known)
+    prepare(folder, target.repo_id, licence, "")
     with one_line(f"cannot push to {target.repo_id}"):
         repository = Repository(Access(token).api(), target.repo_id, target.revision)
         repository.open(target.private)
         base = repository.head()
-        upload = prepare(folder, target.repo_id, licence, repository.card(base), known)
+        upload = prepare(folder, target.repo_id, licence, repository.card(base))
         repository.check_tag(target.tag, upload)
         if target.create_pr:
             return _propose(repository, upload, base, message or f"Add {upload.info.name}")

@@ -49,7 +49,7 @@ class Upload:
         return found.size == len(content) and found.blob_id == git_oid(content)
 
 
-def prepare(folder: Path | str, repo_id: str, licence: str | None, remote_card: str, known: Collection[str]) -> Upload:
+def prepare(folder: Path | str, repo_id: str, licence: str | None, remote_card: str) -> Upload:
     """Return what a push of the weights in *folder* uploads.
 
     Args:
@@ -57,7 +57,6 @@ def prepare(folder: Path | str, repo_id: str, licence: str | None, remote_card: 
         repo_id: ``org/name``, which the examples of the card call.
         licence: SPDX identifier, if other than that of the folder.
         remote_card: the card that the repository has; what people wrote there is kept. Empty if it has none.
-        known: names or identifiers of subjects, which must not occur in any text.
 
     Raises:
         WeightsError: if the weights are damaged or state no licence, if texts could identify a patient, or the card
@@ -71,7 +70,7 @@ def prepare(folder: Path | str, repo_id: str, licence: str | None, remote_card: 
         raise WeightsError(f"{info.name} states no licence: give one, such as licence='cc-by-4.0'")
     config = _dump(info) if changed else (folder / CONFIG).read_text(encoding="utf-8")
     texts = {CONFIG: config, CARD: _card(folder, repo_id, info, remote_card)}
-    require_anonymous(texts, known)
+    require_anonymous(texts)
     return Upload(info, {name: (folder / name, recorded) for name, recorded in info.files.items()}, texts)
 
 
