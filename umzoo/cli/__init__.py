@@ -12,6 +12,7 @@ import typer
 
 from umzoo import __version__
 from umzoo.cli.data import data
+from umzoo.cli.hub import bundle, push, search, unbundle
 from umzoo.cli.models import import_, info, list_, plugins
 from umzoo.cli.nnunet import train as nnunet_train
 from umzoo.cli.prepare import prepare
@@ -26,6 +27,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Data": {"prepare": prepare, "data": data},
     "Training": {"pretrain": pretrain, "export": export},
     "Zoo": {"info": info, "list": list_, "plugins": plugins, "import": import_},
+    "Sharing": {"search": search, "push": push, "bundle": bundle, "unbundle": unbundle},
 }
 """Help panel to its commands."""
 

@@ -73,7 +73,7 @@ def search(query: str = "", author: str | None = None, limit: int = 20, access: 
     with one_line("cannot search the Hub"):
         if access.offline:
             raise WeightsError("cannot search the Hub offline; 'umzoo list --pretrained' shows registered weights")
-        models = retry(lambda: list(_listed(api, query, author, limit)), "search")
+        models = list(_listed(api, query, author, limit))
     return [_found(model) for model in models]
 
 
@@ -120,7 +120,7 @@ def _header(api: HfApi, repository: str, commit: str) -> tuple[int | None, int |
 
     try:
         header = api.parse_safetensors_file_metadata(repository, MODEL, revision=commit)
-    except (*client_errors(), SafetensorsParsingError):
+    except client_errors() + (SafetensorsParsingError,):
         return None, None
     return len(header.tensors), sum(header.parameter_count.values())
 

@@ -76,4 +76,6 @@ def _text(error: BaseException) -> str:
     text = getattr(error, "server_message", None) or str(error) or type(error).__name__
     line = _TOKEN.sub("hf_***", " ".join(text.partition("For more information check")[0].split()))[:300].rstrip(".")
     status = getattr(getattr(error, "response", None), "status_code", None)
+    if status and str(status) not in line:
+        line = f"{line.rstrip(':')} (HTTP {status})"
     return f"{line}; {_login()}" if status in (401, 403) else line

@@ -118,14 +118,17 @@ def _fetch(found: Reference, access: Access) -> Path:
     if found.folder is None:
         return pull(found.repository, found.revision, access)
     if not found.folder.is_dir():
-        raise WeightsError(f"there is no folder {found.folder}")
+        raise WeightsError(f"there is no folder {str(found.folder)!r}")
     return found.folder
 
 
 def _folder(path: Path, revision: str | None) -> Reference:
     if revision is not None:
-        raise WeightsError(f"{path} is a folder, which has no revision {revision!r}: leave the revision out")
-    return Reference(folder=path.expanduser() if str(path).startswith("~") else path)
+        raise WeightsError(f"{str(path)!r} is a folder, which has no revision {revision!r}: leave the revision out")
+    try:
+        return Reference(folder=path.expanduser())
+    except RuntimeError as error:
+        raise WeightsError(f"{str(path)!r} is no folder: {error}") from None
 
 
 def _is_folder(text: str) -> bool:
