@@ -1,11 +1,14 @@
 """What a push leaves on a Hub."""
 
+import json
+
 import pytest
-from safetensors.torch import load
+from safetensors.torch import load, save_file
 
 import umzoo
 from umzoo.backbones.state import canonical_state
 from umzoo.errors import WeightsError
+from umzoo.files import sha256
 from umzoo.hub.repository import Repository
 from umzoo.weights.io import read_info, save_folder
 
@@ -245,6 +248,18 @@ def test_nothing_of_a_patient_is_uploaded(folder, hub):
     file = folder / "README.md"
     file.write_text(file.read_text() + "\nThe best case is sub-0042, kept in /data/ct/doe/1.nii.gz.\n")
     with pytest.raises(WeightsError, match="could identify a patient.*README.md line .*a local path.*'sub-0042'"):
+        umzoo.push_to_hub(folder, "org/name")
+    assert hub.requests == []
+
+
+def test_neither_in_remarks_of_the_tensors_nor_in_the_message(backbone, folder, hub):
+    with pytest.raises(WeightsError, match="the message line 1: a subject 'sub-0042'"):
+        umzoo.push_to_hub(folder, "org/name", message="Without sub-0042")
+    save_file(canonical_state(backbone), folder / "model.safetensors", {"format": "pt", "from": "/data/ct/doe"})
+    config = json.loads((folder / "config.json").read_text())
+    config["files"]["model.safetensors"] = sha256(folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(WeightsError, match="model.safetensors line .: a local path '/data/ct/doe'"):
         umzoo.push_to_hub(folder, "org/name")
     assert hub.requests == []
 

@@ -13,6 +13,7 @@ from umzoo.errors import WeightsError
 from umzoo.hub import retry as retrying
 from umzoo.hub.access import Access
 from umzoo.hub.errors import client_errors, one_line
+from umzoo.hub.privacy import require_anonymous
 from umzoo.hub.refs import repository_id
 from umzoo.hub.repository import Repository
 from umzoo.hub.upload import Upload, prepare, validate
@@ -74,6 +75,7 @@ def push_folder(
     """
     validate(folder)
     prepare(folder, target.repo_id, licence, "")
+    require_anonymous({"the message": message or "", "the tag": target.tag or "", "the branch": target.revision or ""})
     with one_line(f"cannot push to {target.repo_id}"):
         repository = Repository(Access(token).api(), target.repo_id, target.revision)
         repository.open(target.private)

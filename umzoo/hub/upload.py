@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safetensors import safe_open
+
 from umzoo.errors import WeightsError
 from umzoo.hub.checksum import git_oid
 from umzoo.hub.privacy import require_anonymous
@@ -70,7 +72,7 @@ def prepare(folder: Path | str, repo_id: str, licence: str | None, remote_card: 
         raise WeightsError(f"{info.name} states no licence: give one, such as licence='cc-by-4.0'")
     config = _dump(info) if changed else (folder / CONFIG).read_text(encoding="utf-8")
     texts = {CONFIG: config, CARD: _card(folder, repo_id, info, remote_card)}
-    require_anonymous(texts)
+    require_anonymous({**texts, **{name: _remarks(folder / name) for name in info.files}})
     return Upload(info, {name: (folder / name, recorded) for name, recorded in info.files.items()}, texts)
 
 
@@ -88,6 +90,12 @@ def validate(folder: Path | str) -> None:
 
 def _dump(info: WeightsInfo) -> str:
     return json.dumps(info.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False) + "\n"
+
+
+def _remarks(file: Path) -> str:
+    """What the header of the safetensors *file* says beside its tensors."""
+    with safe_open(file, framework="pt") as tensors:
+        return "\n".join(f"{key}: {value}" for key, value in (tensors.metadata() or {}).items())
 
 
 def _card(folder: Path, repo_id: str, info: WeightsInfo, remote: str) -> str:
