@@ -105,7 +105,7 @@ def genesis(tmp_path):
     return tmp_path / "genesis"
 
 
-def adaptation_plan(folder):
+def adaptation_plan(folder, patch=(64, 96, 96)):
     """The content of the trio in *folder*, once its parts agree."""
     content = torch.load(folder / "checkpoint_final.pth", weights_only=True)
     plan = json.loads((folder / "adaptation_plan.json").read_text())
@@ -116,7 +116,7 @@ def adaptation_plan(folder):
     assert all(key in plan for key in needed)
     assert plan["architecture_plans"].keys() == {"arch_class_name", "arch_kwargs", "arch_kwargs_requiring_import"}
     configuration = next(iter(plan["pretrain_plan"]["configurations"].values()))
-    assert configuration["spacing"] == [1.5, 1.0, 1.0] and configuration["patch_size"] == [64, 96, 96]
+    assert configuration["spacing"] == [1.5, 1.0, 1.0] and configuration["patch_size"] == list(patch)
     return plan, content["network_weights"]
 
 
@@ -152,18 +152,18 @@ def test_nnssl_form_of_a_residual_network(weights, tmp_path):
 def test_nnssl_form_of_a_transformer(tmp_path):
     from dynamic_network_architectures.architectures.primus import PrimusS
 
-    spec = InputSpec(spacing=(1.5, 1.0, 1.0), patch_size=(64, 96, 96))
-    network = umzoo.create_model("primus_s", input_shape=(64, 96, 96), layer_scale=0.1, inner_norm=True)
+    spec = InputSpec(spacing=(1.5, 1.0, 1.0), patch_size=(16, 16, 24))
+    network = umzoo.create_model("primus_s", input_shape=(16, 16, 24), layer_scale=0.1, inner_norm=True)
     umzoo.save_pretrained(network, tmp_path / "weights", input=spec, licence="cc-by-4.0")
     export_nnssl(tmp_path / "weights", tmp_path / "trio")
-    plan, state = adaptation_plan(tmp_path / "trio")
+    plan, state = adaptation_plan(tmp_path / "trio", (16, 16, 24))
     assert plan["architecture_plans"]["arch_class_name"] == "PrimusS"
-    target = PrimusS(1, 3, (8, 8, 8), (64, 96, 96))
+    target = PrimusS(1, 3, (8, 8, 8), (16, 16, 24))
     load_as_nnssl_does(target, plan, state)
     stored = load_state(tmp_path / "weights")
     found = {name: it for name, it in target.state_dict().items() if name.startswith(("eva.", "down_projection."))}
     assert len(found) > 100 and all(torch.equal(value, stored[f"encoder.{name}"]) for name, value in found.items())
-    image = torch.randn(1, 1, 64, 96, 96, generator=torch.Generator().manual_seed(0))
+    image = torch.randn(1, 1, 16, 16, 24, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         tokens = target.eval().eva(target.down_projection(image).flatten(2).transpose(1, 2))[0]
         ours = network.eval().encode(image)[0].flatten(2).transpose(1, 2)
