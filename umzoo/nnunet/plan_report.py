@@ -118,11 +118,12 @@ def _spacing_note(own: Mapping[str, Any], taken: Mapping[str, Any], spec: InputS
 
 
 def _patch_note(proposal: Proposal) -> str:
+    if proposal.taken.patch != proposal.candidates[1].patch:
+        return "enlarged to a multiple of the weights' strides"
     if proposal.choices.patch == "weights":
-        return "as the weights, a multiple of the strides"
-    if by(proposal.taken.patch) != by(proposal.own_settings["patch_size"]):
-        return "enlarged to a multiple of the strides"
-    return "as nnU-Net"
+        return "as the weights, enlarged to a multiple of nnU-Net's strides for it"
+    same = by(proposal.taken.patch) == by(proposal.own_settings["patch_size"])
+    return "as nnU-Net" if same else "as nnU-Net at this spacing"
 
 
 def _stages_note(own: Candidate, taken: Candidate) -> str:
