@@ -80,7 +80,7 @@ NARROW = (4, 8, 16, 32, 40, 40)
 
 
 @pytest.fixture
-def weights(tmp_path):
+def narrow_weights(tmp_path):
     """A function that writes a weights folder of six narrow stages with random values; returns it and its network."""
 
     def make(name="resenc_unet_l", features=NARROW, spec=None, **options):

@@ -33,10 +33,10 @@ def kernels(network):
     return {name: it for name, it in state.items() if it.ndim == 5 and ".seg_layers." not in name}
 
 
-def test_nnunet_loads_the_file_for_a_plan(dataset, weights, tmp_path):
+def test_nnunet_loads_the_file_for_a_plan(dataset, narrow_weights, tmp_path):
     """Every kernel arrives, whatever the number of classes, with the adaptation that the report tells."""
     dataset("prostate")
-    folder, source = weights()
+    folder, source = narrow_weights()
     planned = planned_for(folder)
     report = convert(folder, tmp_path / "init.pth", planned)
     assert report.coverage == report.decoder_coverage == 1
@@ -58,8 +58,8 @@ def test_nnunet_loads_the_file_for_a_plan(dataset, weights, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["resenc_unet_s", "plainconv_unet"])
-def test_nnunet_loads_the_file_of_the_weights_own_network(weights, tmp_path, name):
-    folder, source = weights(name, (4, 8, 12, 12))
+def test_nnunet_loads_the_file_of_the_weights_own_network(narrow_weights, tmp_path, name):
+    folder, source = narrow_weights(name, (4, 8, 12, 12))
     assert convert(folder, tmp_path / "init.pth").coverage == 1
     network = network_of_weights(read_info(folder), classes=7)
     load_pretrained_weights(network, str(tmp_path / "init.pth"))
@@ -67,8 +67,8 @@ def test_nnunet_loads_the_file_of_the_weights_own_network(weights, tmp_path, nam
     assert all(torch.equal(value, ours[name]) for name, value in kernels(network).items())
 
 
-def test_files_are_small_and_never_overwritten(weights, tmp_path):
-    folder, source = weights(features=(4, 8))
+def test_files_are_small_and_never_overwritten(narrow_weights, tmp_path):
+    folder, source = narrow_weights(features=(4, 8))
     out = tmp_path / "init.pth"
     convert(folder, out)
     values = sum(value.numel() * value.element_size() for value in canonical_state(source).values())
@@ -81,9 +81,9 @@ def test_files_are_small_and_never_overwritten(weights, tmp_path):
     assert out.read_bytes() == before
 
 
-def test_what_does_not_fit_writes_nothing(dataset, weights, tmp_path):
+def test_what_does_not_fit_writes_nothing(dataset, narrow_weights, tmp_path):
     preprocessed = dataset()
-    folder, _ = weights()
+    folder, _ = narrow_weights()
     own = plan_without_writing("501", False)
     with pytest.raises(WeightsError, match="plain U-Net"):
         convert(folder, tmp_path / "init.pth", Planned(own.plans, "3d_fullres", own.dataset))
@@ -128,10 +128,10 @@ def load_as_nnssl_does(network, plan, state):
         network.get_submodule(ours).load_state_dict(part, strict=True)
 
 
-def test_nnssl_form_of_a_residual_network(weights, tmp_path):
+def test_nnssl_form_of_a_residual_network(narrow_weights, tmp_path):
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
-    folder, source = weights()
+    folder, source = narrow_weights()
     export_nnssl(folder, tmp_path / "trio")
     plan, state = adaptation_plan(tmp_path / "trio")
     described = plan["architecture_plans"]
@@ -170,11 +170,11 @@ def test_nnssl_form_of_a_transformer(tmp_path):
     torch.testing.assert_close(tokens, ours, rtol=1e-3, atol=1e-3)
 
 
-def test_nnssl_form_is_refused_where_its_reader_would_fail(weights, tmp_path):
-    folder, _ = weights("plainconv_unet", (4, 8))
+def test_nnssl_form_is_refused_where_its_reader_would_fail(narrow_weights, tmp_path):
+    folder, _ = narrow_weights("plainconv_unet", (4, 8))
     with pytest.raises(WeightsError, match="-pretrained_weights instead"):
         export_nnssl(folder, tmp_path / "trio")
-    folder, _ = weights(features=(4, 8), spec=InputSpec())
+    folder, _ = narrow_weights(features=(4, 8), spec=InputSpec())
     with pytest.raises(ConfigError, match="no patch size"):
         export_nnssl(folder, tmp_path / "trio")
     with torch.device("meta"):

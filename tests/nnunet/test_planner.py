@@ -59,10 +59,10 @@ def test_coverage_of_nnunets_own_networks(dataset, kind, stages, encoder, decode
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kernel_comes_from_its_depth(dataset, weights, kind):
+def test_every_kernel_comes_from_its_depth(dataset, narrow_weights, kind):
     """Source tensors carry their depth; counterparts are found here by counting stages, not by the engine."""
     dataset(kind)
-    folder, source = weights()
+    folder, source = narrow_weights()
     with torch.no_grad():
         for name, value in canonical_state(source).items():
             stage = [int(part) for part in name.split(".") if part.isdigit()][:1] or [0]
@@ -102,10 +102,10 @@ def adapted(value, shape, transposed):
 
 
 @pytest.mark.parametrize(("kind", "stages"), [("hippocampus", 4), ("brain", 5), ("thin_ct", 5)])
-def test_isotropic_stages_compute_the_same(dataset, weights, kind, stages):
+def test_isotropic_stages_compute_the_same(dataset, narrow_weights, kind, stages):
     """Stages before the first other stride; an image of equal channels for the brain's four."""
     dataset(kind)
-    folder, source = weights()
+    folder, source = narrow_weights()
     target = own_network().eval()
     transfer(folder, target)
     image = Rng(0).normal((1, 1, 64, 32, 32))
@@ -115,9 +115,9 @@ def test_isotropic_stages_compute_the_same(dataset, weights, kind, stages):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
-def test_plain_networks_are_refused(dataset, weights):
+def test_plain_networks_are_refused(dataset, narrow_weights):
     dataset()
-    folder, _ = weights()
+    folder, _ = narrow_weights()
     target = own_network(residual=False)
     before = {name: value.clone() for name, value in canonical_state(target).items()}
     with pytest.raises(WeightsError, match="residual-encoder U-Net, the target .* is a plain U-Net"):
@@ -136,10 +136,10 @@ def test_batch_size_is_nnunets(dataset, kind, residual):
     assert own.batch_size(features, patch, image) == settings["batch_size"]
 
 
-def test_a_plan_takes_all_of_the_weights(dataset, weights):
+def test_a_plan_takes_all_of_the_weights(dataset, narrow_weights):
     """Seven planned stages become the six of the weights; the rest is nnU-Net's, its preprocessed data included."""
     preprocessed = dataset("prostate")
-    folder, _ = weights()
+    folder, _ = narrow_weights()
     files = set(preprocessed.iterdir())
     proposal = propose("501", folder)
     assert set(preprocessed.iterdir()) - files == {preprocessed / "dataset.json"}
@@ -160,54 +160,54 @@ def test_a_plan_takes_all_of_the_weights(dataset, weights):
     assert proposal.plans["umzoo_planned"]["encoder"] == 1
 
 
-def test_never_more_stages_than_planned(dataset, weights):
+def test_never_more_stages_than_planned(dataset, narrow_weights):
     dataset("hippocampus")
-    folder, _ = weights(n_conv_per_stage_decoder=[1, 2, 1, 1, 2])
+    folder, _ = narrow_weights(n_conv_per_stage_decoder=[1, 2, 1, 1, 2])
     arguments = propose("501", folder).settings["architecture"]["arch_kwargs"]
     assert arguments["n_stages"] == 4 and arguments["n_blocks_per_stage"] == [1, 3, 4, 6]
     assert arguments["n_conv_per_stage_decoder"] == [1, 1, 2]
 
 
-def test_plain_weights_get_nnunets_default_planner(dataset, weights):
+def test_plain_weights_get_nnunets_default_planner(dataset, narrow_weights):
     dataset("thin_ct")
-    folder, _ = weights("plainconv_unet")
+    folder, _ = narrow_weights("plainconv_unet")
     proposal = propose("501", folder)
     assert proposal.plans["experiment_planner_used"] == "ExperimentPlanner"
     assert proposal.taken.report.coverage == proposal.taken.report.decoder_coverage == 1
 
 
-def test_spacing_of_the_weights(dataset, weights):
+def test_spacing_of_the_weights(dataset, narrow_weights):
     dataset("small_ct")
-    folder, _ = weights()
+    folder, _ = narrow_weights()
     usual, other = propose("501", folder), propose("501", folder, Choices(spacing="weights"))
     assert usual.settings["spacing"] == [1.5, 1.2, 1.2] and other.settings["spacing"] == [1.5, 1.0, 1.0]
     assert other.settings["data_identifier"] == "umzoo_1.5x1x1_zyx_CT_3d_fullres"
     assert other.settings["median_image_size_in_voxels"] == [60, 96, 96]
     assert "nnUNetv2_preprocess -d 501 -plans_name " + other.name in commands(other, "REF")[0]
-    folder, _ = weights(spec=InputSpec())
+    folder, _ = narrow_weights(spec=InputSpec())
     with pytest.raises(ConfigError, match="native spacing"):
         propose("501", folder, Choices(spacing="weights"))
 
 
-def test_spacing_follows_the_axes_of_the_weights(dataset, weights):
+def test_spacing_follows_the_axes_of_the_weights(dataset, narrow_weights):
     dataset("small_ct")
-    folder, _ = weights(spec=InputSpec(spacing=(1.0, 1.0, 2.0), axes="xyz"))
+    folder, _ = narrow_weights(spec=InputSpec(spacing=(1.0, 1.0, 2.0), axes="xyz"))
     assert propose("501", folder, Choices(spacing="weights")).settings["spacing"] == [2.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(("space", "scheme"), [("zscore", "ZScore"), ("unit", "RescaleTo01")])
-def test_normalisation_of_the_weights(dataset, weights, space, scheme):
+def test_normalisation_of_the_weights(dataset, narrow_weights, space, scheme):
     dataset("small_ct")
-    folder, _ = weights(spec=InputSpec(space=space))
+    folder, _ = narrow_weights(spec=InputSpec(space=space))
     assert propose("501", folder).settings["normalization_schemes"] == ["CTNormalization"]
     settings = propose("501", folder, Choices(normalisation="weights")).settings
     assert settings["normalization_schemes"] == [f"{scheme}Normalization"] and settings["use_mask_for_norm"] == [False]
     assert settings["data_identifier"] == f"umzoo_1.5x1.2x1.2_zyx_{scheme}_3d_fullres"
 
 
-def test_patch_and_kernels_of_the_weights(dataset, weights):
+def test_patch_and_kernels_of_the_weights(dataset, narrow_weights):
     dataset("prostate")
-    folder, _ = weights(spec=InputSpec(patch_size=(30, 100, 100)))
+    folder, _ = narrow_weights(spec=InputSpec(patch_size=(30, 100, 100)))
     patch = propose("501", folder, Choices(patch="weights"))
     strides = patch.settings["architecture"]["arch_kwargs"]["strides"]
     totals = torch.tensor(strides).prod(0)
@@ -221,9 +221,9 @@ def test_patch_and_kernels_of_the_weights(dataset, weights):
     assert set(kernels.taken.report.adapted) == {STEM}
 
 
-def test_plans_are_never_overwritten(dataset, weights):
+def test_plans_are_never_overwritten(dataset, narrow_weights):
     preprocessed = dataset()
-    folder, _ = weights()
+    folder, _ = narrow_weights()
     first = propose("501", folder, name="minePlans")
     first.write()
     file = preprocessed / "minePlans.json"
@@ -237,9 +237,9 @@ def test_plans_are_never_overwritten(dataset, weights):
         propose("501", folder, name="a__b")
 
 
-def test_data_made_otherwise_under_nnunets_name_is_not_used(dataset, weights):
+def test_data_made_otherwise_under_nnunets_name_is_not_used(dataset, narrow_weights):
     preprocessed = dataset()
-    folder, _ = weights()
+    folder, _ = narrow_weights()
     others = {"data_identifier": "nnUNetPlans_3d_fullres", "spacing": [2.0, 2.0, 2.0]}
     others |= {"normalization_schemes": ["ZScoreNormalization"], "use_mask_for_norm": [False]}
     (preprocessed / "oldPlans.json").write_text(
@@ -248,9 +248,9 @@ def test_data_made_otherwise_under_nnunets_name_is_not_used(dataset, weights):
     assert propose("501", folder).settings["data_identifier"] == "umzoo_1x1x1_zyx_ZScore_3d_fullres"
 
 
-def test_what_is_missing_is_said_with_its_command(dataset, weights, folders):
+def test_what_is_missing_is_said_with_its_command(dataset, narrow_weights, folders):
     preprocessed = dataset()
-    folder, _ = weights()
+    folder, _ = narrow_weights()
     with pytest.raises(ConfigError, match="no 3D network '2d' for this data set: choose 3d_fullres"):
         propose("501", folder, Choices(configuration="2d"))
     with pytest.raises(ConfigError, match="'preset'"):
@@ -262,11 +262,11 @@ def test_what_is_missing_is_said_with_its_command(dataset, weights, folders):
         propose("77", folder)
 
 
-def test_the_report_says_what_choices_cost(dataset, weights):
+def test_the_report_says_what_choices_cost(dataset, narrow_weights):
     from rich.console import Console
 
     preprocessed = dataset("prostate")
-    folder, _ = weights()
+    folder, _ = narrow_weights()
     proposal = propose("501", folder)
     console = Console(width=400, record=True, file=io.StringIO())
     console.print(choices_table(proposal), networks_table(proposal))
