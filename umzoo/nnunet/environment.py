@@ -16,6 +16,8 @@ OLDEST = "2.8"
 EXT_TRAINERS = Path(__file__).parent / "ext_trainers"
 """Holds one module, which names the trainer; nnU-Net imports every module in the folders it searches."""
 
+_SEARCHED = "nnUNet_extTrainer"
+
 
 def require_nnunet() -> None:
     """Check that nnU-Net can be used here.
@@ -40,10 +42,10 @@ def require_nnunet() -> None:
 
 
 def make_trainer_findable() -> None:
-    """Put umzoo's trainer where nnU-Net looks for trainers, before the user's own folders, in this process's environment."""
-    others = [folder for folder in os.environ.get("nnUNet_extTrainer", "").split(os.pathsep) if folder]
+    """Put umzoo's trainer before the user's own folders of trainers, in the environment of this process."""
+    others = [folder for folder in os.environ.get(_SEARCHED, "").split(os.pathsep) if folder]
     folders = [str(EXT_TRAINERS), *(folder for folder in others if folder != str(EXT_TRAINERS))]
-    os.environ["nnUNet_extTrainer"] = os.pathsep.join(folders)
+    os.environ[_SEARCHED] = os.pathsep.join(folders)
 
 
 def dataset_name(dataset: str) -> str:

@@ -18,6 +18,14 @@ from umzoo.spec import InputSpec, IntensityRule
 if TYPE_CHECKING:
     from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
+PLANNERS = {
+    "nnUNetResEncUNetMPlans": "nnUNetPlannerResEncM",
+    "nnUNetResEncUNetLPlans": "nnUNetPlannerResEncL",
+    "nnUNetResEncUNetXLPlans": "nnUNetPlannerResEncXL",
+    "nnUNetPlans": "ExperimentPlanner",
+}
+"""nnU-Net's planners, by the name of the plans they write."""
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -137,7 +145,11 @@ def read_planned(folder: Path, plans: str, configuration: str) -> Planned:
     file = folder / f"{plans}.json"
     if not file.is_file():
         known = sorted(path.stem for path in folder.glob("*.json") if path.stem.endswith("lans"))
-        raise ConfigError(f"no plans '{plans}' in {folder}{nearest(plans, known)}: it has {', '.join(known) or 'none'}")
+        planner = PLANNERS.get(plans)
+        remedy = (
+            f"; make them with 'nnUNetv2_plan_experiment -d {int(folder.name[7:10])} -pl {planner}'" if planner else ""
+        )
+        raise ConfigError(f"no plans '{plans}' in {folder} (it has {', '.join(known) or 'none'}){remedy}")
     return Planned(read_json(file), configuration, read_json(folder / "dataset.json"))
 
 
