@@ -20,7 +20,7 @@ from umzoo.weights.transfer import transfer
 
 NARROW = (4, 8, 16, 32, 40, 40)
 STEM = "encoder.stem.convs.0.conv.weight"
-KINDS = ["hippocampus", "prostate", "thick_ct", "thin_ct", "brain"]
+KINDS = ["hippocampus", "prostate", "thick_ct", "brain"]
 
 
 def own_network(residual=True, classes=3):
@@ -101,7 +101,7 @@ def adapted(value, shape, transposed):
     return value.repeat(1, shape[1], 1, 1, 1) / shape[1] if value.shape[1] != shape[1] else value
 
 
-@pytest.mark.parametrize(("kind", "stages"), [("hippocampus", 4), ("brain", 5), ("thin_ct", 5)])
+@pytest.mark.parametrize(("kind", "stages"), [("hippocampus", 4), ("brain", 5)])
 def test_isotropic_stages_compute_the_same(dataset, narrow_weights, kind, stages):
     """Stages before the first other stride; an image of equal channels for the brain's four."""
     dataset(kind)
@@ -169,7 +169,7 @@ def test_never_more_stages_than_planned(dataset, narrow_weights):
 
 
 def test_plain_weights_get_nnunets_default_planner(dataset, narrow_weights):
-    dataset("thin_ct")
+    dataset("brain")
     folder, _ = narrow_weights("plainconv_unet")
     proposal = propose("501", folder)
     assert proposal.plans["experiment_planner_used"] == "ExperimentPlanner"
