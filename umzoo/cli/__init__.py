@@ -14,6 +14,7 @@ from umzoo import __version__
 from umzoo.cli.data import data
 from umzoo.cli.models import import_, info, list_, plugins
 from umzoo.cli.nnunet import train as nnunet_train
+from umzoo.cli.nnunet_files import convert, plan
 from umzoo.cli.plugin import check as plugin_check
 from umzoo.cli.plugin import new as plugin_new
 from umzoo.cli.prepare import prepare
@@ -32,7 +33,11 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
 """Help panel to its commands."""
 
 GROUPS: dict[str, tuple[str, str, dict[str, Callable[..., None]]]] = {
-    "nnunet": ("nnU-Net", "Pre-trained weights in nnU-Net v2.", {"train": nnunet_train}),
+    "nnunet": (
+        "nnU-Net",
+        "Pre-trained weights in nnU-Net v2.",
+        {"plan": plan, "train": nnunet_train, "convert": convert},
+    ),
     "plugin": ("Zoo", "For authors of plug-ins.", {"new": plugin_new, "check": plugin_check}),
 }
 """Commands with subcommands: help panel, help, and the subcommands."""

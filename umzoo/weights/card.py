@@ -93,12 +93,18 @@ def _input_rows(info: WeightsInfo) -> dict[str, Any]:
     space = "[0, 1]" if spec.space == "unit" else "zero mean and unit variance of the volume, after the rule above"
     return {
         "channels": spec.in_channels,
-        "array axes": f"{spec.axes}, indices increasing towards {spec.orientation} along x, y, z",
+        "array axes": f"{spec.axes}, {_orientation(spec.orientation)}",
         "spacing (D, H, W)": spacing,
         **rules,
         "values the network sees": space,
         "patch size (D, H, W)": "any" if spec.patch_size is None else _by(spec.patch_size),
     }
+
+
+def _orientation(orientation: str) -> str:
+    """Three letters, or words about images that were not turned."""
+    letters = len(orientation) == 3
+    return f"indices increasing towards {orientation} along x, y, z" if letters else f"orientation {orientation}"
 
 
 def _training_rows(info: WeightsInfo) -> dict[str, Any]:
