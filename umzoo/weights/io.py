@@ -22,7 +22,7 @@ from umzoo.files import fsync, fsync_folder, sha256
 from umzoo.plugins import zoo
 from umzoo.weights.card import model_card
 from umzoo.weights.info import FORMAT, WeightsInfo
-from umzoo.weights.strict import own_file, strict_json
+from umzoo.weights.strict import in_one_line, own_file, strict_json
 from umzoo.weights.tensors import REMEDY, TensorFile, is_finite
 
 CONFIG, CARD, MODEL, PRETEXT = "config.json", "README.md", "model.safetensors", "pretext.safetensors"
@@ -89,7 +89,7 @@ def read_info(folder: Path | str) -> WeightsInfo:
             raise ValueError(f"it has more than {MAX_CONFIG} bytes")
         content = strict_json(text)
     except (ValueError, OSError) as error:
-        raise WeightsError(f"{file} is damaged: {error}") from None
+        raise WeightsError(f"{file} is damaged: {in_one_line(error)}") from None
     number = content.get("format") if isinstance(content, dict) else None
     if type(number) is not int or number < 1:
         raise WeightsError(f"{file} was not written by umzoo: it has no format number")
@@ -98,7 +98,7 @@ def read_info(folder: Path | str) -> WeightsInfo:
     try:
         return WeightsInfo.parse(content)
     except ConfigError as error:
-        raise WeightsError(f"{file}: {error}") from None
+        raise WeightsError(f"{file}: {in_one_line(error)}") from None
 
 
 def open_tensors(folder: Path | str, name: str = MODEL) -> TensorFile:
