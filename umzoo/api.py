@@ -84,7 +84,8 @@ def save_pretrained(
 ) -> WeightsInfo:
     """Write the backbone *model* as a weights folder.
 
-    A network that was loaded keeps what its folder said: provenance, input and citations.
+    A network that was loaded keeps the input, licence and citations of its weights. Unless its tensors are still the
+    same, it names those weights as ``base_model`` in place of their provenance, pretext tasks and results.
 
     Args:
         model: a backbone, perhaps wrapped by DDP or ``torch.compile``.
@@ -102,10 +103,9 @@ def save_pretrained(
             "save model.backbone, and the head with torch.save" if isinstance(backbone, Model) else "pass a Backbone"
         )
         raise WeightsError(f"a weights folder holds a backbone, got {type(backbone).__name__}: {remedy}")
-    info = _describe(backbone, tag)
-    changes = {"licence": licence, "input": input}
-    info = info.model_copy(update={key: value for key, value in changes.items() if value is not None})
-    return save_folder(folder, canonical_state(backbone), info)
+    changes = {key: value for key, value in (("licence", licence), ("input", input)) if value is not None}
+    info, unchanged = (description.model_copy(update=changes) for description in _describe(backbone, tag))
+    return save_folder(folder, canonical_state(backbone), info, unchanged=unchanged)
 
 
 def push_to_hub(
@@ -153,13 +153,23 @@ def transfer(
     return transfer_weights(resolve(source) if isinstance(source, (str, Path)) else source, target, rules, input)
 
 
-def _describe(backbone: Backbone, tag: str) -> WeightsInfo:
-    """What is known of *backbone*: what its weights said, or its architecture alone."""
+def _describe(backbone: Backbone, tag: str) -> tuple[WeightsInfo, WeightsInfo]:
+    """What is known of *backbone*: if it was trained on since it was loaded, and if it was not."""
     known: WeightsInfo | None = backbone.weights_info
     name, channels = f"{backbone.name}.{tag}", backbone.info.in_channels
     if known is None:
         space = InputSpec(space=backbone.info.input_space, in_channels=channels)
-        return WeightsInfo(name=name, backbone=backbone.spec, input=space)
+        new = WeightsInfo(name=name, backbone=backbone.spec, input=space)
+        return new, new
     spec = known.input.model_copy(update={"in_channels": channels})
-    parts = ("encoder", "decoder")
-    return known.model_copy(update={"name": name, "backbone": backbone.spec, "input": spec, "parts": parts})
+    trained = WeightsInfo(
+        name=name,
+        backbone=backbone.spec,
+        input=spec,
+        token_order=known.token_order,
+        base_model=backbone.weights_origin,
+        licence=known.licence,
+        licence_link=known.licence_link,
+        citations=known.citations,
+    )
+    return trained, known.model_copy(update={"name": name})

@@ -130,7 +130,8 @@ def either(use, *arguments):
     try:
         return use(*arguments)
     except UmzooError as error:
-        assert "\n" not in str(error) and len(str(error)) < 2000
+        assert len(str(error).splitlines()) == 1 or use is resolve, "a reference is quoted as it was given"
+        assert len(str(error)) < 2000
         return None
 
 
@@ -143,10 +144,7 @@ def test_configs_with_other_values(original, folder, data):
     if info is not None:
         card = model_card(info)
         assert merge_card(card, card) == card
-    import sys; m=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; n=set(sys.modules)
     loaded = either(load_backbone, folder)
-    g=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss-m
-    if g>20000: open("/tmp/growth.txt","a").write(f"{g} {sorted(set(sys.modules)-n)[:30]} {json.dumps(config)[:1500]}\n")
     assert loaded is None or not any(tensor.is_meta for tensor in loaded.state_dict().values())
 
 
@@ -269,16 +267,22 @@ def test_what_a_config_says_is_kept(value):
     assert model_card(info).count("<!-- umzoo:end -->") == 1
 
 
+names = texts.map(lambda text: text[:60])
 references = st.one_of(
-    texts,
-    st.builds("{}{}/{}{}".format, st.sampled_from(["", "hf-hub:", "local-dir:", "hf-hub:hf-hub:"]), texts, texts,
-              st.sampled_from(["", "@main", "@", "@../x", "#x", ":f"])),
+    names,
+    st.builds(
+        "{}{}/{}{}".format,
+        st.sampled_from(["", "hf-hub:", "local-dir:", "hf-hub:hf-hub:"]),
+        names,
+        names,
+        st.sampled_from(["", "@main", "@", "@../x", "#x", ":f"]),
+    ),
     st.from_regex(r"\A(hf-hub:|local-dir:)?[A-Za-z0-9._~@:/-]{0,60}\Z"),
-)  # fmt: skip
+).filter(lambda text: not text.removeprefix("local-dir:").startswith("~"))
 
 
 @examples(100)
-@given(reference=references, revision=st.one_of(st.none(), texts))
+@given(reference=references, revision=st.one_of(st.none(), names))
 def test_references(tmp_path, monkeypatch, reference, revision):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
