@@ -110,6 +110,15 @@ def test_weights_that_were_not_changed_keep_their_history(pretrained, tmp_path):
     assert read_info(tmp_path / "copy") == info
 
 
+def test_evaluations_reach_config_and_card(backbone, tmp_path):
+    result = {"dataset": "MSD Task09 Spleen", "metric": "dice", "value": 0.951}
+    umzoo.save_pretrained(backbone, tmp_path / "w", results=[result])
+    assert read_info(tmp_path / "w").results[0].value == 0.951
+    assert "| MSD Task09 Spleen | image-segmentation | dice | 0.951 |" in (tmp_path / "w" / "README.md").read_text()
+    with pytest.raises(ConfigError, match="missing key 'results.value'"):
+        umzoo.save_pretrained(backbone, tmp_path / "w", results=[{"dataset": "d", "metric": "dice"}])
+
+
 def test_a_base_on_this_machine_is_named_without_its_path(folder, tmp_path):
     loaded = umzoo.from_pretrained(folder, in_channels=2)
     info = umzoo.save_pretrained(loaded, tmp_path / "fine")

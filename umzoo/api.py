@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from umzoo.hub.refs import resolve
 from umzoo.plugins import zoo
 from umzoo.spec import ComponentSpec, InputSpec
 from umzoo.weights.build import load_backbone
-from umzoo.weights.info import WeightsInfo
+from umzoo.weights.info import Result, WeightsInfo
 from umzoo.weights.io import save_folder
 from umzoo.weights.transfer import Source, TransferReport, TransferRules
 from umzoo.weights.transfer import transfer as transfer_weights
@@ -81,6 +81,7 @@ def save_pretrained(
     tag: str = "custom",
     licence: str | None = None,
     input: InputSpec | None = None,
+    results: Iterable[Mapping[str, Any]] = (),
 ) -> WeightsInfo:
     """Write the backbone *model* as a weights folder.
 
@@ -93,8 +94,11 @@ def save_pretrained(
         tag: the weights are called ``architecture.tag``.
         licence: SPDX identifier; None keeps that of the loaded weights, or "unknown".
         input: what the network expects; None keeps that of the loaded weights, or the defaults.
+        results: evaluations for the model card, with the keys of :class:`umzoo.weights.info.Result`, such as
+            ``{"dataset": "MSD Task09 Spleen", "metric": "dice", "value": 0.951}``.
 
     Raises:
+        ConfigError: if an entry of *results* lacks a key or has a wrong value.
         WeightsError: if *model* is not a backbone, or *folder* holds something else.
     """
     backbone = unwrap(model)
@@ -103,7 +107,9 @@ def save_pretrained(
             "save model.backbone, and the head with torch.save" if isinstance(backbone, Model) else "pass a Backbone"
         )
         raise WeightsError(f"a weights folder holds a backbone, got {type(backbone).__name__}: {remedy}")
-    changes = {key: value for key, value in (("licence", licence), ("input", input)) if value is not None}
+    evaluations = tuple(Result.parse(result, "results") for result in results)
+    given = {"licence": licence, "input": input, "results": evaluations or None}
+    changes = {key: value for key, value in given.items() if value is not None}
     info, unchanged = (description.model_copy(update=changes) for description in _describe(backbone, tag))
     return save_folder(folder, canonical_state(backbone), info, unchanged=unchanged)
 
@@ -118,7 +124,7 @@ def push_to_hub(
         repo_id: ``org/name``.
         private: whether a new repository is private.
         message: message of the commit.
-        options: ``tag``, ``licence`` and ``input`` of a backbone.
+        options: ``tag``, ``licence``, ``input`` and ``results`` of a backbone.
 
     Raises:
         WeightsError: if the weights state no licence, are damaged, or the Hub refuses.

@@ -3,6 +3,7 @@
 import logging
 import resource
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -117,6 +118,16 @@ def test_loading_leaves_the_random_state_alone(folder):
     before = torch.get_rng_state()
     load_backbone(folder)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_threads_load_side_by_side(folder):
+    expected = canonical_state(load_backbone(folder))
+    with ThreadPoolExecutor(4) as pool:
+        loads = [pool.submit(load_backbone, folder) for _ in range(6)]
+        plain = [umzoo.create_model("genesis_unet", width=2) for _ in range(6)]
+        states = [canonical_state(load.result()) for load in loads]
+    assert all(torch.equal(value, state[name]) for state in states for name, value in expected.items())
+    assert not any(tensor.is_meta for network in plain for tensor in network.state_dict().values())
 
 
 def test_building_without_values_changes_no_other_network(folder):
