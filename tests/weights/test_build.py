@@ -152,6 +152,13 @@ def test_plug_ins_with_habits_of_their_own(tmp_path, odd, needs_values):
     assert torch.equal(loaded(image).pooled, built(image).pooled)
 
 
+def test_what_cannot_be_checked_before_is_checked_after(tmp_path, odd):
+    built = Odd(Odd.Config(needs_values=True))
+    built.encoder[0] = nn.Conv3d(1, 2, 3)
+    with pytest.raises(WeightsError, match=r"of another shape: encoder.0.weight"):
+        load_backbone(write_folder(tmp_path / "w", built))
+
+
 def test_a_constructor_that_fails_is_one_clear_error(folder, odd, monkeypatch):
     def explode(self, config=None):
         raise AssertionError("no such thing")

@@ -44,7 +44,8 @@ def load_backbone(folder: Path | str, in_channels: int | None = None, device: to
         fresh = [name for name in tensors if not belongs(name, info)]
         if fresh:
             log.warning("%s holds %s only: the rest of the network is random", info.name, ", ".join(info.parts))
-        if all(tuple(tensors[name].shape) == shape for name, shape in file.shapes.items() if name in tensors):
+        alike = all(tuple(tensors[name].shape) == shape for name, shape in file.shapes.items() if name in tensors)
+        if alike or in_channels is None:
             require_fit(backbone, info, file.shapes)
             _fill(tensors, file, device)
             backbone.to(device)
