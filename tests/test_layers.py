@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "umzoo"
 
 LAYERS = [
-    {"errors", "config", "files", "registry", "spec"},
+    {"errors", "config", "files", "overrides", "registry", "spec"},
     {"hookspecs", "fields"},
     {"backbones", "data"},
     {"corruptions", "heads"},

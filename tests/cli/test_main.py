@@ -21,7 +21,18 @@ def test_version():
 
 def test_help_names_every_command():
     text = run("--help").stdout
-    for command in ("quickstart", "prepare", "data", "pretrain", "export", "info", "list", "plugins", "import"):
+    for command in (
+        "quickstart",
+        "prepare",
+        "data",
+        "pretrain",
+        "export",
+        "info",
+        "list",
+        "plugins",
+        "import",
+        "nnunet",
+    ):
         assert f" {command} " in text
 
 

@@ -13,6 +13,7 @@ import typer
 from umzoo import __version__
 from umzoo.cli.data import data
 from umzoo.cli.models import import_, info, list_, plugins
+from umzoo.cli.nnunet import train as nnunet_train
 from umzoo.cli.prepare import prepare
 from umzoo.cli.pretrain import export, pretrain
 from umzoo.cli.quickstart import quickstart
@@ -27,6 +28,9 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Zoo": {"info": info, "list": list_, "plugins": plugins, "import": import_},
 }
 """Help panel to its commands."""
+
+NNUNET: dict[str, Callable[..., None]] = {"train": nnunet_train}
+"""Subcommands of ``umzoo nnunet``."""
 
 
 def main() -> None:
@@ -53,6 +57,10 @@ def make_app() -> typer.Typer:
     for panel, commands in COMMANDS.items():
         for name, command in commands.items():
             app.command(name, rich_help_panel=panel)(command)
+    nnunet = typer.Typer(no_args_is_help=True)
+    for name, command in NNUNET.items():
+        nnunet.command(name)(command)
+    app.add_typer(nnunet, name="nnunet", help="Pre-trained weights in nnU-Net v2.", rich_help_panel="nnU-Net")
     return app
 
 

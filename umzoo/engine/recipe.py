@@ -13,6 +13,7 @@ from pydantic import Field
 from umzoo.config import Config
 from umzoo.data.config import DataConfig
 from umzoo.errors import ConfigError
+from umzoo.overrides import apply_override
 from umzoo.spec import ComponentSpec, TaskSpec
 
 if sys.version_info >= (3, 11):
@@ -84,7 +85,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source} is not valid TOML: {error}") from None
     for override in overrides:
-        _set(table, override)
+        apply_override(table, override)
     return Recipe.parse(table)
 
 
@@ -112,39 +113,3 @@ def _without_none(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _without_none(item) for key, item in value.items() if item is not None}
     return [_without_none(item) for item in value] if isinstance(value, list) else value
-
-
-def _set(table: dict[str, Any], override: str) -> None:
-    """Apply ``a.b.0.c=value``; the value is read as TOML, or as a string if it is not TOML."""
-    path, separator, text = override.partition("=")
-    if not separator or not path:
-        raise ConfigError(f"an override is 'key.sub=value', got '{override}'")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    *parents, last = path.strip().split(".")
-    target: Any = table
-    for part in parents:
-        if isinstance(target, list):
-            target = target[_index(target, part, override)]
-        elif isinstance(target, dict):
-            target = target.setdefault(part, {})
-        else:
-            raise ConfigError(f"override '{override}': '{part}' is not a table")
-    if isinstance(target, list):
-        target[_index(target, last, override)] = value
-    elif isinstance(target, dict):
-        target[last] = value
-    else:
-        raise ConfigError(f"override '{override}': '{'.'.join(parents)}' is not a table")
-
-
-def _index(items: list[Any], part: str, override: str) -> int:
-    """Position of *part* in a list of tables: a number, or the name of an entry."""
-    if part.isdigit() and int(part) < len(items):
-        return int(part)
-    names = [item.get("as", item.get("name")) for item in items if isinstance(item, dict)]
-    if part in names:
-        return names.index(part)
-    raise ConfigError(f"override '{override}': no entry '{part}' (entries: {', '.join(map(str, names))})")

@@ -1,0 +1,59 @@
+"""``umzoo nnunet``: pre-trained weights in nnU-Net v2."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def train(
+    dataset: Annotated[str, typer.Argument(help="number or name of nnU-Net's data set")],
+    configuration: Annotated[str, typer.Argument(help="such as 3d_fullres")],
+    fold: Annotated[str, typer.Argument(help="0 to 4, or 'all'")],
+    options: Annotated[
+        list[str] | None, typer.Argument(help="changes, as finetuning.epochs=50 or rules.minimum=0.3")
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="weights folder, org/name, or architecture.tag")] = None,
+    no_weights: Annotated[
+        bool, typer.Option("--no-weights", help="the matched training from scratch: same plans, trainer and schedule")
+    ] = False,
+    revision: Annotated[str | None, typer.Option(help="commit of a Hub repository")] = None,
+    recipe: Annotated[
+        str, typer.Option(help="fine-tuning recipe: sawtooth, warmup, frozen, or nnunet for its own 1000 epochs")
+    ] = "sawtooth",
+    plans: Annotated[str, typer.Option("-p", "--plans", help="plans to start from")] = "nnUNetResEncUNetMPlans",
+    batch_size: Annotated[int | None, typer.Option(min=1, help="in place of the plan's")] = None,
+    name: Annotated[str | None, typer.Option(help="name of the derived plans")] = None,
+    device: Annotated[str, typer.Option("--device", "-device", help="cuda, cpu or mps")] = "cuda",
+    num_gpus: Annotated[int, typer.Option("--num-gpus", "-num_gpus", min=1, help="GPUs")] = 1,
+    npz: Annotated[bool, typer.Option("--npz", help="keep the probabilities of the validation")] = False,
+    c: Annotated[bool, typer.Option("--c", help="continue")] = False,
+    val: Annotated[bool, typer.Option("--val", help="only validate; training must have finished")] = False,
+    val_best: Annotated[bool, typer.Option("--val-best", "--val_best", help="validate the best checkpoint")] = False,
+    disable_checkpointing: Annotated[
+        bool, typer.Option("--disable-checkpointing", "--disable_checkpointing", help="save nothing")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what the weights would do, and stop")] = False,
+) -> None:
+    """Train nnU-Net from pre-trained weights; all of its own flags work as in nnUNetv2_train."""
+    from rich.console import Console
+
+    from umzoo.errors import ConfigError
+    from umzoo.nnunet.derive import Request
+    from umzoo.nnunet.entry import parse_options
+    from umzoo.nnunet.train import Flags, prepare
+    from umzoo.nnunet.train import train as run
+
+    if (weights is None) != no_weights:
+        raise ConfigError("give --weights REF, or --no-weights for the matched training from scratch")
+    choices = parse_options(recipe, options or ())
+    request = Request(dataset, configuration, plans, weights, choices, recipe, revision, batch_size, name)
+    flags = Flags(device, num_gpus, npz, c, val, val_best, disable_checkpointing)
+    report = prepare(request, flags, dry_run)
+    console = Console(highlight=False)
+    if report is not None:
+        console.print(report)
+    console.print(f"plans: {request.file}")
+    if not dry_run:
+        run(request, fold, flags)

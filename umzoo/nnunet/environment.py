@@ -1,0 +1,97 @@
+"""nnU-Net as it is installed and set up here."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from packaging.version import Version
+
+from umzoo.errors import ConfigError, DataError
+
+OLDEST = "2.8"
+"""The first release that looks for trainers in ``nnUNet_extTrainer``."""
+
+EXT_TRAINERS = Path(__file__).parent / "ext_trainers"
+"""Holds one module, which names the trainer; nnU-Net imports every module in the folders it searches."""
+
+_SEARCHED = "nnUNet_extTrainer"
+
+
+def require_nnunet() -> None:
+    """Check that nnU-Net can be used here.
+
+    Raises:
+        ConfigError: if it is missing or too old, or torchvision, which its trainers import, does not fit torch.
+    """
+    try:
+        installed = version("nnunetv2")
+    except PackageNotFoundError:
+        raise ConfigError("nnU-Net is not installed: pip install 'umzoo[nnunet]'") from None
+    if Version(installed) < Version(OLDEST):
+        raise ConfigError(f"nnunetv2 {installed} is too old, {OLDEST} or later is needed: pip install -U nnunetv2")
+    try:
+        import torchvision  # noqa: F401
+    except (ImportError, RuntimeError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"torchvision does not fit torch ({reason}), and all of nnU-Net's trainers need it:"
+            " install torch and torchvision from one index"
+        ) from None
+
+
+def make_trainer_findable() -> None:
+    """Put umzoo's trainer before the user's own folders of trainers, in the environment of this process."""
+    others = [folder for folder in os.environ.get(_SEARCHED, "").split(os.pathsep) if folder]
+    folders = [str(EXT_TRAINERS), *(folder for folder in others if folder != str(EXT_TRAINERS))]
+    os.environ[_SEARCHED] = os.pathsep.join(folders)
+
+
+def dataset_name(dataset: str) -> str:
+    """Return the full name of *dataset*, which may be its number.
+
+    Raises:
+        DataError: if no data set, or several, have that number.
+    """
+    from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
+
+    try:
+        return str(maybe_convert_to_dataset_name(dataset))
+    except (RuntimeError, ValueError):
+        raise DataError(
+            f"no data set, or several, for '{dataset}' in {_setting('nnUNet_raw')}, {_setting('nnUNet_preprocessed')}"
+            f" and {_setting('nnUNet_results')}: give its number or its full name"
+        ) from None
+
+
+def preprocessed_folder(dataset: str) -> Path:
+    """Return nnU-Net's folder of preprocessed data and plans of *dataset*.
+
+    Raises:
+        ConfigError: if ``nnUNet_preprocessed`` is not set.
+        DataError: if the data set is unknown, or not planned yet.
+    """
+    folder = folder_of("nnUNet_preprocessed") / dataset_name(dataset)
+    if not folder.is_dir():
+        raise DataError(
+            f"there is no folder {folder}: plan the data set first (nnUNetv2_extract_fingerprint, then"
+            f" 'umzoo nnunet plan')"
+        )
+    return folder
+
+
+def folder_of(variable: str) -> Path:
+    """Return the folder that nnU-Net's environment variable *variable* names.
+
+    Raises:
+        ConfigError: if it is not set.
+    """
+    value = os.environ.get(variable)
+    if not value:
+        raise ConfigError(f"the environment variable {variable} is not set: nnU-Net keeps its folders there")
+    return Path(value)
+
+
+def _setting(variable: str) -> str:
+    return f"{variable}={os.environ.get(variable) or 'unset'}"

@@ -1,0 +1,173 @@
+"""One configuration of nnU-Net's plans: the network it asks for, and what that network will be fed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from umzoo.errors import ConfigError, DataError, nearest
+from umzoo.spec import InputSpec, IntensityRule
+
+if TYPE_CHECKING:
+    from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
+
+PLANNERS = {
+    "nnUNetResEncUNetMPlans": "nnUNetPlannerResEncM",
+    "nnUNetResEncUNetLPlans": "nnUNetPlannerResEncL",
+    "nnUNetResEncUNetXLPlans": "nnUNetPlannerResEncXL",
+    "nnUNetPlans": "ExperimentPlanner",
+}
+"""nnU-Net's planners, by the name of the plans they write."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A configuration such as ``3d_fullres`` of a plans file.
+
+    Attributes:
+        plans: content of the plans file.
+        configuration: its name.
+        dataset: content of ``dataset.json``.
+    """
+
+    plans: Mapping[str, Any]
+    configuration: str
+    dataset: Mapping[str, Any]
+
+    @cached_property
+    def manager(self) -> PlansManager:
+        """nnU-Net's view of the plans."""
+        from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+        return PlansManager(dict(self.plans))
+
+    @cached_property
+    def settings(self) -> ConfigurationManager:
+        """nnU-Net's view of the configuration, inherited values filled in.
+
+        Raises:
+            ConfigError: if there is no such configuration, or it is not 3D.
+        """
+        known = self.plans["configurations"]
+        if self.configuration not in known:
+            hint = nearest(self.configuration, known)
+            raise ConfigError(
+                f"no configuration '{self.configuration}' in {self.name}{hint}; it has {', '.join(known)}"
+            )
+        settings = self.manager.get_configuration(self.configuration)
+        if len(settings.patch_size) != 3:
+            raise ConfigError(f"configuration '{self.configuration}' is 2D, and the weights are of 3D networks")
+        return settings
+
+    @property
+    def name(self) -> str:
+        """Name of the plans."""
+        return str(self.plans["plans_name"])
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the input, those of a cascade's first stage included."""
+        from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
+
+        return int(determine_num_input_channels(self.manager, self.settings, dict(self.dataset)))
+
+    def build(self) -> nn.Module:
+        """Return the planned network with random weights, on torch's default device."""
+        from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+
+        settings = self.settings
+        network: nn.Module = get_network_from_plans(
+            settings.network_arch_class_name,
+            settings.network_arch_init_kwargs,
+            settings.network_arch_init_kwargs_req_import,
+            self.in_channels,
+            self.manager.get_label_manager(dict(self.dataset)).num_segmentation_heads,
+            deep_supervision=True,
+        )
+        return network
+
+    def build_without_memory(self) -> nn.Module:
+        """Return the planned network on the ``meta`` device."""
+        with torch.device("meta"):
+            return self.build()
+
+    def input(self, rules: Mapping[str, IntensityRule], orientation: str) -> InputSpec:
+        """Return what the network will be fed, as far as nnU-Net says.
+
+        nnU-Net never turns images to an orientation, and its normalisation is told by :meth:`normalisation`: for
+        these, *rules* and *orientation* of the weights are taken over.
+        """
+        settings = self.settings
+        rescaled = all(scheme.startswith("Rescale") for scheme in settings.normalization_schemes)
+        return InputSpec(
+            orientation=orientation,
+            axes="".join("zyx"[axis] for axis in self.manager.transpose_forward),
+            spacing=_triple(settings.spacing),
+            rules=dict(rules),
+            space="unit" if rescaled else "zscore",
+            in_channels=self.in_channels,
+            patch_size=_triple(settings.patch_size),
+        )
+
+    def normalisation(self) -> Iterator[str]:
+        """Yield one line for each channel that nnU-Net normalises otherwise than umzoo does."""
+        names = list(self.dataset.get("channel_names", self.dataset.get("modality", {})).values())
+        masks = self.settings.use_mask_for_norm
+        for channel, scheme in enumerate(self.settings.normalization_schemes):
+            label = f"channel {channel} ({names[channel] if channel < len(names) else 'unnamed'})"
+            if scheme == "CTNormalization":
+                values = self.manager.foreground_intensity_properties_per_channel[str(channel)]
+                yield (
+                    f"{label}: CTNormalization clips to {values['percentile_00_5']:g} ... {values['percentile_99_5']:g}"
+                    " and scales by mean and standard deviation of the data set's foreground; umzoo clips to the"
+                    " window of the weights and scales by those of each volume"
+                )
+            elif scheme != "ZScoreNormalization":
+                yield f"{label}: {scheme}; umzoo's weights are trained on windowed images with each volume's z-score"
+            elif masks[channel]:
+                yield f"{label}: z-score over nonzero voxels only; umzoo takes all voxels of the volume"
+
+
+def read_planned(folder: Path, plans: str, configuration: str) -> Planned:
+    """Return configuration *configuration* of the plans named *plans* in *folder* of ``nnUNet_preprocessed``.
+
+    Raises:
+        ConfigError: if there are no such plans.
+        DataError: if a file is damaged.
+    """
+    file = folder / f"{plans}.json"
+    if not file.is_file():
+        known = sorted(path.stem for path in folder.glob("*.json") if path.stem.endswith("lans"))
+        planner = PLANNERS.get(plans)
+        remedy = (
+            f"; make them with 'nnUNetv2_plan_experiment -d {int(folder.name[7:10])} -pl {planner}'" if planner else ""
+        )
+        raise ConfigError(f"no plans '{plans}' in {folder} (it has {', '.join(known) or 'none'}){remedy}")
+    return Planned(read_json(file), configuration, read_json(folder / "dataset.json"))
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Return the object in *file*.
+
+    Raises:
+        DataError: if it is missing or damaged.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read: {error}") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{file} holds no JSON object")
+    return content
+
+
+def _triple(values: Any) -> Any:
+    first, second, third = values
+    return first, second, third

@@ -1,0 +1,117 @@
+"""What weights do for a planned network: looked at before anything is trained, and done when training starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from umzoo.errors import DataError, WeightsError
+from umzoo.hub.refs import resolve
+from umzoo.nnunet.entry import PlansEntry, WeightsEntry
+from umzoo.nnunet.planned import Planned
+from umzoo.spec import InputSpec
+from umzoo.weights.info import WeightsInfo
+from umzoo.weights.io import MODEL, read_info
+from umzoo.weights.transfer import Plan, TransferReport, TransferRules, plan_transfer
+from umzoo.weights.transfer.layout import TITLES
+from umzoo.weights.transfer.sides import Side, network_side
+
+
+def locate(reference: str, revision: str | None = None) -> tuple[Path, WeightsEntry]:
+    """Return the folder of the weights *reference*, and the entry that finds them again.
+
+    Raises:
+        WeightsError: if they cannot be had.
+    """
+    folder = resolve(reference, revision)
+    info = read_info(folder)
+    kept = str(Path(reference).resolve()) if Path(reference).is_dir() else reference
+    return folder, WeightsEntry(reference=kept, revision=revision, name=info.name, sha256=info.files.get(MODEL))
+
+
+def preflight(planned: Planned, folder: Path, rules: TransferRules, data: Path | None = None) -> TransferReport:
+    """Return what becomes of every tensor of *planned*'s network with the weights in *folder*; nothing is allocated.
+
+    Args:
+        planned: the network.
+        folder: a weights folder.
+        rules: how the weights are fitted.
+        data: nnU-Net's folder of the data set, to give the commands that plan it again.
+
+    Raises:
+        WeightsError: if the weights cannot be read, are of another family, or set too little.
+    """
+    info = read_info(folder)
+    plan = plan_transfer(folder, planned.build_without_memory(), rules, _expected(planned, info))
+    if data is not None and plan.target.layout.family != plan.source.layout.family:
+        raise WeightsError(_replan(plan, planned, data))
+    plan.check()
+    return _with_normalisation(plan.report, planned)
+
+
+def initialise(network: nn.Module, planned: Planned, entry: PlansEntry) -> TransferReport:
+    """Set the weights that *entry* names in *network*, which may be wrapped, in place; return what became of it.
+
+    Raises:
+        WeightsError: if the weights are gone or altered, or no longer fit; the network is unchanged then.
+    """
+    if entry.weights is None:
+        return Plan(Side("no weights", {}), network_side(network), entry.rules).report
+    folder, found = locate(entry.weights.reference, entry.weights.revision)
+    if found.sha256 != entry.weights.sha256:
+        raise WeightsError(
+            f"the weights {entry.weights.reference} are others than when '{planned.name}' was made"
+            f" (sha256 {entry.weights.sha256}, now {found.sha256}): bring the old ones back, or start anew with --name"
+        )
+    plan = plan_transfer(folder, network, entry.rules, _expected(planned, read_info(folder)))
+    plan.check()
+    return _with_normalisation(plan.apply(), planned)
+
+
+def require_data(planned: Planned, folder: Path) -> None:
+    """Check that the data of *planned* was preprocessed into *folder*.
+
+    Raises:
+        DataError: if not, with the command that does it.
+    """
+    if not (folder / planned.settings.data_identifier).is_dir():
+        raise DataError(
+            f"the data is not preprocessed for {planned.name} {planned.configuration}: run"
+            f" 'nnUNetv2_preprocess -d {number(folder)} -plans_name {planned.name} -c {planned.configuration}'"
+        )
+
+
+def number(folder: Path) -> int:
+    """Return the number of the data set in *folder*, such as ``Dataset004_Hippocampus``."""
+    return int(folder.name[7:10])
+
+
+def _expected(planned: Planned, info: WeightsInfo) -> InputSpec:
+    return planned.input(info.input.rules, info.input.orientation)
+
+
+def _with_normalisation(report: TransferReport, planned: Planned) -> TransferReport:
+    return report.model_copy(update={"warnings": (*report.warnings, *planned.normalisation())})
+
+
+def _replan(plan: Plan, planned: Planned, data: Path) -> str:
+    """Why the weights are of no use to this plan, and the commands that make one for which they are."""
+    ours, theirs = plan.source.layout, plan.target.layout
+    message = (
+        f"the weights ({plan.source.name}) are of a {TITLES[ours.family]}, {planned.configuration} of {planned.name}"
+        f" is a {TITLES[theirs.family]}: {plan.report.coverage:.1%} of its encoder would come from them. "
+    )
+    planner, plans = _PLANNERS.get(ours.family, ("", ""))
+    if not planner:
+        return message + "nnU-Net plans no such network: take weights of a U-Net"
+    if (data / f"{plans}.json").is_file():
+        return message + f"Train with plans of that kind: -p {plans}"
+    command = f"nnUNetv2_plan_experiment -d {number(data)} -pl {planner}"
+    return message + f"Plan such a network with '{command}', then train with -p {plans}"
+
+
+_PLANNERS = {
+    "resenc": ("nnUNetPlannerResEncM", "nnUNetResEncUNetMPlans"),
+    "plainconv": ("ExperimentPlanner", "nnUNetPlans"),
+}
