@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from umzoo.hub.refs import resolve
 from umzoo.plugins import zoo
 from umzoo.spec import ComponentSpec, InputSpec
 from umzoo.weights.build import load_backbone
-from umzoo.weights.info import WeightsInfo
+from umzoo.weights.info import Result, WeightsInfo
 from umzoo.weights.io import save_folder
 from umzoo.weights.transfer import Source, TransferReport, TransferRules
 from umzoo.weights.transfer import transfer as transfer_weights
@@ -68,9 +68,9 @@ def from_pretrained(
     Raises:
         WeightsError: if the weights are incomplete, altered, of an unknown format, or do not fit.
     """
-    backbone = load_backbone(resolve(ref, revision), in_channels)
+    backbone = load_backbone(resolve(ref, revision), in_channels, device)
     if head is None:
-        return backbone.to(device)
+        return backbone
     return Model(backbone, zoo().heads.build(head, "head", info=backbone.info)).to(device).eval()
 
 
@@ -81,10 +81,12 @@ def save_pretrained(
     tag: str = "custom",
     licence: str | None = None,
     input: InputSpec | None = None,
+    results: Iterable[Mapping[str, Any]] = (),
 ) -> WeightsInfo:
     """Write the backbone *model* as a weights folder.
 
-    A network that was loaded keeps what its folder said: provenance, input and citations.
+    A network that was loaded keeps the input, licence and citations of its weights. Unless its tensors are still the
+    same, it names those weights as ``base_model`` in place of their provenance, pretext tasks and results.
 
     Args:
         model: a backbone, perhaps wrapped by DDP or ``torch.compile``.
@@ -92,8 +94,11 @@ def save_pretrained(
         tag: the weights are called ``architecture.tag``.
         licence: SPDX identifier; None keeps that of the loaded weights, or "unknown".
         input: what the network expects; None keeps that of the loaded weights, or the defaults.
+        results: evaluations for the model card, with the keys of :class:`umzoo.weights.info.Result`, such as
+            ``{"dataset": "MSD Task09 Spleen", "metric": "dice", "value": 0.951}``.
 
     Raises:
+        ConfigError: if an entry of *results* lacks a key or has a wrong value.
         WeightsError: if *model* is not a backbone, or *folder* holds something else.
     """
     backbone = unwrap(model)
@@ -102,10 +107,11 @@ def save_pretrained(
             "save model.backbone, and the head with torch.save" if isinstance(backbone, Model) else "pass a Backbone"
         )
         raise WeightsError(f"a weights folder holds a backbone, got {type(backbone).__name__}: {remedy}")
-    info = _describe(backbone, tag)
-    changes = {"licence": licence, "input": input}
-    info = info.model_copy(update={key: value for key, value in changes.items() if value is not None})
-    return save_folder(folder, canonical_state(backbone), info)
+    evaluations = tuple(Result.parse(result, "results") for result in results)
+    given = {"licence": licence, "input": input, "results": evaluations or None}
+    changes = {key: value for key, value in given.items() if value is not None}
+    info, unchanged = (description.model_copy(update=changes) for description in _describe(backbone, tag))
+    return save_folder(folder, canonical_state(backbone), info, unchanged=unchanged)
 
 
 def push_to_hub(
@@ -118,7 +124,7 @@ def push_to_hub(
         repo_id: ``org/name``.
         private: whether a new repository is private.
         message: message of the commit.
-        options: ``tag``, ``licence`` and ``input`` of a backbone.
+        options: ``tag``, ``licence``, ``input`` and ``results`` of a backbone.
 
     Raises:
         WeightsError: if the weights state no licence, are damaged, or the Hub refuses.
@@ -153,13 +159,23 @@ def transfer(
     return transfer_weights(resolve(source) if isinstance(source, (str, Path)) else source, target, rules, input)
 
 
-def _describe(backbone: Backbone, tag: str) -> WeightsInfo:
-    """What is known of *backbone*: what its weights said, or its architecture alone."""
+def _describe(backbone: Backbone, tag: str) -> tuple[WeightsInfo, WeightsInfo]:
+    """What is known of *backbone*: if it was trained on since it was loaded, and if it was not."""
     known: WeightsInfo | None = backbone.weights_info
     name, channels = f"{backbone.name}.{tag}", backbone.info.in_channels
     if known is None:
         space = InputSpec(space=backbone.info.input_space, in_channels=channels)
-        return WeightsInfo(name=name, backbone=backbone.spec, input=space)
+        new = WeightsInfo(name=name, backbone=backbone.spec, input=space)
+        return new, new
     spec = known.input.model_copy(update={"in_channels": channels})
-    parts = ("encoder", "decoder")
-    return known.model_copy(update={"name": name, "backbone": backbone.spec, "input": spec, "parts": parts})
+    trained = WeightsInfo(
+        name=name,
+        backbone=backbone.spec,
+        input=spec,
+        token_order=known.token_order,
+        base_model=backbone.weights_origin,
+        licence=known.licence,
+        licence_link=known.licence_link,
+        citations=known.citations,
+    )
+    return trained, known.model_copy(update={"name": name})

@@ -77,6 +77,8 @@ class Backbone(Component, nn.Module):
     info: BackboneInfo
     weights_info: Any = None
     """What the weights folder said that the network was loaded from, None with random weights."""
+    weights_origin: Any = None
+    """Where these weights are to be found, as a record for those who train on from them."""
 
     def __init__(self, config: Any = None) -> None:
         super().__init__()
