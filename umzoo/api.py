@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from umzoo.hub.refs import load
 from umzoo.plugins import zoo
 from umzoo.spec import ComponentSpec, InputSpec
 from umzoo.weights.build import load_backbone
-from umzoo.weights.info import WeightsInfo
+from umzoo.weights.info import Result, WeightsInfo
 from umzoo.weights.io import save_folder
 from umzoo.weights.transfer import Source, TransferReport, TransferRules
 from umzoo.weights.transfer import transfer as transfer_weights
@@ -92,10 +92,12 @@ def save_pretrained(
     tag: str = "custom",
     licence: str | None = None,
     input: InputSpec | None = None,
+    results: Iterable[Mapping[str, Any]] = (),
 ) -> WeightsInfo:
     """Write the backbone *model* as a weights folder.
 
-    A network that was loaded keeps what its folder said: provenance, input and citations.
+    A network that was loaded keeps the input, licence and citations of its weights. Unless its tensors are still the
+    same, it names those weights as ``base_model`` in place of their provenance, pretext tasks and results.
 
     Args:
         model: a backbone, perhaps wrapped by DDP or ``torch.compile``.
@@ -103,8 +105,11 @@ def save_pretrained(
         tag: the weights are called ``architecture.tag``.
         licence: SPDX identifier; None keeps that of the loaded weights, or "unknown".
         input: what the network expects; None keeps that of the loaded weights, or the defaults.
+        results: evaluations for the model card, with the keys of :class:`umzoo.weights.info.Result`, such as
+            ``{"dataset": "MSD Task09 Spleen", "metric": "dice", "value": 0.951}``.
 
     Raises:
+        ConfigError: if an entry of *results* lacks a key or has a wrong value.
         WeightsError: if *model* is not a backbone, or *folder* holds something else.
     """
     backbone = unwrap(model)
@@ -113,10 +118,11 @@ def save_pretrained(
             "save model.backbone, and the head with torch.save" if isinstance(backbone, Model) else "pass a Backbone"
         )
         raise WeightsError(f"a weights folder holds a backbone, got {type(backbone).__name__}: {remedy}")
-    info = _describe(backbone, tag)
-    changes = {"licence": licence, "input": input}
-    info = info.model_copy(update={key: value for key, value in changes.items() if value is not None})
-    return save_folder(folder, canonical_state(backbone), info)
+    evaluations = tuple(Result.parse(result, "results") for result in results)
+    given = {"licence": licence, "input": input, "results": evaluations or None}
+    changes = {key: value for key, value in given.items() if value is not None}
+    info, unchanged = (description.model_copy(update=changes) for description in _describe(backbone, tag))
+    return save_folder(folder, canonical_state(backbone), info, unchanged=unchanged)
 
 
 def push_to_hub(
@@ -132,6 +138,7 @@ def push_to_hub(
     token: str | bool | None = None,
     weights_tag: str = "custom",
     input: InputSpec | None = None,
+    results: Iterable[Mapping[str, Any]] = (),
 ) -> str:
     """Upload a weights folder or a backbone to the Hub in one commit; return the URL of the commit or pull request.
 
@@ -150,6 +157,7 @@ def push_to_hub(
         token: a token with write access; None takes ``HF_TOKEN`` or the one of ``hf auth login``.
         weights_tag: a backbone's weights are called ``architecture.weights_tag``.
         input: what a backbone expects; None keeps that of the loaded weights, or the defaults.
+        results: evaluations of a backbone, as for :func:`save_pretrained`.
 
     Raises:
         WeightsError: if the weights state no licence or are damaged, a text could identify a patient, or the Hub
@@ -160,7 +168,7 @@ def push_to_hub(
         return push_folder(source, target, licence=licence, message=message, token=token)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "weights"
-        save_pretrained(source, folder, tag=weights_tag, licence=licence, input=input)
+        save_pretrained(source, folder, tag=weights_tag, licence=licence, input=input, results=results)
         return push_folder(folder, target, message=message, token=token)
 
 
@@ -192,13 +200,23 @@ Backbone.push_to_hub = push_to_hub
 """Backbones lie below the Hub in the order of imports, so they get their method from here."""
 
 
-def _describe(backbone: Backbone, tag: str) -> WeightsInfo:
-    """What is known of *backbone*: what its weights said, or its architecture alone."""
+def _describe(backbone: Backbone, tag: str) -> tuple[WeightsInfo, WeightsInfo]:
+    """What is known of *backbone*: if it was trained on since it was loaded, and if it was not."""
     known: WeightsInfo | None = backbone.weights_info
     name, channels = f"{backbone.name}.{tag}", backbone.info.in_channels
     if known is None:
         space = InputSpec(space=backbone.info.input_space, in_channels=channels)
-        return WeightsInfo(name=name, backbone=backbone.spec, input=space)
+        new = WeightsInfo(name=name, backbone=backbone.spec, input=space)
+        return new, new
     spec = known.input.model_copy(update={"in_channels": channels})
-    parts = ("encoder", "decoder")
-    return known.model_copy(update={"name": name, "backbone": backbone.spec, "input": spec, "parts": parts})
+    trained = WeightsInfo(
+        name=name,
+        backbone=backbone.spec,
+        input=spec,
+        token_order=known.token_order,
+        base_model=backbone.weights_origin,
+        licence=known.licence,
+        licence_link=known.licence_link,
+        citations=known.citations,
+    )
+    return trained, known.model_copy(update={"name": name})

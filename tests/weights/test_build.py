@@ -3,6 +3,7 @@
 import logging
 import resource
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -119,6 +120,16 @@ def test_loading_leaves_the_random_state_alone(folder):
     assert torch.equal(before, torch.get_rng_state())
 
 
+def test_threads_load_side_by_side(folder):
+    expected = canonical_state(load_backbone(folder))
+    with ThreadPoolExecutor(4) as pool:
+        loads = [pool.submit(load_backbone, folder) for _ in range(6)]
+        plain = [umzoo.create_model("genesis_unet", width=2) for _ in range(6)]
+        states = [canonical_state(load.result()) for load in loads]
+    assert all(torch.equal(value, state[name]) for state in states for name, value in expected.items())
+    assert not any(tensor.is_meta for network in plain for tensor in network.state_dict().values())
+
+
 def test_building_without_values_changes_no_other_network(folder):
     load_backbone(folder)
     assert not nn.Linear(2, 2).weight.is_meta
@@ -139,6 +150,13 @@ def test_plug_ins_with_habits_of_their_own(tmp_path, odd, needs_values):
     assert all(torch.equal(value, canonical_state(built)[key]) for key, value in canonical_state(loaded).items())
     image = torch.ones(1, 1, 2, 2, 2)
     assert torch.equal(loaded(image).pooled, built(image).pooled)
+
+
+def test_what_cannot_be_checked_before_is_checked_after(tmp_path, odd):
+    built = Odd(Odd.Config(needs_values=True))
+    built.encoder[0] = nn.Conv3d(1, 2, 3)
+    with pytest.raises(WeightsError, match=r"of another shape: encoder.0.weight"):
+        load_backbone(write_folder(tmp_path / "w", built))
 
 
 def test_a_constructor_that_fails_is_one_clear_error(folder, odd, monkeypatch):

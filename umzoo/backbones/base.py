@@ -80,6 +80,8 @@ class Backbone(Component, nn.Module):
     """What the weights folder said that the network was loaded from, None with random weights."""
     push_to_hub: ClassVar[Callable[..., str]]
     """:func:`umzoo.push_to_hub` of this network; put here by :mod:`umzoo.api`, which lies above."""
+    weights_origin: Any = None
+    """Where these weights are to be found, as a record for those who train on from them."""
 
     def __init__(self, config: Any = None) -> None:
         super().__init__()

@@ -108,7 +108,7 @@ def _replan(plan: Plan, planned: Planned, data: Path) -> str:
     if (data / f"{plans}.json").is_file():
         return message + f"Train with plans of that kind: -p {plans}"
     command = f"nnUNetv2_plan_experiment -d {number(data)} -pl {planner}"
-    return message + f"Plan such a network with '{command}', then train with -p {plans}"
+    return message + f"Plan such a network with '{command}' and train with -p {plans}, or see 'umzoo nnunet plan'"
 
 
 _PLANNERS = {

@@ -14,7 +14,8 @@ from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import named_tensors
 from umzoo.errors import WeightsError
 from umzoo.weights.construct import belongs, build_to_fill, require_fit
-from umzoo.weights.io import open_tensors, read_info
+from umzoo.weights.info import BaseModel, WeightsInfo
+from umzoo.weights.io import MODEL, open_tensors, read_info
 from umzoo.weights.tensors import is_finite
 from umzoo.weights.transfer import TransferRules, transfer
 
@@ -43,14 +44,29 @@ def load_backbone(folder: Path | str, in_channels: int | None = None, device: to
         fresh = [name for name in tensors if not belongs(name, info)]
         if fresh:
             log.warning("%s holds %s only: the rest of the network is random", info.name, ", ".join(info.parts))
-        if all(tuple(tensors[name].shape) == shape for name, shape in file.shapes.items() if name in tensors):
+        alike = all(tuple(tensors[name].shape) == shape for name, shape in file.shapes.items() if name in tensors)
+        if alike or in_channels is None:
             require_fit(backbone, info, file.shapes)
             _fill(tensors, file, device)
             backbone.to(device)
         else:
             _load_adapted(folder, backbone, fresh, device)
-    backbone.weights_info = info
+    backbone.weights_info, backbone.weights_origin = info, origin(folder, info)
     return backbone.eval()
+
+
+def origin(folder: Path | str, info: WeightsInfo) -> BaseModel:
+    """Return how weights that are trained on from those in *folder* shall name them.
+
+    A folder in the Hub's cache (``models--org--name/snapshots/COMMIT``) tells its repository; the path of another one
+    is nobody else's business, so the sum of the tensors stands for it.
+    """
+    place = Path(folder).resolve()
+    known = BaseModel(name=info.name, sha256=info.files.get(MODEL, ""))
+    if place.parent.name != "snapshots" or not place.parents[1].name.startswith("models--"):
+        return known
+    repository = place.parents[1].name.removeprefix("models--").replace("--", "/", 1)
+    return known.model_copy(update={"repository": repository, "revision": place.name})
 
 
 def _fill(targets: Mapping[str, Tensor], values: Iterable[tuple[str, Tensor]], device: torch.device) -> None:

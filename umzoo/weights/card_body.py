@@ -87,7 +87,7 @@ def _input_rows(info: WeightsInfo) -> dict[str, Any]:
     space = "[0, 1]" if spec.space == "unit" else "zero mean and unit variance of the volume, after the rule above"
     return {
         "channels": spec.in_channels,
-        "array axes": f"{spec.axes}, indices increasing towards {spec.orientation} along x, y, z",
+        "array axes": f"{spec.axes}, {_orientation(spec.orientation)}",
         "spacing (D, H, W)": spacing,
         **rules,
         "values the network sees": space,
@@ -139,6 +139,12 @@ def _limitations(info: WeightsInfo) -> Iterator[str]:
     if info.provenance.metrics:
         yield "The metrics of training are those of the pretext tasks, not of any clinical task."
     yield CAUTION
+
+
+def _orientation(orientation: str) -> str:
+    """Three letters, or words about images that were not turned."""
+    letters = len(orientation) == 3
+    return f"indices increasing towards {orientation} along x, y, z" if letters else f"orientation {orientation}"
 
 
 def _licence(info: WeightsInfo) -> str:

@@ -22,6 +22,7 @@ from umzoo.backbones.state import Shapes, named_tensors, require_same, shapes
 from umzoo.errors import ConfigError, PluginError, UnknownNameError, WeightsError
 from umzoo.plugins import zoo
 from umzoo.weights.info import WeightsInfo
+from umzoo.weights.strict import in_one_line
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +57,8 @@ def build_backbone(info: WeightsInfo, in_channels: int | None = None) -> Backbon
     try:
         return _build(info, in_channels)
     except FAILURES as error:
-        reason = " ".join(str(error).split())[:300]
-        raise WeightsError(f"{info.name} cannot be built: {type(error).__name__}: {reason}") from error
+        reason = in_one_line(f"{info.name} cannot be built: {type(error).__name__}: {error}")
+        raise WeightsError(reason) from error
 
 
 def build_on_meta(info: WeightsInfo, held: Shapes) -> Backbone | None:
@@ -115,7 +116,7 @@ def _build(info: WeightsInfo, in_channels: int | None) -> Backbone:
         backbone: Backbone = zoo().backbones.build(spec, "backbone", patch_size=info.input.patch_size)
     except (UnknownNameError, ConfigError, PluginError) as error:
         remedy = f"; it comes with the plug-in '{info.plugin}': install it" if info.plugin else ""
-        raise WeightsError(f"{info.name} cannot be built: {error}{remedy}") from None
+        raise WeightsError(in_one_line(f"{info.name} cannot be built: {error}{remedy}")) from None
     return backbone
 
 

@@ -16,7 +16,7 @@ from umzoo.weights.strict import strict_json
 
 MAX_HEADER = 25_000_000
 """Bytes; the Hub refuses to read longer ones too."""
-MAX_AXES = 8
+MAX_AXES, MAX_NAME = 8, 300
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -64,13 +64,17 @@ def read_header(stream: BinaryIO, size: int) -> tuple[bytes, tuple[Entry, ...]]:
     content = strict_json(text)
     if not isinstance(content, dict):
         raise ValueError("its header is no JSON object")
-    content.pop("__metadata__", None)
+    notes = content.pop("__metadata__", {})
+    if not isinstance(notes, dict) or not all(isinstance(note, str) for note in notes.values()):
+        raise ValueError("its __metadata__ is no table of texts")
     entries = sorted((_entry(name, value) for name, value in content.items()), key=lambda it: (it.start, it.stop))
     _check_places(entries, size - 8 - length)
     return prefix + text, tuple(entries)
 
 
 def _entry(name: str, value: Any) -> Entry:
+    if not name.isprintable() or len(name) > MAX_NAME:
+        raise ValueError(f"{_short(name)} is no name of a tensor: expected at most {MAX_NAME} printable characters")
     if not isinstance(value, dict) or value.keys() != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"{_short(name)} is not described by dtype, shape and data_offsets")
     dtype, shape, places = value["dtype"], value["shape"], value["data_offsets"]

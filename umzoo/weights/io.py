@@ -22,7 +22,7 @@ from umzoo.files import fsync, fsync_folder, sha256
 from umzoo.plugins import zoo
 from umzoo.weights.card import model_card
 from umzoo.weights.info import FORMAT, WeightsInfo
-from umzoo.weights.strict import own_file, strict_json
+from umzoo.weights.strict import in_one_line, own_file, strict_json
 from umzoo.weights.tensors import REMEDY, TensorFile, is_finite
 
 CONFIG, CARD, MODEL, PRETEXT = "config.json", "README.md", "model.safetensors", "pretext.safetensors"
@@ -38,6 +38,7 @@ def save_folder(
     info: WeightsInfo,
     pretext_state: Mapping[str, Tensor] | None = None,
     card: str | None = None,
+    unchanged: WeightsInfo | None = None,
 ) -> WeightsInfo:
     """Write a weights folder; return *info* as written.
 
@@ -47,13 +48,15 @@ def save_folder(
         info: what the folder says of itself; ``files`` and ``plugin`` are filled in.
         pretext_state: parameters of the pretext tasks, ``label.*``.
         card: text of README.md; made from *info* if None.
+        unchanged: written in place of *info* if the tensors turn out to be those it was read with.
 
     Raises:
         WeightsError: if *folder* holds something else, cannot be written, or *info* holds a local path.
     """
     folder = Path(folder).resolve()
     _refuse_other_content(folder)
-    _refuse_paths(info.model_dump(mode="json"))
+    for description in filter(None, (info, unchanged)):
+        _refuse_paths(description.model_dump(mode="json"))
     temporary = folder.with_name(f".{folder.name}.writing-{os.getpid()}")
     try:
         temporary.mkdir(parents=True)
@@ -61,6 +64,8 @@ def save_folder(
         if pretext_state:
             _save_tensors(temporary / PRETEXT, pretext_state)
         files = {file.name: sha256(file) for file in sorted(temporary.iterdir())}
+        if unchanged is not None and unchanged.files.get(MODEL) == files[MODEL]:
+            info = unchanged
         info = info.model_copy(update={"files": files, "plugin": info.plugin or _plugin_of(info.backbone.name)})
         (temporary / CARD).write_text(model_card(info) if card is None else card, encoding="utf-8")
         text = json.dumps(info.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False)
@@ -89,7 +94,7 @@ def read_info(folder: Path | str) -> WeightsInfo:
             raise ValueError(f"it has more than {MAX_CONFIG} bytes")
         content = strict_json(text)
     except (ValueError, OSError) as error:
-        raise WeightsError(f"{file} is damaged: {error}") from None
+        raise WeightsError(f"{file} is damaged: {in_one_line(error)}") from None
     number = content.get("format") if isinstance(content, dict) else None
     if type(number) is not int or number < 1:
         raise WeightsError(f"{file} was not written by umzoo: it has no format number")
@@ -98,7 +103,7 @@ def read_info(folder: Path | str) -> WeightsInfo:
     try:
         return WeightsInfo.parse(content)
     except ConfigError as error:
-        raise WeightsError(f"{file}: {error}") from None
+        raise WeightsError(f"{file}: {in_one_line(error)}") from None
 
 
 def open_tensors(folder: Path | str, name: str = MODEL) -> TensorFile:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +22,49 @@ from umzoo.errors import WeightsError
 from umzoo.weights.header import Entry, read_header
 
 REMEDY = "fetch or export it again"
+
+
+class _Digest:
+    """A sha256 that is computed by another thread, in the order of the updates.
+
+    Small blocks wait for a large one, because handing over costs more than hashing them. At most four large blocks
+    wait, so that memory is given back when tensors go to another device.
+    """
+
+    LARGE, WAITING = 1 << 20, 4
+
+    def __init__(self, start: bytes) -> None:
+        self._digest = hashlib.sha256(start)
+        self._pool = ThreadPoolExecutor(1)
+        self._blocks: list[memoryview] = []
+        self._jobs: deque[Future[None]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def update(self, block: memoryview) -> None:
+        """Add *block*, which must not change before :meth:`hexdigest`."""
+        self._blocks.append(block)
+        if len(block) >= self.LARGE:
+            self._hand_over(self.WAITING)
+
+    def hexdigest(self) -> str:
+        """Return the sum of all blocks."""
+        self._hand_over(0)
+        return self._digest.hexdigest()
+
+    def _hand_over(self, waiting: int) -> None:
+        self._jobs.append(self._pool.submit(self._hash, self._blocks))
+        self._blocks = []
+        while len(self._jobs) > waiting:
+            self._jobs.popleft().result()
+
+    def _hash(self, blocks: list[memoryview]) -> None:
+        for block in blocks:
+            self._digest.update(block)
 
 
 class TensorFile:
@@ -63,18 +107,16 @@ class TensorFile:
         self._stream.close()
 
     def __iter__(self) -> Iterator[tuple[str, Tensor]]:
-        digest, unusable = hashlib.sha256(self._header), []
-        with ThreadPoolExecutor(1) as pool:
-            hashing: Future[None] = pool.submit(lambda: None)
+        unusable = []
+        with _Digest(self._header) as digest:
             for entry in self._entries:
                 tensor, view = self._read(entry)
-                hashing.result()
-                hashing = pool.submit(digest.update, view)
+                digest.update(view)
                 if not is_finite(tensor):
                     unusable.append(entry.name)
                 yield entry.name, tensor
-            hashing.result()
-        self._check(digest.hexdigest(), unusable)
+            found = digest.hexdigest()
+        self._check(found, unusable)
 
     def _read(self, entry: Entry) -> tuple[Tensor, memoryview]:
         tensor = torch.empty(entry.shape, dtype=entry.dtype, device="cpu")
