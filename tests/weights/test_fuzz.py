@@ -32,8 +32,8 @@ from umzoo.weights.tensors import TensorFile
 from .conftest import write_folder
 
 LONG = int(os.environ.get("UMZOO_FUZZ", "0"))
-GROWTH_MIB = 200
-"""Far less than what most of the sizes drawn here would take."""
+GROWTH_MIB = 500
+"""Room for libraries that some architectures import; far less than what most of the sizes drawn here would take."""
 
 
 def examples(quick):

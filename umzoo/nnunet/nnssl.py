@@ -21,7 +21,7 @@ from umzoo.files import fsync_folder
 from umzoo.nnunet.convert import all_names, network_of_weights, provenance
 from umzoo.nnunet.environment import require_nnunet
 from umzoo.weights.architecture import RESENC, plan_of_backbone
-from umzoo.weights.build import build_backbone
+from umzoo.weights.construct import build_backbone
 from umzoo.weights.info import WeightsInfo
 from umzoo.weights.io import load_state, read_info
 from umzoo.weights.transfer import transfer
