@@ -1,15 +1,19 @@
 """What a push leaves on a Hub."""
 
+import io
 import json
 
 import pytest
+import torch
 from safetensors.torch import load, save_file
 
 import umzoo
 from umzoo.backbones.state import canonical_state
 from umzoo.errors import WeightsError
 from umzoo.files import sha256
+from umzoo.hub.push import Target, push_folder
 from umzoo.hub.repository import Repository
+from umzoo.spec import InputSpec
 from umzoo.weights.io import read_info, save_folder
 
 from .conftest import same
@@ -274,3 +278,20 @@ def test_files_that_the_repository_ignores_are_missed(folder, hub):
 def test_a_backbone_has_the_method(backbone, hub):
     assert backbone.push_to_hub("org/name", licence="mit").startswith(hub.url)
     assert same(umzoo.from_pretrained("org/name"), backbone)
+
+
+def test_nnssls_form_goes_along_on_request_and_goes_with_the_weights(hub, tmp_path):
+    pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
+    network = umzoo.create_model("resenc_unet_s", n_stages=2, features_per_stage=[4, 8], n_blocks_per_stage=[1, 1])
+    umzoo.save_pretrained(network, tmp_path / "w", licence="mit", input=InputSpec(patch_size=(16, 16, 16)))
+    target = Target("org/name")
+    first = push_folder(tmp_path / "w", target, nnssl=True)
+    files = hub.files("org/name")
+    assert json.loads(files["adaptation_plan.json"].content)["key_to_encoder"] == "encoder.stages"
+    checkpoint = torch.load(io.BytesIO(files["checkpoint_final.pth"].content), weights_only=True)
+    kernel = "encoder.stem.convs.0.conv.weight"
+    assert torch.equal(checkpoint["network_weights"][kernel], canonical_state(network)[kernel])
+    assert push_folder(tmp_path / "w", target, nnssl=True) == first
+    assert torch.equal(canonical_state(umzoo.from_pretrained("org/name"))[kernel], canonical_state(network)[kernel])
+    push_folder(tmp_path / "w", target)
+    assert not {"adaptation_plan.json", "checkpoint_final.pth"} & hub.files("org/name").keys()

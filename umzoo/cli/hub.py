@@ -22,12 +22,13 @@ def push(
     create_pr: Annotated[bool, typer.Option("--create-pr", help="propose it as a pull request")] = False,
     tag: Annotated[str | None, typer.Option(help="Git tag for the commit")] = None,
     message: Annotated[str | None, typer.Option(help="message of the commit")] = None,
+    nnssl: Annotated[bool, typer.Option("--nnssl", help="in nnssl's form too, for nnU-Net's own commands")] = False,
 ) -> None:
     """Upload a weights folder to the Hugging Face Hub in one commit, after checking it."""
     from umzoo.hub.push import Target, push_folder
 
     target = Target(repository, private, revision, create_pr, tag)
-    typer.echo(push_folder(folder, target, licence=licence, message=message))
+    typer.echo(push_folder(folder, target, licence=licence, message=message, nnssl=nnssl))
 
 
 def search(

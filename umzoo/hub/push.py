@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +57,7 @@ def push_folder(
     licence: str | None = None,
     message: str | None = None,
     token: str | bool | None = None,
+    nnssl: bool = False,
 ) -> str:
     """Upload the weights in *folder* in one commit; return the URL of the commit, or of the pull request.
 
@@ -68,25 +71,40 @@ def push_folder(
         licence: SPDX identifier, if other than that of the folder.
         message: message of the commit.
         token: a token with write access; None takes ``HF_TOKEN`` or the one of ``hf auth login``.
+        nnssl: put the weights there in nnssl's form too, for nnU-Net's own commands; this needs nnU-Net installed.
 
     Raises:
+        ConfigError: if *nnssl* is asked for, and nnU-Net is missing or the weights record no patch size.
         WeightsError: if the weights are damaged or state no licence, if a text could identify a patient, or if the
             Hub refuses.
     """
     validate(folder)
     prepare(folder, target.repo_id, licence, "")
     require_anonymous({"the message": message or "", "the tag": target.tag or "", "the branch": target.revision or ""})
-    with one_line(f"cannot push to {target.repo_id}"):
+    with _in_nnssl_form(Path(folder), nnssl) as extra, one_line(f"cannot push to {target.repo_id}"):
         repository = Repository(Access(token).api(), target.repo_id, target.revision)
         repository.open(target.private)
         base = repository.head()
-        upload = prepare(folder, target.repo_id, licence, repository.card(base))
+        upload = prepare(folder, target.repo_id, licence, repository.card(base), extra)
         repository.check_tag(target.tag, upload)
         if target.create_pr:
             return _propose(repository, upload, base, message or f"Add {upload.info.name}")
         commit = _commit(repository, upload, base, message or f"Add {upload.info.name}")
         repository.tag(target.tag, commit)
     return repository.url(commit)
+
+
+@contextmanager
+def _in_nnssl_form(folder: Path, wanted: bool) -> Iterator[Path | None]:
+    """A temporary folder with the weights in nnssl's form, if *wanted*."""
+    if not wanted:
+        yield None
+        return
+    from umzoo.nnunet.nnssl import export_nnssl
+
+    with tempfile.TemporaryDirectory() as temporary:
+        export_nnssl(folder, Path(temporary) / "nnssl")
+        yield Path(temporary) / "nnssl"
 
 
 def _commit(repository: Repository, upload: Upload, base: str, message: str) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from umzoo.errors import WeightsError
 from umzoo.hub.retry import retry
-from umzoo.hub.upload import Upload
-from umzoo.weights.io import CARD, FILES
+from umzoo.hub.upload import NAMES, Upload
+from umzoo.weights.io import CARD
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitInfo, HfApi
@@ -138,5 +138,5 @@ class Repository:
         """The files at *revision* that have a name of umzoo."""
         from huggingface_hub.hf_api import RepoFile
 
-        found = retry(lambda: self.api.get_paths_info(self.repo_id, list(FILES), revision=revision), self.repo_id)
+        found = retry(lambda: self.api.get_paths_info(self.repo_id, list(NAMES), revision=revision), self.repo_id)
         return [file for file in found if isinstance(file, RepoFile)]

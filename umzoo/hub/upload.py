@@ -11,18 +11,23 @@ from typing import TYPE_CHECKING
 from safetensors import safe_open
 
 from umzoo.errors import WeightsError
+from umzoo.files import sha256
 from umzoo.hub.checksum import git_oid
 from umzoo.hub.privacy import require_anonymous
 from umzoo.hub.pull import known_files
 from umzoo.weights.build import load_backbone
 from umzoo.weights.card import BEGIN, END, merge_card, model_card
 from umzoo.weights.info import WeightsInfo
-from umzoo.weights.io import CARD, CONFIG, MODEL, checked_file, read_info
+from umzoo.weights.io import CARD, CONFIG, FILES, MODEL, checked_file, read_info
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
 
 MAX_CARD = 1 << 20
+NNSSL_CHECKPOINT, NNSSL_PLAN = "checkpoint_final.pth", "adaptation_plan.json"
+"""Names under which nnU-Net's commands for nnssl look into a repository."""
+NAMES = (*FILES, NNSSL_CHECKPOINT, NNSSL_PLAN)
+"""Names that pushes write, and remove when they are of earlier weights."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,9 @@ class Upload:
         return found.size == len(content) and found.blob_id == git_oid(content)
 
 
-def prepare(folder: Path | str, repo_id: str, licence: str | None, remote_card: str) -> Upload:
+def prepare(
+    folder: Path | str, repo_id: str, licence: str | None, remote_card: str, nnssl: Path | None = None
+) -> Upload:
     """Return what a push of the weights in *folder* uploads.
 
     Args:
@@ -59,6 +66,7 @@ def prepare(folder: Path | str, repo_id: str, licence: str | None, remote_card: 
         repo_id: ``org/name``, which the examples of the card call.
         licence: SPDX identifier, if other than that of the folder.
         remote_card: the card that the repository has; what people wrote there is kept. Empty if it has none.
+        nnssl: folder with the weights in nnssl's form, to go along.
 
     Raises:
         WeightsError: if the weights are damaged or state no licence, if texts could identify a patient, or the card
@@ -72,8 +80,12 @@ def prepare(folder: Path | str, repo_id: str, licence: str | None, remote_card: 
         raise WeightsError(f"{info.name} states no licence: give one, such as licence='cc-by-4.0'")
     config = _dump(info) if changed else (folder / CONFIG).read_text(encoding="utf-8")
     texts = {CONFIG: config, CARD: _card(folder, repo_id, info, remote_card)}
+    tensors = {name: (folder / name, recorded) for name, recorded in info.files.items()}
+    if nnssl is not None:
+        texts[NNSSL_PLAN] = (nnssl / NNSSL_PLAN).read_text(encoding="utf-8")
+        tensors[NNSSL_CHECKPOINT] = (nnssl / NNSSL_CHECKPOINT, sha256(nnssl / NNSSL_CHECKPOINT))
     require_anonymous({**texts, **{name: _remarks(folder / name) for name in info.files}})
-    return Upload(info, {name: (folder / name, recorded) for name, recorded in info.files.items()}, texts)
+    return Upload(info, tensors, texts)
 
 
 def validate(folder: Path | str) -> None:
