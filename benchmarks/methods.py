@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from dynamic_network_architectures.architectures.primus import Primus
 from dynamic_network_architectures.architectures.unet import PlainConvUNet, ResidualEncoderUNet
 from torch import nn
 
@@ -51,9 +52,8 @@ reason given. This says that a pair runs and where its weights go; it says nothi
 - *exports*: parts of the network in the weights folder. A task that does not train the decoder exports the encoder
   alone.
 - *transfers*: share of the kernels of a fresh network of the same kind that `umzoo.transfer` sets, encoder / decoder.
-- *nnU-Net*: the same for the networks that nnU-Net builds with `dynamic_network_architectures` for its plans
-  (`PlainConvUNet`, `ResidualEncoderUNet`). n/a: nnU-Net has no `genesis_unet`; its Primus trainers build Primus with
-  layer scales and norms inside the attention, which `primus_*` has not.
+- *nnU-Net*: the same for the networks that nnU-Net builds with `dynamic_network_architectures` (`PlainConvUNet`,
+  `ResidualEncoderUNet`, `Primus`). n/a: nnU-Net has no `genesis_unet`.
 
 | pretext task | backbone | starts | trains | exports | transfers | nnU-Net |
 | --- | --- | --- | --- | --- | --- | --- |
@@ -123,11 +123,13 @@ def _coverage(report: TransferReport, info: WeightsInfo) -> str:
 
 
 def _nnunet(backbone: str) -> nn.Module | None:
-    """The network that nnU-Net builds for a plan with the stages of *backbone*."""
+    """The network that nnU-Net builds in the sizes of *backbone*."""
     kinds = {
         "plainconv_unet": (PlainConvUNet, "n_conv_per_stage", 2),
         "resenc_unet_s": (ResidualEncoderUNet, "n_blocks_per_stage", 1),
     }
+    if backbone == "primus_s":
+        return Primus(1, 36, (8, 8, 8), 3, 2, 3, input_shape=SIZE, init_values=0.1, scale_attn_inner=True)
     if backbone not in kinds:
         return None
     kind, blocks, count = kinds[backbone]

@@ -153,7 +153,7 @@ def test_nnssl_form_of_a_transformer(tmp_path):
     from dynamic_network_architectures.architectures.primus import PrimusS
 
     spec = InputSpec(spacing=(1.5, 1.0, 1.0), patch_size=(16, 16, 24))
-    network = umzoo.create_model("primus_s", input_shape=(16, 16, 24), layer_scale=0.1, inner_norm=True)
+    network = umzoo.create_model("primus_s", input_shape=(16, 16, 24))
     umzoo.save_pretrained(network, tmp_path / "weights", input=spec, licence="cc-by-4.0")
     export_nnssl(tmp_path / "weights", tmp_path / "trio")
     plan, state = adaptation_plan(tmp_path / "trio", (16, 16, 24))
@@ -178,7 +178,7 @@ def test_nnssl_form_is_refused_where_its_reader_would_fail(narrow_weights, tmp_p
     with pytest.raises(ConfigError, match="no patch size"):
         export_nnssl(folder, tmp_path / "trio")
     with torch.device("meta"):
-        spec = umzoo.create_model("primus_s", input_shape=(16, 16, 16)).spec
+        spec = umzoo.create_model("primus_s", input_shape=(16, 16, 16), layer_scale=None).spec
     from umzoo.nnunet.nnssl import adaptation_plan as plan_of
     from umzoo.weights.info import WeightsInfo
 

@@ -39,9 +39,9 @@ class PrimusConfig(Config):
     decoder_channels: Count = Field(32, description="channels of the dense map")
     drop_path: float = Field(0.0, ge=0, lt=1, description="rate of stochastic depth")
     layer_scale: float | None = Field(
-        None, gt=0, description="initial scale of each block's branches; None: not scaled. nnU-Net's presets: 0.1"
+        0.1, gt=0, description="initial scale of each block's branches, as in nnU-Net's presets; None: not scaled"
     )
-    inner_norm: bool = Field(False, description="normalise inside attention, as nnU-Net's presets do")
+    inner_norm: bool = Field(True, description="normalise inside attention, as nnU-Net's presets do")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
