@@ -37,6 +37,10 @@ class PrimusConfig(Config):
     heads: Count = Field(6, description="attention heads")
     decoder_channels: Count = Field(32, description="channels of the dense map")
     drop_path: float = Field(0.0, ge=0, lt=1, description="rate of stochastic depth")
+    layer_scale: float | None = Field(
+        None, gt=0, description="initial scale of each block's branches; None: not scaled. nnU-Net's presets: 0.1"
+    )
+    inner_norm: bool = Field(False, description="normalise inside attention, as nnU-Net's presets do")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -70,6 +74,8 @@ class Primus(Backbone):
                     num_heads=self.config.heads,
                     ref_feat_shape=self.grid,
                     drop_path_rate=self.config.drop_path,
+                    init_values=self.config.layer_scale,
+                    scale_attn_inner=self.config.inner_norm,
                 ),
             }
         )

@@ -83,16 +83,21 @@ def info(ref: Annotated[str, typer.Argument(help="weights folder or reference, r
 
 def import_(
     importer: Annotated[str, typer.Argument(help="importer, such as models_genesis; see 'umzoo list importer'")],
-    source: Annotated[Path, typer.Argument(help="checkpoint of the other project")],
+    source: Annotated[Path, typer.Argument(help="checkpoint, or folder, of the other project")],
     out: Annotated[Path, typer.Argument(help="weights folder to write")],
+    options: Annotated[list[str] | None, typer.Argument(help="options of the importer, as key=value")] = None,
     licence: Annotated[str, typer.Option(help="SPDX identifier of the weights")] = "unknown",
 ) -> None:
     """Turn another project's checkpoint into a weights folder."""
     from rich.console import Console
 
+    from umzoo.overrides import apply_override
     from umzoo.plugins import zoo
 
-    zoo().importers.build(importer).run(source, out, licence)
+    spec = {"name": importer}
+    for option in options or ():
+        apply_override(spec, option)
+    zoo().importers.build(spec).run(source, out, licence)
     Console().print(f"wrote {out}; look at it with [bold]umzoo info {out}[/]", highlight=False)
 
 

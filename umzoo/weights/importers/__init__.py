@@ -9,5 +9,7 @@ from umzoo.hookspecs import Register, hookimpl
 def register_importers(register: Register) -> None:
     """Register the built-in importers."""
     from umzoo.weights.importers.models_genesis import ModelsGenesisImporter
+    from umzoo.weights.importers.nnunet import NnunetImporter
 
     register(ModelsGenesisImporter)
+    register(NnunetImporter)

@@ -13,7 +13,7 @@ class Importer(Component):
     """Reads another project's checkpoint. Pickled files are read with ``weights_only=True`` only."""
 
     def __init__(self, config: Any = None) -> None:
-        self.config = self.Config() if config is None else config
+        self.config: Any = self.Config() if config is None else config
 
     @abstractmethod
     def run(self, source: Path, out: Path, licence: str = "unknown") -> None:

@@ -1,0 +1,138 @@
+"""Weights as one file for nnU-Net's own ``nnUNetv2_train -pretrained_weights``, whatever trainer is used.
+
+nnU-Net wants every tensor of the planned network in it, under each of its names and with the planned shape; the
+segmentation layers it leaves out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from umzoo import __version__
+from umzoo.backbones.state import named_tensors, unwrap
+from umzoo.errors import ConfigError, WeightsError
+from umzoo.files import fsync
+from umzoo.nnunet.environment import require_nnunet
+from umzoo.nnunet.planned import Planned, read_json
+from umzoo.weights.architecture import plan_of_backbone
+from umzoo.weights.info import WeightsInfo
+from umzoo.weights.io import read_info
+from umzoo.weights.transfer import TransferReport, TransferRules, transfer
+
+
+def convert(
+    weights: Path, out: Path, planned: Planned | None = None, rules: TransferRules | Mapping[str, Any] | None = None
+) -> TransferReport:
+    """Write the weights folder *weights* as *out* for ``-pretrained_weights``; return what became of every tensor.
+
+    The file can be read with ``weights_only=True`` on any machine. What the weights do not hold is as random as in a
+    fresh network; the report says which tensors that are.
+
+    Args:
+        weights: a weights folder of ``resenc_unet_*`` or ``plainconv_unet``.
+        out: file to write.
+        planned: configuration whose network the file is for; None: the network of the weights.
+        rules: what may be changed so that the weights fit.
+
+    Raises:
+        ConfigError: if nnU-Net is missing.
+        WeightsError: if *out* is there already, or the weights do not fit the network.
+    """
+    require_nnunet()
+    refuse_existing(out)
+    info = read_info(weights)
+    with torch.random.fork_rng(devices=[]):
+        network = network_of_weights(info) if planned is None else planned.build()
+    fed = planned.input(info.input.rules, info.input.orientation) if planned else info.input
+    report = transfer(weights, network, rules, fed)
+    content = {"network_weights": all_names(network), "umzoo": provenance(info, report)}
+    save_file(content, out)
+    return report
+
+
+def network_of_weights(info: WeightsInfo, classes: int = 2) -> nn.Module:
+    """Return nnU-Net's own network for the weights that *info* describes, with random values.
+
+    Raises:
+        WeightsError: if nnU-Net has no such network.
+    """
+    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+
+    entry = plan_of_backbone(info.backbone)
+    network: nn.Module = get_network_from_plans(
+        entry["network_class_name"],
+        entry["arch_kwargs"],
+        entry["_kw_requires_import"],
+        int(info.backbone.options.get("in_channels", info.input.in_channels)),
+        classes,
+        deep_supervision=True,
+    )
+    return network
+
+
+def all_names(network: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors of *network* under all their names; names of one tensor share its memory, in files too."""
+    values = {id(tensor): tensor.detach().cpu() for tensor in named_tensors(network).values()}
+    state: dict[str, Any] = unwrap(network).state_dict(keep_vars=True)
+    return {name: values[id(tensor)] for name, tensor in state.items() if isinstance(tensor, Tensor)}
+
+
+def provenance(info: WeightsInfo, report: TransferReport | None = None) -> dict[str, Any]:
+    """Return where a file's values come from, as plain values."""
+    return {
+        "umzoo": __version__,
+        "weights": info.name,
+        "sha256": dict(info.files),
+        "licence": info.licence,
+        "citations": list(info.citations),
+        "input": info.input.model_dump(mode="json"),
+        "report": report.model_dump(mode="json") if report else None,
+    }
+
+
+def planned_in(file: Path, configuration: str) -> Planned:
+    """Return *configuration* of the plans in *file*, which has ``dataset.json`` beside it.
+
+    Raises:
+        ConfigError: if there is no ``dataset.json``.
+        DataError: if a file is damaged.
+    """
+    dataset = file.with_name("dataset.json")
+    if not dataset.is_file():
+        raise ConfigError(f"there is no {dataset}, which says how many channels and classes the plans are for")
+    return Planned(read_json(file), configuration, read_json(dataset))
+
+
+def refuse_existing(out: Path) -> None:
+    """Keep what is there.
+
+    Raises:
+        WeightsError: if *out* exists, or the folder it shall be in does not.
+    """
+    if out.exists():
+        raise WeightsError(f"{out} exists already: give another name, or remove it")
+    if not out.absolute().parent.is_dir():
+        raise WeightsError(f"there is no folder {out.absolute().parent}")
+
+
+def save_file(content: Mapping[str, Any], out: Path) -> None:
+    """Write *content* with ``torch.save`` under a temporary name, flush it and give it the name *out*.
+
+    Raises:
+        WeightsError: if it cannot be written.
+    """
+    temporary = out.with_name(f".{out.name}.writing-{os.getpid()}")
+    try:
+        torch.save(dict(content), temporary)
+        fsync(temporary)
+        temporary.rename(out)
+    except (OSError, RuntimeError) as error:
+        raise WeightsError(f"cannot write {out}: {error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,186 @@
+"""nnU-Net's plans and umzoo's backbones: one mapping, both ways, without nnU-Net itself.
+
+A configuration of a plans file describes its network under ``architecture``: a class of
+dynamic_network_architectures and its arguments. Options of umzoo's U-Nets have the same names, see
+:mod:`umzoo.backbones.nnunet_config`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from umzoo.backbones.nnunet_config import PlainConvConfig, ResEncConfig, UNetConfig
+from umzoo.errors import ConfigError, WeightsError
+from umzoo.plugins import zoo
+from umzoo.spec import ComponentSpec
+
+RESENC, PLAINCONV = "ResidualEncoderUNet", "PlainConvUNet"
+_MODULE = "dynamic_network_architectures.architectures.unet"
+_SHARED = ("n_stages", "features_per_stage", "kernel_sizes", "strides", "n_conv_per_stage_decoder")
+_COUNTS = {RESENC: "n_blocks_per_stage", PLAINCONV: "n_conv_per_stage"}
+_LADDER = {4: "resenc_unet_s", 5: "resenc_unet_m", 6: "resenc_unet_l", 7: "resenc_unet_xl"}
+_NORMS = {"instance": "torch.nn.modules.instancenorm.InstanceNorm3d", "batch": "torch.nn.modules.batchnorm.BatchNorm3d"}
+_IMPORTED = ("conv_op", "norm_op", "dropout_op", "nonlin")
+_LAYERS = {
+    "conv_op": "torch.nn.modules.conv.Conv3d",
+    "conv_bias": True,
+    "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+    "dropout_op": None,
+    "dropout_op_kwargs": None,
+    "nonlin": "torch.nn.LeakyReLU",
+    "nonlin_kwargs": {"inplace": True},
+}
+"""Arguments that have one value in all of umzoo's U-Nets, as nnU-Net's planners write them."""
+
+
+def backbone_of_plan(architecture: Mapping[str, Any], in_channels: int = 1) -> ComponentSpec:
+    """Return the backbone that has the network of a plan.
+
+    Args:
+        architecture: entry ``architecture`` of a configuration, see :func:`architecture_of`.
+        in_channels: channels of the input, of which the entry says nothing.
+
+    Raises:
+        WeightsError: if umzoo has no backbone like that: another class, two dimensions, other layers.
+    """
+    try:
+        kind = str(architecture["network_class_name"]).rpartition(".")[2]
+        arguments = dict(architecture["arch_kwargs"])
+        if kind not in _COUNTS:
+            raise WeightsError(f"the plan's network is a {kind}: umzoo has {RESENC} and {PLAINCONV} of nnU-Net's")
+        options = {name: arguments.pop(name) for name in (*_SHARED, _COUNTS[kind])}
+    except (KeyError, TypeError) as error:
+        raise WeightsError(f"the plan's entry 'architecture' is incomplete: {error}") from None
+    norm = _short(arguments.get("norm_op"))
+    if others := list(_other_layers(arguments)):
+        raise WeightsError(f"umzoo has no network like the plan's, which differs in {'; '.join(others)}")
+    if isinstance(options["features_per_stage"], int):
+        options["features_per_stage"] = [options["features_per_stage"]] * options["n_stages"]
+    stages = int(options["n_stages"])
+    name = _LADDER[min(max(stages, 4), 7)] if kind == RESENC else "plainconv_unet"
+    spec = ComponentSpec.parse(
+        {"name": name, "in_channels": in_channels, "norm": {_short(it): key for key, it in _NORMS.items()}[norm]}
+        | options
+    )
+    try:
+        zoo().backbones.options(spec)
+    except ConfigError as error:
+        raise WeightsError(f"umzoo has no network like the plan's: {error}") from None
+    return spec
+
+
+def plan_of_backbone(backbone: ComponentSpec) -> dict[str, Any]:
+    """Return the entry ``architecture`` of a plan for the network of *backbone*, one of nnU-Net's U-Nets.
+
+    Raises:
+        WeightsError: if it is none.
+    """
+    options = unet_options(backbone)
+    kind = RESENC if isinstance(options, ResEncConfig) else PLAINCONV
+    values = options.resolved().model_dump(mode="json")
+    arguments = {name: values[name] for name in (*_SHARED, _COUNTS[kind])}
+    return {
+        "network_class_name": f"{_MODULE}.{kind}",
+        "arch_kwargs": {**arguments, "norm_op": _NORMS[options.norm], **_LAYERS},
+        "_kw_requires_import": list(_IMPORTED),
+    }
+
+
+def unet_options(backbone: ComponentSpec) -> ResEncConfig | PlainConvConfig:
+    """Return the options of *backbone*, one of nnU-Net's U-Nets.
+
+    Raises:
+        WeightsError: if it is none.
+    """
+    _, options = zoo().backbones.options(backbone)
+    if not isinstance(options, (ResEncConfig, PlainConvConfig)):
+        raise WeightsError(
+            f"the weights are of {backbone.name}: nnU-Net plans networks like resenc_unet_* and plainconv_unet only"
+        )
+    return options
+
+
+def configuration_of(plans: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return configuration *name* of *plans*, with what it inherits.
+
+    Raises:
+        WeightsError: if there is no such configuration, or it inherits from itself.
+    """
+    merged: dict[str, Any] = {}
+    visited: list[str] = []
+    while name:
+        known = plans.get("configurations") or {}
+        if name not in known or name in visited:
+            raise WeightsError(f"the plans have no usable configuration '{name}'; they have {', '.join(known)}")
+        visited.append(name)
+        merged = {**known[name], **merged}
+        name = known[name].get("inherits_from", "")
+    return merged
+
+
+def architecture_of(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entry ``architecture`` of a *configuration*; it is made up for plans of before nnU-Net 2.5.
+
+    Raises:
+        WeightsError: if it has neither.
+    """
+    if "architecture" in configuration:
+        return dict(configuration["architecture"])
+    try:
+        kind = str(configuration["UNet_class_name"])
+        counts = list(configuration["n_conv_per_stage_encoder"])
+        base, most = configuration["UNet_base_num_features"], configuration["unet_max_num_features"]
+        arguments = {
+            "n_stages": len(counts),
+            "features_per_stage": [min(base * 2**stage, most) for stage in range(len(counts))],
+            "kernel_sizes": configuration["conv_kernel_sizes"],
+            "strides": configuration["pool_op_kernel_sizes"],
+            _COUNTS.get(kind, "n_conv_per_stage"): counts,
+            "n_conv_per_stage_decoder": configuration["n_conv_per_stage_decoder"],
+        }
+        flat = len(configuration["patch_size"]) == 2
+    except KeyError as error:
+        raise WeightsError(f"the plans describe no network: they lack {error}, and 'architecture'") from None
+    layers = {"norm_op": _NORMS["instance"], **_LAYERS, **({"conv_op": "torch.nn.modules.conv.Conv2d"} if flat else {})}
+    return {
+        "network_class_name": f"{_MODULE}.{kind}",
+        "arch_kwargs": {**arguments, **layers},
+        "_kw_requires_import": list(_IMPORTED),
+    }
+
+
+def first_stages(options: UNetConfig, count: int) -> dict[str, Any]:
+    """Return the options of the first *count* stages of a U-Net, under nnU-Net's names."""
+    values = options.resolved().model_dump(mode="json")
+    per_stage = ("features_per_stage", "kernel_sizes", "strides", *_COUNTS.values())
+    cut: dict[str, Any] = {name: list(values[name][:count]) for name in per_stage if name in values}
+    decoder = values["n_conv_per_stage_decoder"]
+    return {"n_stages": count, **cut, "n_conv_per_stage_decoder": list(decoder[len(decoder) - count + 1 :])}
+
+
+def _other_layers(arguments: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is otherwise in a network than in umzoo's, in words."""
+    conv = _short(arguments.get("conv_op"))
+    if conv != "Conv3d":
+        yield f"dimensions (conv_op {conv}, not Conv3d)"
+        return
+    if _short(arguments.get("norm_op")) not in map(_short, _NORMS.values()):
+        yield f"norm_op {arguments.get('norm_op')} (not instance or batch norm)"
+    if (norm := {"eps": 1e-5, "affine": False} | (arguments.get("norm_op_kwargs") or {})) != _LAYERS["norm_op_kwargs"]:
+        yield f"norm_op_kwargs {norm}"
+    if not arguments.get("conv_bias", False):
+        yield "convolutions without bias"
+    if arguments.get("dropout_op") is not None:
+        yield f"dropout_op {arguments['dropout_op']}"
+    slope = (arguments.get("nonlin_kwargs") or {}).get("negative_slope", 0.01)
+    if _short(arguments.get("nonlin")) != "LeakyReLU" or slope != 0.01:
+        yield f"nonlin {arguments.get('nonlin')} with negative slope {slope}"
+    known = {*_LAYERS, "norm_op", "deep_supervision"}
+    for name, value in arguments.items():
+        if name not in known and value not in (None, False, ()):
+            yield f"{name} {value}"
+
+
+def _short(name: Any) -> str:
+    return str(name).rpartition(".")[2]

@@ -1,0 +1,144 @@
+"""A model that nnU-Net v2 trained: a folder with ``plans.json`` and checkpoints. nnU-Net is not needed to read it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from umzoo.backbones.state import collapse_aliases, named_tensors, require_same, shapes
+from umzoo.config import Config
+from umzoo.errors import WeightsError
+from umzoo.plugins import zoo
+from umzoo.spec import ComponentSpec
+from umzoo.weights.architecture import architecture_of, backbone_of_plan, configuration_of
+from umzoo.weights.importers.base import Importer
+from umzoo.weights.importers.nnunet_checkpoint import read_checkpoint
+from umzoo.weights.importers.nnunet_input import channels_of, input_of_plan, intensities_of
+from umzoo.weights.info import Provenance, WeightsInfo
+from umzoo.weights.io import save_folder
+
+CITATION = "Isensee et al., nnU-Net, Nature Methods 18, 2021"
+_FIRST_KERNELS = ("encoder.stem.convs.0.conv.weight", "encoder.stages.0.0.convs.0.conv.weight")
+
+
+class NnunetImporter(Importer):
+    """nnU-Net v2's model folder TRAINER__PLANS__CONFIGURATION, trained with its residual encoder or plain U-Net.
+
+    Tensors keep their values; the segmentation layers stay behind. What nnU-Net did to its images and umzoo's input
+    spec cannot say (normalisation by the statistics of a data set, or of nonzero voxels) is kept under ``nnunet``.
+    """
+
+    name = "nnunet"
+
+    class Config(Config):
+        """Options of ``nnunet``."""
+
+        fold: int | Literal["all"] | None = Field(None, description="fold; None: the only one there is")
+        checkpoint: Literal["final", "best"] = Field("final", description="which of the fold's checkpoints")
+        tag: str | None = Field(None, description="name is architecture.tag; None: the data set's name")
+
+    def run(self, source: Path, out: Path, licence: str = "unknown") -> None:
+        """Read the model folder *source* and write a weights folder to *out*.
+
+        Raises:
+            WeightsError: if a file is missing or damaged, umzoo has no such network, or a tensor does not fit.
+        """
+        plans, dataset = _read_json(source / "plans.json"), _read_json(source / "dataset.json")
+        checkpoint = read_checkpoint(self._file(source))
+        configuration = configuration_of(plans, _entry(checkpoint, "init_args")["configuration"])
+        state = _without_heads(_entry(checkpoint, "network_weights"))
+        channels = next((state[name].shape[1] for name in _FIRST_KERNELS if name in state), 1)
+        backbone = backbone_of_plan(architecture_of(configuration), channels)
+        with torch.device("meta"):
+            network = zoo().backbones.build(backbone)
+        require_same(shapes(named_tensors(network)), shapes(state))
+        save_folder(out, state, self._describe(network.spec, plans, configuration, dataset, checkpoint, licence))
+
+    def _file(self, source: Path) -> Path:
+        """The checkpoint that is asked for."""
+        folds = sorted(folder.name.removeprefix("fold_") for folder in source.glob("fold_*") if folder.is_dir())
+        wanted = str(self.config.fold) if self.config.fold is not None else folds[0] if len(folds) == 1 else None
+        if wanted not in folds:
+            choice = f"choose one of {', '.join(folds)} with fold=..." if folds else "train it first"
+            raise WeightsError(f"{source} has {f'no fold {wanted}' if wanted else f'{len(folds)} folds'}: {choice}")
+        file = source / f"fold_{wanted}" / f"checkpoint_{self.config.checkpoint}.pth"
+        if not file.is_file():
+            known = ", ".join(sorted(path.name for path in file.parent.glob("*.pth"))) or "no checkpoint"
+            raise WeightsError(f"there is no {file}: the fold has {known}")
+        return file
+
+    def _describe(
+        self,
+        backbone: ComponentSpec,
+        plans: Mapping[str, Any],
+        configuration: Mapping[str, Any],
+        dataset: Mapping[str, Any],
+        checkpoint: Mapping[str, Any],
+        licence: str,
+    ) -> WeightsInfo:
+        name = str(plans.get("dataset_name", "dataset"))
+        cases = int(dataset.get("numTraining", 0))
+        arguments = checkpoint["init_args"]
+        return WeightsInfo(
+            name=f"{backbone.name}.{self.config.tag or name.partition('_')[2].lower() or name.lower()}",
+            backbone=backbone,
+            input=input_of_plan(plans, configuration, dataset, backbone.options["in_channels"]),
+            provenance=Provenance.parse(
+                {
+                    "datasets": {name: cases},
+                    "volumes": cases,
+                    "metrics": _metrics(checkpoint),
+                    "epochs": int(checkpoint.get("current_epoch", 0)),
+                }
+            ),
+            licence=licence,
+            citations=(CITATION,),
+            nnunet={
+                "plans": plans.get("plans_name"),
+                "configuration": arguments["configuration"],
+                "trainer": checkpoint.get("trainer_name"),
+                "fold": arguments.get("fold"),
+                "checkpoint": self.config.checkpoint,
+                "labels": dataset.get("labels"),
+                "reader": plans.get("image_reader_writer"),
+                "transpose_forward": plans.get("transpose_forward"),
+                "channels": channels_of(dataset),
+                "normalization_schemes": configuration.get("normalization_schemes"),
+                "use_mask_for_norm": configuration.get("use_mask_for_norm"),
+                "foreground_intensity_properties_per_channel": intensities_of(plans),
+            },
+        )
+
+
+def _without_heads(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    tensors = collapse_aliases(state)
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith("decoder.seg_layers.")}
+
+
+def _metrics(checkpoint: Mapping[str, Any]) -> dict[str, float]:
+    best = checkpoint.get("_best_ema")
+    return {} if best is None else {"best_ema_pseudo_dice": float(best)}
+
+
+def _entry(checkpoint: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = checkpoint.get(name)
+    if not isinstance(value, Mapping):
+        raise WeightsError(f"the checkpoint has no '{name}': it was not written by nnU-Net's trainer")
+    return dict(value)
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"expected nnU-Net's model folder TRAINER__PLANS__CONFIGURATION: {reason}") from None
+    if not isinstance(content, dict):
+        raise WeightsError(f"{file} holds no JSON object")
+    return content
