@@ -10,6 +10,8 @@ def register_importers(register: Register) -> None:
     """Register the built-in importers."""
     from umzoo.weights.importers.models_genesis import ModelsGenesisImporter
     from umzoo.weights.importers.nnunet import NnunetImporter
+    from umzoo.weights.importers.nnssl import NnsslImporter
 
     register(ModelsGenesisImporter)
     register(NnunetImporter)
+    register(NnsslImporter)
