@@ -49,9 +49,11 @@ def norm(name, channels):
 
 def head(inputs):
     shapes = {"conv_seg.0.weight": (inputs, 32, 2, 2, 2), "conv_seg.0.bias": (32,), **norm("conv_seg.1", 32)}
-    return shapes | {"conv_seg.3.weight": (32, 32, 3, 3, 3), **norm("conv_seg.4", 32)} | {
-        "conv_seg.6.weight": (2, 32, 1, 1, 1)
-    }
+    return (
+        shapes
+        | {"conv_seg.3.weight": (32, 32, 3, 3, 3), **norm("conv_seg.4", 32)}
+        | {"conv_seg.6.weight": (2, 32, 1, 1, 1)}
+    )
 
 
 def released(layers, shortcut, width=4):

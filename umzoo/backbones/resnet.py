@@ -39,7 +39,7 @@ class Block(nn.Module):
     def __init__(self, inputs: int, planes: int, stride: int, dilation: int, bottleneck: bool, shortcut: str) -> None:
         super().__init__()
         outputs = planes * (4 if bottleneck else 1)
-        wide = {"padding": dilation, "dilation": dilation, "bias": False}
+        wide: dict[str, Any] = {"padding": dilation, "dilation": dilation, "bias": False}
         if bottleneck:
             self.conv1 = nn.Conv3d(inputs, planes, 1, bias=False)
             self.conv2 = nn.Conv3d(planes, planes, 3, stride=stride, **wide)

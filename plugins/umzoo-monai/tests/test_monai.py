@@ -4,8 +4,7 @@ import torch
 pytest.importorskip("monai")
 pytest.importorskip("umzoo_monai")
 
-from monai.networks.nets import UNETR as MonaiUNETR
-from monai.networks.nets import SwinUNETR as MonaiSwinUNETR
+from monai.networks import nets
 from monai.networks.nets.swin_unetr import SwinTransformer
 
 import umzoo
@@ -19,7 +18,7 @@ SMALL = {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 2, 2), 
 
 
 def swin(**options):
-    return shaken(MonaiSwinUNETR(1, 3, **{**SMALL, **options}))
+    return shaken(nets.SwinUNETR(1, 3, **{**SMALL, **options}))
 
 
 def transformer(**options):
@@ -81,7 +80,7 @@ def test_wrong_transforms_are_refused():
 
 def test_unetr_is_monais():
     options = {"feature_size": 4, "hidden_size": 24, "mlp_dim": 24, "num_heads": 2}
-    original = shaken(MonaiUNETR(1, 3, (64, 32, 32), **options))
+    original = shaken(nets.UNETR(1, 3, (64, 32, 32), **options))
     network = zoo().backbones.build({"name": "unetr", "img_size": (64, 32, 32), **options}).eval()
     state = original.state_dict()
     network.load_state_dict({name: state[name.partition(".")[2]] for name in network.state_dict()})

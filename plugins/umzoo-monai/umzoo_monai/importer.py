@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 import umzoo
-from umzoo.backbones.state import named_tensors, shapes
+from umzoo.backbones.state import named_tensors
 from umzoo.errors import WeightsError
 from umzoo.plugins import zoo
 from umzoo.spec import InputSpec, IntensityRule
@@ -31,7 +31,7 @@ RENAMES = (
 SOURCES: dict[str, dict[str, Any]] = {
     "monai_ssl": {
         "url": "https://github.com/Project-MONAI/research-contributions/tree/main/SwinUNETR/Pretrain",
-        "cite": "Tang et al., Self-Supervised Pre-Training of Swin Transformers for 3D Medical Image Analysis, CVPR 2022",
+        "cite": "Tang et al., Self-Supervised Pre-Training of Swin Transformers for 3D Medical Image Analysis, 2022",
         "window": (-1000.0, 1000.0),
         "spacing": None,
     },

@@ -31,7 +31,9 @@ class MonaiTransform(umzoo.Corruption):
         known = [name for name in dir(transforms) if name.startswith("Rand")]
         kind = getattr(transforms, config.transform, None)
         if not (isinstance(kind, type) and issubclass(kind, transforms.RandomizableTransform)):
-            raise ConfigError(f"MONAI has no random array transform '{config.transform}'{nearest(config.transform, known)}")
+            raise ConfigError(
+                f"MONAI has no random array transform '{config.transform}'{nearest(config.transform, known)}"
+            )
         try:
             self.transform = kind(**config.arguments, prob=1.0)
         except (TypeError, ValueError) as error:

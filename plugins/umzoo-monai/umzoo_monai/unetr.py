@@ -116,8 +116,10 @@ class UNETR(umzoo.Backbone):
 def _drop_cross_attention(vit: nn.Module) -> None:
     """Remove the layers of cross attention, which MONAI makes and never runs; DDP would wait for their gradients."""
     for module in list(vit.modules()):
+        if getattr(module, "with_cross_attention", True):
+            continue
         for name in ("norm_cross_attn", "cross_attn"):
-            if isinstance(getattr(module, name, None), nn.Module) and not getattr(module, "with_cross_attention", False):
+            if hasattr(module, name):
                 delattr(module, name)
 
 

@@ -53,4 +53,5 @@ def _turned(name: str, tensor: Tensor, grid: Size, heads: int, order: str) -> Te
     if not name.endswith(_TURNED):
         return tensor
     thirds = tensor.unflatten(0, (heads, 3, -1))
-    return thirds[:, [order.index(axis) for axis in "dhw"]].flatten(0, 2)
+    turned: Tensor = thirds[:, [order.index(axis) for axis in "dhw"]].flatten(0, 2)
+    return turned
