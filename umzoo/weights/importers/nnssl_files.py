@@ -78,10 +78,11 @@ def read_release(source: Path) -> Release:
     file = _checkpoint(source)
     content = read_checkpoint(file)
     plan = content.get("nnssl_adaptation_plan") or _plan_beside(file) or {}
-    state = content.get("network_weights") or content.get("spark_weights") or {}
-    if not isinstance(plan, Mapping) or not isinstance(state, Mapping) or not state:
+    states = [content.get(key) or {} for key in ("spark_weights", "network_weights")]
+    state = {str(name): it for part in states if isinstance(part, Mapping) for name, it in part.items()}
+    if not isinstance(plan, Mapping) or not state:
         raise WeightsError(f"{file} is no checkpoint of nnssl: it holds no 'network_weights' and no 'spark_weights'")
-    tensors = computing_tensors({str(name): value for name, value in state.items() if isinstance(value, Tensor)})
+    tensors = computing_tensors({name: value for name, value in state.items() if isinstance(value, Tensor)})
     prefix = encoder_prefix(plan, tensors)
     return Release(
         file,
