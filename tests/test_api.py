@@ -5,10 +5,12 @@ import torch
 from torch import nn
 
 import umzoo
+from umzoo.backbones.state import canonical_state
 from umzoo.errors import ConfigError, UnknownNameError, WeightsError
 from umzoo.fields import Rng
 from umzoo.heads.model import Model
-from umzoo.weights.io import read_info
+from umzoo.weights.info import WeightsInfo
+from umzoo.weights.io import read_info, save_folder
 
 
 @pytest.fixture
@@ -65,6 +67,63 @@ def test_what_was_loaded_can_be_saved_again(folder, tmp_path):
     info = read_info(tmp_path / "again")
     assert (info.name, info.licence, info.input.in_channels) == ("genesis_unet.two", "mit", 2)
     assert umzoo.from_pretrained(tmp_path / "again").info.in_channels == 2
+
+
+@pytest.fixture
+def pretrained(backbone, tmp_path):
+    """Weights with a history, in a folder like those of the Hub's cache."""
+    folder = tmp_path / "hub" / "models--lab--base--v1" / "snapshots" / "c0ffee"
+    folder.parent.mkdir(parents=True)
+    facts = {"provenance": {"volumes": 7}, "pretext": {"tasks": [{"name": "restoration"}]}, "citations": ("Us",)}
+    save_folder(folder, canonical_state(backbone), describe(backbone, licence="mit", **facts))
+    return folder
+
+
+def describe(backbone, **facts):
+    return WeightsInfo(name="genesis_unet.base", backbone=backbone.spec, input={"space": "unit"}, **facts)
+
+
+def test_weights_that_were_trained_on_name_their_base(pretrained, tmp_path):
+    loaded = umzoo.from_pretrained(pretrained)
+    with torch.no_grad():
+        next(loaded.parameters()).add_(1)
+    info = umzoo.save_pretrained(loaded, tmp_path / "fine", tag="fine")
+    base = info.base_model
+    assert (base.name, base.repository, base.revision) == ("genesis_unet.base", "lab/base--v1", "c0ffee")
+    assert base.sha256 == read_info(pretrained).files["model.safetensors"]
+    assert (info.provenance.volumes, info.pretext_tasks) == (0, ()), "these are facts of the base"
+    assert (info.licence, info.citations, info.input.space) == ("mit", ("Us",), "unit")
+    card = (tmp_path / "fine" / "README.md").read_text()
+    assert "base_model: lab/base--v1" in card and "7 volumes" not in card
+    again = umzoo.save_pretrained(umzoo.from_pretrained(tmp_path / "fine"), tmp_path / "again", tag="again")
+    assert again.base_model == base, "nothing was trained in between"
+
+
+def test_weights_that_were_not_changed_keep_their_history(pretrained, tmp_path):
+    info = umzoo.save_pretrained(umzoo.from_pretrained(pretrained), tmp_path / "copy", tag="copy", licence="cc0-1.0")
+    assert (info.name, info.licence, info.provenance.volumes, info.base_model) == (
+        "genesis_unet.copy",
+        "cc0-1.0",
+        7,
+        None,
+    )
+    assert read_info(tmp_path / "copy") == info
+
+
+def test_evaluations_reach_config_and_card(backbone, tmp_path):
+    result = {"dataset": "MSD Task09 Spleen", "metric": "dice", "value": 0.951}
+    umzoo.save_pretrained(backbone, tmp_path / "w", results=[result])
+    assert read_info(tmp_path / "w").results[0].value == 0.951
+    assert "| MSD Task09 Spleen | image-segmentation | dice | 0.951 |" in (tmp_path / "w" / "README.md").read_text()
+    with pytest.raises(ConfigError, match="missing key 'results.value'"):
+        umzoo.save_pretrained(backbone, tmp_path / "w", results=[{"dataset": "d", "metric": "dice"}])
+
+
+def test_a_base_on_this_machine_is_named_without_its_path(folder, tmp_path):
+    loaded = umzoo.from_pretrained(folder, in_channels=2)
+    info = umzoo.save_pretrained(loaded, tmp_path / "fine")
+    assert (info.base_model.name, info.base_model.repository) == ("genesis_unet.custom", "")
+    assert str(tmp_path) not in (tmp_path / "fine" / "config.json").read_text()
 
 
 def test_only_backbones_are_saved(folder, tmp_path):

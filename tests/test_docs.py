@@ -32,9 +32,9 @@ def test_links_and_pictures_exist(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_and_python_in_the_text_are_real(page):
-    from umzoo.cli import COMMANDS, NNUNET
+    from umzoo.cli import COMMANDS, GROUPS
 
-    known = {name for commands in COMMANDS.values() for name in commands} | {"nnunet"}
+    known = {name for commands in COMMANDS.values() for name in commands} | GROUPS.keys()
     for language, block in re.findall(r"```(\w*)\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
         if language == "python":
             compile(block, str(page), "exec")
@@ -42,7 +42,8 @@ def test_commands_and_python_in_the_text_are_real(page):
             tomllib.loads(block)
         else:
             assert set(re.findall(r"^umzoo (\w+)", block, re.MULTILINE)) <= known
-            assert set(re.findall(r"^umzoo nnunet (\w+)", block, re.MULTILINE)) <= set(NNUNET)
+            for group, (_, _, commands) in GROUPS.items():
+                assert set(re.findall(rf"^umzoo {group} (\w+)", block, re.MULTILINE)) <= commands.keys()
 
 
 @pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda file: file.stem)

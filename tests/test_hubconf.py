@@ -81,6 +81,111 @@ print(*[name for name in dir(hubconf) if callable(getattr(hubconf, name)) and no
     assert sorted(listed) == sorted([*built_in, "from_pretrained"])
 
 
+PLUGIN = """
+import umzoo
+from umzoo.backbones.unet import GenesisUNet
+
+
+class Lab(GenesisUNet):
+    name = "lab_unet"
+
+
+@umzoo.hookimpl
+def register_backbones(register):
+    register(Lab)
+"""
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory):
+    """A folder in which a plug-in with one architecture is installed."""
+    place = tmp_path_factory.mktemp("plugin")
+    (place / "umzoo_lab.py").write_text(PLUGIN)
+    metadata = place / "umzoo_lab-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: umzoo-lab\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[umzoo]\nlab = umzoo_lab\n")
+    return place
+
+
+def test_architectures_of_plugins_are_entries(checkout, plugin, tmp_path):
+    program = f"""
+os.environ["UMZOO_PLUGINS"] = "lab"
+sys.path.append({str(plugin)!r})
+print(torch.hub.load({str(checkout)!r}, "lab_unet", source="local", width=1).name)
+"""
+    assert run(program, tmp_path) == "lab_unet"
+
+
+GITHUB = """
+import re, shutil
+from importlib.metadata import packages_distributions, requires
+
+import torch.hub
+
+def allowed(names):
+    "Distributions that the packages *names* need, theirs included."
+    todo, done = {{name.replace("_", "-") for name in names}}, set()
+    while todo:
+        done.add(name := todo.pop())
+        try:
+            lines = [line for line in requires(name) or () if "extra ==" not in line]
+        except ImportError:
+            continue
+        todo |= {{re.match(r"[A-Za-z0-9._-]+", line)[0].lower().replace("_", "-") for line in lines}} - done
+    return done
+
+class Others:
+    "Refuses to import what no dependency of hubconf.py brings."
+    def __init__(self, dependencies):
+        known, kept = packages_distributions(), allowed(dependencies)
+        plain = {{top: {{name.lower().replace("_", "-") for name in names}} for top, names in known.items()}}
+        self.refused = {{top for top, names in plain.items() if not names & kept}} - {{"umzoo", "umzoo_lab"}}
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.refused:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+def fetch(url, destination, progress=True):
+    assert url == "https://github.com/lab/umzoo/zipball/main", url
+    shutil.copy({archive!r}, destination)
+
+os.environ["UMZOO_PLUGINS"] = "lab"
+sys.path.append({plugin!r})
+torch.hub.download_url_to_file = fetch
+torch.hub.set_dir({cache!r})
+sys.path.insert(0, {checkout!r})
+import hubconf
+sys.path.remove({checkout!r})
+for name in [name for name in sys.modules if name.partition(".")[0] in ("umzoo", "hubconf")]:
+    del sys.modules[name]
+sys.meta_path.insert(0, Others(hubconf.dependencies))
+options = {{"skip_validation": True, "trust_repo": True}}
+listed = torch.hub.list("lab/umzoo:main", **options)
+assert {{"from_pretrained", "resenc_unet_l", "primus_b", "genesis_unet", "lab_unet"}} <= set(listed), listed
+assert not {{"TYPE_CHECKING", "annotations", "umzoo"}} & set(listed), listed
+assert "primus_l" in torch.hub.help("lab/umzoo:main", "primus_l", **options)
+model = torch.hub.load("lab/umzoo:main", "genesis_unet", weights={folder!r}, **options)
+import umzoo
+assert umzoo.__file__.startswith({cache!r}), umzoo.__file__
+assert torch.hub.load("lab/umzoo:main", "resenc_unet_s", features_per_stage=[4, 6], **options)
+print(model.weights_info.name)
+"""
+
+
+def test_from_github_with_the_dependencies_alone(checkout, plugin, folder, tmp_path):
+    """GitHub's answer is an archive of one folder; only its download is replaced."""
+    import zipfile
+
+    archive = tmp_path / "main.zip"
+    with zipfile.ZipFile(archive, "w") as out:
+        out.writestr("lab-umzoo-0123abc/", "")
+        for file in checkout.rglob("*"):
+            out.write(file, Path("lab-umzoo-0123abc") / file.relative_to(checkout))
+    place = {"archive": archive, "cache": tmp_path / "hub", "checkout": checkout, "plugin": plugin, "folder": folder}
+    program = GITHUB.format(**{name: str(path) for name, path in place.items()})
+    assert run(program, tmp_path) == "genesis_unet.custom"
+
+
 def test_wrong_weights_and_no_weights_are_said(folder):
     import importlib.util
 

@@ -20,7 +20,7 @@ LAYERS = [
     {"pretext"},
     {"weights"},
     {"engine", "testing"},
-    {"api", "hub", "nnunet", "downstream"},
+    {"api", "authoring", "hub", "nnunet", "downstream"},
     {"cli", "hubconf", "__main__"},
 ]
 """From the bottom up; a module imports from its own layer and those below."""

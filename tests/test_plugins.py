@@ -254,3 +254,31 @@ def test_built_ins_use_the_same_door():
     with pytest.raises(PluginError):
         zoo.load(plugin(heads=[RuntimeError("no")]), "mine", "umzoo")
     assert set(plugins.BUILTINS) == {record.name for record in load().plugins}
+
+
+@pytest.mark.parametrize(
+    ("written_for", "message"),
+    [
+        (3, "written for plug-in interface 3, this umzoo has 2: update umzoo"),
+        ("new", "interface 'new'"),
+        (0, "interface 0; since then: features are tuples; heads get info: change it, and set UMZOO_INTERFACE = 2"),
+    ],
+)
+def test_a_plugin_of_another_interface_is_refused_by_name(monkeypatch, written_for, message):
+    monkeypatch.setattr(umzoo.hookspecs, "INTERFACE", 2)
+    monkeypatch.setattr(umzoo.hookspecs, "CHANGES", {2: "heads get info", 1: "features are tuples"})
+    old = plugin(heads=[head("mine")])
+    old.UMZOO_INTERFACE = written_for
+    zoo = load(old=old)
+    assert message in reason(zoo, "old")
+    assert "mine" not in zoo.heads
+
+
+def test_the_interface_before_works_with_a_warning(monkeypatch, caplog):
+    monkeypatch.setattr(umzoo.hookspecs, "INTERFACE", 2)
+    monkeypatch.setattr(umzoo.hookspecs, "CHANGES", {2: "heads get info"})
+    old = plugin(heads=[head("mine")])
+    old.UMZOO_INTERFACE = 1
+    with caplog.at_level(logging.WARNING):
+        assert load(old=old).heads["mine"]
+    assert "plug-in 'old'" in caplog.text and "heads get info" in caplog.text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import canonical_state, unwrap
 from umzoo.errors import WeightsError
 from umzoo.heads.model import Model
-from umzoo.hub.push import push_folder
-from umzoo.hub.refs import resolve
+from umzoo.hub.access import Access
+from umzoo.hub.push import Target, push_folder
+from umzoo.hub.refs import load
 from umzoo.plugins import zoo
 from umzoo.spec import ComponentSpec, InputSpec
 from umzoo.weights.build import load_backbone
-from umzoo.weights.info import WeightsInfo
+from umzoo.weights.info import Result, WeightsInfo
 from umzoo.weights.io import save_folder
 from umzoo.weights.transfer import Source, TransferReport, TransferRules
 from umzoo.weights.transfer import transfer as transfer_weights
@@ -53,24 +54,34 @@ def from_pretrained(
     in_channels: int | None = None,
     device: torch.device | str = "cpu",
     revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: Path | str | None = None,
+    local_files_only: bool = False,
+    force_download: bool = False,
 ) -> Any:
     """Return a pre-trained backbone in evaluation mode, or with *head* a :class:`umzoo.heads.model.Model`.
 
     What the weights were trained to see is ``model.weights_info.input``.
 
     Args:
-        ref: a weights folder, ``org/name`` on the Hugging Face Hub, or a registered ``architecture.tag``.
+        ref: a weights folder, ``org/name`` on the Hugging Face Hub, or a registered ``architecture.tag``; all forms
+            are those of :func:`umzoo.hub.refs.resolve`.
         head: a fresh head for the backbone, such as ``{"name": "segmentation", "classes": 3}``.
         in_channels: channels of the input; if other than trained, the first convolution is repeated and rescaled.
         device: where the network goes.
         revision: commit, tag or branch of a Hub repository.
+        token: token for the Hub; None takes ``HF_TOKEN`` or the one of ``hf auth login``, False sends none.
+        cache_dir: cache of the Hub; None is the one ``huggingface_hub`` uses.
+        local_files_only: ask nothing of the network.
+        force_download: download again what is in the cache.
 
     Raises:
         WeightsError: if the weights are incomplete, altered, of an unknown format, or do not fit.
     """
-    backbone = load_backbone(resolve(ref, revision), in_channels)
+    access = Access(token, cache_dir, local_files_only, force_download)
+    backbone = load(ref, lambda folder: load_backbone(folder, in_channels, device), revision, access)
     if head is None:
-        return backbone.to(device)
+        return backbone
     return Model(backbone, zoo().heads.build(head, "head", info=backbone.info)).to(device).eval()
 
 
@@ -81,10 +92,12 @@ def save_pretrained(
     tag: str = "custom",
     licence: str | None = None,
     input: InputSpec | None = None,
+    results: Iterable[Mapping[str, Any]] = (),
 ) -> WeightsInfo:
     """Write the backbone *model* as a weights folder.
 
-    A network that was loaded keeps what its folder said: provenance, input and citations.
+    A network that was loaded keeps the input, licence and citations of its weights. Unless its tensors are still the
+    same, it names those weights as ``base_model`` in place of their provenance, pretext tasks and results.
 
     Args:
         model: a backbone, perhaps wrapped by DDP or ``torch.compile``.
@@ -92,8 +105,11 @@ def save_pretrained(
         tag: the weights are called ``architecture.tag``.
         licence: SPDX identifier; None keeps that of the loaded weights, or "unknown".
         input: what the network expects; None keeps that of the loaded weights, or the defaults.
+        results: evaluations for the model card, with the keys of :class:`umzoo.weights.info.Result`, such as
+            ``{"dataset": "MSD Task09 Spleen", "metric": "dice", "value": 0.951}``.
 
     Raises:
+        ConfigError: if an entry of *results* lacks a key or has a wrong value.
         WeightsError: if *model* is not a backbone, or *folder* holds something else.
     """
     backbone = unwrap(model)
@@ -102,33 +118,58 @@ def save_pretrained(
             "save model.backbone, and the head with torch.save" if isinstance(backbone, Model) else "pass a Backbone"
         )
         raise WeightsError(f"a weights folder holds a backbone, got {type(backbone).__name__}: {remedy}")
-    info = _describe(backbone, tag)
-    changes = {"licence": licence, "input": input}
-    info = info.model_copy(update={key: value for key, value in changes.items() if value is not None})
-    return save_folder(folder, canonical_state(backbone), info)
+    evaluations = tuple(Result.parse(result, "results") for result in results)
+    given = {"licence": licence, "input": input, "results": evaluations or None}
+    changes = {key: value for key, value in given.items() if value is not None}
+    info, unchanged = (description.model_copy(update=changes) for description in _describe(backbone, tag))
+    return save_folder(folder, canonical_state(backbone), info, unchanged=unchanged)
 
 
 def push_to_hub(
-    source: nn.Module | Path | str, repo_id: str, *, private: bool = True, message: str | None = None, **options: Any
+    source: nn.Module | Path | str,
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    licence: str | None = None,
+    message: str | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+    tag: str | None = None,
+    token: str | bool | None = None,
+    weights_tag: str = "custom",
+    input: InputSpec | None = None,
+    results: Iterable[Mapping[str, Any]] = (),
 ) -> str:
-    """Upload a weights folder or a backbone to the Hub repository *repo_id*; return the URL of the commit.
+    """Upload a weights folder or a backbone to the Hub in one commit; return the URL of the commit or pull request.
+
+    What the repository holds already is no new commit. Before anything is uploaded the weights are loaded, and the
+    texts are searched for what could identify a patient.
 
     Args:
-        source: a weights folder, or a backbone, which is saved with *options* of :func:`save_pretrained` first.
-        repo_id: ``org/name``.
-        private: whether a new repository is private.
+        source: a weights folder, or a backbone.
+        repo_id: ``org/name``; made if it is missing.
+        private: whether a new repository is private; None means yes. Must agree with one that exists.
+        licence: SPDX identifier; None keeps that of the weights, which must state one.
         message: message of the commit.
-        options: ``tag``, ``licence`` and ``input`` of a backbone.
+        revision: branch to commit to, made if it is missing.
+        create_pr: propose the change as a pull request.
+        tag: Git tag to put on the commit.
+        token: a token with write access; None takes ``HF_TOKEN`` or the one of ``hf auth login``.
+        weights_tag: a backbone's weights are called ``architecture.weights_tag``.
+        input: what a backbone expects; None keeps that of the loaded weights, or the defaults.
+        results: evaluations of a backbone, as for :func:`save_pretrained`.
 
     Raises:
-        WeightsError: if the weights state no licence, are damaged, or the Hub refuses.
+        WeightsError: if the weights state no licence or are damaged, a text could identify a patient, or the Hub
+            refuses.
     """
+    target = Target(repo_id, private, revision, create_pr, tag)
     if not isinstance(source, nn.Module):
-        return push_folder(source, repo_id, private, message)
+        return push_folder(source, target, licence=licence, message=message, token=token)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "weights"
-        save_pretrained(source, folder, **options)
-        return push_folder(folder, repo_id, private, message)
+        save_pretrained(source, folder, tag=weights_tag, licence=licence, input=input, results=results)
+        return push_folder(folder, target, message=message, token=token)
 
 
 def transfer(
@@ -150,16 +191,32 @@ def transfer(
         ConfigError: if a rule is unknown or wrong.
         WeightsError: if the weights are altered, of another family, or set too little; *target* is unchanged then.
     """
-    return transfer_weights(resolve(source) if isinstance(source, (str, Path)) else source, target, rules, input)
+    if isinstance(source, (str, Path)):
+        return load(source, lambda folder: transfer_weights(folder, target, rules, input))
+    return transfer_weights(source, target, rules, input)
 
 
-def _describe(backbone: Backbone, tag: str) -> WeightsInfo:
-    """What is known of *backbone*: what its weights said, or its architecture alone."""
+Backbone.push_to_hub = push_to_hub
+"""Backbones lie below the Hub in the order of imports, so they get their method from here."""
+
+
+def _describe(backbone: Backbone, tag: str) -> tuple[WeightsInfo, WeightsInfo]:
+    """What is known of *backbone*: if it was trained on since it was loaded, and if it was not."""
     known: WeightsInfo | None = backbone.weights_info
     name, channels = f"{backbone.name}.{tag}", backbone.info.in_channels
     if known is None:
         space = InputSpec(space=backbone.info.input_space, in_channels=channels)
-        return WeightsInfo(name=name, backbone=backbone.spec, input=space)
+        new = WeightsInfo(name=name, backbone=backbone.spec, input=space)
+        return new, new
     spec = known.input.model_copy(update={"in_channels": channels})
-    parts = ("encoder", "decoder")
-    return known.model_copy(update={"name": name, "backbone": backbone.spec, "input": spec, "parts": parts})
+    trained = WeightsInfo(
+        name=name,
+        backbone=backbone.spec,
+        input=spec,
+        token_order=known.token_order,
+        base_model=backbone.weights_origin,
+        licence=known.licence,
+        licence_link=known.licence_link,
+        citations=known.citations,
+    )
+    return trained, known.model_copy(update={"name": name})

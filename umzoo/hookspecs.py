@@ -11,6 +11,15 @@ PROJECT = "umzoo"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
+INTERFACE = 1
+"""Number of the interface that plug-ins are written for: base classes, hooks and fields. Greater after a break."""
+
+OLDEST_INTERFACE = 1
+"""Plug-ins for older ones are refused; those in between load with a warning, for one release."""
+
+CHANGES: dict[int, str] = {}
+"""What a plug-in has to change to go from the interface before to this one, in a clause."""
+
 Register = Callable[[Any], None]
 
 

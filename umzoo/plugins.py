@@ -85,6 +85,7 @@ class Zoo:
             PluginError: with the reason; nothing of the plug-in is registered then.
         """
         self._refuse_twins(plugin, name, origin)
+        _check_interface(plugin, name)
         staged = self._stage(plugin, name)
         for kind, entries in staged.items():
             for entry_name, entry in entries.items():
@@ -182,6 +183,22 @@ def _stage_entry(staged: dict[str, Any], kind: str, entry: Any) -> None:
     if name in staged:
         raise PluginError(f"{kind} '{name}' is registered twice by one plug-in")
     staged[name] = entry
+
+
+def _check_interface(plugin: Any, name: str) -> None:
+    """Compare the interface that *plugin* says it is written for (``UMZOO_INTERFACE``) with umzoo's."""
+    written_for = getattr(plugin, "UMZOO_INTERFACE", hookspecs.INTERFACE)
+    if written_for == hookspecs.INTERFACE:
+        return
+    if not isinstance(written_for, int) or written_for > hookspecs.INTERFACE:
+        raise PluginError(
+            f"it is written for plug-in interface {written_for!r}, this umzoo has {hookspecs.INTERFACE}: update umzoo"
+        )
+    changes = [text for number, text in sorted(hookspecs.CHANGES.items()) if number > written_for]
+    message = f"it is written for plug-in interface {written_for}; since then: {'; '.join(changes)}"
+    if written_for < hookspecs.OLDEST_INTERFACE:
+        raise PluginError(f"{message}: change it, and set UMZOO_INTERFACE = {hookspecs.INTERFACE}")
+    log.warning("plug-in '%s': %s; this still works, but not in the next release", name, message)
 
 
 def _one_line(error: BaseException) -> str:

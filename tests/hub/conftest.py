@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
-from huggingface_hub.utils import close_session
+import torch
+from huggingface_hub import constants, file_download, utils
+from torch import nn
 
 import umzoo
+from umzoo.hub import retry
 
-from .server import TOKEN, HubServer
+from .routes import TOKEN
+from .server import HubServer
 
 
 @pytest.fixture
@@ -39,10 +42,17 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
     monkeypatch.setattr(constants, "ENDPOINT", server.url)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
     template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    close_session()
+    for module in (constants, file_download):
+        monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
+    monkeypatch.setattr(retry, "PAUSES", (0.01,) * 4)
+    forget_connections()
     yield server
     server.stop()
+
+
+def forget_connections() -> None:
+    """Make the client read its settings anew; before version 1 this had another name."""
+    getattr(utils, "close_session" if hasattr(utils, "close_session") else "reset_sessions")()
 
 
 @pytest.fixture
@@ -50,6 +60,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """``HF_HUB_OFFLINE=1``."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    forget_connections()
 
 
 @pytest.fixture
@@ -62,3 +73,16 @@ def folder(backbone: umzoo.Backbone, tmp_path: Path) -> Path:
     """A weights folder of *backbone*."""
     umzoo.save_pretrained(backbone, tmp_path / "weights", licence="mit")
     return tmp_path / "weights"
+
+
+@pytest.fixture
+def commit(folder: Path, hub: HubServer) -> str:
+    """The commit that pushed *folder* to ``org/name``; the list of requests is empty after it."""
+    sha = umzoo.push_to_hub(folder, "org/name").rpartition("/")[2]
+    hub.requests.clear()
+    return sha
+
+
+def same(model: nn.Module, other: nn.Module) -> bool:
+    """Whether two networks have equal parameters."""
+    return all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))

@@ -1,24 +1,18 @@
 """What comes back from a Hub: the weights that were asked for, or one line that says why not."""
 
+import json
 import os
 import subprocess
 import sys
 
 import pytest
-import torch
 
 import umzoo
 from umzoo.errors import WeightsError
 
-
-@pytest.fixture
-def commit(folder, hub):
-    """The commit that pushed *folder* to ``org/name``."""
-    return umzoo.push_to_hub(folder, "org/name").rpartition("/")[2]
-
-
-def same(model, other):
-    return all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+from .conftest import same
+from .repositories import File, git_oid
+from .routes import STRANGER, TOKEN
 
 
 def test_weights_come_back_as_they_went(backbone, commit):
@@ -36,11 +30,41 @@ def test_a_revision_stays_what_it_was(backbone, commit):
     assert same(umzoo.from_pretrained("org/name", revision="main"), second)
 
 
-def test_a_cached_commit_needs_no_request(backbone, commit, hub):
-    umzoo.from_pretrained("org/name", revision=commit)
-    hub.requests.clear()
-    assert same(umzoo.from_pretrained("org/name", revision=commit), backbone)
-    assert hub.requests == []
+def test_a_first_pull_fetches_each_file_once_and_cached_ones_not(backbone, commit, hub):
+    umzoo.from_pretrained("org/name")
+    oid = hub.files("org/name")["model.safetensors"].oid
+    for path in ("config.json", "README.md", oid):
+        assert hub.count("GET", path) == 1
+    for revision, most in ((commit, 0), ("main", 1), (None, 1)):
+        hub.requests.clear()
+        assert same(umzoo.from_pretrained("org/name", revision=revision), backbone)
+        assert len(hub.requests) <= most
+    umzoo.from_pretrained("org/name", revision=commit, force_download=True)
+    for path in ("config.json", "README.md", oid):
+        assert hub.count("GET", path) == 1
+
+
+def test_a_repository_without_a_card_is_asked_for_it_once(backbone, commit, hub):
+    hub.files("org/name").pop("README.md")
+    for _ in range(2):
+        assert same(umzoo.from_pretrained("org/name", revision=commit), backbone)
+    assert hub.count("HEAD", "README.md") == 1
+
+
+def test_all_files_are_of_the_commit_that_the_branch_was_at(backbone, folder, commit, hub, monkeypatch):
+    """Somebody pushes between our request for config.json and that for the tensors."""
+    from umzoo.hub import pull
+
+    second = umzoo.create_model("genesis_unet", width=1)
+    known_files = pull.known_files
+
+    def then_another_pushes(place):
+        umzoo.push_to_hub(second, "org/name", licence="mit")
+        return known_files(place)
+
+    monkeypatch.setattr(pull, "known_files", then_another_pushes)
+    assert same(umzoo.from_pretrained("org/name"), backbone)
+    monkeypatch.undo()
 
 
 def test_a_cached_branch_loads_when_the_hub_is_down(backbone, commit, hub):
@@ -60,23 +84,28 @@ def test_what_is_cached_loads_offline_without_a_request(backbone, commit, hub, r
 
 def test_an_incomplete_cache_offline_is_one_line(commit, hub, request):
     hub.faults["/lfs/"] = 403
-    with pytest.raises(WeightsError, match="no repository could be had from the Hub: .*403"):
+    with pytest.raises(WeightsError, match="model.safetensors of org/name could not be had from the Hub: .*403"):
         umzoo.from_pretrained("org/name")
     request.getfixturevalue("offline")
     for revision in (None, commit):
-        with pytest.raises(WeightsError, match="no whole copy.*HF_HUB_OFFLINE is set.*load it once") as caught:
+        missing = f"the cache lacks model.safetensors of org/name at {commit[:12]}, and no request.*load it once"
+        with pytest.raises(WeightsError, match=missing) as caught:
             umzoo.from_pretrained("org/name", revision=revision)
         assert "\n" not in str(caught.value)
-    with pytest.raises(WeightsError, match="the cache holds no whole copy"):
+    with pytest.raises(WeightsError, match="config.json of org/other .*not in the cache, and the Hub cannot be asked"):
         umzoo.from_pretrained("org/other")
 
 
-def test_a_flipped_byte_on_the_server_is_noticed(commit, hub):
+def test_a_flipped_byte_on_the_server_is_noticed(backbone, commit, hub, tmp_path):
     oid = hub.files("org/name")["model.safetensors"].oid
     content = hub.objects[oid]
     hub.objects[oid] = content[:-1] + bytes([content[-1] ^ 1])
-    with pytest.raises(WeightsError, match=f"model.safetensors was altered or damaged: expected sha256 {oid}"):
+    with pytest.raises(WeightsError, match=rf"model.safetensors of org/name arrived damaged twice .*checksum {oid}"):
         umzoo.from_pretrained("org/name")
+    assert sum(request.method == "GET" and request.path == f"/lfs/{oid}" for request in hub.requests) == 2
+    assert not any("safetensors" in file.name for file in tmp_path.glob("hf/hub/models--org--name/snapshots/*/*"))
+    hub.objects[oid] = content
+    assert same(umzoo.from_pretrained("org/name"), backbone)
 
 
 def test_what_is_missing_is_named(commit, hub, monkeypatch):
@@ -93,14 +122,61 @@ def test_what_is_missing_is_named(commit, hub, monkeypatch):
         umzoo.from_pretrained("org/name", revision="other")
 
 
+def test_options_of_users_of_transformers(backbone, commit, hub, tmp_path):
+    with pytest.raises(WeightsError, match="config.json of org/name .*not in the cache.*load it once"):
+        umzoo.from_pretrained("org/name", local_files_only=True)
+    assert hub.requests == []
+    assert same(umzoo.from_pretrained("org/name", token=TOKEN, cache_dir=tmp_path / "cache"), backbone)
+    assert not list(tmp_path.glob("hf/hub/*org--name*"))
+    hub.requests.clear()
+    assert same(umzoo.from_pretrained("org/name", local_files_only=True, cache_dir=tmp_path / "cache"), backbone)
+    assert hub.requests == []
+    with pytest.raises(WeightsError, match="does not exist, or you may not see it; check the name, and set HF_TOKEN"):
+        umzoo.from_pretrained("org/name", token=False)
+    assert {request.token for request in hub.requests} == {None}
+
+
+def test_a_gated_repository_says_how_to_get_in(backbone, commit, hub):
+    hub.repositories["org/name"].private, hub.repositories["org/name"].gated = False, True
+    for token in (STRANGER, False):
+        with pytest.raises(WeightsError, match="org/name .*access must be asked for on its page"):
+            umzoo.from_pretrained("org/name", token=token)
+    assert same(umzoo.from_pretrained("org/name"), backbone)
+    with pytest.raises(WeightsError, match="Invalid credentials"):
+        umzoo.from_pretrained("org/name", token="hf_nobody_knows", force_download=True)
+
+
+def test_a_saved_login_goes_to_huggingface_alone(backbone, commit, hub, monkeypatch, tmp_path):
+    (tmp_path / "hf").mkdir(exist_ok=True)
+    (tmp_path / "hf" / "token").write_text(TOKEN)
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(WeightsError, match="set HF_TOKEN or pass a token"):
+        umzoo.from_pretrained("org/name")
+    assert hub.requests and {request.token for request in hub.requests} == {None}
+    assert same(umzoo.from_pretrained("org/name", token=True), backbone)
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/etc/passwd", "run.py", "model.bin"])
+def test_only_known_names_are_fetched(commit, hub, name):
+    files = hub.files("org/name")
+    content = json.loads(files["config.json"].content)
+    content["files"][name] = "0" * 64
+    text = json.dumps(content).encode()
+    files["config.json"] = File(text, git_oid(text))
+    with pytest.raises(WeightsError, match="lists files that no weights folder holds|config.json: 'files"):
+        umzoo.from_pretrained("org/name")
+    assert not any("evil" in request.path or name in request.path for request in hub.requests)
+
+
 def test_another_kind_of_repository_is_refused(commit, hub):
     hub.files("org/name").pop("config.json")
-    with pytest.raises(WeightsError, match="is not a weights folder"):
+    with pytest.raises(WeightsError, match="config.json of org/name .*has no such file: is it one of umzoo"):
         umzoo.from_pretrained("org/name")
 
 
 MAIN = """
-import sys, umzoo.cli
+import sys, umzoo.cli, umzoo.hub.retry
+umzoo.hub.retry.PAUSES = ()
 for ref in sys.argv[1:]:
     sys.argv = ["umzoo", "info", ref]
     try:

@@ -1,10 +1,15 @@
 """References: folders, registered names, and repositories on a Hub."""
 
+import re
+from pathlib import Path
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import umzoo
 from umzoo.errors import WeightsError
-from umzoo.hub.refs import resolve
+from umzoo.hub.refs import Reference, parse, resolve
 from umzoo.plugins import zoo
 from umzoo.weights.entry import WeightsEntry
 from umzoo.weights.io import read_info
@@ -32,16 +37,83 @@ def test_only_files_of_the_format_are_fetched(folder, hub):
     pulled = resolve("hf-hub:org/name")
     assert pulled == resolve("org/name")
     assert {file.name for file in pulled.iterdir()} == {"README.md", "config.json", "model.safetensors"}
-    assert all(file.read_bytes() == (folder / file.name).read_bytes() for file in pulled.iterdir())
+    assert all(file.read_bytes() == files[file.name].content for file in pulled.iterdir())
     assert not any("pytorch_model" in request.path for request in hub.requests)
 
 
 def test_registered_weights_are_pinned(backbone, folder, hub, monkeypatch):
     first = umzoo.push_to_hub(folder, "org/name").rpartition("/")[2]
-    umzoo.push_to_hub(backbone, "org/name", licence="mit", tag="second")
+    umzoo.push_to_hub(backbone, "org/name", licence="mit", weights_tag="second")
     entry = WeightsEntry("genesis_unet.lab", "org/name", "mit", revision=first)
     monkeypatch.setitem(zoo().weights._entries, entry.name, entry)
     assert read_info(resolve("genesis_unet.lab")).name == "genesis_unet.custom"
     assert read_info(resolve("org/name")).name == "genesis_unet.second"
     with pytest.raises(WeightsError, match=r"did you mean 'genesis_unet\.lab'"):
         resolve("genesis_unet.lap")
+
+
+COMMIT = "0123456789abcdef" * 2 + "01234567"
+
+
+@pytest.mark.parametrize(
+    "ref, revision, repository, expected",
+    [
+        ("org/name", None, "org/name", None),
+        ("org/name@v1.0", None, "org/name", "v1.0"),
+        ("hf-hub:org/name@refs/pr/3", None, "org/name", "refs/pr/3"),
+        ("hf-hub:o_r-g.x/n.a-m_e", COMMIT, "o_r-g.x/n.a-m_e", COMMIT),
+        (f"org/name@{COMMIT}", COMMIT, "org/name", COMMIT),
+    ],
+)
+def test_repositories_and_revisions(ref, revision, repository, expected):
+    assert parse(ref, revision) == Reference(None, repository, expected)
+
+
+@pytest.mark.parametrize(
+    "ref, revision, reason",
+    [
+        ("org/name@v1", "v2", "names revision 'v1', and revision='v2' was asked"),
+        ("org/name@", None, "is no revision"),
+        ("org/name@-x", None, "is no revision"),
+        ("org/name", "../../x", "is no revision"),
+        ("org/name@a..b", None, "is no revision"),
+        (".", "v1", "is a folder, which has no revision"),
+        ("org/../name", None, "no weights"),
+        ("org/na--me", None, "no weights"),
+        ("org/.name", None, "no weights"),
+        ("hf-hub:name", None, "no weights"),
+    ],
+)
+def test_references_that_are_refused(ref, revision, reason):
+    with pytest.raises(WeightsError, match=reason):
+        parse(ref, revision)
+
+
+def test_a_path_is_never_taken_for_a_repository(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "org" / "name").mkdir(parents=True)
+    assert parse("org/name").folder == Path("org/name")
+    assert parse("hf-hub:org/name").repository == "org/name"
+    for text in ("./org/other", "/org/name", "../org/name", "~/name"):
+        assert parse(text).repository == ""
+
+
+@settings(max_examples=1000, deadline=None)
+@given(
+    st.one_of(
+        st.text(max_size=300),
+        st.text("aZ0/@:.-_~\\ \0\n%", max_size=40),
+        st.builds("{}{}".format, st.sampled_from(["hf-hub:", "local-dir:", "org/name@", "org/"]), st.text(max_size=60)),
+    ),
+    st.one_of(st.none(), st.text(max_size=60)),
+)
+def test_any_text_is_a_reference_or_one_clear_error(text, revision):
+    try:
+        found = parse(text, revision)
+    except WeightsError as error:
+        assert "\n" not in str(error)
+        return
+    if found.folder is None:
+        assert re.fullmatch(r"[\w.-]+/[\w.-]+", found.repository, re.ASCII) and ".." not in found.repository
+        assert found.revision is None or not re.search(r"\.\.|[\s\\?#%]|^[-/]", found.revision)
+        assert parse(str(found)) == found or Path(str(found)).is_dir()

@@ -20,7 +20,8 @@ from umzoo.nnunet.environment import folder_of, make_trainer_findable
 from umzoo.nnunet.planned import read_planned
 from umzoo.nnunet.preflight import initialise
 from umzoo.nnunet.train import Flags, prepare, train
-from umzoo.weights.io import load_state
+from umzoo.plugins import zoo
+from umzoo.weights.io import load_state, read_info
 from umzoo.weights.transfer import TransferReport
 
 PLANS = "nnUNetResEncUNetMPlans"
@@ -260,6 +261,10 @@ def test_command_trains_validates_and_predicts_without_umzoo(nnunet, weights, tm
     checkpoint = torch.load(fold() / "checkpoint_final.pth", weights_only=False)
     assert checkpoint["trainer_name"] == "nnUNetTrainer"
     assert checkpoint["umzoo_trainer_name"] == TRAINER
+    started_from = read_info(weights)
+    zoo().importers.build("nnunet").run(fold().parent, tmp_path / "shared", "cc-by-4.0")
+    base = read_info(tmp_path / "shared").base_model
+    assert (base.name, base.sha256) == (started_from.name, started_from.files["model.safetensors"])
     assert not list(fold().glob("*.partial")) + list(fold().glob("*.writing"))
 
     shutil.rmtree(weights)

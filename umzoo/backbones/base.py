@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 from typing_extensions import Self
@@ -77,6 +78,10 @@ class Backbone(Component, nn.Module):
     info: BackboneInfo
     weights_info: Any = None
     """What the weights folder said that the network was loaded from, None with random weights."""
+    push_to_hub: ClassVar[Callable[..., str]]
+    """:func:`umzoo.push_to_hub` of this network; put here by :mod:`umzoo.api`, which lies above."""
+    weights_origin: Any = None
+    """Where these weights are to be found, as a record for those who train on from them."""
 
     def __init__(self, config: Any = None) -> None:
         super().__init__()

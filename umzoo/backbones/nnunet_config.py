@@ -9,7 +9,7 @@ from typing_extensions import Self
 
 from umzoo.config import Config
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
 Triple = tuple[Count, Count, Count]
 
 MAX_FEATURES = 320

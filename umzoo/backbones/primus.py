@@ -18,7 +18,7 @@ from umzoo.backbones.base import Backbone, BackboneInfo, Level, Size
 from umzoo.config import Config
 from umzoo.errors import PluginError
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
 Edge = Annotated[int, Field(ge=2)]
 
 

@@ -12,8 +12,12 @@ import typer
 
 from umzoo import __version__
 from umzoo.cli.data import data
+from umzoo.cli.hub import bundle, push, search, unbundle
 from umzoo.cli.models import import_, info, list_, plugins
 from umzoo.cli.nnunet import train as nnunet_train
+from umzoo.cli.nnunet_files import convert, plan
+from umzoo.cli.plugin import check as plugin_check
+from umzoo.cli.plugin import new as plugin_new
 from umzoo.cli.prepare import prepare
 from umzoo.cli.pretrain import export, pretrain
 from umzoo.cli.quickstart import quickstart
@@ -26,11 +30,19 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Data": {"prepare": prepare, "data": data},
     "Training": {"pretrain": pretrain, "export": export},
     "Zoo": {"info": info, "list": list_, "plugins": plugins, "import": import_},
+    "Sharing": {"search": search, "push": push, "bundle": bundle, "unbundle": unbundle},
 }
 """Help panel to its commands."""
 
-NNUNET: dict[str, Callable[..., None]] = {"train": nnunet_train}
-"""Subcommands of ``umzoo nnunet``."""
+GROUPS: dict[str, tuple[str, str, dict[str, Callable[..., None]]]] = {
+    "nnunet": (
+        "nnU-Net",
+        "Pre-trained weights in nnU-Net v2.",
+        {"plan": plan, "train": nnunet_train, "convert": convert},
+    ),
+    "plugin": ("Zoo", "For authors of plug-ins.", {"new": plugin_new, "check": plugin_check}),
+}
+"""Commands with subcommands: help panel, help, and the subcommands."""
 
 
 def main() -> None:
@@ -57,10 +69,11 @@ def make_app() -> typer.Typer:
     for panel, commands in COMMANDS.items():
         for name, command in commands.items():
             app.command(name, rich_help_panel=panel)(command)
-    nnunet = typer.Typer(no_args_is_help=True)
-    for name, command in NNUNET.items():
-        nnunet.command(name)(command)
-    app.add_typer(nnunet, name="nnunet", help="Pre-trained weights in nnU-Net v2.", rich_help_panel="nnU-Net")
+    for group, (panel, text, commands) in GROUPS.items():
+        subcommands = typer.Typer(no_args_is_help=True)
+        for name, command in commands.items():
+            subcommands.command(name)(command)
+        app.add_typer(subcommands, name=group, help=text, rich_help_panel=panel)
     return app
 
 

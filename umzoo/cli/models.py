@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from umzoo.cli.hub import Offline
+from umzoo.cli.tables import fact_table, table
+
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from umzoo.hub.catalogue import Look
     from umzoo.registry import Registry
-    from umzoo.weights.info import WeightsInfo
 
 
 def list_(
@@ -20,26 +23,32 @@ def list_(
         str | None, typer.Argument(help="backbone, corruption, pretext_task, head, weights, importer")
     ] = None,
     pattern: Annotated[str, typer.Argument(help="shell pattern, such as '*unet*'")] = "*",
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="registered weights: 'umzoo list --pretrained [PATTERN]'")
+    ] = False,
 ) -> None:
-    """List what the plug-ins bring: all kinds, or one, by name."""
+    """List what the plug-ins bring: all kinds, or one, by name; or registered weights and where they are."""
     from rich.console import Console
     from rich.text import Text
 
     from umzoo.errors import UnknownNameError, nearest
     from umzoo.plugins import zoo
 
+    if pretrained:
+        Console().print(_registered_weights(kind or pattern))
+        return
     registries = zoo().registries
     chosen = registries if kind is None else {name: it for name, it in registries.items() if _same_kind(kind, name)}
     if not chosen:
         hint = nearest(kind or "", registries)
         raise UnknownNameError(f"unknown kind '{kind}'{hint}: give one of {', '.join(registries)}")
     origins = {plugin.name: plugin.origin for plugin in zoo().plugins if not plugin.reason}
-    table = _table("kind", "name", "from", "")
+    rows = table("kind", "name", "from", "")
     for name, registry in chosen.items():
         for entry in registry.list(pattern):
-            table.add_row(name, entry, origins[registry.owner(entry)], Text(_summary(registry, entry)))
+            rows.add_row(name, entry, origins[registry.owner(entry)], Text(_summary(registry, entry)))
     nothing = f"nothing of kind {kind or 'any'} matches '{pattern}'"
-    Console().print(table if table.row_count else nothing)
+    Console().print(rows if rows.row_count else nothing)
 
 
 def plugins() -> None:
@@ -50,17 +59,20 @@ def plugins() -> None:
     from umzoo import __version__
     from umzoo.plugins import zoo
 
-    table = _table("plug-in", "from", "version", "brings")
+    rows = table("plug-in", "from", "version", "brings")
     for plugin in zoo().plugins:
         brings = "\n".join(f"{kind}: {', '.join(names)}" for kind, names in plugin.entries.items())
         status = Text(f"not loaded: {plugin.reason}", style="red") if plugin.reason else Text(brings or "nothing")
         version = plugin.version or (__version__ if plugin.origin == "umzoo" else "")
-        table.add_row(plugin.name, plugin.origin, version, status)
-    Console().print(table)
+        rows.add_row(plugin.name, plugin.origin, version, status)
+    Console().print(rows)
 
 
-def info(ref: Annotated[str, typer.Argument(help="weights folder or reference, run, or store")]) -> None:
-    """Describe a weights folder, a run or a store."""
+def info(
+    ref: Annotated[str, typer.Argument(help="weights folder, org/name[@revision], architecture.tag, run, or store")],
+    offline: Offline = False,
+) -> None:
+    """Describe weights, a run or a store; of weights on the Hub the tensors are not downloaded."""
     from rich.console import Console
 
     folder, console = Path(ref), Console()
@@ -70,15 +82,14 @@ def info(ref: Annotated[str, typer.Argument(help="weights folder or reference, r
         console.print(_describe_run(folder))
     else:
         from umzoo.errors import WeightsError
-        from umzoo.hub.refs import resolve
-        from umzoo.weights.io import read_info
+        from umzoo.hub.access import Access
+        from umzoo.hub.catalogue import look
 
         if folder.is_dir() and not (folder / "config.json").is_file():
             raise WeightsError(
                 f"{ref} is neither weights (config.json), nor a run (recipe.toml), nor a store (store.json)"
             )
-        weights = resolve(ref)
-        console.print(_describe_weights(weights, read_info(weights)))
+        console.print(_describe_weights(look(ref, access=Access(local_files_only=offline))))
 
 
 def import_(
@@ -101,6 +112,22 @@ def import_(
     Console().print(f"wrote {out}; look at it with [bold]umzoo info {out}[/]", highlight=False)
 
 
+def _registered_weights(pattern: str) -> Table | str:
+    """The registered weights that match *pattern*: their licence, and where they are."""
+    from rich.text import Text
+
+    from umzoo.plugins import zoo
+
+    known = [zoo().weights[name] for name in zoo().weights.list(pattern)]
+    if not known:
+        return f"no registered weights match '{pattern}': look on the Hub with 'umzoo search'"
+    rows = table("weights", "licence", "where", "")
+    for entry in known:
+        where = f"{entry.location}@{entry.revision[:12]}" if entry.revision else entry.location
+        rows.add_row(entry.name, entry.licence, where, Text(entry.description))
+    return rows
+
+
 def _same_kind(asked: str, kind: str) -> bool:
     """Whether the user means *kind*: ``backbones`` and ``pretext-task`` are understood too."""
     asked = asked.lower().replace("-", "_")
@@ -114,45 +141,23 @@ def _summary(registry: Registry[Any], name: str) -> str:
     return text.strip().partition("\n")[0]
 
 
-def _table(*columns: str, title: str | None = None) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(*columns, title=title, title_justify="left", show_header=any(columns), box=SIMPLE_HEAD)
-    for column in table.columns[:-1]:
-        column.overflow = "fold"
-    return table
-
-
-def _facts(title: str, facts: Mapping[str, Any]) -> Table:
-    """A table of names and values; empty values are left out."""
-    from rich.text import Text
-
-    table = _table("", "", title=title)
-    for name, value in facts.items():
-        if value not in (None, "", (), {}, []):
-            table.add_row(name, Text(str(value)))
-    return table
-
-
-def _describe_weights(folder: Path, info: WeightsInfo) -> Table:
-    from math import prod
-
-    from umzoo.weights.io import read_shapes
-
-    shapes = read_shapes(folder)
+def _describe_weights(seen: Look) -> Table:
+    info = seen.info
     spec, provenance = info.input, info.provenance
     facts = {
+        "where": seen.where,
+        **seen.repository,
         "architecture": info.backbone.name,
         "plug-in": info.plugin,
         **{f"  {name}": value for name, value in info.backbone.options.items()},
         "parts": ", ".join(info.parts),
-        "tensors": f"{len(shapes)}, {sum(map(prod, shapes.values())):,} values",
+        "tensors": "" if seen.values is None else f"{seen.tensors}, {seen.values:,} values",
+        "size": ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in seen.sizes.items()),
         "input": f"{spec.in_channels} channel(s), {spec.space}, axes {spec.axes}, orientation {spec.orientation}",
         "spacing": "native" if spec.spacing is None else f"{spec.spacing} mm (D, H, W)",
         "patch size": spec.patch_size,
         "intensity": "; ".join(f"{name}: {rule.window or rule.percentiles}" for name, rule in spec.rules.items()),
-        "pretext tasks": ", ".join(task["name"] for task in info.pretext.get("tasks", ()) if "name" in task),
+        "pretext tasks": ", ".join(info.pretext_tasks),
         "trained on": f"{provenance.volumes} volumes: {_counts(provenance.datasets)}" if provenance.volumes else "",
         "modalities": _counts(provenance.modalities),
         "steps": provenance.steps or None,
@@ -161,7 +166,7 @@ def _describe_weights(folder: Path, info: WeightsInfo) -> Table:
         "licence": info.licence,
         "cite": "\n".join(info.citations),
     }
-    return _facts(f"weights {info.name} (format {info.format})", facts)
+    return fact_table(f"weights {info.name} (format {info.format})", facts)
 
 
 def _describe_run(folder: Path) -> Table:
@@ -185,7 +190,7 @@ def _describe_run(folder: Path) -> Table:
         "last metrics": ", ".join(_metric(name, value) for name, value in (lines[-1] if lines else {}).items()),
         "seed": recipe.seed,
     }
-    return _facts(f"run of recipe {recipe.name}", facts)
+    return fact_table(f"run of recipe {recipe.name}", facts)
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -215,4 +220,4 @@ def _describe_store(folder: Path) -> Table:
         "intensity": "; ".join(f"{name}: {rule.window or rule.percentiles}" for name, rule in spec.rules.items()),
         "written by": f"umzoo {store.info.umzoo}" if store.info.umzoo else "",
     }
-    return _facts(f"store (format {store.info.format})", facts)
+    return fact_table(f"store (format {store.info.format})", facts)

@@ -2,49 +2,67 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from umzoo.errors import WeightsError
+from umzoo.hub.access import PUBLIC_HUB
 
-LOGIN = "set HF_TOKEN or run 'hf auth login'"
+_TOKEN = re.compile(r"\bhf_\w{8,}")
 
 
 @contextmanager
 def one_line(failure: str) -> Iterator[None]:
-    """Turn what ``huggingface_hub`` raises inside into a ``WeightsError`` that begins with *failure*.
+    """Turn what ``huggingface_hub`` raises inside into a ``WeightsError`` that begins with *failure*."""
+    try:
+        yield
+    except client_errors() as error:
+        raise WeightsError(f"{failure}: {_reason(error)}") from error
+
+
+def client_errors() -> tuple[type[Exception], ...]:
+    """Return all that the client raises when something is wrong with the Hub, the connection, the cache or a name.
 
     A broken connection is an error of the HTTP library, which differs between versions of ``huggingface_hub``;
     ``HfHubHTTPError`` is always derived from it.
     """
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 
-    expected: tuple[type[Exception], ...] = (*HfHubHTTPError.__bases__, OSError, ValueError, RuntimeError)
-    try:
-        yield
-    except expected as error:
-        raise WeightsError(f"{failure}: {_reason(error)}") from error
+    return (*HfHubHTTPError.__bases__, EntryNotFoundError, OSError, ValueError, RuntimeError)
 
 
 def _reason(error: BaseException) -> str:
     """What went wrong and what to do."""
     from huggingface_hub.errors import (
+        EntryNotFoundError,
         GatedRepoError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
 
+    if "due to the above error" in str(error) and error.__cause__:
+        return _reason(error.__cause__)
     if isinstance(error, GatedRepoError):
-        return f"access must be asked for on its page; then {LOGIN}"
+        return f"access must be asked for on its page; then {_login()}"
     if isinstance(error, RepositoryNotFoundError):
-        return f"it does not exist, or you may not see it; check the name, and {LOGIN}"
+        return f"it does not exist, or you may not see it; check the name, and {_login()}"
     if isinstance(error, RevisionNotFoundError):
         return "it has no such revision; give a commit, tag or branch"
     if isinstance(error, LocalEntryNotFoundError):
-        cause = _text(error.__cause__) if error.__cause__ else "files are missing"
-        return f"the cache holds no whole copy, and the Hub cannot be asked ({cause}); load it once with a connection"
+        cause = _text(error.__cause__) if error.__cause__ else "no request may leave"
+        return f"it is not in the cache, and the Hub cannot be asked ({cause}): load it once with a connection"
+    if isinstance(error, EntryNotFoundError):
+        return "the repository has no such file: is it one of umzoo?"
     return _text(error)
+
+
+def _login() -> str:
+    """How to say who one is. A saved login is for huggingface.co alone; see ``Access.credential``."""
+    from huggingface_hub import constants
+
+    return "set HF_TOKEN or run 'hf auth login'" if constants.ENDPOINT == PUBLIC_HUB else "set HF_TOKEN or pass a token"
 
 
 def _text(error: BaseException) -> str:
@@ -56,6 +74,8 @@ def _text(error: BaseException) -> str:
     if isinstance(error, RuntimeError) and error.__cause__:
         error = error.__cause__
     text = getattr(error, "server_message", None) or str(error) or type(error).__name__
-    line = " ".join(text.partition("For more information check")[0].split())[:300].rstrip(".")
+    line = _TOKEN.sub("hf_***", " ".join(text.partition("For more information check")[0].split()))[:300].rstrip(".")
     status = getattr(getattr(error, "response", None), "status_code", None)
-    return f"{line}; {LOGIN}" if status in (401, 403) else line
+    if status and str(status) not in line:
+        line = f"{line.rstrip(':')} (HTTP {status})"
+    return f"{line}; {_login()}" if status in (401, 403) else line

@@ -1,37 +1,155 @@
-"""A weights folder becomes a repository on the Hugging Face Hub."""
+"""A weights folder becomes a commit of a repository on the Hugging Face Hub."""
 
 from __future__ import annotations
 
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from umzoo import __version__
 from umzoo.errors import WeightsError
-from umzoo.hub.errors import one_line
-from umzoo.weights.io import FILES, MODEL, checked_file, read_info
+from umzoo.hub import retry as retrying
+from umzoo.hub.access import Access
+from umzoo.hub.errors import client_errors, one_line
+from umzoo.hub.privacy import require_anonymous
+from umzoo.hub.refs import repository_id
+from umzoo.hub.repository import Repository
+from umzoo.hub.upload import Upload, prepare, validate
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitInfo
+
+log = logging.getLogger(__name__)
 
 
-def push_folder(folder: Path | str, repo_id: str, private: bool = True, message: str | None = None) -> str:
-    """Upload the weights in *folder* to the Hub repository *repo_id* in one commit; return its URL.
+@dataclass(frozen=True)
+class Target:
+    """Where a push goes.
 
-    Files of earlier weights that *folder* lacks are deleted there; those of other names stay.
+    Attributes:
+        repo_id: ``org/name``.
+        private: whether a new repository is private; None means yes. Must agree with one that exists.
+        revision: branch, made if it is missing; None is ``main``.
+        create_pr: propose the change as a pull request.
+        tag: Git tag to put on the commit.
+    """
+
+    repo_id: str
+    private: bool | None = None
+    revision: str | None = None
+    create_pr: bool = False
+    tag: str | None = None
+
+    def __post_init__(self) -> None:
+        repository_id(self.repo_id)
+        if self.create_pr and (self.tag or self.revision not in (None, "main")):
+            raise WeightsError("a pull request goes to main and gets no tag: leave out the revision and the tag")
+
+
+def push_folder(
+    folder: Path | str,
+    target: Target,
+    *,
+    licence: str | None = None,
+    message: str | None = None,
+    token: str | bool | None = None,
+    nnssl: bool = False,
+) -> str:
+    """Upload the weights in *folder* in one commit; return the URL of the commit, or of the pull request.
+
+    Nothing is uploaded before all is checked. What the repository holds already is no new commit. The commit is made
+    on the state that was looked at: if somebody else pushes meanwhile, it is refused. Files of earlier weights that
+    *folder* lacks are deleted; those of other names stay, and so does what people wrote into the model card.
+
+    Args:
+        folder: a weights folder.
+        target: repository, branch, tag.
+        licence: SPDX identifier, if other than that of the folder.
+        message: message of the commit.
+        token: a token with write access; None takes ``HF_TOKEN`` or the one of ``hf auth login``.
+        nnssl: put the weights there in nnssl's form too, for nnU-Net's own commands; this needs nnU-Net installed.
 
     Raises:
-        WeightsError: if the folder is incomplete or altered, states no licence, or the Hub refuses.
+        ConfigError: if *nnssl* is asked for, and nnU-Net is missing or the weights record no patch size.
+        WeightsError: if the weights are damaged or state no licence, if a text could identify a patient, or if the
+            Hub refuses.
     """
-    info = read_info(folder)
-    checked_file(folder, MODEL)
-    if info.licence in ("", "unknown"):
-        raise WeightsError(f"{info.name} states no licence: save or export it with one, such as licence='cc-by-4.0'")
-    from huggingface_hub import HfApi
+    validate(folder)
+    prepare(folder, target.repo_id, licence, "")
+    require_anonymous({"the message": message or "", "the tag": target.tag or "", "the branch": target.revision or ""})
+    with _in_nnssl_form(Path(folder), nnssl) as extra, one_line(f"cannot push to {target.repo_id}"):
+        repository = Repository(Access(token).api(), target.repo_id, target.revision)
+        repository.open(target.private)
+        base = repository.head()
+        upload = prepare(folder, target.repo_id, licence, repository.card(base), extra)
+        repository.check_tag(target.tag, upload)
+        if target.create_pr:
+            return _propose(repository, upload, base, message or f"Add {upload.info.name}")
+        commit = _commit(repository, upload, base, message or f"Add {upload.info.name}")
+        repository.tag(target.tag, commit)
+    return repository.url(commit)
 
-    api = HfApi(library_name="umzoo", library_version=__version__)
-    with one_line(f"cannot push to {repo_id}"):
-        api.create_repo(repo_id, private=private, exist_ok=True)
-        commit = api.upload_folder(
-            repo_id=repo_id,
-            folder_path=folder,
-            allow_patterns=list(FILES),
-            delete_patterns=list(FILES),
-            commit_message=message or f"Add {info.name}",
-        )
-    return str(commit.commit_url)
+
+@contextmanager
+def _in_nnssl_form(folder: Path, wanted: bool) -> Iterator[Path | None]:
+    """A temporary folder with the weights in nnssl's form, if *wanted*."""
+    if not wanted:
+        yield None
+        return
+    from umzoo.nnunet.nnssl import export_nnssl
+
+    with tempfile.TemporaryDirectory() as temporary:
+        export_nnssl(folder, Path(temporary) / "nnssl")
+        yield Path(temporary) / "nnssl"
+
+
+def _commit(repository: Repository, upload: Upload, base: str, message: str) -> str:
+    """Return the commit that holds *upload* on top of *base*."""
+
+    def made_before() -> str | None:
+        head = repository.head()
+        if repository.holds(head, upload):
+            return head
+        if head != base:
+            raise WeightsError(f"somebody else pushed to {repository.repo_id} meanwhile: look at it, and push again")
+        return None
+
+    def make() -> str:
+        return str(repository.commit(upload, message, base).oid)
+
+    commit = _once(made_before, make, repository.repo_id)
+    repository.require(commit, upload)
+    return commit
+
+
+def _propose(repository: Repository, upload: Upload, base: str, message: str) -> str:
+    """Return the URL of the pull request that holds *upload*."""
+    if repository.holds(base, upload):
+        return repository.url(base)
+
+    def make() -> str:
+        made: CommitInfo = repository.commit(upload, message, base, create_pr=True)
+        repository.require(str(made.pr_revision), upload)
+        return str(made.pr_url)
+
+    return _once(lambda: repository.pull_request(upload, message), make, repository.repo_id)
+
+
+def _once(made_before: Callable[[], str | None], make: Callable[[], str], what: str) -> str:
+    """Return ``make()``, which is not repeated if an earlier call did its work and only the answer was lost."""
+    for pause in retrying.PAUSES:
+        if (done := made_before()) is not None:
+            return done
+        try:
+            return make()
+        except client_errors() as error:
+            wanted = retrying.transient(error, pause)
+            if wanted is None:
+                raise
+            log.warning("%s: %s; looking whether it was done, in %g s", what, type(error).__name__, wanted)
+        time.sleep(wanted)
+    return made_before() or make()

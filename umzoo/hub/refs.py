@@ -3,57 +3,139 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from umzoo import __version__
 from umzoo.errors import WeightsError, nearest
-from umzoo.hub.errors import one_line
+from umzoo.hub.access import DEFAULT, Access
+from umzoo.hub.pull import mend, pull
 from umzoo.plugins import zoo
-from umzoo.weights.io import FILES
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+Result = TypeVar("Result")
+
+_NAME = r"(?!.*(?:--|\.\.))[A-Za-z0-9_](?:[\w.-]{0,94}[A-Za-z0-9_])?"
+_REPOSITORY = re.compile(rf"(?P<org>{_NAME})/(?P<name>{_NAME})", re.ASCII)
+_REVISION = re.compile(r"(?!.*(?:\.\.|//|@\{))[A-Za-z0-9][\w.+/-]{0,254}", re.ASCII)
+_FORMS = "give a folder, org/name[@revision] on the Hub, or one of 'umzoo list --pretrained'"
 
 
-def resolve(ref: Path | str, revision: str | None = None) -> Path:
-    """Return the weights folder that *ref* names; a Hub repository is downloaded into the Hub's cache.
+@dataclass(frozen=True)
+class Reference:
+    """What a reference names: a *folder*, or a Hub *repository* at a *revision* (commit, tag or branch)."""
+
+    folder: Path | None = None
+    repository: str = ""
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        at = f"@{self.revision}" if self.revision else ""
+        return str(self.folder) if self.folder is not None else f"{self.repository}{at}"
+
+
+def resolve(
+    ref: Path | str,
+    revision: str | None = None,
+    *,
+    token: str | bool | None = None,
+    cache_dir: Path | str | None = None,
+    local_files_only: bool = False,
+    force_download: bool = False,
+) -> Path:
+    """Return the weights folder that *ref* names; a Hub repository is downloaded into the Hub's cache and checked.
 
     Args:
-        ref: a folder, ``local-dir:FOLDER``, ``org/name``, ``hf-hub:org/name``, or ``architecture.tag``.
+        ref: a folder, ``local-dir:FOLDER``, ``org/name[@revision]``, ``hf-hub:org/name[@revision]``, or a registered
+            ``architecture.tag``. An existing folder comes before a repository of the same name.
         revision: commit, tag or branch of a Hub repository.
+        token: token for the Hub; None takes ``HF_TOKEN`` or that of ``hf auth login``, False none.
+        cache_dir: cache of the Hub; None is the one ``huggingface_hub`` uses.
+        local_files_only: ask nothing of the network.
+        force_download: download again what is in the cache.
 
     Raises:
-        WeightsError: if there is no such thing, or it cannot be downloaded.
+        WeightsError: if there is no such thing, or it cannot be downloaded whole.
+    """
+    return _fetch(parse(ref, revision), Access(token, cache_dir, local_files_only, force_download))
+
+
+def load(
+    ref: Path | str, use: Callable[[Path], Result], revision: str | None = None, access: Access = DEFAULT
+) -> Result:
+    """Return ``use(folder)`` for the folder that *ref* names; see :func:`resolve`.
+
+    If *use* refuses the weights and the cache of the Hub is found damaged, the damaged files are fetched again, and
+    *use* is called once more.
+    """
+    found = parse(ref, revision)
+    folder = _fetch(found, access)
+    try:
+        return use(folder)
+    except WeightsError:
+        if found.folder is not None or not mend(found.repository, folder, access):
+            raise
+    return use(folder)
+
+
+def parse(ref: Path | str, revision: str | None = None) -> Reference:
+    """Return what *ref* names; no server is asked, and a folder need not exist if *ref* can mean nothing else.
+
+    Raises:
+        WeightsError: if *ref* is no reference, or *revision* contradicts it.
     """
     text = str(ref)
     if text.startswith("local-dir:"):
-        return _folder(Path(text.removeprefix("local-dir:")))
-    if isinstance(ref, Path) or Path(text).is_dir():
-        return _folder(Path(text))
+        return _folder(Path(text.removeprefix("local-dir:")), revision)
+    if isinstance(ref, Path) or _is_folder(text):
+        return _folder(Path(ref), revision)
     if text in zoo().weights:
         entry = zoo().weights[text]
-        return resolve(entry.location, revision or entry.revision)
-    repository = text.removeprefix("hf-hub:")
-    if _REPOSITORY.fullmatch(repository):
-        return _download(repository, revision)
-    hint = nearest(text, zoo().weights)
-    raise WeightsError(f"no weights '{text}'{hint}: give a folder, org/name on the Hub, or one of 'umzoo list weights'")
+        return parse(entry.location, revision or entry.revision)
+    repository, at, named = text.removeprefix("hf-hub:").partition("@")
+    if not _REPOSITORY.fullmatch(repository):
+        raise WeightsError(f"no weights {text!r}{nearest(text, zoo().weights)}: {_FORMS}")
+    if at and revision and named != revision:
+        raise WeightsError(f"{text!r} names revision {named!r}, and revision={revision!r} was asked: give one")
+    chosen = named if at else revision
+    if chosen is not None and not _REVISION.fullmatch(chosen):
+        raise WeightsError(f"{chosen!r} is no revision of {repository}: give a commit, tag or branch")
+    return Reference(repository=repository, revision=chosen)
 
 
-def _folder(path: Path) -> Path:
-    if not path.is_dir():
-        raise WeightsError(f"there is no folder {path}")
-    return path
+def repository_id(text: str) -> str:
+    """Return *text* if it can be the name of a Hub repository.
+
+    Raises:
+        WeightsError: if it is not of the form ``org/name``.
+    """
+    if not _REPOSITORY.fullmatch(text):
+        raise WeightsError(f"{text!r} is no name of a repository: give org/name, of letters, digits, '-', '_' and '.'")
+    return text
 
 
-def _download(repository: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
+def _fetch(found: Reference, access: Access) -> Path:
+    if found.folder is None:
+        return pull(found.repository, found.revision, access)
+    if not found.folder.is_dir():
+        raise WeightsError(f"there is no folder {str(found.folder)!r}")
+    return found.folder
 
-    with one_line(f"there is no folder {repository}, and no repository could be had from the Hub"):
-        folder = snapshot_download(
-            repository,
-            revision=revision,
-            allow_patterns=list(FILES),
-            library_name="umzoo",
-            library_version=__version__,
-        )
-    return Path(folder)
+
+def _folder(path: Path, revision: str | None) -> Reference:
+    if revision is not None:
+        raise WeightsError(f"{str(path)!r} is a folder, which has no revision {revision!r}: leave the revision out")
+    try:
+        return Reference(folder=path.expanduser())
+    except RuntimeError as error:
+        raise WeightsError(f"{str(path)!r} is no folder: {error}") from None
+
+
+def _is_folder(text: str) -> bool:
+    """Whether *text* is an existing folder, or written as a path."""
+    if not text or "\0" in text:
+        return False
+    try:
+        return text.startswith(("/", "./", "../", "~")) or text in (".", "..") or Path(text).is_dir()
+    except OSError:
+        return False

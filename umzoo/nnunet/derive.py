@@ -129,7 +129,7 @@ _ANEW = "ask for the same, or start anew under another --name"
 def _same_weights(known: WeightsEntry | None, reference: str | None) -> bool:
     if known is None or reference is None:
         return known is None and reference is None
-    return known.reference in (reference, str(Path(reference).resolve()))
+    return reference == known.asked or str(Path(reference).resolve()) == known.reference
 
 
 def _derived(planned: Planned, request: Request, entry: PlansEntry) -> dict[str, Any]:

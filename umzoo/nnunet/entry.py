@@ -24,8 +24,9 @@ FORMAT = 1
 class WeightsEntry(Config):
     """The weights a training starts from."""
 
-    reference: str = Field(description="where they are: a folder, org/name, or architecture.tag")
-    revision: str | None = Field(None, description="commit of a Hub repository")
+    asked: str = Field(description="the reference as the user gave it")
+    reference: str = Field(description="where they are: a folder, or org/name on the Hub")
+    revision: str | None = Field(None, description="commit of the repository")
     name: str = Field(description="architecture.tag")
     sha256: str | None = Field(None, description="sha256 of the file of tensors")
 

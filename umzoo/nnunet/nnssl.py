@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from umzoo import __version__
 from umzoo.errors import ConfigError, WeightsError
@@ -21,7 +21,7 @@ from umzoo.files import fsync_folder
 from umzoo.nnunet.convert import all_names, network_of_weights, provenance
 from umzoo.nnunet.environment import require_nnunet
 from umzoo.weights.architecture import RESENC, plan_of_backbone
-from umzoo.weights.build import build_backbone
+from umzoo.weights.construct import build_backbone
 from umzoo.weights.info import WeightsInfo
 from umzoo.weights.io import load_state, read_info
 from umzoo.weights.transfer import transfer
@@ -160,15 +160,11 @@ def _check_primus(info: WeightsInfo) -> None:
     from dynamic_network_architectures.architectures import primus
 
     with torch.device("meta"):
-        ours = {name: tuple(it.shape) for name, it in build_backbone(info).encoder.state_dict().items()}
+        ours = _encoder_shapes(build_backbone(info), "encoder.")
         preset = getattr(primus, _PRIMUS[info.backbone.name])(
             info.input.in_channels, 2, (8, 8, 8), input_shape=info.backbone.options["input_shape"]
         )
-    theirs = {
-        name: tuple(it.shape)
-        for name, it in preset.state_dict().items()
-        if name.startswith(("eva.", "down_projection."))
-    }
+    theirs = _encoder_shapes(preset)
     if ours != theirs:
         other = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
         raise WeightsError(
@@ -176,6 +172,12 @@ def _check_primus(info: WeightsInfo) -> None:
             f" {len(other)} tensors differ, {other[0]} for one. It takes weights trained with layer_scale=0.1,"
             " inner_norm=true, and the sizes of the preset"
         )
+
+
+def _encoder_shapes(network: nn.Module, prefix: str = "") -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors of a Primus' encoder, by the names of nnU-Net's own Primus."""
+    names = {name.removeprefix(prefix): tuple(it.shape) for name, it in network.state_dict().items()}
+    return {name: shape for name, shape in names.items() if name.startswith(("eva.", "down_projection."))}
 
 
 def _write(folder: Path, checkpoint: dict[str, Any], texts: dict[str, dict[str, Any]]) -> None:

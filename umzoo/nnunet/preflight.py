@@ -11,6 +11,7 @@ from umzoo.hub.refs import resolve
 from umzoo.nnunet.entry import PlansEntry, WeightsEntry
 from umzoo.nnunet.planned import Planned
 from umzoo.spec import InputSpec
+from umzoo.weights.build import origin
 from umzoo.weights.info import WeightsInfo
 from umzoo.weights.io import MODEL, read_info
 from umzoo.weights.transfer import Plan, TransferReport, TransferRules, plan_transfer
@@ -19,15 +20,21 @@ from umzoo.weights.transfer.sides import Side, network_side
 
 
 def locate(reference: str, revision: str | None = None) -> tuple[Path, WeightsEntry]:
-    """Return the folder of the weights *reference*, and the entry that finds them again.
+    """Return the folder of the weights *reference*, and the entry that finds just these again, wherever it is read.
 
     Raises:
         WeightsError: if they cannot be had.
     """
     folder = resolve(reference, revision)
     info = read_info(folder)
-    kept = str(Path(reference).resolve()) if Path(reference).is_dir() else reference
-    return folder, WeightsEntry(reference=kept, revision=revision, name=info.name, sha256=info.files.get(MODEL))
+    known = origin(folder, info)
+    return folder, WeightsEntry(
+        asked=reference,
+        reference=known.repository or str(folder.resolve()),
+        revision=known.revision or None,
+        name=info.name,
+        sha256=info.files.get(MODEL),
+    )
 
 
 def preflight(planned: Planned, folder: Path, rules: TransferRules, data: Path | None = None) -> TransferReport:
@@ -108,7 +115,7 @@ def _replan(plan: Plan, planned: Planned, data: Path) -> str:
     if (data / f"{plans}.json").is_file():
         return message + f"Train with plans of that kind: -p {plans}"
     command = f"nnUNetv2_plan_experiment -d {number(data)} -pl {planner}"
-    return message + f"Plan such a network with '{command}', then train with -p {plans}"
+    return message + f"Plan such a network with '{command}' and train with -p {plans}, or see 'umzoo nnunet plan'"
 
 
 _PLANNERS = {

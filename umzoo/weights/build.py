@@ -3,84 +3,100 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
+from torch.utils import swap_tensors
 
 from umzoo.backbones.base import Backbone
-from umzoo.backbones.state import load_canonical, named_tensors, require_same, shapes
-from umzoo.errors import ConfigError, PluginError, UnknownNameError, WeightsError
-from umzoo.plugins import zoo
-from umzoo.weights.info import WeightsInfo
-from umzoo.weights.io import load_state, read_info, read_shapes
+from umzoo.backbones.state import named_tensors
+from umzoo.errors import WeightsError
+from umzoo.weights.construct import belongs, build_to_fill, require_fit
+from umzoo.weights.info import BaseModel, WeightsInfo
+from umzoo.weights.io import MODEL, open_tensors, read_info
+from umzoo.weights.tensors import is_finite
 from umzoo.weights.transfer import TransferRules, transfer
 
 log = logging.getLogger(__name__)
 
 
-def load_backbone(folder: Path | str, in_channels: int | None = None) -> Backbone:
-    """Return the network in *folder*, on the CPU, in evaluation mode; ``weights_info`` is what the folder says.
+def load_backbone(folder: Path | str, in_channels: int | None = None, device: torch.device | str = "cpu") -> Backbone:
+    """Return the network in *folder*, in evaluation mode; ``weights_info`` is what the folder says.
+
+    The network is built without values, and each tensor goes to *device* as soon as it is read: besides the network
+    itself, memory is needed for one tensor.
 
     Args:
         folder: a weights folder.
-        in_channels: channels of the input if it shall differ; the first convolution is repeated and rescaled.
+        in_channels: channels of the input if it shall differ; the first convolution is repeated and rescaled, which
+            needs memory for the weights twice.
+        device: where the network goes.
 
     Raises:
         WeightsError: if the folder is incomplete, altered, or does not fit the architecture it names.
     """
-    info = read_info(folder)
-    _check_before_allocation(folder, info)
-    with torch.random.fork_rng(devices=[]):
-        backbone = build_backbone(info, in_channels)
-    fresh = {name: tensor for name, tensor in named_tensors(backbone).items() if not _belongs(name, info)}
-    if fresh:
-        log.warning("%s holds %s only: the rest of the network is random", info.name, ", ".join(info.parts))
-    if in_channels is None:
-        load_canonical(backbone, {**fresh, **load_state(folder)})
-    else:
-        _load_adapted(folder, backbone, fresh.keys())
-    backbone.weights_info = info
+    info, device = read_info(folder), torch.device(device)
+    with open_tensors(folder) as file:
+        backbone = build_to_fill(info, file.shapes, in_channels)
+        tensors = named_tensors(backbone)
+        fresh = [name for name in tensors if not belongs(name, info)]
+        if fresh:
+            log.warning("%s holds %s only: the rest of the network is random", info.name, ", ".join(info.parts))
+        alike = all(tuple(tensors[name].shape) == shape for name, shape in file.shapes.items() if name in tensors)
+        if alike or in_channels is None:
+            require_fit(backbone, info, file.shapes)
+            _fill(tensors, file, device)
+            backbone.to(device)
+        else:
+            _load_adapted(folder, backbone, fresh, device)
+    backbone.weights_info, backbone.weights_origin = info, origin(folder, info)
     return backbone.eval()
 
 
-def _load_adapted(folder: Path | str, backbone: Backbone, fresh: Collection[str]) -> None:
+def origin(folder: Path | str, info: WeightsInfo) -> BaseModel:
+    """Return how weights that are trained on from those in *folder* shall name them.
+
+    A folder in the Hub's cache (``models--org--name/snapshots/COMMIT``) tells its repository; the path of another one
+    is nobody else's business, so the sum of the tensors stands for it.
+    """
+    place = Path(folder).resolve()
+    known = BaseModel(name=info.name, sha256=info.files.get(MODEL, ""))
+    if place.parent.name != "snapshots" or not place.parents[1].name.startswith("models--"):
+        return known
+    repository = place.parents[1].name.removeprefix("models--").replace("--", "/", 1)
+    return known.model_copy(update={"repository": repository, "revision": place.name})
+
+
+def _fill(targets: Mapping[str, Tensor], values: Iterable[tuple[str, Tensor]], device: torch.device) -> None:
+    """Give *targets*, which stay the same objects, the *values* of their names."""
+    for name, value in values:
+        target = targets[name]
+        if value.is_floating_point() != target.is_floating_point():
+            raise WeightsError(f"{name} holds values of {value.dtype}, the network expects {target.dtype}")
+        fitted = value.to(device=device, dtype=target.dtype)
+        if value.dtype != target.dtype and is_finite(value) and not is_finite(fitted):
+            raise WeightsError(f"{name} holds values of {value.dtype} that are too great for {target.dtype}")
+        _replace(target, fitted)
+
+
+def _replace(target: Tensor, value: Tensor) -> None:
+    """Make *target* hold *value*, on its device; it stays the same object, with the same ``requires_grad``."""
+    is_parameter = isinstance(target, nn.Parameter)
+    swap_tensors(target, nn.Parameter(value, requires_grad=target.requires_grad) if is_parameter else value)
+
+
+def _load_adapted(folder: Path | str, backbone: Backbone, fresh: Collection[str], device: torch.device) -> None:
     """Load a network whose input channels differ; all but *fresh* must be set."""
-    report = transfer(folder, backbone, TransferRules(minimum=1.0))
+    for tensor in named_tensors(backbone).values():
+        if tensor.is_meta:
+            _replace(tensor, torch.empty_like(tensor, device=device))
+    report = transfer(folder, backbone.to(device), TransferRules(minimum=1.0))
     left = [f"{name} ({reason})" for name, reason in report.fresh.items() if name not in fresh]
     if left or report.dropped:
         unused = [record.name for record in report.dropped]
         raise WeightsError(f"{report.source} does not fit the network: {'; '.join((left or unused)[:4])}")
-
-
-def build_backbone(info: WeightsInfo, in_channels: int | None = None) -> Backbone:
-    """Return the network that *info* describes, with random weights.
-
-    Raises:
-        WeightsError: if its architecture or an option is unknown, with the plug-in that may be missing.
-    """
-    options = info.backbone.options | ({} if in_channels is None else {"in_channels": in_channels})
-    spec = {"name": info.backbone.name, **options}
-    try:
-        backbone: Backbone = zoo().backbones.build(spec, "backbone", patch_size=info.input.patch_size)
-    except (UnknownNameError, ConfigError, PluginError) as error:
-        remedy = f"; it comes with the plug-in '{info.plugin}': install it" if info.plugin else ""
-        raise WeightsError(f"{info.name} cannot be built: {error}{remedy}") from None
-    return backbone
-
-
-def _check_before_allocation(folder: Path | str, info: WeightsInfo) -> None:
-    """Compare the file's header with the architecture, built without memory, so that a wrong config costs nothing."""
-    found = read_shapes(folder)
-    try:
-        with torch.device("meta"):
-            expected = shapes(named_tensors(build_backbone(info)))
-    except (NotImplementedError, RuntimeError) as error:
-        log.debug("%s cannot be built on the meta device: %s", info.backbone.name, error)
-        return
-    require_same({name: shape for name, shape in expected.items() if _belongs(name, info)}, found)
-
-
-def _belongs(name: str, info: WeightsInfo) -> bool:
-    """Whether tensor *name* is of a part that the weights hold."""
-    return name.partition(".")[0] in info.parts
+    log.info("%s", report.verdict)
+    for warning in report.warnings:
+        log.warning("%s", warning)

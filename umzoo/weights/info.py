@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
@@ -12,6 +12,10 @@ from umzoo.spec import ComponentSpec, InputSpec
 FORMAT = 1
 """Format number this version writes; a greater one is refused."""
 
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
+"""A name without a folder, so that it leads nowhere else."""
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
 
 class Tolerant(Config):
     """Accepts fields of later minor versions and keeps them."""
@@ -19,11 +23,31 @@ class Tolerant(Config):
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
+class BaseModel(Tolerant):
+    """The weights that these were trained on from."""
+
+    name: str = Field("", description="architecture.tag")
+    repository: str = Field("", description="org/name on the Hub, where they came from there")
+    revision: str = Field("", description="commit of the repository")
+    sha256: str = Field("", description="sum of their tensors")
+
+
+class Result(Tolerant):
+    """One number of an evaluation."""
+
+    task: str = Field("image-segmentation", description="task, in the Hub's spelling")
+    dataset: str = Field(description="data set that it was measured on")
+    metric: str = Field(description="such as dice")
+    value: float = Field(description="the number", allow_inf_nan=False)
+    note: str = Field("", description="how it was measured: split, folds, epochs")
+
+
 class Provenance(Tolerant):
     """Where the weights come from. Holds no path and nothing that identifies a person."""
 
     datasets: dict[str, int] = Field({}, description="volumes per data set")
     modalities: dict[str, int] = Field({}, description="volumes per modality")
+    regions: tuple[str, ...] = Field((), description="regions of the body, where known")
     volumes: int = Field(0, description="volumes in the store")
     steps: int = Field(0, description="optimizer steps")
     samples: int = Field(0, description="patches seen")
@@ -46,7 +70,19 @@ class WeightsInfo(Tolerant):
     token_order: str = Field("dhw", description="order in which a transformer's tokens run over the axes (D, H, W)")
     pretext: dict[str, Any] = Field({}, description="the recipe's pretext table")
     provenance: Provenance = Field(Provenance(), description="where the weights come from")
+    base_model: BaseModel | None = Field(None, description="the weights that these were trained on from")
+    results: tuple[Result, ...] = Field((), description="evaluations of these weights")
     licence: str = Field("unknown", description="SPDX identifier")
+    licence_link: str = Field("", description="text of a licence that has no SPDX identifier")
     citations: tuple[str, ...] = Field((), description="what to cite")
     plugin: str = Field("", description="distribution that brings the architecture; empty if it is umzoo's own")
-    files: dict[str, str] = Field({}, description="sha256 of each file of tensors")
+    files: dict[FileName, Sha256] = Field({}, description="sha256 of each file of tensors")
+
+    @property
+    def pretext_tasks(self) -> tuple[str, ...]:
+        """Names of the pretext tasks."""
+        tasks = self.pretext.get("tasks")
+        named = (
+            [task.get("name") for task in tasks if isinstance(task, dict)] if isinstance(tasks, list | tuple) else []
+        )
+        return tuple(name for name in named if isinstance(name, str))

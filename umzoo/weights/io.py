@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from umzoo.errors import ConfigError, WeightsError
@@ -23,9 +22,13 @@ from umzoo.files import fsync, fsync_folder, sha256
 from umzoo.plugins import zoo
 from umzoo.weights.card import model_card
 from umzoo.weights.info import FORMAT, WeightsInfo
+from umzoo.weights.strict import in_one_line, own_file, strict_json
+from umzoo.weights.tensors import REMEDY, TensorFile, is_finite
 
 CONFIG, CARD, MODEL, PRETEXT = "config.json", "README.md", "model.safetensors", "pretext.safetensors"
 FILES = (CONFIG, CARD, MODEL, PRETEXT)
+MAX_CONFIG = 4 << 20
+"""Bytes of ``config.json`` that are read."""
 _LOCAL_PATH = re.compile(r"^(/|~|file:|[A-Za-z]:[\\/]|\\\\)")
 
 
@@ -35,6 +38,7 @@ def save_folder(
     info: WeightsInfo,
     pretext_state: Mapping[str, Tensor] | None = None,
     card: str | None = None,
+    unchanged: WeightsInfo | None = None,
 ) -> WeightsInfo:
     """Write a weights folder; return *info* as written.
 
@@ -44,13 +48,15 @@ def save_folder(
         info: what the folder says of itself; ``files`` and ``plugin`` are filled in.
         pretext_state: parameters of the pretext tasks, ``label.*``.
         card: text of README.md; made from *info* if None.
+        unchanged: written in place of *info* if the tensors turn out to be those it was read with.
 
     Raises:
         WeightsError: if *folder* holds something else, cannot be written, or *info* holds a local path.
     """
     folder = Path(folder).resolve()
     _refuse_other_content(folder)
-    _refuse_paths(info.model_dump(mode="json"))
+    for description in filter(None, (info, unchanged)):
+        _refuse_paths(description.model_dump(mode="json"))
     temporary = folder.with_name(f".{folder.name}.writing-{os.getpid()}")
     try:
         temporary.mkdir(parents=True)
@@ -58,6 +64,8 @@ def save_folder(
         if pretext_state:
             _save_tensors(temporary / PRETEXT, pretext_state)
         files = {file.name: sha256(file) for file in sorted(temporary.iterdir())}
+        if unchanged is not None and unchanged.files.get(MODEL) == files[MODEL]:
+            info = unchanged
         info = info.model_copy(update={"files": files, "plugin": info.plugin or _plugin_of(info.backbone.name)})
         (temporary / CARD).write_text(model_card(info) if card is None else card, encoding="utf-8")
         text = json.dumps(info.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False)
@@ -76,35 +84,45 @@ def read_info(folder: Path | str) -> WeightsInfo:
     Raises:
         WeightsError: if *folder* is no weights folder, is damaged, or has a format this version does not know.
     """
-    file = Path(folder) / CONFIG
-    if not file.is_file():
+    if not (Path(folder) / CONFIG).is_file():
         raise WeightsError(f"{folder} is not a weights folder (no {CONFIG}): make one with 'umzoo export RUN FOLDER'")
+    file = own_file(folder, CONFIG)
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        with file.open("rb") as stream:
+            text = stream.read(MAX_CONFIG + 1)
+        if len(text) > MAX_CONFIG:
+            raise ValueError(f"it has more than {MAX_CONFIG} bytes")
+        content = strict_json(text)
     except (ValueError, OSError) as error:
-        raise WeightsError(f"{file} is damaged: {error}") from None
+        raise WeightsError(f"{file} is damaged: {in_one_line(error)}") from None
     number = content.get("format") if isinstance(content, dict) else None
-    if not isinstance(number, int) or number < 1:
+    if type(number) is not int or number < 1:
         raise WeightsError(f"{file} was not written by umzoo: it has no format number")
     if number > FORMAT:
         raise WeightsError(f"{folder} has weights format {number}, this umzoo reads up to {FORMAT}: update umzoo")
     try:
         return WeightsInfo.parse(content)
     except ConfigError as error:
-        raise WeightsError(f"{file}: {error}") from None
+        raise WeightsError(f"{file}: {in_one_line(error)}") from None
+
+
+def open_tensors(folder: Path | str, name: str = MODEL) -> TensorFile:
+    """Open file *name* of a weights folder; its sha256 is checked while it is read.
+
+    Raises:
+        WeightsError: if the file is missing, is a link out of the folder, or its header is not as it must be.
+    """
+    return TensorFile(own_file(folder, name), _recorded_sha256(folder, name))
 
 
 def load_state(folder: Path | str, name: str = MODEL) -> dict[str, Tensor]:
     """Return the tensors of file *name* of a weights folder, on the CPU, after checking its sha256.
 
     Raises:
-        WeightsError: if the file is missing, altered or damaged.
+        WeightsError: if the file is missing, altered or damaged, or holds NaN or infinity.
     """
-    file = checked_file(folder, name)
-    try:
-        return load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{file} is damaged: {error}") from None
+    with open_tensors(folder, name) as file:
+        return dict(file)
 
 
 def read_shapes(folder: Path | str, name: str = MODEL) -> dict[str, tuple[int, ...]]:
@@ -113,30 +131,27 @@ def read_shapes(folder: Path | str, name: str = MODEL) -> dict[str, tuple[int, .
     Raises:
         WeightsError: if the file is missing or its header damaged.
     """
-    file = Path(folder) / name
-    try:
-        with safe_open(file, framework="pt") as tensors:
-            return {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{file} cannot be read: {error}") from None
+    with TensorFile(own_file(folder, name)) as file:
+        return file.shapes
 
 
 def checked_file(folder: Path | str, name: str) -> Path:
     """Return the path of file *name* in *folder* once its sha256 agrees with config.json.
 
     Raises:
-        WeightsError: if it is missing or altered.
+        WeightsError: if it is missing, altered, or a link out of the folder.
     """
-    file, recorded = Path(folder) / name, read_info(folder).files.get(name)
-    if not file.is_file():
-        raise WeightsError(f"{folder} has no {name}: fetch or export it again")
-    if recorded is None:
-        raise WeightsError(f"{folder}/{CONFIG} records no sha256 of {name}: fetch or export it again")
+    file, recorded = own_file(folder, name), _recorded_sha256(folder, name)
     if (found := sha256(file)) != recorded:
-        raise WeightsError(
-            f"{file} was altered or damaged: expected sha256 {recorded}, got {found}; fetch or export it again"
-        )
+        raise WeightsError(f"{file} was altered or damaged: expected sha256 {recorded}, got {found}; {REMEDY}")
     return file
+
+
+def _recorded_sha256(folder: Path | str, name: str) -> str:
+    recorded = read_info(folder).files.get(name)
+    if recorded is None:
+        raise WeightsError(f"{folder}/{CONFIG} records no sha256 of {name}: {REMEDY}")
+    return recorded
 
 
 def _refuse_other_content(folder: Path) -> None:
@@ -175,6 +190,11 @@ def _plugin_of(architecture: str) -> str:
 
 def _save_tensors(file: Path, state: Mapping[str, Tensor]) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    unusable = [name for name, tensor in tensors.items() if not is_finite(tensor)]
+    if unusable:
+        raise WeightsError(
+            f"{unusable[0]} holds NaN or infinity: such weights are of no use, take an earlier checkpoint"
+        )
     save_file(tensors, file, metadata={"format": "pt"})
     file.chmod(0o644)
 

@@ -20,7 +20,7 @@ from umzoo.weights.architecture import architecture_of, backbone_of_plan, config
 from umzoo.weights.importers.base import Importer
 from umzoo.weights.importers.nnunet_checkpoint import read_checkpoint
 from umzoo.weights.importers.nnunet_input import channels_of, input_of_plan, intensities_of
-from umzoo.weights.info import Provenance, WeightsInfo
+from umzoo.weights.info import BaseModel, Provenance, WeightsInfo
 from umzoo.weights.io import save_folder
 
 CITATION = "Isensee et al., nnU-Net, Nature Methods 18, 2021"
@@ -97,6 +97,7 @@ class NnunetImporter(Importer):
                     "epochs": int(checkpoint.get("current_epoch", 0)),
                 }
             ),
+            base_model=_base_model(plans),
             licence=licence,
             citations=(CITATION,),
             nnunet={
@@ -119,6 +120,15 @@ class NnunetImporter(Importer):
 def _without_heads(state: Mapping[str, Any]) -> dict[str, Tensor]:
     tensors = collapse_aliases(state)
     return {name: tensor for name, tensor in tensors.items() if not name.startswith("decoder.seg_layers.")}
+
+
+def _base_model(plans: Mapping[str, Any]) -> BaseModel | None:
+    """The weights that the training started from, which umzoo's trainer keeps in the plans; a path is left out."""
+    known = (plans.get("umzoo") or {}).get("weights")
+    if not known:
+        return None
+    place = {"repository": known["reference"], "revision": known["revision"]} if known.get("revision") else {}
+    return BaseModel.parse({"name": known["name"], "sha256": known.get("sha256") or "", **place})
 
 
 def _metrics(checkpoint: Mapping[str, Any]) -> dict[str, float]:

@@ -57,7 +57,9 @@ def _geometry(source: InputSpec, target: InputSpec, turn: Size | None) -> Iterat
             " or turn the kernels with axes='permute'"
         )
     if source.orientation != target.orientation:
-        yield f"orientation: {source.orientation} in the weights, {target.orientation} here: flip the images"
+        known = len(source.orientation) == len(target.orientation) == 3
+        remedy = "flip the images" if known else "see that images are turned alike"
+        yield f"orientation: {source.orientation} in the weights, {target.orientation} here: {remedy}"
 
 
 def _spacing(source: InputSpec, target: InputSpec) -> Iterator[str]:

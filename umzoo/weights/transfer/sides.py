@@ -9,14 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from umzoo.backbones.base import Backbone
-from umzoo.backbones.state import collapse_aliases, named_tensors, unwrap
-from umzoo.errors import UmzooError, WeightsError
-from umzoo.plugins import zoo
+from umzoo.backbones.state import collapse_aliases, named_tensors, shapes, unwrap
+from umzoo.errors import WeightsError
 from umzoo.spec import InputSpec
+from umzoo.weights.construct import build_on_meta
 from umzoo.weights.info import WeightsInfo
 from umzoo.weights.io import MODEL, load_state, read_info
 from umzoo.weights.transfer.layout import Layout
@@ -79,7 +78,7 @@ def source_side(source: Source) -> Side:
         tensors = collapse_aliases(source)
         return Side("the state dict", tensors, strides=_strides_of_tensors(tensors))
     info, tensors = read_info(source), load_state(source)
-    known = _describe(_build_without_memory(info))
+    known = _describe(_sketch(info, tensors))
     return Side(
         info.name,
         tensors,
@@ -166,13 +165,10 @@ def _strides_of_tensors(tensors: Mapping[str, Tensor]) -> tuple[Size, ...]:
     return ((1, 1, 1), *reversed(sizes)) if sizes else ()
 
 
-def _build_without_memory(info: WeightsInfo) -> nn.Module | None:
-    """The network that *info* describes, on ``meta``; None if it cannot be built there."""
-    spec = {"name": info.backbone.name, **info.backbone.options}
+def _sketch(info: WeightsInfo, tensors: Mapping[str, Tensor]) -> nn.Module | None:
+    """The network that *info* describes, on ``meta``; None if it cannot be built there, or not at all."""
     try:
-        with torch.device("meta"):
-            network: nn.Module = zoo().backbones.build(spec, "backbone", patch_size=info.input.patch_size)
-    except (UmzooError, NotImplementedError, RuntimeError) as error:
-        log.debug("%s cannot be built on the meta device: %s", info.backbone.name, error)
+        return build_on_meta(info, shapes(tensors))
+    except WeightsError as error:
+        log.debug("%s cannot be built: %s", info.backbone.name, error)
         return None
-    return network

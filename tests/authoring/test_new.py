@@ -1,0 +1,70 @@
+"""Packages for authors work as they are written."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+from umzoo.authoring.new import KINDS, create_package
+from umzoo.errors import ConfigError
+
+
+def install(package, site):
+    """What ``pip install -e`` leaves behind: metadata with the entry points; the folder itself is put on the path."""
+    project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
+    info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    points = project["entry-points"]["umzoo"].items()
+    (info / "entry_points.txt").write_text("[umzoo]\n" + "".join(f"{name} = {value}\n" for name, value in points))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join((str(site), str(package), *sys.path[:1]))}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_package_passes_its_own_tests_and_the_check(kind, tmp_path):
+    package = create_package("my_thing", kind, tmp_path)
+    environment = install(package, tmp_path / "site")
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", package]
+    done = subprocess.run(tests, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    check = [sys.executable, "-m", "umzoo", "plugin", "check", "my_thing"]
+    done = subprocess.run(check, env={**environment, "COLUMNS": "200"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "my_thing" in done.stdout or kind == "importer"
+
+
+def test_files_have_no_blanks_left(tmp_path):
+    for kind in KINDS:
+        package = create_package("a-b", kind, tmp_path / kind)
+        assert package.name == "umzoo-a-b"
+        names = {str(file.relative_to(package)) for file in package.rglob("*") if file.is_file()}
+        assert names >= {
+            "pyproject.toml",
+            "README.md",
+            "umzoo_a_b.py",
+            "tests/test_a_b.py",
+            ".github/workflows/test.yml",
+        }
+        assert not any("$" in file.read_text() for file in package.rglob("*") if file.is_file())
+
+
+@pytest.mark.parametrize("name", ["", "2d", "Uppercase", "a b", "../x", "a.b", "class"])
+def test_impossible_names_are_refused(name, tmp_path):
+    with pytest.raises(ConfigError, match="lower_snake_case"):
+        create_package(name, "head", tmp_path)
+
+
+def test_nothing_is_overwritten(tmp_path):
+    package = create_package("thing", "head", tmp_path)
+    (package / "README.md").write_text("mine")
+    with pytest.raises(ConfigError, match="exists already"):
+        create_package("thing", "head", tmp_path)
+    assert (package / "README.md").read_text() == "mine"
+    with pytest.raises(ConfigError, match="did you mean 'head'"):
+        create_package("other", "heads", tmp_path)

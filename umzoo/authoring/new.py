@@ -1,0 +1,81 @@
+"""A plug-in package to start from: one working example with its entry point, tests, CI and README."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from umzoo import __version__
+from umzoo.errors import ConfigError, nearest
+from umzoo.hookspecs import INTERFACE
+
+KINDS = {
+    "pretext_task": "A pretext task",
+    "backbone": "A backbone",
+    "corruption": "A corruption",
+    "head": "A head",
+    "importer": "An importer",
+}
+"""Kinds that packages are made for, and how their description begins."""
+
+
+def create_package(name: str, kind: str, parent: Path) -> Path:
+    """Write a package for a *kind* of component called *name* into *parent*; return its folder.
+
+    Args:
+        name: ``lower_snake_case`` (or with dashes); the folder is ``umzoo-NAME``, the module ``umzoo_NAME``.
+        kind: a key of :data:`KINDS`.
+        parent: folder to make it in.
+
+    Raises:
+        ConfigError: if the name or kind cannot be used, or the folder is there already.
+    """
+    if kind not in KINDS:
+        raise ConfigError(f"unknown kind '{kind}'{nearest(kind, KINDS)}: give one of {', '.join(KINDS)}")
+    component = name.removeprefix("umzoo-").replace("-", "_")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", component) or keyword.iskeyword(component):
+        raise ConfigError(f"a name is lower_snake_case, such as 'inverted_volumes', got '{name}'")
+    folder = parent / f"umzoo-{component.replace('_', '-')}"
+    if folder.exists():
+        raise ConfigError(f"{folder} exists already: give another name or folder")
+    words = _words(component, kind)
+    for path, template in _layout(words["module"], component, kind).items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(_render(template, words), encoding="utf-8")
+    return folder
+
+
+def _words(component: str, kind: str) -> dict[str, str]:
+    module = f"umzoo_{component}"
+    return {
+        "component": component,
+        "module": module,
+        "distribution": module.replace("_", "-"),
+        "entry_point": component,
+        "class_name": "".join(word.capitalize() for word in component.split("_")),
+        "kind": kind,
+        "kind_words": kind.replace("_", " "),
+        "summary": f"{KINDS[kind]} called {component}",
+        "version": __version__,
+        "interface": str(INTERFACE),
+    }
+
+
+def _layout(module: str, component: str, kind: str) -> dict[str, str]:
+    """Files of the package, and the template of each."""
+    return {
+        "pyproject.toml": "pyproject.toml.txt",
+        "README.md": "README.md.txt",
+        f"{module}.py": f"{kind}.py.txt",
+        f"tests/test_{component}.py": f"test_{kind}.py.txt",
+        ".github/workflows/test.yml": "ci.yml.txt",
+    }
+
+
+def _render(template: str, words: dict[str, str]) -> str:
+    text = (files("umzoo.authoring") / "templates" / template).read_text(encoding="utf-8")
+    return Template(text).substitute(words)

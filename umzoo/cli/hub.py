@@ -1,0 +1,81 @@
+"""``umzoo push``, ``umzoo search``, ``umzoo bundle`` and ``umzoo unbundle``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Offline = Annotated[bool, typer.Option("--offline", help="ask nothing of the network: what is cached, or an error")]
+
+
+def push(
+    folder: Annotated[Path, typer.Argument(help="weights folder")],
+    repository: Annotated[str, typer.Argument(help="org/name on the Hub; made if it is missing")],
+    private: Annotated[
+        bool | None,
+        typer.Option("--private/--public", help="of a new repository; private by default", show_default=False),
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="SPDX identifier, if other than the folder's")] = None,
+    revision: Annotated[str | None, typer.Option(help="branch, made if it is missing")] = None,
+    create_pr: Annotated[bool, typer.Option("--create-pr", help="propose it as a pull request")] = False,
+    tag: Annotated[str | None, typer.Option(help="Git tag for the commit")] = None,
+    message: Annotated[str | None, typer.Option(help="message of the commit")] = None,
+    nnssl: Annotated[bool, typer.Option("--nnssl", help="in nnssl's form too, for nnU-Net's own commands")] = False,
+) -> None:
+    """Upload a weights folder to the Hugging Face Hub in one commit, after checking it."""
+    from umzoo.hub.push import Target, push_folder
+
+    target = Target(repository, private, revision, create_pr, tag)
+    typer.echo(push_folder(folder, target, licence=licence, message=message, nnssl=nnssl))
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="part of the name; all if left out")] = "",
+    author: Annotated[str | None, typer.Option(help="organisation or user")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="rows at most")] = 20,
+) -> None:
+    """Search the Hugging Face Hub for weights of umzoo, most downloaded first."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from umzoo.cli.tables import table
+    from umzoo.hub.catalogue import search as search_hub
+
+    found = search_hub(query, author, limit)
+    rows = table("repository", "licence", "downloads", "updated", "tags")
+    for it in found:
+        state = "".join(f" ({word})" for word, so in (("private", it.private), ("gated", it.gated)) if so)
+        rows.add_row(it.repository + state, it.licence, f"{it.downloads:,}", it.updated, Text(", ".join(it.tags)))
+    Console().print(rows if found else f"no weights of umzoo on the Hub match '{query}'")
+
+
+def bundle(
+    ref: Annotated[str, typer.Argument(help="weights folder, org/name[@revision], or architecture.tag")],
+    out: Annotated[Path, typer.Argument(help="file to write, such as OUT.tar")],
+    offline: Offline = False,
+) -> None:
+    """Pack weights, card and checksums into one file, for a site without a network."""
+    from umzoo.hub.bundle import write_bundle
+    from umzoo.hub.refs import parse, resolve
+
+    folder = resolve(ref, local_files_only=offline)
+    repository = parse(ref).repository
+    manifest = write_bundle(folder, out, f"{repository}@{folder.name}" if repository else "")
+    needs = ", ".join(f"{name} {version}".strip() for name, version in manifest.requires.items())
+    typer.echo(f"{out}: {manifest.name}, licence {manifest.licence}; install there: {needs}")
+
+
+def unbundle(
+    file: Annotated[Path, typer.Argument(help="file written by 'umzoo bundle'")],
+    folder: Annotated[Path, typer.Argument(help="weights folder to write")],
+) -> None:
+    """Unpack a bundle into a weights folder, once every checksum is right."""
+    from umzoo.hub.manifest import missing_plugins
+    from umzoo.hub.unbundle import read_bundle
+
+    manifest = read_bundle(file, folder)
+    typer.echo(f"{folder}: {manifest.name}, licence {manifest.licence}")
+    for name, version in missing_plugins(manifest).items():
+        typer.secho(f"install the plug-in {name} {version}".rstrip() + " before you load it", fg="yellow", err=True)

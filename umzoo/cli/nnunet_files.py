@@ -1,0 +1,91 @@
+"""``umzoo nnunet plan`` and ``umzoo nnunet convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from umzoo.nnunet.planned import Planned
+
+
+def plan(
+    dataset: Annotated[str, typer.Argument(help="number or full name of a data set with a fingerprint")],
+    weights: Annotated[str, typer.Option(help="weights folder or reference")],
+    preset: Annotated[str, typer.Option(help="memory that nnU-Net's ResEnc planner fills: M 8, L 24, XL 40 GB")] = "M",
+    configuration: Annotated[str, typer.Option("--configuration", "-c", help="configuration to plan")] = "3d_fullres",
+    spacing: Annotated[str, typer.Option(help="whose spacing: nnunet or weights")] = "nnunet",
+    normalisation: Annotated[str, typer.Option(help="whose normalisation: nnunet or weights")] = "nnunet",
+    patch: Annotated[str, typer.Option(help="whose patch size: nnunet or weights")] = "nnunet",
+    kernels: Annotated[str, typer.Option(help="whose kernels and strides: nnunet or weights")] = "nnunet",
+    batch_size: Annotated[int | None, typer.Option(help="patches per step; by default nnU-Net's rule")] = None,
+    name: Annotated[str | None, typer.Option(help="name of the plans; by default from weights and choices")] = None,
+) -> None:
+    """Plan a network that takes the most from the weights, and say what each choice costs."""
+    from rich.console import Console
+
+    from umzoo.hub.refs import resolve
+    from umzoo.nnunet.plan_report import choices_table, commands, networks_table
+    from umzoo.nnunet.planner import Choices, propose
+
+    values: dict[str, Any] = {"preset": preset, "configuration": configuration, "spacing": spacing}
+    values |= {"normalisation": normalisation, "patch": patch, "kernels": kernels, "batch_size": batch_size}
+    proposal = propose(dataset, resolve(weights), Choices.parse(values), name)
+    proposal.write()
+    console = Console()
+    console.print(choices_table(proposal), networks_table(proposal))
+    console.print(f"wrote {proposal.file}\nnext:", highlight=False, soft_wrap=True)
+    for command in commands(proposal, weights):
+        console.print(f"  {command}", highlight=False, soft_wrap=True)
+
+
+def convert(
+    weights: Annotated[str, typer.Argument(help="weights folder or reference")],
+    out: Annotated[Path | None, typer.Argument(help="file to write, for nnUNetv2_train -pretrained_weights")] = None,
+    plans: Annotated[str | None, typer.Option(help="plans whose network the file is for: a file, or a name")] = None,
+    dataset: Annotated[str | None, typer.Option(help="data set that plans given by name are of")] = None,
+    configuration: Annotated[str, typer.Option("--configuration", "-c", help="configuration of them")] = "3d_fullres",
+    minimum: Annotated[float, typer.Option(help="least share of the encoder's kernels that must fit")] = 0.5,
+    nnssl: Annotated[Path | None, typer.Option(help="folder to write instead, in nnssl's form")] = None,
+) -> None:
+    """Write weights as files that nnU-Net's own commands read."""
+    from rich.console import Console
+
+    from umzoo.errors import ConfigError
+    from umzoo.hub.refs import resolve
+
+    if (out is None) == (nnssl is None):
+        raise ConfigError("give either OUT.pth, or --nnssl FOLDER")
+    console = Console()
+    if nnssl is not None:
+        from umzoo.nnunet.nnssl import export_nnssl
+
+        if plans or dataset:
+            raise ConfigError("--nnssl holds the network of the weights: leave --plans and --dataset out")
+        export_nnssl(resolve(weights), nnssl)
+        console.print(f"wrote {nnssl}: give its checkpoint_final.pth to nnUNetv2_preprocess_like_nnssl -pc")
+    elif out is not None:
+        from umzoo.nnunet.convert import convert as write
+
+        console.print(write(resolve(weights), out, _planned(plans, dataset, configuration), {"minimum": minimum}))
+        console.print(f"wrote {out}: nnUNetv2_train ... -pretrained_weights {out}", highlight=False, soft_wrap=True)
+
+
+def _planned(plans: str | None, dataset: str | None, configuration: str) -> Planned | None:
+    from umzoo.errors import ConfigError
+    from umzoo.nnunet.convert import planned_in
+    from umzoo.nnunet.environment import preprocessed_folder, require_nnunet
+    from umzoo.nnunet.planned import read_planned
+
+    if plans is None:
+        if dataset is not None:
+            raise ConfigError("--dataset goes with --plans NAME")
+        return None
+    require_nnunet()
+    if Path(plans).is_file():
+        return planned_in(Path(plans), configuration)
+    if dataset is None:
+        raise ConfigError(f"there is no file {plans}; if it is the name of plans, say of which --dataset")
+    return read_planned(preprocessed_folder(dataset), plans, configuration)

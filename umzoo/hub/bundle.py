@@ -1,0 +1,72 @@
+"""One file for sites without a network: the weights, their card, checksums, and the plug-ins they need.
+
+A bundle is a plain tar of ``bundle.json`` and the files of one weights folder. The same weights give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+
+from umzoo import __version__
+from umzoo.errors import WeightsError
+from umzoo.files import fsync, sha256
+from umzoo.hub.manifest import MANIFEST, Manifest, Member, installed_version
+from umzoo.hub.pull import known_files
+from umzoo.weights.io import CARD, CONFIG, FILES, checked_file
+from umzoo.weights.strict import own_file
+
+
+def write_bundle(folder: Path, out: Path, reference: str = "") -> Manifest:
+    """Write the weights in *folder* as the bundle *out*; return its manifest.
+
+    Args:
+        folder: a weights folder, which is checked first.
+        out: the file to write, which must not exist.
+        reference: ``org/name@commit`` if they came from the Hub.
+
+    Raises:
+        WeightsError: if weights are missing or altered, or *out* exists or cannot be written.
+    """
+    manifest, files = _describe(folder, reference)
+    if out.exists():
+        raise WeightsError(f"{out} exists: choose another file, or remove it")
+    temporary = out.with_name(f".{out.name}.writing-{os.getpid()}")
+    try:
+        with tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
+            text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False).encode() + b"\n"
+            tar.addfile(_header(MANIFEST, len(text)), io.BytesIO(text))
+            for name, file in files.items():
+                with file.open("rb") as stream:
+                    tar.addfile(_header(name, manifest.files[name].size), stream)
+        fsync(temporary)
+        temporary.rename(out)
+    except OSError as error:
+        raise WeightsError(f"cannot write {out}: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return manifest
+
+
+def _describe(folder: Path, reference: str) -> tuple[Manifest, dict[str, Path]]:
+    info = known_files(folder)
+    files = {name: checked_file(folder, name) for name in info.files}
+    files |= {name: own_file(folder, name) for name in (CONFIG, CARD) if (folder / name).is_file()}
+    ordered = {name: files[name] for name in FILES if name in files}
+    requires = {"umzoo": __version__} | ({info.plugin: installed_version(info.plugin)} if info.plugin else {})
+    members = {name: Member(size=file.stat().st_size, sha256=sha256(file)) for name, file in ordered.items()}
+    return (
+        Manifest(name=info.name, reference=reference, licence=info.licence, requires=requires, files=members),
+        ordered,
+    )
+
+
+def _header(name: str, size: int) -> tarfile.TarInfo:
+    """A header that says nothing of this machine."""
+    header = tarfile.TarInfo(name)
+    header.size = size
+    header.mode = 0o644
+    return header

@@ -1,0 +1,31 @@
+"""Whether a file of the Hub's cache is what was asked for; no client looks beyond its length."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from umzoo.files import sha256
+
+
+def is_whole(file: Path, recorded: str | None = None) -> bool:
+    """Whether *file* exists and has the sha256 *recorded*.
+
+    Without it, small files are compared with the name that the cache gave them: the Hub names a file by its Git
+    object, and one of Git LFS by its sha256. Where the cache has no such names (no symbolic links), they pass.
+    """
+    if not file.is_file():
+        return False
+    if recorded is not None:
+        return sha256(file) == recorded
+    name = file.resolve().name
+    if re.fullmatch(r"[0-9a-f]{40}", name):
+        content = file.read_bytes()
+        return name in (git_oid(content), hashlib.sha1(content).hexdigest())
+    return sha256(file) == name if re.fullmatch(r"[0-9a-f]{64}", name) else True
+
+
+def git_oid(content: bytes) -> str:
+    """Return the name Git gives to a file with *content*."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()

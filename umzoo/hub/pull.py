@@ -1,0 +1,132 @@
+"""A repository of the Hub becomes a weights folder in the Hub's cache: one commit, every file checked."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from umzoo.errors import WeightsError
+from umzoo.hub.access import Access
+from umzoo.hub.checksum import is_whole
+from umzoo.hub.errors import one_line
+from umzoo.hub.retry import retry
+from umzoo.weights.info import WeightsInfo
+from umzoo.weights.io import CARD, CONFIG, FILES, MODEL, read_info
+
+log = logging.getLogger(__name__)
+
+
+def pull(repository: str, revision: str | None, access: Access) -> Path:
+    """Return the folder of *repository* in the cache, whole; what was downloaded is checked.
+
+    ``config.json`` is asked for at *revision*, and its answer names the commit that all other files are taken from. A
+    commit in the cache needs no request, a branch or tag one. Files that were in the cache before are not read here:
+    :func:`mend` is for the caller who finds them damaged.
+
+    Args:
+        repository: ``org/name``.
+        revision: commit, tag or branch; None is the default branch.
+        access: token, cache, and whether to go online at all.
+
+    Raises:
+        WeightsError: if the Hub refuses, files are missing offline, or a file arrives damaged twice.
+    """
+    folder = pull_config(repository, revision, access)
+    info = known_files(folder)
+    commit = folder.name
+    if access.offline:
+        _refuse_incomplete(repository, commit, info, access)
+    for name, recorded in info.files.items():
+        known = access.cached(repository, name, commit)
+        if access.force_download or not isinstance(known, Path):
+            _fetch(repository, name, commit, access, recorded)
+    _pull_card(repository, commit, access)
+    return folder
+
+
+def pull_config(repository: str, revision: str | None, access: Access) -> Path:
+    """Return the cached folder of the commit that *revision* names, with its ``config.json`` and perhaps no more.
+
+    Raises:
+        WeightsError: if the Hub refuses, or the repository holds no weights of umzoo.
+    """
+    if not access.offline and not isinstance(access.cached(repository, CONFIG, revision), Path):
+        with one_line(f"there is no folder {repository}, and no such repository could be had from the Hub"):
+            retry(lambda: access.api().model_info(repository, revision=revision), repository, tries=3)
+    return _fetch(repository, CONFIG, revision, access).parent
+
+
+def known_files(folder: Path) -> WeightsInfo:
+    """Return what *folder* says of itself, once all files it lists are of names that umzoo writes.
+
+    Raises:
+        WeightsError: if it lists other files, or no tensors.
+    """
+    info = read_info(folder)
+    if strange := sorted(set(info.files) - set(FILES)):
+        raise WeightsError(f"{CONFIG} of {info.name} lists files that no weights folder holds: {strange[:4]}")
+    if MODEL not in info.files:
+        raise WeightsError(f"{CONFIG} of {info.name} records no sha256 of {MODEL}: its owner has to push it again")
+    return info
+
+
+def mend(repository: str, folder: Path, access: Access) -> bool:
+    """Remove the damaged files of *folder* from the cache and fetch them again; return whether there were any.
+
+    Raises:
+        WeightsError: if they arrive damaged again, or offline.
+    """
+    files = known_files(folder).files
+    damaged = {name: recorded for name, recorded in files.items() if not is_whole(folder / name, recorded)}
+    for name, recorded in damaged.items():
+        _fetch(repository, name, folder.name, access, recorded)
+    return bool(damaged)
+
+
+def _fetch(repository: str, name: str, revision: str | None, access: Access, recorded: str | None = None) -> Path:
+    """Return file *name*, downloaded if it is not cached; a damaged one is removed and fetched once more."""
+    what = f"{name} of {repository}"
+    with one_line(f"{what} could not be had from the Hub"):
+        file = retry(lambda: access.download(repository, name, revision), what)
+        if is_whole(file, recorded):
+            return file
+        _remove(file)
+        if access.offline:
+            raise WeightsError(f"{what} is damaged and was removed from the cache: load it again with a connection")
+        log.warning("%s is damaged, fetching it again", what)
+        file = retry(lambda: access.download(repository, name, revision, again=True), what)
+    if not is_whole(file, recorded):
+        expected = recorded or file.resolve().name
+        _remove(file)
+        raise WeightsError(f"{what} arrived damaged twice (expected checksum {expected}): ask its owner, or try later")
+    return file
+
+
+def _pull_card(repository: str, commit: str, access: Access) -> None:
+    """Download the model card, which a repository may lack."""
+    from huggingface_hub.errors import EntryNotFoundError
+
+    known = access.cached(repository, CARD, commit)
+    if access.offline or (known is not None and not access.force_download):
+        return
+    try:
+        _fetch(repository, CARD, commit, access)
+    except WeightsError as error:
+        if not isinstance(error.__cause__, EntryNotFoundError):
+            raise
+
+
+def _refuse_incomplete(repository: str, commit: str, info: WeightsInfo, access: Access) -> None:
+    missing = [name for name in info.files if not isinstance(access.cached(repository, name, commit), Path)]
+    if missing:
+        raise WeightsError(
+            f"the cache lacks {' and '.join(missing)} of {repository} at {commit[:12]}, and no request may leave:"
+            " load it once with a connection"
+        )
+
+
+def _remove(file: Path) -> None:
+    """Remove *file* of the cache, and the blob it links to."""
+    blob = file.resolve()
+    file.unlink(missing_ok=True)
+    blob.unlink(missing_ok=True)

@@ -1,0 +1,175 @@
+"""The part of a model card that umzoo writes: what a user has to know, from ``config.json`` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from umzoo.weights.info import WeightsInfo
+
+USAGE = """\
+```python
+import umzoo
+
+backbone = umzoo.from_pretrained("{ref}")  # features: backbone(image, dense=True)
+model = umzoo.from_pretrained("{ref}", head={{"name": "segmentation", "classes": 3}}, in_channels={channels})
+```
+
+Without installing umzoo, from a checkout of it:
+
+```python
+import torch
+
+backbone = torch.hub.load("CHECKOUT", "from_pretrained", "{ref}", source="local")
+```
+
+In nnU-Net v2, with plans that fit the weights:
+
+```
+umzoo nnunet train DATASET 3d_fullres 0 --weights {ref}
+```
+
+Into a network of your own, with a report of what became of every tensor:
+
+```python
+print(umzoo.transfer("{ref}", network))
+```
+
+{which}The names in `model.safetensors` are the parameters of `{architecture}`."""
+
+CAUTION = "No medical device: not made, tested or cleared for the diagnosis or treatment of patients."
+
+
+def body(info: WeightsInfo, ref: str) -> str:
+    """Return the sections of the card of *info*, whose examples call the weights *ref*."""
+    which = "`FOLDER` is this folder, or the `org/name` of this repository on the Hub. " if ref == "FOLDER" else ""
+    usage = USAGE.format(ref=ref, which=which, channels=info.input.in_channels, architecture=_plain(info.backbone.name))
+    sections = {
+        "Use": usage,
+        "Input": _table(_input_rows(info)),
+        "Network": _table({"architecture": info.backbone.name, **info.backbone.options, "plug-in": info.plugin}),
+        "Training": _table(_training_rows(info)),
+        "Evaluation": _evaluation(info),
+        "Limitations": _listed(_limitations(info)),
+        "Licence": _licence(info),
+        "Please cite": _listed(info.citations),
+    }
+    text = "\n\n".join(f"## {title}\n\n{content}" for title, content in sections.items() if content)
+    return f"# {_plain(info.name)}\n\n{_summary(info)}\n\n{text}"
+
+
+def _summary(info: WeightsInfo) -> str:
+    """One sentence: architecture, pretext tasks, data, base."""
+    provenance, tasks = info.provenance, " and ".join(info.pretext_tasks)
+    text = f"Weights of the 3D network `{_plain(info.backbone.name)}`"
+    if info.base_model:
+        base = info.base_model.repository or info.base_model.name
+        text += f", trained on from `{_plain(base)}`"
+    elif tasks:
+        text += f", pre-trained without labels by {_plain(tasks)}"
+    if provenance.volumes:
+        text += f", on {provenance.volumes} volumes"
+        text += f" ({_plain(_counts(provenance.modalities))})" if provenance.modalities else ""
+    return text + "."
+
+
+def _input_rows(info: WeightsInfo) -> dict[str, Any]:
+    spec = info.input
+    spacing = "native" if spec.spacing is None else f"{_by(spec.spacing)} mm"
+    rules = {
+        f"intensity, {'other modalities' if name == '*' else name}": (
+            f"{rule.window[0]:g} to {rule.window[1]:g} become 0 to 1, clipped"
+            if rule.window
+            else f"percentiles {rule.percentiles} of the foreground become 0 to 1, clipped"
+        )
+        for name, rule in spec.rules.items()
+    }
+    space = "[0, 1]" if spec.space == "unit" else "zero mean and unit variance of the volume, after the rule above"
+    return {
+        "channels": spec.in_channels,
+        "array axes": f"{spec.axes}, {_orientation(spec.orientation)}",
+        "spacing (D, H, W)": spacing,
+        **rules,
+        "values the network sees": space,
+        "patch size (D, H, W)": "any" if spec.patch_size is None else _by(spec.patch_size),
+    }
+
+
+def _training_rows(info: WeightsInfo) -> dict[str, Any]:
+    provenance, base = info.provenance, info.base_model
+    rows = {
+        "trained on from": base and " ".join(filter(None, (base.repository or base.name, base.revision))),
+        "sha256 of these": base and base.sha256,
+        "pretext tasks": ", ".join(info.pretext_tasks),
+        "parts in the file": ", ".join(info.parts),
+        "volumes": provenance.volumes,
+        "data sets": _counts(provenance.datasets),
+        "modalities": _counts(provenance.modalities),
+        "regions of the body": ", ".join(provenance.regions),
+        "steps": provenance.steps,
+        "patches seen": provenance.samples,
+        "cost": f"{provenance.hours:g} h on {provenance.device or 'an unknown device'}" if provenance.hours else "",
+        **{f"last {name}": f"{value:.4g}" for name, value in provenance.metrics.items()},
+        "versions": ", ".join(f"{name} {version}" for name, version in provenance.versions.items()),
+    }
+    return {name: value for name, value in rows.items() if value}
+
+
+def _evaluation(info: WeightsInfo) -> str:
+    if not info.results:
+        return ""
+    lines = [
+        f"| {' | '.join(map(_plain, (it.dataset, it.task, it.metric, f'{it.value:.4g}', it.note)))} |"
+        for it in info.results
+    ]
+    return "| data set | task | metric | value | |\n|---|---|---|---|---|\n" + "\n".join(lines)
+
+
+def _limitations(info: WeightsInfo) -> Iterator[str]:
+    """Yield what follows from what is known of the weights."""
+    provenance = info.provenance
+    seen = sorted(provenance.modalities.keys() - {"unknown"})
+    if seen:
+        yield f"Trained on {', '.join(seen)} only; what they are worth for other images was not tested."
+    missing = [part for part in ("encoder", "decoder") if part not in info.parts]
+    if missing:
+        yield f"The file holds no {' and no '.join(missing)}: that part starts at random."
+    if not info.results:
+        yield "No evaluation on a task of its own is recorded here."
+    if info.provenance.metrics:
+        yield "The metrics of training are those of the pretext tasks, not of any clinical task."
+    yield CAUTION
+
+
+def _orientation(orientation: str) -> str:
+    """Three letters, or words about images that were not turned."""
+    letters = len(orientation) == 3
+    return f"indices increasing towards {orientation} along x, y, z" if letters else f"orientation {orientation}"
+
+
+def _licence(info: WeightsInfo) -> str:
+    if info.licence in ("", "unknown"):
+        return "Not stated: ask the authors before you use these weights."
+    return _plain(f"{info.licence} {info.licence_link}".strip())
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({count})" for name, count in counts.items())
+
+
+def _by(values: tuple[float, ...]) -> str:
+    return " x ".join(f"{value:g}" for value in values)
+
+
+def _table(rows: Mapping[str, Any]) -> str:
+    lines = [f"| {_plain(name)} | {_plain(value)} |" for name, value in rows.items() if value not in (None, "", ())]
+    return "| | |\n|---|---|\n" + "\n".join(lines)
+
+
+def _listed(items: Any) -> str:
+    return "\n".join(f"- {_plain(item)}" for item in items)
+
+
+def _plain(value: Any) -> str:
+    """*value* in one line that opens no HTML, no cell and no code."""
+    return " ".join(str(value).split()).replace("<", "&lt;").replace("|", "/").replace("`", "'")

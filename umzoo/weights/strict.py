@@ -1,0 +1,81 @@
+"""JSON and files from strangers: nothing ambiguous, nothing that leads elsewhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from umzoo.errors import WeightsError
+
+MAX_DEPTH = 32
+
+
+def strict_json(content: bytes) -> Any:
+    """Return what the JSON document *content* holds.
+
+    Raises:
+        ValueError: if it is no UTF-8 JSON, has a key twice, NaN or infinity, or is nested deeper than ``MAX_DEPTH``.
+    """
+    try:
+        value = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels") from None
+    if not _is_shallow(value):
+        raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
+    return value
+
+
+def in_one_line(reason: object, most: int = 500) -> str:
+    """Return *reason*, which may quote a stranger's file, in one line of at most *most* characters."""
+    line = " ".join(str(reason).split())
+    return line if len(line) <= most else f"{line[: most - 4]} ..."
+
+
+def own_file(folder: Path | str, name: str) -> Path:
+    """Return the path of file *name* of a weights folder, which may be a link into the Hub's cache.
+
+    Raises:
+        WeightsError: if there is no such file, or it is a link to a place outside the folder.
+    """
+    file = Path(folder) / name
+    try:
+        root, target, exists = Path(folder).resolve(), file.resolve(), file.is_file()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"{file} cannot be read: {error}") from None
+    if not exists:
+        raise WeightsError(f"{folder} has no {name}: fetch or export it again")
+    if not any(target.is_relative_to(place) for place in (root, *_blobs_of(root))):
+        raise WeightsError(f"{file} is a link out of its folder, to {target}: put the file itself there")
+    return file
+
+
+def _blobs_of(root: Path) -> tuple[Path, ...]:
+    """Where the Hub's cache keeps the files of the snapshot *root*: ``CACHE/models--org--name/snapshots/COMMIT``."""
+    if root.parent.name != "snapshots" or len(root.parents) < 3:
+        return ()
+    return root.parents[1] / "blobs", root.parents[2] / "blobs"
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"key {twice[:80]!r} stands there twice")
+    return result
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _is_shallow(value: Any) -> bool:
+    """Whether *value* is nested at most ``MAX_DEPTH`` levels deep."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        inner = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, (dict, list))]
+        level = [item for items in inner for item in items]
+        if not level:
+            return True
+    return False
