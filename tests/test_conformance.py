@@ -12,6 +12,7 @@ SMALLER = {
     "primus_b": {"depth": 2},
     "primus_m": {"depth": 2},
     "primus_l": {"depth": 2},
+    **dict.fromkeys((f"resnet3d_{layers}" for layers in (10, 18, 34, 50, 101, 152, 200)), {"width": 4}),
 }
 """Options that keep the test short; the others are checked as they are."""
 

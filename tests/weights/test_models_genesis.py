@@ -86,11 +86,14 @@ def test_the_head_fits_the_restoration_task(tmp_path):
     ("change", "complaint"),
     [
         (lambda state: state.pop("module.up_tr64.up_conv.bias"), "1 missing: up_tr64.up_conv.bias"),
-        (lambda state: state.update({"module.clc_out.fc1.bias": torch.zeros(1)}), "1 extra: clc_out.fc1.bias"),
-        (lambda state: state.update({"module.out_tr.final_conv.bias": torch.zeros(3)}), r"expected \(1,\), got \(3,\)"),
+        (
+            lambda state: state.update({"module.up_tr64.up_conv.bias": torch.zeros(3)}),
+            r"expected \(128,\), got \(3,\)",
+        ),
+        (lambda state: state.update({"up_tr64.up_conv.bias": torch.zeros(128)}), "up_tr64.up_conv.bias twice"),
     ],
 )
-def test_other_tensors_are_refused(tmp_path, change, complaint):
+def test_tensors_that_do_not_fit_are_refused(tmp_path, change, complaint):
     state = released()
     change(state)
     with pytest.raises(WeightsError, match=complaint):
@@ -98,12 +101,25 @@ def test_other_tensors_are_refused(tmp_path, change, complaint):
     assert not (tmp_path / "out").exists()
 
 
+def test_fine_tuned_networks_keep_their_heads_apart(tmp_path):
+    state = {name.replace("module.", "module.base_model."): value for name, value in released().items()}
+    state["module.base_model.out_tr.final_conv.weight"] = torch.ones(3, 64, 1, 1, 1)
+    state["module.dense_1.bias"] = torch.ones(7)
+    out = run(tmp_path, state)
+    info = read_info(out)
+    assert info.name == "genesis_unet.fine_tuned"
+    assert info.provenance.volumes == 0
+    assert info.models_genesis["also_holds"] == {"out_tr.final_conv": 2, "dense_1.bias": 1}
+    assert len(load_state(out)) == 104
+    assert load_state(out, "pretext.safetensors")["models_genesis.dense_1.bias"].shape == (7,)
+
+
 def test_unreadable_files_are_refused(tmp_path):
     (tmp_path / "no.pt").write_bytes(b"no checkpoint")
     for source in ("no.pt", "missing.pt"):
         with pytest.raises(WeightsError, match="cannot be read"):
             zoo().importers.build("models_genesis").run(tmp_path / source, tmp_path / "out")
-    with pytest.raises(WeightsError, match="no 'state_dict'"):
+    with pytest.raises(WeightsError, match="holds no tensors"):
         run(tmp_path, [1, 2])
 
 

@@ -10,8 +10,9 @@ def register_backbones(register: Register) -> None:
     """Register the built-in backbones."""
     from umzoo.backbones.nnunet import PlainConvUNet, ResEncUNetL, ResEncUNetM, ResEncUNetS, ResEncUNetXL
     from umzoo.backbones.primus import PrimusB, PrimusL, PrimusM, PrimusS
+    from umzoo.backbones.resnet import RESNETS
     from umzoo.backbones.unet import GenesisUNet
 
     unets = (GenesisUNet, PlainConvUNet, ResEncUNetS, ResEncUNetM, ResEncUNetL, ResEncUNetXL)
-    for backbone in (*unets, PrimusS, PrimusB, PrimusM, PrimusL):
+    for backbone in (*unets, PrimusS, PrimusB, PrimusM, PrimusL, *RESNETS):
         register(backbone)

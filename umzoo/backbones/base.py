@@ -122,9 +122,13 @@ class Backbone(Component, nn.Module):
     def encode(self, image: Tensor) -> list[Tensor]:
         """Return the levels of *image* ``(B, C, D, H, W)``, fine to coarse."""
 
-    @abstractmethod
     def decode(self, levels: list[Tensor]) -> Tensor:
-        """Return the dense map ``(B, decoder_channels, D, H, W)`` of *levels*."""
+        """Return the dense map ``(B, decoder_channels, D, H, W)`` of *levels*.
+
+        Raises:
+            ConfigError: if the network has no decoder (``info.decoder_channels`` is None).
+        """
+        raise ConfigError(f"{self.name} has no decoder: take another backbone for what needs a dense map")
 
     def forward(self, image: Tensor, dense: bool = False) -> Features:
         """Return the features of *image* ``(B, C, D, H, W)``, with the dense map if *dense*.

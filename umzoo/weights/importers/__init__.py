@@ -8,8 +8,10 @@ from umzoo.hookspecs import Register, hookimpl
 @hookimpl
 def register_importers(register: Register) -> None:
     """Register the built-in importers."""
+    from umzoo.weights.importers.medicalnet import MedicalNetImporter
     from umzoo.weights.importers.models_genesis import ModelsGenesisImporter
+    from umzoo.weights.importers.nnssl import NnsslImporter
     from umzoo.weights.importers.nnunet import NnunetImporter
 
-    register(ModelsGenesisImporter)
-    register(NnunetImporter)
+    for importer in (MedicalNetImporter, ModelsGenesisImporter, NnsslImporter, NnunetImporter):
+        register(importer)

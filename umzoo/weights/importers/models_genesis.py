@@ -1,54 +1,67 @@
-"""The released checkpoint of Models Genesis (Zhou et al., MICCAI 2019), ``Genesis_Chest_CT.pt``."""
+"""Models Genesis (Zhou et al., MICCAI 2019): the released ``Genesis_Chest_CT.pt`` and networks fine-tuned from it."""
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from pydantic import Field
 
-from umzoo.backbones.state import named_tensors, require_same, shapes
+from umzoo.backbones.state import named_tensors, shapes
 from umzoo.backbones.unet import GenesisUNet
-from umzoo.errors import WeightsError
-from umzoo.spec import InputSpec, IntensityRule
+from umzoo.config import Config
+from umzoo.spec import ComponentSpec, InputSpec, IntensityRule
 from umzoo.weights.importers.base import Importer
+from umzoo.weights.importers.checkpoint import origin, read_state, split, summary
 from umzoo.weights.info import Provenance, WeightsInfo
 from umzoo.weights.io import save_folder
 
+URL = "https://github.com/MrGiovanni/ModelsGenesis"
 CITATION = "Zhou et al., Models Genesis, Medical Image Analysis 67, 2021"
+PREFIXES = ("module.", "base_model.", "_orig_mod.")
+HEAD = {"out_tr.final_conv.weight": (1, 64, 1, 1, 1), "out_tr.final_conv.bias": (1,)}
 
 
 class ModelsGenesisImporter(Importer):
     """Genesis Chest CT: a dict with ``state_dict``, its 106 keys with or without ``module.`` (from DataParallel).
 
     Tensors keep their values. The authors' arrays have axes (x, y, z), not umzoo's (z, y, x): the input spec says so.
-    The last convolution becomes the parameters of the restoration task.
+    The last convolution becomes the parameters of the restoration task. Networks fine-tuned from it may hold other
+    tensors instead or beside (``base_model.`` before the names is understood): those go to ``pretext.safetensors``
+    under ``models_genesis.*``.
     """
 
     name = "models_genesis"
+
+    class Config(Config):
+        """Options of ``models_genesis``."""
+
+        tag: str | None = Field(
+            None, description="name is genesis_unet.tag; None: chest_ct, or fine_tuned if the file holds other heads"
+        )
 
     def run(self, source: Path, out: Path, licence: str = "unknown") -> None:
         """Read the checkpoint *source* and write a weights folder to *out*.
 
         Raises:
-            WeightsError: if it cannot be read, or a tensor is missing, extra or has another shape than expected.
+            WeightsError: if it cannot be read, or a tensor of the network is missing or has another shape.
         """
-        released = _read(source)
+        released = read_state(source, PREFIXES)
         with torch.device("meta"):
             network = GenesisUNet()
-        backbone = {released_name(name): name for name in named_tensors(network)}
-        head = {f"out_tr.final_conv.{part}": f"restoration.head.{part}" for part in ("weight", "bias")}
+        names = {released_name(name): name for name in named_tensors(network)}
         wanted = {released_name(name): shape for name, shape in shapes(named_tensors(network)).items()}
-        wanted |= {"out_tr.final_conv.weight": (1, 64, 1, 1, 1), "out_tr.final_conv.bias": (1,)}
-        require_same(wanted, shapes(released))
+        taken, rest = split(released, wanted)
+        restores = HEAD.items() <= shapes(rest).items()
+        head = {name: rest.pop(name) for name in HEAD} if restores else {}
+        info = _describe(network.spec, licence, self.config.tag, restores and not rest)
+        heads = {f"restoration.head.{name.rpartition('.')[2]}": tensor for name, tensor in head.items()}
         save_folder(
             out,
-            {name: released[theirs] for theirs, name in backbone.items()},
-            _describe(network, licence),
-            {name: released[theirs] for theirs, name in head.items()},
+            {names[theirs]: tensor for theirs, tensor in taken.items()},
+            info.model_copy(update={"models_genesis": {**origin(source, URL), "also_holds": summary(rest)}}),
+            heads | {f"models_genesis.{name}": tensor for name, tensor in rest.items()},
         )
 
 
@@ -57,23 +70,14 @@ def released_name(name: str) -> str:
     return name.removeprefix("encoder.").removeprefix("decoder.")
 
 
-def _read(source: Path) -> dict[str, Tensor]:
-    """The state dict in *source*, without the prefix of DataParallel."""
-    try:
-        content: Any = torch.load(source, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise WeightsError(f"{source} cannot be read as a checkpoint of tensors: {reason}") from None
-    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
-    if not isinstance(state, Mapping):
-        raise WeightsError(f"{source} holds no 'state_dict': expected the file Genesis_Chest_CT.pt")
-    return {name.removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
-
-
-def _describe(network: GenesisUNet, licence: str) -> WeightsInfo:
+def _describe(backbone: ComponentSpec, licence: str, tag: str | None, original: bool) -> WeightsInfo:
+    known: dict[str, Any] = {
+        "pretext": {"tasks": [{"name": "restoration"}]},
+        "provenance": Provenance(datasets={"LUNA16": 623}, modalities={"ct": 623}, volumes=623),
+    }
     return WeightsInfo(
-        name="genesis_unet.chest_ct",
-        backbone=network.spec,
+        name=f"genesis_unet.{tag or ('chest_ct' if original else 'fine_tuned')}",
+        backbone=backbone,
         input=InputSpec(
             axes="xyz",
             rules={
@@ -83,8 +87,7 @@ def _describe(network: GenesisUNet, licence: str) -> WeightsInfo:
             space="unit",
             patch_size=(64, 64, 32),
         ),
-        pretext={"tasks": [{"name": "restoration"}]},
-        provenance=Provenance(datasets={"LUNA16": 623}, modalities={"ct": 623}, volumes=623),
         licence=licence,
         citations=(CITATION,),
+        **(known if original else {}),
     )

@@ -1,0 +1,158 @@
+import pytest
+import torch
+
+pytest.importorskip("monai")
+pytest.importorskip("umzoo_monai")
+
+from monai.networks import nets
+from monai.networks.nets.swin_unetr import SwinTransformer
+
+import umzoo
+from umzoo.errors import ConfigError, WeightsError
+from umzoo.plugins import zoo
+from umzoo.testing import check_backbone, check_corruption
+from umzoo.weights.build import load_backbone
+from umzoo.weights.io import load_state, read_info
+
+SMALL = {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 2, 2), "window_size": 2}
+
+
+def swin(**options):
+    return shaken(nets.SwinUNETR(1, 3, **{**SMALL, **options}))
+
+
+def transformer(**options):
+    options = {**SMALL, **options}
+    width, window = options.pop("feature_size"), options.pop("window_size")
+    return shaken(SwinTransformer(1, width, (window,) * 3, (2, 2, 2), **options))
+
+
+def shaken(network):
+    rng = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for value in network.parameters():
+            value.add_(0.1 * torch.randn(value.shape, generator=rng))
+    return network.eval()
+
+
+def image(size=32):
+    return torch.rand((1, 1, 64, size, size), generator=torch.Generator().manual_seed(1))
+
+
+def run(tmp_path, content, **options):
+    torch.save(content, tmp_path / "in.pt")
+    zoo().importers.build({"name": "monai_swin", **options}).run(tmp_path / "in.pt", tmp_path / "out", "Apache-2.0")
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize("name", ["swin_unetr", "swin_vit"])
+@pytest.mark.parametrize("use_v2", [False, True])
+def test_swin_conforms(name, use_v2):
+    check_backbone(name, **SMALL, use_v2=use_v2)
+
+
+def test_unetr_conforms():
+    check_backbone("unetr", feature_size=4, hidden_size=24, mlp_dim=24, num_heads=2, img_size=(32, 16, 32))
+
+
+@pytest.mark.parametrize(
+    ("transform", "arguments"),
+    [
+        ("RandGibbsNoise", {"alpha": (0.4, 0.8)}),
+        ("RandGaussianNoise", {"std": 0.2}),
+        ("RandCoarseDropout", {"holes": 3, "spatial_size": 5, "fill_value": 0.0}),
+        ("RandCoarseShuffle", {"holes": 3, "spatial_size": 4}),
+    ],
+)
+def test_transforms_conform(transform, arguments):
+    check_corruption("monai_transform", transform=transform, arguments=arguments, p=0.7)
+
+
+def test_wrong_transforms_are_refused():
+    with pytest.raises(ConfigError, match=r"no random array transform 'RandGibsNoise' .*RandGibbsNoise"):
+        zoo().corruptions.build({"name": "monai_transform", "transform": "RandGibsNoise"})
+    with pytest.raises(ConfigError, match="arguments of RandGaussianNoise"):
+        zoo().corruptions.build({"name": "monai_transform", "transform": "RandGaussianNoise", "arguments": {"x": 1}})
+    crop = {"name": "monai_transform", "transform": "RandSpatialCrop"}
+    with pytest.raises(ConfigError):
+        zoo().corruptions.build(crop)
+
+
+def test_unetr_is_monais():
+    options = {"feature_size": 4, "hidden_size": 24, "mlp_dim": 24, "num_heads": 2}
+    original = shaken(nets.UNETR(1, 3, (64, 32, 32), **options))
+    network = zoo().backbones.build({"name": "unetr", "img_size": (64, 32, 32), **options}).eval()
+    state = original.state_dict()
+    network.load_state_dict({name: state[name.partition(".")[2]] for name in network.state_dict()})
+    with torch.no_grad():
+        assert torch.allclose(original.out(network(image(), dense=True).dense), original(image()), atol=1e-5)
+
+
+@pytest.mark.parametrize("use_v2", [False, True])
+@pytest.mark.parametrize("prefix", ["", "module.", "module.backbone."])
+def test_a_whole_network_arrives(tmp_path, use_v2, prefix):
+    original = swin(use_v2=use_v2)
+    state = {prefix + name: value for name, value in original.state_dict().items()}
+    out = run(tmp_path, {"net": state})
+    network = load_backbone(out)
+    with torch.no_grad():
+        assert torch.allclose(original.out(network(image(), dense=True).dense), original(image()), atol=1e-5)
+    info = read_info(out)
+    assert info.name == f"swin_unetr.{'voco' if use_v2 else 'swin_unetr'}"
+    assert (info.plugin, info.parts) == ("umzoo-monai", ("encoder", "decoder"))
+    assert (info.input.axes, info.input.orientation, info.input.space) == ("xyz", "RAS", "unit")
+    assert len(load_state(out)) + len(load_state(out, "pretext.safetensors")) == len(state)
+
+
+def old_names(name):
+    """The names of ``model_swinvit.pt``."""
+    return "module." + name.replace(".mlp.linear", ".mlp.fc")
+
+
+def autoencoder_names(name):
+    """The names of ``ssl_pretrained_weights.pth``."""
+    for part in ("blocks", "downsample"):
+        name = name.replace(f".0.{part}.", f".0.0.{part}.")
+    return "encoder." + name
+
+
+@pytest.mark.parametrize("rename", [old_names, autoencoder_names, "swinViT.{}".format])
+def test_a_transformer_alone_arrives(tmp_path, rename):
+    original = transformer()
+    state = {rename(name): value for name, value in original.state_dict().items()}
+    heads = {"module.rotation_head.weight": torch.ones(4, 8)}
+    out = run(tmp_path, {"state_dict": state | heads})
+    with torch.no_grad():
+        found = load_backbone(out).encode(image())
+        assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found, original(image()), strict=True))
+    info = read_info(out)
+    assert (info.name, info.input.rule("ct").window) == ("swin_vit.monai_ssl", (-1000, 1000))
+    assert info.monai_swin["also_holds"] == {"rotation_head.weight": 1}
+
+
+def test_it_goes_on_into_a_whole_network(tmp_path):
+    out = run(tmp_path, transformer().state_dict())
+    network = umzoo.create_model("swin_unetr", **SMALL)
+    report = umzoo.transfer(out, network, {"minimum": 0.01})
+    assert not report.dropped
+    assert torch.equal(
+        network.encoder["swinViT"].patch_embed.proj.weight, load_state(out)["encoder.swinViT.patch_embed.proj.weight"]
+    )
+
+
+def test_heads_of_voco_bring_the_encoder(tmp_path):
+    state = {f"backbone.{name}": value for name, value in swin(use_v2=True).state_dict().items()}
+    state = {name: value for name, value in state.items() if ".decoder" not in name and ".out." not in name}
+    out = run(tmp_path, state | {"student.layer3.0.bias": torch.ones(3)})
+    info = read_info(out)
+    assert (info.name, info.parts) == ("swin_unetr.voco", ("encoder",))
+    assert load_backbone(out).encode(image())
+
+
+def test_other_files_are_refused(tmp_path):
+    with pytest.raises(WeightsError, match="no Swin transformer"):
+        run(tmp_path, {"conv.weight": torch.ones(1)})
+    state = swin().state_dict()
+    del state["decoder5.transp_conv.conv.weight"]
+    with pytest.raises(WeightsError, match=r"1 missing: decoder5\.transp_conv\.conv\.weight"):
+        run(tmp_path, state)

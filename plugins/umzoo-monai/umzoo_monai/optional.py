@@ -1,0 +1,21 @@
+"""MONAI itself, imported when it is first needed: it takes seconds."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from umzoo.errors import PluginError
+
+
+def get_monai(module: str) -> Any:
+    """Return *module* of MONAI, such as ``monai.transforms``.
+
+    Raises:
+        PluginError: if MONAI is missing or cannot be imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        reason = " ".join(str(error).split())
+        raise PluginError(f"umzoo-monai needs MONAI ({reason}): pip install 'monai>=1.5'") from None

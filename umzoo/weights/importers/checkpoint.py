@@ -1,0 +1,77 @@
+"""What importers share: tensors out of pickled files, and which of them the network takes."""
+
+from __future__ import annotations
+
+import pickle
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from umzoo.backbones.state import Shapes, require_same, shapes
+from umzoo.errors import WeightsError
+from umzoo.files import sha256
+
+WRAPPERS = ("state_dict", "model_state_dict", "network_weights", "model", "net")
+"""Keys under which projects keep their tensors."""
+
+
+def read_state(file: Path, prefixes: Iterable[str] = ("module.", "_orig_mod.")) -> dict[str, Tensor]:
+    """Return the tensors in *file*, on the CPU, without *prefixes* of their names; pickled code is not run.
+
+    Raises:
+        WeightsError: if it cannot be read, or holds no tensors.
+    """
+    try:
+        content: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(f"{file} cannot be read as a checkpoint of tensors: {reason}") from None
+    state = content
+    if isinstance(content, Mapping):
+        state = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), content)
+    tensors = {str(k): v for k, v in state.items() if isinstance(v, Tensor)} if isinstance(state, Mapping) else {}
+    if not tensors:
+        raise WeightsError(f"{file} holds no tensors, neither at its top nor under {', '.join(WRAPPERS)}")
+    return without_prefixes(tensors, prefixes)
+
+
+def without_prefixes(state: Mapping[str, Tensor], prefixes: Iterable[str]) -> dict[str, Tensor]:
+    """Return *state* with names freed of *prefixes*, however often they come.
+
+    Raises:
+        WeightsError: if two tensors then have one name.
+    """
+    chosen, result = tuple(prefixes), {}
+    for full, tensor in state.items():
+        name = full
+        while prefix := next((it for it in chosen if name.startswith(it)), ""):
+            name = name.removeprefix(prefix)
+        if name in result:
+            raise WeightsError(f"the file holds {name} twice, with and without one of the prefixes {', '.join(chosen)}")
+        result[name] = tensor
+    return result
+
+
+def split(state: Mapping[str, Tensor], wanted: Shapes) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the tensors of *state* that *wanted* names, and all others.
+
+    Raises:
+        WeightsError: if one that is wanted is missing or has another shape.
+    """
+    taken = {name: state[name] for name in wanted if name in state}
+    require_same(wanted, shapes(taken))
+    return taken, {name: tensor for name, tensor in state.items() if name not in wanted}
+
+
+def summary(rest: Mapping[str, Tensor], depth: int = 2) -> dict[str, int]:
+    """Return how many tensors there are under each of the first *depth* parts of their names."""
+    return dict(Counter(".".join(name.split(".")[:depth]) for name in rest))
+
+
+def origin(file: Path, url: str) -> dict[str, str]:
+    """Return what identifies the file that was imported: the project's *url* and its sha256, but no path."""
+    return {"url": url, "sha256": sha256(file)}

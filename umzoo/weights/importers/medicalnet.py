@@ -1,0 +1,115 @@
+"""The checkpoints of MedicalNet (https://github.com/Tencent/MedicalNet), 3D ResNets of 10 to 200 layers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from umzoo.backbones.resnet import RESNETS, ResNet3D
+from umzoo.backbones.state import named_tensors, shapes
+from umzoo.config import Config
+from umzoo.errors import WeightsError
+from umzoo.spec import InputSpec, IntensityRule
+from umzoo.weights.importers.base import Importer
+from umzoo.weights.importers.checkpoint import origin, read_state, split, summary
+from umzoo.weights.info import WeightsInfo
+from umzoo.weights.io import save_folder
+
+URL = "https://github.com/Tencent/MedicalNet"
+CITATION = "Chen et al., Med3D: Transfer Learning for 3D Medical Image Analysis, arXiv 1904.00625, 2019"
+NORMALISATION = "mean and standard deviation of the voxels above 0; voxels of 0 were replaced by normal noise"
+
+
+class MedicalNetImporter(Importer):
+    """MedicalNet's ResNets: number of layers and short cuts are told from the tensors, with or without ``module.``.
+
+    Tensors keep their values. Files that hold the decoder ``conv_seg`` bring it along, except for its last
+    convolution, which goes to ``pretext.safetensors``.
+    """
+
+    name = "medicalnet"
+
+    class Config(Config):
+        """Options of ``medicalnet``."""
+
+        tag: str = Field("medicalnet", description="name is architecture.tag")
+        shortcut: Literal["A", "B"] | None = Field(None, description="short cuts; None: told from the tensors")
+
+    def run(self, source: Path, out: Path, licence: str = "unknown") -> None:
+        """Read the checkpoint *source* and write a weights folder to *out*.
+
+        Raises:
+            WeightsError: if it cannot be read, is no ResNet of MedicalNet's, or a tensor is missing or does not fit.
+        """
+        released = read_state(source)
+        kind = _kind(released)
+        options = {"shortcut": self.config.shortcut or _shortcut(released), **_widths(released)}
+        with torch.device("meta"):
+            network = kind(kind.Config.parse(options))
+        names = {name.partition(".")[2]: name for name in named_tensors(network)}
+        wanted = {name.partition(".")[2]: shape for name, shape in shapes(named_tensors(network)).items()}
+        if not any(name.startswith("conv_seg.") for name in released):
+            wanted = {name: shape for name, shape in wanted.items() if not name.startswith("conv_seg.")}
+        taken, rest = split(_with_counters(released, wanted), wanted)
+        parts = sorted({names[name].partition(".")[0] for name in taken}, reverse=True)
+        save_folder(
+            out,
+            {names[name]: tensor for name, tensor in taken.items()},
+            self._describe(network, tuple(parts), licence, source, rest),
+            {f"medicalnet.{name}": tensor for name, tensor in rest.items()},
+        )
+
+    def _describe(
+        self, network: ResNet3D, parts: tuple[str, ...], licence: str, source: Path, rest: Mapping[str, Tensor]
+    ) -> WeightsInfo:
+        return WeightsInfo(
+            name=f"{network.name}.{self.config.tag}",
+            backbone=network.spec,
+            parts=parts,
+            input=InputSpec(
+                orientation="as stored",
+                rules={"*": IntensityRule(kind="percentile", percentiles=(0.0, 100.0))},
+                in_channels=network.info.in_channels,
+            ),
+            licence=licence,
+            citations=(CITATION,),
+            medicalnet={**origin(source, URL), "normalisation": NORMALISATION, "also_holds": summary(rest)},
+        )
+
+
+def _kind(state: Mapping[str, Tensor]) -> type[ResNet3D]:
+    """The ResNet with as many blocks in each layer as *state* has.
+
+    Raises:
+        WeightsError: if there is none.
+    """
+    firsts = (name.split(".") for name in state if name.endswith(".conv1.weight") and name.startswith("layer"))
+    counts = Counter(parts[0] for parts in firsts)
+    blocks = tuple(counts[f"layer{number}"] for number in (1, 2, 3, 4))
+    bottleneck = "layer1.0.conv3.weight" in state
+    for kind in RESNETS:
+        if (kind.blocks, kind.bottleneck) == (blocks, bottleneck):
+            return kind
+    known = ", ".join(kind.name for kind in RESNETS)
+    raise WeightsError(f"the file holds no ResNet of MedicalNet's: {blocks} blocks in layer1 to layer4; known: {known}")
+
+
+def _shortcut(state: Mapping[str, Tensor]) -> str:
+    return "B" if any(".downsample." in name for name in state) else "A"
+
+
+def _widths(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    kernel = state.get("conv1.weight")
+    return {} if kernel is None else {"width": int(kernel.shape[0]), "in_channels": int(kernel.shape[1])}
+
+
+def _with_counters(state: Mapping[str, Tensor], wanted: Mapping[str, Any]) -> dict[str, Tensor]:
+    """*state* with the step counters of its batch norms, which files of before PyTorch 0.4.1 lack."""
+    missing = (name for name in wanted if name.endswith("num_batches_tracked") and name not in state)
+    return {**state, **{name: torch.tensor(0) for name in missing}}
