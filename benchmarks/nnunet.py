@@ -4,7 +4,8 @@
 
 The data set must be planned and preprocessed, and hold labelled test cases (``imagesTs`` and ``labelsTs`` in
 ``nnUNet_raw``). Each fold is trained twice, from the weights and from scratch, with the same plans, trainer and
-schedule; the Dice of the test cases is the mean over cases and classes.
+schedule; the Dice of the test cases is the mean over cases and classes. Folds that are trained already are not
+trained again.
 """
 
 from __future__ import annotations
@@ -71,6 +72,10 @@ def _request(arguments: argparse.Namespace, reference: str | None) -> Request:
 
 
 def _train(request: Request, fold: str, arguments: argparse.Namespace) -> None:
+    model = f"{TRAINER}__{request.plans_name}__{request.configuration}"
+    folder = folder_of("nnUNet_results") / dataset_name(request.dataset) / model / f"fold_{fold}"
+    if (folder / "checkpoint_final.pth").is_file():
+        return
     weights = ["--no-weights"] if request.reference is None else ["--weights", request.reference]
     command = [sys.executable, "-m", "umzoo", "nnunet", "train", request.dataset, request.configuration, fold]
     command += [*arguments.options, *weights, "--recipe", request.recipe, "-p", request.base]
@@ -88,8 +93,8 @@ def _score(request: Request, fold: str, device: str) -> float:
     command += ["-tr", TRAINER, "-p", request.plans_name, "-c", request.configuration, "-device", device]
     _run([*command, "-npp", "1", "-nps", "1"])
     labels = [value for name, value in read_json(data / "dataset.json")["labels"].items() if name != "background"]
-    scores = compute_metrics_on_folder_simple(str(data / "labelsTs"), str(out), labels, num_processes=1)
-    return round(float(scores["foreground_mean"]["Dice"]), 4)
+    compute_metrics_on_folder_simple(str(data / "labelsTs"), str(out), labels, str(out / "summary.json"), 1)
+    return round(float(read_json(out / "summary.json")["foreground_mean"]["Dice"]), 4)
 
 
 def _run(command: list[str]) -> None:

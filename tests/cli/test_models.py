@@ -48,6 +48,7 @@ def test_list_one_kind_by_pattern(run, kind):
     output = run("list", kind, "*unet*")
     assert "genesis_unet" in output
     assert "primus" not in output and "segmentation" not in output
+    assert "19.1 M" in output and "Apache-2.0" in output
     assert "pretext_task" in run("list", "pretext-tasks")
 
 

@@ -27,7 +27,7 @@ def list_(
         bool, typer.Option("--pretrained", help="registered weights: 'umzoo list --pretrained [PATTERN]'")
     ] = False,
 ) -> None:
-    """List what the plug-ins bring: all kinds, or one, by name; or registered weights and where they are."""
+    """List what the plug-ins bring: all kinds, or one, by name (backbones with size); or registered weights."""
     from rich.console import Console
     from rich.text import Text
 
@@ -43,10 +43,13 @@ def list_(
         hint = nearest(kind or "", registries)
         raise UnknownNameError(f"unknown kind '{kind}'{hint}: give one of {', '.join(registries)}")
     origins = {plugin.name: plugin.origin for plugin in zoo().plugins if not plugin.reason}
-    rows = table("kind", "name", "from", "")
+    sizes = list(chosen) == ["backbone"]
+    rows = table("kind", "name", "from", "licence", *(["parameters"] if sizes else []), "")
     for name, registry in chosen.items():
         for entry in registry.list(pattern):
-            rows.add_row(name, entry, origins[registry.owner(entry)], Text(_summary(registry, entry)))
+            origin = origins[registry.owner(entry)]
+            size = [_parameters(entry)] if sizes else []
+            rows.add_row(name, entry, origin, _licence(origin), *size, Text(_summary(registry, entry)))
     nothing = f"nothing of kind {kind or 'any'} matches '{pattern}'"
     Console().print(rows if rows.row_count else nothing)
 
@@ -126,6 +129,25 @@ def _registered_weights(pattern: str) -> Table | str:
         where = f"{entry.location}@{entry.revision[:12]}" if entry.revision else entry.location
         rows.add_row(entry.name, entry.licence, where, Text(entry.description))
     return rows
+
+
+def _parameters(backbone: str) -> str:
+    """Parameters of *backbone* with its default options, in millions."""
+    from umzoo.weights.construct import count_parameters
+
+    count = count_parameters(backbone)
+    return "?" if count is None else f"{count / 1e6:.1f} M"
+
+
+def _licence(distribution: str) -> str:
+    """Licence of a plug-in's package, as its metadata say."""
+    from importlib.metadata import PackageNotFoundError, metadata
+
+    try:
+        known = metadata(distribution).json
+    except PackageNotFoundError:
+        return ""
+    return str(known.get("license_expression") or known.get("license") or "")
 
 
 def _same_kind(asked: str, kind: str) -> bool:

@@ -19,7 +19,7 @@ from torch.utils import swap_tensors
 
 from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import Shapes, named_tensors, require_same, shapes
-from umzoo.errors import ConfigError, PluginError, UnknownNameError, WeightsError
+from umzoo.errors import ConfigError, PluginError, UmzooError, UnknownNameError, WeightsError
 from umzoo.plugins import zoo
 from umzoo.weights.info import WeightsInfo
 from umzoo.weights.strict import in_one_line
@@ -92,6 +92,23 @@ def build_to_fill(info: WeightsInfo, held: Shapes, in_channels: int | None = Non
                 return network
         with _budget(held):
             return build_backbone(info, in_channels)
+
+
+def count_parameters(name: str) -> int | None:
+    """Return the parameters of backbone *name* with its default options; None if it cannot be built with them."""
+    build = zoo().backbones.build
+    try:
+        with _NoInitialisation(), torch.device("meta"):
+            network: Backbone = build(name)
+    except (*FAILURES, UmzooError) as error:
+        log.debug("%s cannot be built on the meta device: %s", name, error)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                network = build(name)
+        except (*FAILURES, UmzooError) as reason:
+            log.debug("%s cannot be built: %s", name, reason)
+            return None
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def require_fit(network: nn.Module, info: WeightsInfo, held: Shapes) -> None:
