@@ -35,9 +35,13 @@ def check(
 
     from umzoo.authoring.check import check_plugins
 
-    results = list(check_plugins(name))
+    results, console = [], Console()
+    with console.status("checking") as status:
+        for result in check_plugins(name):
+            results.append(result)
+            status.update(f"checking: {result.component}, {result.check} done")
     if not results:
-        Console().print("nothing to check: no other plug-in is installed that brings something to run")
+        console.print("nothing to check: no other plug-in is installed that brings something to run")
         return
     table = Table("kind", "name", "check", "holds", "", box=SIMPLE_HEAD)
     for result in results:
@@ -45,6 +49,6 @@ def check(
         table.add_row(
             result.kind, result.component, result.check, Text(result.outcome, style=colour), Text(result.note)
         )
-    Console().print(table)
+    console.print(table)
     if any(result.outcome == "no" for result in results):
         raise typer.Exit(1)
