@@ -19,14 +19,30 @@ def tiny(**options):
     return PrimusS(PrimusS.Config(**TINY, **options)).eval()
 
 
-def test_function_and_names_are_those_of_the_original():
-    model = tiny(input_shape=(16, 24, 8), in_channels=2)
-    theirs = Theirs(2, 36, (8, 8, 8), 8, eva_depth=2, eva_numheads=3, input_shape=(16, 24, 8)).eval()
+@pytest.mark.parametrize(("layer_scale", "inner_norm"), [(0.1, True), (None, False)])
+def test_function_and_names_are_those_of_the_original(layer_scale, inner_norm):
+    shape = (16, 24, 8)
+    model = tiny(input_shape=shape, in_channels=2, layer_scale=layer_scale, inner_norm=inner_norm)
+    options = {"input_shape": shape, "init_values": layer_scale, "scale_attn_inner": inner_norm}
+    theirs = Theirs(2, 36, (8, 8, 8), 8, eva_depth=2, eva_numheads=3, **options).eval()
     ours = {name.partition(".")[2]: value for name, value in canonical_state(model).items()}
     assert theirs.state_dict().keys() - ours.keys() == {"mask_token"}
     theirs.load_state_dict({**ours, "mask_token": theirs.mask_token})
     image = Rng(0).normal((2, 2, 16, 24, 8))
     torch.testing.assert_close(model(image, dense=True).dense, theirs(image))
+
+
+def test_the_blocks_are_those_of_nnunets_preset():
+    """By default; widths and depths of the four sizes are the presets' too."""
+    from dynamic_network_architectures.architectures.primus import PrimusS as Preset
+
+    with torch.device("meta"):
+        ours, theirs = PrimusS(), Preset(1, 2, (8, 8, 8), PrimusS().config.input_shape)
+    shapes = [
+        {name.removeprefix("encoder."): it.shape for name, it in network.state_dict().items() if "eva." in name}
+        for network in (ours, theirs)
+    ]
+    assert shapes[0] == {name: shape for name, shape in shapes[1].items() if name != "mask_token"}
 
 
 def test_other_sizes_resize_the_positions():

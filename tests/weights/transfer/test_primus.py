@@ -22,7 +22,8 @@ def ours(shape=(16, 24, 32), **options):
 
 
 def theirs(shape=(16, 24, 32), channels=1, classes=8):
-    return Primus(channels, 36, (8, 8, 8), classes, eva_depth=2, eva_numheads=3, input_shape=shape)
+    presets = {"init_values": 0.1, "scale_attn_inner": True}
+    return Primus(channels, 36, (8, 8, 8), classes, eva_depth=2, eva_numheads=3, input_shape=shape, **presets)
 
 
 def test_native_networks_and_back():
