@@ -42,6 +42,15 @@ def test_a_resumed_log_does_not_repeat_lines(tmp_path):
     assert lines[0]["bad"] is None
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT as Python has it by default; shells let what they start in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_the_first_signal_is_noted_and_the_second_acts():
     with StopRequest() as stop:
         os.kill(os.getpid(), signal.SIGINT)

@@ -178,7 +178,7 @@ def test_weights_that_cannot_be_loaded_stop_the_training(weights, fold, damage, 
         (weights / "model.safetensors").write_bytes(content)
     trainer = make_trainer(asked)
     with pytest.raises(
-        WeightsError, match={"gone": "no weights", "replaced": "others than", "altered": "sha256"}[damage]
+        WeightsError, match={"gone": "there is no folder", "replaced": "others than", "altered": "sha256"}[damage]
     ):
         trainer.run_training()
     assert trainer.current_epoch == 0
