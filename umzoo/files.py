@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -22,6 +25,26 @@ def fsync_folder(folder: Path) -> None:
     """Flush the files of *folder*, then *folder* itself."""
     for path in (*folder.iterdir(), folder):
         fsync(path)
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """Yield a name beside *target* to write a file or folder under; flushed to disk, it then takes the name *target*.
+
+    If that fails, nothing of it is left, and what had the name before stays.
+    """
+    temporary = target.with_name(f".{target.name}.writing-{os.getpid()}")
+    try:
+        yield temporary
+        if temporary.is_dir():
+            fsync_folder(temporary)
+        else:
+            fsync(temporary)
+        temporary.replace(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary.is_file():
+            temporary.unlink()
 
 
 def sha256(file: Path) -> str:

@@ -28,12 +28,11 @@ def check(
     ] = None,
 ) -> None:
     """Check what a plug-in registered; exit code 1 if something does not hold."""
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     from umzoo.authoring.check import check_plugins
+    from umzoo.cli.tables import table
 
     results, console = [], Console()
     with console.status("checking") as status:
@@ -43,12 +42,10 @@ def check(
     if not results:
         console.print("nothing to check: no other plug-in is installed that brings something to run")
         return
-    table = Table("kind", "name", "check", "holds", "", box=SIMPLE_HEAD)
+    rows = table("kind", "name", "check", "holds", "")
     for result in results:
         colour = {"yes": "green", "no": "red"}.get(result.outcome, "yellow")
-        table.add_row(
-            result.kind, result.component, result.check, Text(result.outcome, style=colour), Text(result.note)
-        )
-    console.print(table)
+        rows.add_row(result.kind, result.component, result.check, Text(result.outcome, style=colour), Text(result.note))
+    console.print(rows)
     if any(result.outcome == "no" for result in results):
         raise typer.Exit(1)

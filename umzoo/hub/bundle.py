@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 from pathlib import Path
 
 from umzoo import __version__
 from umzoo.errors import WeightsError
-from umzoo.files import fsync, sha256
+from umzoo.files import sha256, written_whole
 from umzoo.hub.manifest import MANIFEST, Manifest, Member, installed_version
 from umzoo.hub.pull import known_files
 from umzoo.weights.io import CARD, CONFIG, FILES, checked_file
@@ -34,20 +33,15 @@ def write_bundle(folder: Path, out: Path, reference: str = "") -> Manifest:
     manifest, files = _describe(folder, reference)
     if out.exists():
         raise WeightsError(f"{out} exists: choose another file, or remove it")
-    temporary = out.with_name(f".{out.name}.writing-{os.getpid()}")
     try:
-        with tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
+        with written_whole(out) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
             text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False).encode() + b"\n"
             tar.addfile(_header(MANIFEST, len(text)), io.BytesIO(text))
             for name, file in files.items():
                 with file.open("rb") as stream:
                     tar.addfile(_header(name, manifest.files[name].size), stream)
-        fsync(temporary)
-        temporary.rename(out)
     except OSError as error:
         raise WeightsError(f"cannot write {out}: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return manifest
 
 

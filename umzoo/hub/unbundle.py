@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tarfile
 from pathlib import Path
 from typing import IO
 
 from umzoo.errors import ConfigError, WeightsError
-from umzoo.files import fsync_folder, sha256
+from umzoo.files import sha256, written_whole
 from umzoo.hub.manifest import FORMAT, MANIFEST, Manifest
 from umzoo.hub.pull import known_files
 from umzoo.weights.io import FILES
@@ -28,21 +27,17 @@ def read_bundle(bundle: Path, folder: Path) -> Manifest:
     """
     if folder.exists():
         raise WeightsError(f"{folder} exists: choose another folder")
-    temporary = folder.with_name(f".{folder.name}.writing-{os.getpid()}")
     try:
-        temporary.mkdir(parents=True)
-        with tarfile.open(bundle, "r:") as tar:
-            manifest = _read_manifest(tar)
-            _extract(tar, manifest, temporary)
-        known_files(temporary)
-        fsync_folder(temporary)
-        temporary.rename(folder)
+        with written_whole(folder) as temporary:
+            temporary.mkdir(parents=True)
+            with tarfile.open(bundle, "r:") as tar:
+                manifest = _read_manifest(tar)
+                _extract(tar, manifest, temporary)
+            known_files(temporary)
     except (tarfile.TarError, EOFError) as error:
         raise WeightsError(f"{bundle} is no bundle of umzoo, or is damaged: {error}") from None
     except OSError as error:
         raise WeightsError(f"cannot unpack {bundle} into {folder}: {error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return manifest
 
 

@@ -6,18 +6,17 @@ segmentation layers it leaves out.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from umzoo import __version__
-from umzoo.backbones.state import named_tensors, unwrap
+from umzoo.backbones.state import canonical_state, expand_aliases
 from umzoo.errors import ConfigError, WeightsError
-from umzoo.files import fsync
+from umzoo.files import written_whole
 from umzoo.nnunet.environment import require_nnunet
 from umzoo.nnunet.planned import Planned, read_json
 from umzoo.weights.architecture import plan_of_backbone
@@ -51,7 +50,7 @@ def convert(
         network = network_of_weights(info) if planned is None else planned.build()
     fed = planned.input(info.input.rules, info.input.orientation) if planned else info.input
     report = transfer(weights, network, rules, fed)
-    content = {"network_weights": all_names(network), "umzoo": provenance(info, report)}
+    content = {"network_weights": expand_aliases(canonical_state(network), network), "umzoo": provenance(info, report)}
     save_file(content, out)
     return report
 
@@ -74,13 +73,6 @@ def network_of_weights(info: WeightsInfo, classes: int = 2) -> nn.Module:
         deep_supervision=True,
     )
     return network
-
-
-def all_names(network: nn.Module) -> dict[str, Tensor]:
-    """Return the tensors of *network* under all their names; names of one tensor share its memory, in files too."""
-    values = {id(tensor): tensor.detach().cpu() for tensor in named_tensors(network).values()}
-    state: dict[str, Any] = unwrap(network).state_dict(keep_vars=True)
-    return {name: values[id(tensor)] for name, tensor in state.items() if isinstance(tensor, Tensor)}
 
 
 def provenance(info: WeightsInfo, report: TransferReport | None = None) -> dict[str, Any]:
@@ -127,12 +119,8 @@ def save_file(content: Mapping[str, Any], out: Path) -> None:
     Raises:
         WeightsError: if it cannot be written.
     """
-    temporary = out.with_name(f".{out.name}.writing-{os.getpid()}")
     try:
-        torch.save(dict(content), temporary)
-        fsync(temporary)
-        temporary.rename(out)
+        with written_whole(out) as temporary:
+            torch.save(dict(content), temporary)
     except (OSError, RuntimeError) as error:
         raise WeightsError(f"cannot write {out}: {error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)

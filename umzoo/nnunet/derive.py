@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from umzoo.errors import ConfigError
+from umzoo.files import written_whole
 from umzoo.nnunet.entry import KEY, Options, PlansEntry, WeightsEntry, read_entry, summarise
 from umzoo.nnunet.environment import folder_of, preprocessed_folder
 from umzoo.nnunet.planned import Planned, read_json, read_planned
@@ -150,9 +151,8 @@ def _write(plans: Mapping[str, Any], file: Path) -> None:
                 f"'{file.stem}' says otherwise, and {trained[0].parent} was trained with it: go on with --c and the"
                 " same options, or give another --name"
             )
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(plans, indent=4) + "\n", encoding="utf-8")
-    partial.replace(file)
+    with written_whole(file) as temporary:
+        temporary.write_text(json.dumps(plans, indent=4) + "\n", encoding="utf-8")
 
 
 def _without_summary(plans: Mapping[str, Any]) -> dict[str, Any]:

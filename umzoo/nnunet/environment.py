@@ -65,6 +65,11 @@ def dataset_name(dataset: str) -> str:
         ) from None
 
 
+def dataset_number(name: str) -> int:
+    """Return the number in the full name of a data set, such as ``Dataset004_Hippocampus``."""
+    return int(name[7:10])
+
+
 def preprocessed_folder(dataset: str) -> Path:
     """Return nnU-Net's folder of preprocessed data and plans of *dataset*.
 

@@ -7,8 +7,6 @@ encoder and stem only, and names them by their place in the network.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from umzoo import __version__
+from umzoo.backbones.state import canonical_state, expand_aliases
 from umzoo.errors import ConfigError, WeightsError
-from umzoo.files import fsync_folder
-from umzoo.nnunet.convert import all_names, network_of_weights, provenance
+from umzoo.files import written_whole
+from umzoo.nnunet.convert import network_of_weights, provenance
 from umzoo.nnunet.environment import require_nnunet
 from umzoo.weights.architecture import RESENC, plan_of_backbone
 from umzoo.weights.construct import build_backbone
@@ -140,7 +139,7 @@ def _unet_state(weights: Path, info: WeightsInfo) -> dict[str, Tensor]:
     with torch.random.fork_rng(devices=[]):
         network = network_of_weights(info)
     transfer(weights, network, {"minimum": 1.0})
-    state = all_names(network)
+    state = expand_aliases(canonical_state(network), network)
     trained = state if "decoder" in info.parts else {name: it for name, it in state.items() if "decoder" not in name}
     return {name: tensor for name, tensor in trained.items() if ".seg_layers." not in name}
 
@@ -182,15 +181,11 @@ def _encoder_shapes(network: nn.Module, prefix: str = "") -> dict[str, tuple[int
 
 def _write(folder: Path, checkpoint: dict[str, Any], texts: dict[str, dict[str, Any]]) -> None:
     """Write the three files under a temporary name, flush them and give the folder its name."""
-    temporary = folder.with_name(f".{folder.name}.writing-{os.getpid()}")
     try:
-        temporary.mkdir(parents=True)
-        torch.save(checkpoint, temporary / CHECKPOINT)
-        for name, content in texts.items():
-            (temporary / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        fsync_folder(temporary)
-        temporary.rename(folder)
+        with written_whole(folder) as temporary:
+            temporary.mkdir(parents=True)
+            torch.save(checkpoint, temporary / CHECKPOINT)
+            for name, content in texts.items():
+                (temporary / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     except (OSError, RuntimeError) as error:
         raise WeightsError(f"cannot write {folder}: {error}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 
 from umzoo.errors import ConfigError, DataError, WeightsError
-from umzoo.nnunet.environment import dataset_name, folder_of, preprocessed_folder
+from umzoo.nnunet.environment import dataset_name, dataset_number, folder_of, preprocessed_folder
 from umzoo.weights.architecture import architecture_of, configuration_of
 
 Preset = Literal["M", "L", "XL"]
@@ -163,5 +163,5 @@ def _require_fingerprint(dataset: str) -> None:
     if not (folder_of("nnUNet_raw") / name / "dataset.json").is_file():
         raise DataError(f"there is no {folder_of('nnUNet_raw') / name / 'dataset.json'}, which nnU-Net's planner reads")
     if not (folder_of("nnUNet_preprocessed") / name / "dataset_fingerprint.json").is_file():
-        raise DataError(f"{name} has no fingerprint yet: run 'nnUNetv2_extract_fingerprint -d {int(name[7:10])}'")
+        raise DataError(f"{name} has no fingerprint yet: run 'nnUNetv2_extract_fingerprint -d {dataset_number(name)}'")
     preprocessed_folder(dataset)

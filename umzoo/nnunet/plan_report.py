@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from umzoo.nnunet.environment import dataset_number
 from umzoo.nnunet.fit import Candidate
 from umzoo.nnunet.planner import Proposal
 from umzoo.spec import InputSpec
@@ -48,7 +49,7 @@ def networks_table(proposal: Proposal) -> Table:
 def commands(proposal: Proposal, reference: str) -> list[str]:
     """Return what to run next."""
     dataset = str(proposal.plans["dataset_name"])
-    number, configuration = int(dataset[7:10]), proposal.choices.configuration
+    number, configuration = dataset_number(dataset), proposal.choices.configuration
     preprocess = f"nnUNetv2_preprocess -d {number} -plans_name {proposal.name} -c {configuration} -np 4"
     train = f"umzoo nnunet train {number} {configuration} 0 -p {proposal.name} --weights {reference}"
     return [train] if proposal.preprocessed else [preprocess, train]

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from umzoo.errors import ConfigError, DataError, nearest
+from umzoo.nnunet.environment import dataset_number
 from umzoo.spec import InputSpec, IntensityRule
 
 if TYPE_CHECKING:
@@ -145,10 +146,8 @@ def read_planned(folder: Path, plans: str, configuration: str) -> Planned:
     file = folder / f"{plans}.json"
     if not file.is_file():
         known = sorted(path.stem for path in folder.glob("*.json") if path.stem.endswith("lans"))
-        planner = PLANNERS.get(plans)
-        remedy = (
-            f"; make them with 'nnUNetv2_plan_experiment -d {int(folder.name[7:10])} -pl {planner}'" if planner else ""
-        )
+        command = f"nnUNetv2_plan_experiment -d {dataset_number(folder.name)} -pl {PLANNERS.get(plans)}"
+        remedy = f"; make them with '{command}'" if plans in PLANNERS else ""
         raise ConfigError(f"no plans '{plans}' in {folder} (it has {', '.join(known) or 'none'}){remedy}")
     return Planned(read_json(file), configuration, read_json(folder / "dataset.json"))
 

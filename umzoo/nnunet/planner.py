@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pydantic import Field
 from umzoo.backbones.nnunet_config import ResEncConfig
 from umzoo.config import Config
 from umzoo.errors import ConfigError
+from umzoo.files import written_whole
 from umzoo.nnunet.data_folder import data_identifier
 from umzoo.nnunet.environment import preprocessed_folder, require_nnunet
 from umzoo.nnunet.fit import Candidate, Origin, candidate, fitted, shapes_only
@@ -98,9 +98,8 @@ class Proposal:
             if read_json(self.file) != json.loads(text):
                 raise ConfigError(f"{self.file} exists and holds other plans: choose another --name")
             return
-        temporary = self.file.with_name(f".{self.file.name}.writing-{os.getpid()}")
-        temporary.write_text(text + "\n", encoding="utf-8")
-        temporary.rename(self.file)
+        with written_whole(self.file) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def propose(dataset: str, weights: Path, choices: Choices | None = None, name: str | None = None) -> Proposal:

@@ -9,6 +9,7 @@ from torch import nn
 from umzoo.errors import DataError, WeightsError
 from umzoo.hub.refs import resolve
 from umzoo.nnunet.entry import PlansEntry, WeightsEntry
+from umzoo.nnunet.environment import dataset_number
 from umzoo.nnunet.planned import Planned
 from umzoo.spec import InputSpec
 from umzoo.weights.build import origin
@@ -85,13 +86,9 @@ def require_data(planned: Planned, folder: Path) -> None:
     if not (folder / planned.settings.data_identifier).is_dir():
         raise DataError(
             f"the data is not preprocessed for {planned.name} {planned.configuration}: run"
-            f" 'nnUNetv2_preprocess -d {number(folder)} -plans_name {planned.name} -c {planned.configuration}'"
+            f" 'nnUNetv2_preprocess -d {dataset_number(folder.name)} -plans_name {planned.name}"
+            f" -c {planned.configuration}'"
         )
-
-
-def number(folder: Path) -> int:
-    """Return the number of the data set in *folder*, such as ``Dataset004_Hippocampus``."""
-    return int(folder.name[7:10])
 
 
 def _expected(planned: Planned, info: WeightsInfo) -> InputSpec:
@@ -114,7 +111,7 @@ def _replan(plan: Plan, planned: Planned, data: Path) -> str:
         return message + "nnU-Net plans no such network: take weights of a U-Net"
     if (data / f"{plans}.json").is_file():
         return message + f"Train with plans of that kind: -p {plans}"
-    command = f"nnUNetv2_plan_experiment -d {number(data)} -pl {planner}"
+    command = f"nnUNetv2_plan_experiment -d {dataset_number(data.name)} -pl {planner}"
     return message + f"Plan such a network with '{command}' and train with -p {plans}, or see 'umzoo nnunet plan'"
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from torch.nn.parallel import DistributedDataParallel
 
 from umzoo.errors import CheckpointError
+from umzoo.files import written_whole
 from umzoo.nnunet.entry import read_entry
 from umzoo.nnunet.finetuning import Schedule, encoder_parameters, parameter_groups
 from umzoo.nnunet.planned import Planned
@@ -113,7 +114,7 @@ class nnUNetTrainerUmzoo(nnUNetTrainer):  # noqa: N801 - nnU-Net searches for tr
 
     def save_checkpoint(self, filename: str) -> None:
         """Save as nnU-Net does, whole or not at all, under the name of nnU-Net's own trainer."""
-        partial, final = Path(f"{filename}.partial"), Path(f"{filename}.writing")
+        partial = Path(f"{filename}.partial")
         if self.local_rank == 0:
             partial.unlink(missing_ok=True)
         super().save_checkpoint(str(partial))
@@ -121,6 +122,6 @@ class nnUNetTrainerUmzoo(nnUNetTrainer):  # noqa: N801 - nnU-Net searches for tr
             return
         checkpoint = torch.load(partial, map_location="cpu", weights_only=False)
         names = {"trainer_name": nnUNetTrainer.__name__, "umzoo_trainer_name": type(self).__name__}
-        torch.save(checkpoint | names, final)
-        final.replace(filename)
+        with written_whole(Path(filename)) as final:
+            torch.save(checkpoint | names, final)
         partial.unlink()
