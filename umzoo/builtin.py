@@ -8,5 +8,6 @@ BUILTINS = {
     "pretext": "umzoo.pretext",
     "heads": "umzoo.heads",
     "importers": "umzoo.weights.importers",
+    "weights": "umzoo.weights.public",
 }
 """Plug-in name to the module that implements its hooks."""

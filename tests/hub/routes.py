@@ -218,6 +218,11 @@ def lfs(hub: HubServer, request: Request, oid: str) -> Reply:
     return Reply()
 
 
+def page(hub: HubServer, request: Request, name: str) -> Reply:
+    """Any other server's file."""
+    return Reply(hub.pages[name]) if name in hub.pages else Reply(b"no such page", 404)
+
+
 ID = r"([^/]+/[^/]+)"
 ROUTES: tuple[tuple[str, str, Callable[..., Reply]], ...] = (
     ("POST", "/api/repos/create", create),
@@ -235,4 +240,5 @@ ROUTES: tuple[tuple[str, str, Callable[..., Reply]], ...] = (
     ("POST", rf"/api/models/{ID}/commit/([^/]+)", commit),
     ("HEAD GET", rf"/{ID}/resolve/([^/]+)/(.+)", resolve),
     ("GET PUT", "/lfs/([^/]+)", lfs),
+    ("GET", "/files/(.+)", page),
 )

@@ -50,6 +50,7 @@ class HubServer(ThreadingHTTPServer):
         self.url, self.storage = (f"http://{name}:{self.server_port}" for name in ("127.0.0.1", "localhost"))
         self.repositories: dict[str, Repository] = {}
         self.objects: dict[str, bytes] = {}
+        self.pages: dict[str, bytes] = {}
         self.requests: list[Request] = []
         self.faults: dict[str, int | Fault] = {}
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()

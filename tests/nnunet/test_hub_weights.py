@@ -8,10 +8,15 @@ import umzoo
 from umzoo.backbones.state import canonical_state
 from umzoo.nnunet.derive import Request, derive_plans
 from umzoo.nnunet.entry import parse_options, read_entry
+from umzoo.nnunet.nnssl import CHECKPOINT, PLAN, export_nnssl
 from umzoo.nnunet.planned import read_planned
 from umzoo.nnunet.preflight import initialise
+from umzoo.plugins import zoo
+from umzoo.weights.entry import WeightsEntry
+from umzoo.weights.io import load_state, read_info, rewrite_info
 
 from ..hub.conftest import hub  # noqa: F401
+from ..hub.test_imported import store
 
 PLANS = "nnUNetResEncUNetMPlans"
 
@@ -32,3 +37,28 @@ def test_plans_name_the_commit_and_training_gets_its_tensors(nnunet, weights, hu
     expected = canonical_state(umzoo.from_pretrained("org/name", revision=commit))
     found = canonical_state(network)
     assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+def test_checkpoints_of_nnssl_start_training_by_their_registered_name(nnunet, weights, hub, tmp_path, monkeypatch):  # noqa: F811
+    seen = read_info(weights).input.model_copy(update={"patch_size": (32, 32, 32)})
+    rewrite_info(weights, input=seen)
+    export_nnssl(weights, tmp_path / "released")
+    name = f"{read_info(weights).backbone.name}.lab"
+    entry = WeightsEntry(name, "lab/released", "CC-BY-4.0", importer="nnssl", files=(CHECKPOINT, PLAN))
+    monkeypatch.setitem(zoo().weights._entries, name, entry)
+    files = {file.name: file.read_bytes() for file in (tmp_path / "released").iterdir()}
+    store(hub, "lab/released", **files)
+
+    asked = Request("901", "3d_fullres", PLANS, name, parse_options("nnunet"), "nnunet")
+    report = derive_plans(asked)
+    assert not [it for it in report.fresh if it.startswith("encoder.")]
+    known = read_entry(json.loads(asked.file.read_text()))
+    assert (known.weights.reference, known.weights.revision) == (name, None)
+
+    hub.requests.clear()
+    planned = read_planned(nnunet, asked.plans_name, "3d_fullres")
+    network = planned.build()
+    initialise(network, planned, known)
+    assert hub.requests == []
+    expected, found = load_state(weights), canonical_state(network)
+    assert all(torch.equal(found[key], value) for key, value in expected.items() if key.startswith("encoder."))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from umzoo.hub.catalogue import Look
     from umzoo.registry import Registry
+    from umzoo.weights.entry import WeightsEntry
 
 
 def list_(
@@ -86,8 +87,11 @@ def info(
     else:
         from umzoo.errors import WeightsError
         from umzoo.hub.access import Access
-        from umzoo.hub.catalogue import look
+        from umzoo.hub.catalogue import look, not_imported
 
+        if entry := not_imported(ref):
+            console.print(_describe_entry(entry))
+            return
         if folder.is_dir() and not (folder / "config.json").is_file():
             raise WeightsError(
                 f"{ref} is neither weights (config.json), nor a run (recipe.toml), nor a store (store.json)"
@@ -97,7 +101,10 @@ def info(
 
 def import_(
     importer: Annotated[str, typer.Argument(help="importer, such as models_genesis; see 'umzoo list importer'")],
-    source: Annotated[Path, typer.Argument(help="checkpoint, or folder, of the other project")],
+    source: Annotated[
+        str,
+        typer.Argument(help="checkpoint or folder of the other project, org/name[@revision] on the Hub, or https://"),
+    ],
     out: Annotated[Path, typer.Argument(help="weights folder to write")],
     options: Annotated[list[str] | None, typer.Argument(help="options of the importer, as key=value")] = None,
     licence: Annotated[str, typer.Option(help="SPDX identifier of the weights")] = "unknown",
@@ -105,13 +112,19 @@ def import_(
     """Turn another project's checkpoint into a weights folder."""
     from rich.console import Console
 
+    from umzoo.hub.access import Access
+    from umzoo.hub.imported import import_released
+    from umzoo.hub.refs import place_of
     from umzoo.overrides import apply_override
     from umzoo.plugins import zoo
 
     spec = {"name": importer}
     for option in options or ():
         apply_override(spec, option)
-    zoo().importers.build(spec).run(source, out, licence)
+    if (place := place_of(source)) is not None:
+        import_released(spec, place, out, Access(), licence)
+    else:
+        zoo().importers.build(spec).run(Path(source), out, licence)
     Console().print(f"wrote {out}; look at it with [bold]umzoo info {out}[/]", highlight=False)
 
 
@@ -163,6 +176,21 @@ def _summary(registry: Registry[Any], name: str) -> str:
     return text.strip().partition("\n")[0]
 
 
+def _describe_entry(entry: WeightsEntry) -> Table:
+    """What the catalogue says of weights that another project released, before they are brought here."""
+    facts = {
+        "what": entry.description,
+        "where": entry.location,
+        "revision": entry.revision,
+        "files": ", ".join(entry.files),
+        "sha256": entry.sha256,
+        "importer": ", ".join([entry.importer, *(f"{name}={value}" for name, value in entry.options.items())]),
+        "licence": " ".join(filter(None, (entry.licence, entry.licence_link))),
+        "here": "no: downloaded and imported when it is first loaded",
+    }
+    return fact_table(f"weights {entry.name}", facts)
+
+
 def _describe_weights(seen: Look) -> Table:
     info = seen.info
     spec, provenance = info.input, info.provenance
@@ -179,6 +207,7 @@ def _describe_weights(seen: Look) -> Table:
         "spacing": "native" if spec.spacing is None else f"{spec.spacing} mm (D, H, W)",
         "patch size": spec.patch_size,
         "intensity": "; ".join(f"{name}: {rule.window or rule.percentiles}" for name, rule in spec.rules.items()),
+        "imported from": info.imported_from and " ".join((info.imported_from.location, info.imported_from.revision)),
         "pretext tasks": ", ".join(info.pretext_tasks),
         "trained on": f"{provenance.volumes} volumes: {_counts(provenance.datasets)}" if provenance.volumes else "",
         "modalities": _counts(provenance.modalities),

@@ -73,6 +73,21 @@ class Access:
         )
         return Path(file)
 
+    def snapshot(self, repository: str, revision: str | None) -> Path:
+        """Return the folder of *repository* in the cache with all its files, downloaded if they are not there."""
+        from huggingface_hub import snapshot_download
+
+        folder = snapshot_download(
+            repository,
+            revision=revision,
+            token=self.credential,
+            cache_dir=self.cache_dir,
+            local_files_only=self.local_files_only,
+            force_download=self.force_download,
+            **LIBRARY,
+        )
+        return Path(folder)
+
     def cached(self, repository: str, name: str, revision: str | None) -> Path | bool | None:
         """Return file *name* in the cache; False if the Hub said that there is none, None if that is not known."""
         from huggingface_hub import try_to_load_from_cache

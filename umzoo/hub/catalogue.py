@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from umzoo.errors import WeightsError
 from umzoo.hub.access import DEFAULT, Access
 from umzoo.hub.errors import client_errors, one_line
+from umzoo.hub.imported import imported, kept_folder
 from umzoo.hub.pull import known_files, pull_config
 from umzoo.hub.refs import parse
 from umzoo.hub.retry import retry
+from umzoo.weights.entry import WeightsEntry
 from umzoo.weights.info import WeightsInfo
 from umzoo.weights.io import MODEL, read_info, read_shapes
 
@@ -84,6 +86,8 @@ def look(ref: Path | str, revision: str | None = None, access: Access = DEFAULT)
         WeightsError: if there are no such weights, or the Hub refuses.
     """
     found = parse(ref, revision)
+    if found.entry is not None:
+        return _look_at_folder(imported(found.entry, found.revision, access))
     if found.folder is not None:
         return _look_at_folder(found.folder)
     folder = pull_config(found.repository, found.revision, access)
@@ -97,6 +101,13 @@ def look(ref: Path | str, revision: str | None = None, access: Access = DEFAULT)
         )
     sizes = {file.rfilename: file.size or 0 for file in model.siblings or () if file.rfilename in info.files}
     return Look(info, where, sizes, *_header(access.api(), found.repository, commit), _facts(model))
+
+
+def not_imported(ref: str, access: Access = DEFAULT) -> WeightsEntry | None:
+    """Return the entry of the catalogue that *ref* names, if another project released it and it is not here yet."""
+    found = parse(ref)
+    missing = found.entry and not kept_folder(found.entry, found.revision, access).is_dir()
+    return found.entry if missing else None
 
 
 def _look_at_folder(folder: Path) -> Look:

@@ -54,7 +54,7 @@ def _reason(error: BaseException) -> str:
         cause = _text(error.__cause__) if error.__cause__ else "no request may leave"
         return f"it is not in the cache, and the Hub cannot be asked ({cause}): load it once with a connection"
     if isinstance(error, EntryNotFoundError):
-        return "the repository has no such file: is it one of umzoo?"
+        return "the repository has no such file; if it is another project's, see 'umzoo import'"
     return _text(error)
 
 

@@ -39,7 +39,7 @@ def pull(repository: str, revision: str | None, access: Access) -> Path:
     for name, recorded in info.files.items():
         known = access.cached(repository, name, commit)
         if access.force_download or not isinstance(known, Path):
-            _fetch(repository, name, commit, access, recorded)
+            fetch_file(repository, name, commit, access, recorded)
     _pull_card(repository, commit, access)
     return folder
 
@@ -53,7 +53,7 @@ def pull_config(repository: str, revision: str | None, access: Access) -> Path:
     if not access.offline and not isinstance(access.cached(repository, CONFIG, revision), Path):
         with one_line(f"there is no folder {repository}, and no such repository could be had from the Hub"):
             retry(lambda: access.api().model_info(repository, revision=revision), repository, tries=3)
-    return _fetch(repository, CONFIG, revision, access).parent
+    return fetch_file(repository, CONFIG, revision, access).parent
 
 
 def known_files(folder: Path) -> WeightsInfo:
@@ -79,12 +79,18 @@ def mend(repository: str, folder: Path, access: Access) -> bool:
     files = known_files(folder).files
     damaged = {name: recorded for name, recorded in files.items() if not is_whole(folder / name, recorded)}
     for name, recorded in damaged.items():
-        _fetch(repository, name, folder.name, access, recorded)
+        fetch_file(repository, name, folder.name, access, recorded)
     return bool(damaged)
 
 
-def _fetch(repository: str, name: str, revision: str | None, access: Access, recorded: str | None = None) -> Path:
-    """Return file *name*, downloaded if it is not cached; a damaged one is removed and fetched once more."""
+def fetch_file(repository: str, name: str, revision: str | None, access: Access, recorded: str | None = None) -> Path:
+    """Return file *name* of *repository* in the cache, downloaded if it is not there.
+
+    A damaged one is removed and fetched once more.
+
+    Raises:
+        WeightsError: if the Hub refuses, there is no such file, or it arrives damaged twice.
+    """
     what = f"{name} of {repository}"
     with one_line(f"{what} could not be had from the Hub"):
         file = retry(lambda: access.download(repository, name, revision), what)
@@ -110,7 +116,7 @@ def _pull_card(repository: str, commit: str, access: Access) -> None:
     if access.offline or (known is not None and not access.force_download):
         return
     try:
-        _fetch(repository, CARD, commit, access)
+        fetch_file(repository, CARD, commit, access)
     except WeightsError as error:
         if not isinstance(error.__cause__, EntryNotFoundError):
             raise

@@ -10,28 +10,38 @@ from typing import TypeVar
 
 from umzoo.errors import WeightsError, nearest
 from umzoo.hub.access import DEFAULT, Access
+from umzoo.hub.imported import imported, mend_imported
 from umzoo.hub.pull import mend, pull
+from umzoo.hub.released import Place, place_of_address
 from umzoo.plugins import zoo
+from umzoo.weights.entry import WeightsEntry
 
 Result = TypeVar("Result")
 
 _NAME = r"(?!.*(?:--|\.\.))[A-Za-z0-9_](?:[\w.-]{0,94}[A-Za-z0-9_])?"
 _REPOSITORY = re.compile(rf"(?P<org>{_NAME})/(?P<name>{_NAME})", re.ASCII)
 _REVISION = re.compile(r"(?!.*(?:\.\.|//|@\{))[A-Za-z0-9][\w.+/-]{0,254}", re.ASCII)
+_CHECKPOINTS = (".pth", ".pt", ".ckpt", ".model", ".safetensors", ".zip", ".tar", ".gz")
 _FORMS = "give a folder, org/name[@revision] on the Hub, or one of 'umzoo list --pretrained'"
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What a reference names: a *folder*, or a Hub *repository* at a *revision* (commit, tag or branch)."""
+    """What a reference names.
+
+    That is a *folder*, a Hub *repository* at a *revision* (commit, tag or branch), or an *entry* of the catalogue that
+    another project released and that has to be imported.
+    """
 
     folder: Path | None = None
     repository: str = ""
     revision: str | None = None
+    entry: WeightsEntry | None = None
 
     def __str__(self) -> str:
         at = f"@{self.revision}" if self.revision else ""
-        return str(self.folder) if self.folder is not None else f"{self.repository}{at}"
+        name = self.entry.name if self.entry else self.repository
+        return str(self.folder) if self.folder is not None else f"{name}{at}"
 
 
 def resolve(
@@ -73,7 +83,7 @@ def load(
     try:
         return use(folder)
     except WeightsError:
-        if found.folder is not None or not mend(found.repository, folder, access):
+        if not _mend(found, folder, access):
             raise
     return use(folder)
 
@@ -90,7 +100,9 @@ def parse(ref: Path | str, revision: str | None = None) -> Reference:
     if isinstance(ref, Path) or _is_folder(text):
         return _folder(Path(ref), revision)
     if text in zoo().weights:
-        entry = zoo().weights[text]
+        entry: WeightsEntry = zoo().weights[text]
+        if entry.importer:
+            return Reference(revision=revision, entry=entry)
         return parse(entry.location, revision or entry.revision)
     repository, at, named = text.removeprefix("hf-hub:").partition("@")
     if not _REPOSITORY.fullmatch(repository):
@@ -101,6 +113,26 @@ def parse(ref: Path | str, revision: str | None = None) -> Reference:
     if chosen is not None and not _REVISION.fullmatch(chosen):
         raise WeightsError(f"{chosen!r} is no revision of {repository}: give a commit, tag or branch")
     return Reference(repository=repository, revision=chosen)
+
+
+def place_of(source: Path | str) -> Place | None:
+    """Return where the files are that *source* names for an importer; None if it is a path of this machine.
+
+    Args:
+        source: a path, a web address, or ``org/name[@revision]`` of the Hub, with ``hf-hub:`` before it or not.
+
+    Raises:
+        WeightsError: if it is none of these.
+    """
+    text = str(source)
+    if text.startswith(("http://", "https://")):
+        return place_of_address(text)
+    if isinstance(source, Path) or Path(text).exists() or Path(text).suffix in _CHECKPOINTS:
+        return None
+    found = parse(text)
+    if found.entry is not None:
+        raise WeightsError(f"{text} needs no import: load it by this name")
+    return None if found.folder is not None else Place(found.repository, revision=found.revision)
 
 
 def repository_id(text: str) -> str:
@@ -115,11 +147,20 @@ def repository_id(text: str) -> str:
 
 
 def _fetch(found: Reference, access: Access) -> Path:
+    if found.entry is not None:
+        return imported(found.entry, found.revision, access)
     if found.folder is None:
         return pull(found.repository, found.revision, access)
     if not found.folder.is_dir():
         raise WeightsError(f"there is no folder {str(found.folder)!r}")
     return found.folder
+
+
+def _mend(found: Reference, folder: Path, access: Access) -> bool:
+    """Put right what is damaged in *folder*, if it is a cache; whether there was anything."""
+    if found.entry is not None:
+        return mend_imported(found.entry, found.revision, access)
+    return found.folder is None and mend(found.repository, folder, access)
 
 
 def _folder(path: Path, revision: str | None) -> Reference:

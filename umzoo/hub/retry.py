@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from typing import TypeVar
+from urllib.error import HTTPError
 
 from umzoo.hub.errors import client_errors
 
@@ -63,6 +64,8 @@ def transient(error: BaseException, pause: float = 0.0) -> float | None:
     if isinstance(error, HfHubHTTPError) and response is not None:
         asked = max(pause, _seconds(response.headers.get("Retry-After", "")))
         return asked if response.status_code in BUSY and asked <= LONGEST_PAUSE else None
+    if isinstance(error, HTTPError):
+        return pause if error.code in BUSY else None
     return None if getattr(error, "errno", None) in OURS else pause
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from umzoo.errors import DataError, WeightsError
-from umzoo.hub.refs import resolve
+from umzoo.hub.refs import parse, resolve
 from umzoo.nnunet.entry import PlansEntry, WeightsEntry
 from umzoo.nnunet.environment import dataset_number
 from umzoo.nnunet.planned import Planned
@@ -29,10 +29,11 @@ def locate(reference: str, revision: str | None = None) -> tuple[Path, WeightsEn
     folder = resolve(reference, revision)
     info = read_info(folder)
     known = origin(folder, info)
+    listed = parse(reference, revision).entry
     return folder, WeightsEntry(
         asked=reference,
-        reference=known.repository or str(folder.resolve()),
-        revision=known.revision or None,
+        reference=known.repository or (listed.name if listed else str(folder.resolve())),
+        revision=known.revision or (revision if listed else None),
         name=info.name,
         sha256=info.files.get(MODEL),
     )

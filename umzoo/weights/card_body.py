@@ -100,6 +100,7 @@ def _training_rows(info: WeightsInfo) -> dict[str, Any]:
     rows = {
         "trained on from": base and " ".join(filter(None, (base.repository or base.name, base.revision))),
         "sha256 of these": base and base.sha256,
+        "imported from": _origin(info),
         "pretext tasks": ", ".join(info.pretext_tasks),
         "parts in the file": ", ".join(info.parts),
         "volumes": provenance.volumes,
@@ -113,6 +114,12 @@ def _training_rows(info: WeightsInfo) -> dict[str, Any]:
         "versions": ", ".join(f"{name} {version}" for name, version in provenance.versions.items()),
     }
     return {name: value for name, value in rows.items() if value}
+
+
+def _origin(info: WeightsInfo) -> str:
+    """Place of the files that the weights were imported from, with commit and names."""
+    known = info.imported_from
+    return " ".join((known.location, known.revision, *known.files)) if known else ""
 
 
 def _evaluation(info: WeightsInfo) -> str:

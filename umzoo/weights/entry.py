@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
 class WeightsEntry:
     """Known weights under the name ``architecture.tag``.
 
+    Without *importer*, *location* is a weights folder or a repository of them. With it, another project released them
+    in a form of its own: they are downloaded and imported when they are first asked for, and kept.
+
     Attributes:
         name: ``architecture.tag``.
-        location: a folder, or a Hub repository ``org/name``.
+        location: a folder, a Hub repository ``org/name``, or (with *importer*) a web address, of an archive perhaps.
+        licence: SPDX identifier; ``other`` with *licence_link*.
         revision: commit of the repository; None for a folder.
-        licence: SPDX identifier.
         description: one line.
+        importer: name of the importer that reads what was released.
+        files: files of the repository that are needed; in an archive, the file or folder to import.
+        sha256: sum of the first of *files*, or of what is at the web address, where it is known.
+        options: options of the importer, beside ``tag``.
+        licence_link: text of a licence that has no SPDX identifier.
     """
 
     name: str
@@ -22,3 +32,13 @@ class WeightsEntry:
     licence: str
     revision: str | None = None
     description: str = ""
+    importer: str = ""
+    files: tuple[str, ...] = ()
+    sha256: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    licence_link: str = ""
+
+    @property
+    def tag(self) -> str:
+        """What follows the name of the architecture."""
+        return self.name.partition(".")[2]

@@ -32,6 +32,14 @@ class BaseModel(Tolerant):
     sha256: str = Field("", description="sum of their tensors")
 
 
+class Origin(Tolerant):
+    """What another project released, which these weights were imported from."""
+
+    location: str = Field("", description="org/name on the Hub, or a web address")
+    revision: str = Field("", description="commit of the repository")
+    files: tuple[str, ...] = Field((), description="files of the repository, or path in the archive")
+
+
 class Result(Tolerant):
     """One number of an evaluation."""
 
@@ -71,6 +79,7 @@ class WeightsInfo(Tolerant):
     pretext: dict[str, Any] = Field({}, description="the recipe's pretext table")
     provenance: Provenance = Field(Provenance(), description="where the weights come from")
     base_model: BaseModel | None = Field(None, description="the weights that these were trained on from")
+    imported_from: Origin | None = Field(None, description="where another project released them")
     results: tuple[Result, ...] = Field((), description="evaluations of these weights")
     licence: str = Field("unknown", description="SPDX identifier")
     licence_link: str = Field("", description="text of a licence that has no SPDX identifier")

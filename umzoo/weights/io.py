@@ -67,14 +67,24 @@ def save_folder(
         if unchanged is not None and unchanged.files.get(MODEL) == files[MODEL]:
             info = unchanged
         info = info.model_copy(update={"files": files, "plugin": info.plugin or _plugin_of(info.backbone.name)})
-        (temporary / CARD).write_text(model_card(info) if card is None else card, encoding="utf-8")
-        text = json.dumps(info.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False)
-        (temporary / CONFIG).write_text(text + "\n", encoding="utf-8")
+        _describe(temporary, info, card)
         _put_in_place(temporary, folder)
     except OSError as error:
         raise WeightsError(f"cannot write {folder}: {error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    return info
+
+
+def rewrite_info(folder: Path, **changes: Any) -> WeightsInfo:
+    """Change what the weights in *folder* say of themselves, in config.json and on the card; return it as written.
+
+    Raises:
+        WeightsError: if *folder* is no weights folder, or a value is a local path.
+    """
+    info = read_info(folder).model_copy(update=changes)
+    _refuse_paths(info.model_dump(mode="json"))
+    _describe(folder, info)
     return info
 
 
@@ -186,6 +196,12 @@ def _plugin_of(architecture: str) -> str:
     owner = zoo().backbones.owner(architecture)
     origin = next((plugin.origin for plugin in zoo().plugins if plugin.name == owner), "")
     return "" if origin == "umzoo" else origin
+
+
+def _describe(folder: Path, info: WeightsInfo, card: str | None = None) -> None:
+    (folder / CARD).write_text(model_card(info) if card is None else card, encoding="utf-8")
+    text = json.dumps(info.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False)
+    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
 
 
 def _save_tensors(file: Path, state: Mapping[str, Tensor]) -> None:

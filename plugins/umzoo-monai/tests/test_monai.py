@@ -6,6 +6,8 @@ pytest.importorskip("umzoo_monai")
 
 from monai.networks import nets
 from monai.networks.nets.swin_unetr import SwinTransformer
+from umzoo_monai.importer import SOURCES
+from umzoo_monai.public import public_checkpoints
 
 import umzoo
 from umzoo.errors import ConfigError, WeightsError
@@ -156,3 +158,14 @@ def test_other_files_are_refused(tmp_path):
     del state["decoder5.transp_conv.conv.weight"]
     with pytest.raises(WeightsError, match=r"1 missing: decoder5\.transp_conv\.conv\.weight"):
         run(tmp_path, state)
+
+
+def test_public_checkpoints_name_networks_and_options_that_exist():
+    entries = list(public_checkpoints())
+    assert len({(entry.location, entry.files) for entry in entries}) == len(entries) >= 10
+    for entry in entries:
+        assert zoo().weights[entry.name] == entry
+        assert entry.name.partition(".")[0] in zoo().backbones
+        _, options = zoo().importers.options({"name": entry.importer, "tag": entry.tag, **entry.options})
+        assert options.tag == entry.tag and options.source in SOURCES
+        assert entry.licence == "Apache-2.0" and (entry.files or entry.location.startswith("https://"))

@@ -31,3 +31,12 @@ def register_importers(register: Any) -> None:
     from umzoo_monai.importer import MonaiSwinImporter
 
     register(MonaiSwinImporter)
+
+
+@umzoo.hookimpl
+def register_weights(register: Any) -> None:
+    """Register the public checkpoints."""
+    from umzoo_monai.public import public_checkpoints
+
+    for entry in public_checkpoints():
+        register(entry)

@@ -16,7 +16,7 @@ from umzoo.errors import WeightsError
 from umzoo.plugins import zoo
 from umzoo.spec import InputSpec, IntensityRule
 from umzoo.weights.importers.base import Importer
-from umzoo.weights.importers.checkpoint import origin, read_state, split, summary
+from umzoo.weights.importers.checkpoint import find_checkpoint, origin, read_state, split, summary
 from umzoo.weights.info import WeightsInfo
 from umzoo.weights.io import save_folder
 
@@ -78,6 +78,7 @@ class MonaiSwinImporter(Importer):
         Raises:
             WeightsError: if it cannot be read, is no Swin UNETR, or a tensor is missing or does not fit.
         """
+        source = find_checkpoint(source)
         released = current_names(read_state(source, PREFIXES))
         options = network_options(released) | {"downsample": self.config.downsample}
         kind = "swin_unetr" if "encoder1.layer.conv1.conv.weight" in released else "swin_vit"

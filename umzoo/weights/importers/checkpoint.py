@@ -19,6 +19,24 @@ WRAPPERS = ("state_dict", "model_state_dict", "network_weights", "model", "net")
 """Keys under which projects keep their tensors."""
 
 
+SUFFIXES = (".pth", ".pt", ".ckpt", ".model", ".bin")
+
+
+def find_checkpoint(source: Path) -> Path:
+    """Return *source*, or the one checkpoint in it, if it is a folder.
+
+    Raises:
+        WeightsError: if the folder holds none, or several.
+    """
+    if not source.is_dir():
+        return source
+    found = sorted(file for file in source.rglob("*") if file.suffix in SUFFIXES)
+    if len(found) != 1:
+        names = ", ".join(str(file.relative_to(source)) for file in found[:8]) or "none"
+        raise WeightsError(f"{source} holds {len(found)} checkpoints ({names}): give the path or address of one file")
+    return found[0]
+
+
 def read_state(file: Path, prefixes: Iterable[str] = ("module.", "_orig_mod.")) -> dict[str, Tensor]:
     """Return the tensors in *file*, on the CPU, without *prefixes* of their names; pickled code is not run.
 

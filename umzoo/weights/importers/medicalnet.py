@@ -17,7 +17,7 @@ from umzoo.config import Config
 from umzoo.errors import WeightsError
 from umzoo.spec import InputSpec, IntensityRule
 from umzoo.weights.importers.base import Importer
-from umzoo.weights.importers.checkpoint import origin, read_state, split, summary
+from umzoo.weights.importers.checkpoint import find_checkpoint, origin, read_state, split, summary
 from umzoo.weights.info import WeightsInfo
 from umzoo.weights.io import save_folder
 
@@ -47,6 +47,7 @@ class MedicalNetImporter(Importer):
         Raises:
             WeightsError: if it cannot be read, is no ResNet of MedicalNet's, or a tensor is missing or does not fit.
         """
+        source = find_checkpoint(source)
         released = read_state(source)
         kind = _kind(released)
         options = {"shortcut": self.config.shortcut or _shortcut(released), **_widths(released)}

@@ -13,7 +13,7 @@ from umzoo.backbones.unet import GenesisUNet
 from umzoo.config import Config
 from umzoo.spec import ComponentSpec, InputSpec, IntensityRule
 from umzoo.weights.importers.base import Importer
-from umzoo.weights.importers.checkpoint import origin, read_state, split, summary
+from umzoo.weights.importers.checkpoint import find_checkpoint, origin, read_state, split, summary
 from umzoo.weights.info import Provenance, WeightsInfo
 from umzoo.weights.io import save_folder
 
@@ -47,6 +47,7 @@ class ModelsGenesisImporter(Importer):
         Raises:
             WeightsError: if it cannot be read, or a tensor of the network is missing or has another shape.
         """
+        source = find_checkpoint(source)
         released = read_state(source, PREFIXES)
         with torch.device("meta"):
             network = GenesisUNet()

@@ -72,7 +72,7 @@ def _primus(
     options = {key: value for key, value in options.items() if value is not None}
     names = release.tensors
     spec = {
-        "name": PRIMUS.get(name, "primus_m"),
+        "name": PRIMUS[_WIDTHS.get(int(options.get("embed_dim", 0)), "PrimusM") if name not in PRIMUS else name],
         "in_channels": channels,
         "layer_scale": LAYER_SCALE if any(key.endswith(".gamma_1") for key in names) else None,
         "inner_norm": "eva.blocks.0.attn.norm.weight" in names,

@@ -1,0 +1,42 @@
+"""Public checkpoints of Swin UNETR: where they are, and under which licence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from umzoo.weights.entry import WeightsEntry
+
+MONAI = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1"
+VOCO = {
+    "voco_b": ("VoCo_B_SSL_head.pt", "VoCo on 160,000 CT, 53 M parameters; encoder"),
+    "voco_l": ("VoCo_L_SSL_head.pt", "VoCo on 160,000 CT, 206 M parameters; encoder"),
+    "voco_h": ("VoCo_H_SSL_head.pt", "VoCo on 160,000 CT, 818 M parameters; encoder"),
+    "vocomni_b": ("VoComni_B.pt", "VoCo, then supervised on VoComni, 72 M parameters"),
+    "vocomni_l": ("VoComni_L.pt", "VoCo, then supervised on VoComni, 290 M parameters"),
+    "vocomni_h": ("VoComni_H.pt", "VoCo, then supervised on VoComni, 1.2 G parameters"),
+}
+"""Wu et al., arXiv 2410.09890: file and what it is."""
+BTCV = {
+    "btcv_tiny": "swin_unetr.tiny_5000ep_f12_lr2e-4_pretrained.pt",
+    "btcv_small": "swin_unetr.small_5000ep_f24_lr2e-4_pretrained.pt",
+    "btcv_base": "swin_unetr.base_5000ep_f48_lr2e-4_pretrained.pt",
+}
+"""Files of MONAI's research contributions, whose repository is under Apache-2.0."""
+
+
+def public_checkpoints() -> Iterator[WeightsEntry]:
+    """Yield an entry for each public checkpoint whose place and licence are known."""
+    yield _entry("swin_vit.monai_ssl", f"{MONAI}/model_swinvit.pt", "MONAI: three tasks on 5,050 CT", "monai_ssl")
+    for tag, file in BTCV.items():
+        text = "MONAI: supervised on BTCV, CT of 13 organs"
+        yield _entry(f"swin_unetr.{tag}", f"{MONAI}/{file}", text, "swin_unetr")
+    for tag, (file, text) in VOCO.items():
+        yield _entry(f"swin_unetr.{tag}", "Luffy503/VoCo", text, "voco", (file,))
+
+
+def _entry(name: str, location: str, text: str, source: str, files: tuple[str, ...] = ()) -> WeightsEntry:
+    options: dict[str, Any] = {"source": source}
+    return WeightsEntry(
+        name, location, "Apache-2.0", description=text, importer="monai_swin", files=files, options=options
+    )

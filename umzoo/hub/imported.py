@@ -1,0 +1,106 @@
+"""Weights that another project released: downloaded and imported when first asked for, then kept as a folder."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from umzoo import __version__
+from umzoo.errors import WeightsError
+from umzoo.files import written_whole
+from umzoo.hub.access import Access
+from umzoo.hub.checksum import is_whole
+from umzoo.hub.released import Place, brought
+from umzoo.plugins import zoo
+from umzoo.weights.entry import WeightsEntry
+from umzoo.weights.info import Origin, WeightsInfo
+from umzoo.weights.io import read_info, rewrite_info
+
+log = logging.getLogger(__name__)
+
+
+def import_released(
+    importer: Mapping[str, Any],
+    place: Place,
+    out: Path,
+    access: Access,
+    licence: str = "unknown",
+    licence_link: str = "",
+) -> WeightsInfo:
+    """Download what is at *place* and write it as a weights folder to *out*; return what it says of itself.
+
+    Args:
+        importer: its name and options.
+        place: where the files are.
+        out: the folder; replaced if it is a weights folder already.
+        access: how the Hub is asked.
+        licence: SPDX identifier.
+        licence_link: text of a licence that has none.
+
+    Raises:
+        WeightsError: if the files cannot be had, or the importer refuses them.
+    """
+    with brought(place, access) as released:
+        zoo().importers.build(importer).run(released.source, out, licence)
+        origin = Origin(location=place.location, revision=released.revision, files=place.files)
+        return rewrite_info(out, licence_link=licence_link, imported_from=origin)
+
+
+def kept_folder(entry: WeightsEntry, revision: str | None, access: Access) -> Path:
+    """Return where *entry* is kept once it is imported: among the assets in the cache of the Hub.
+
+    A new version of umzoo imports it anew, as importers get better.
+    """
+    from huggingface_hub import cached_assets_path, constants
+
+    assets = Path(access.cache_dir) / "assets" if access.cache_dir else constants.HF_ASSETS_CACHE
+    folder = cached_assets_path("umzoo", "imported", __version__, assets_dir=assets)
+    return folder / re.sub(r"[^\w.@-]", "_", f"{entry.name}@{revision}" if revision else entry.name)
+
+
+def imported(entry: WeightsEntry, revision: str | None, access: Access) -> Path:
+    """Return the weights folder of *entry*; what is kept already is not asked for again, unless *access* forces it.
+
+    Raises:
+        WeightsError: if it cannot be had, the importer refuses it, or it holds another network than *entry* says.
+    """
+    folder = kept_folder(entry, revision, access)
+    if folder.is_dir() and not access.force_download:
+        return folder
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        if folder.is_dir() and access.force_download:
+            shutil.rmtree(folder)
+        if not folder.is_dir():
+            _import(entry, revision, folder, access)
+    return folder
+
+
+def mend_imported(entry: WeightsEntry, revision: str | None, access: Access) -> bool:
+    """Import *entry* again if what is kept of it is damaged; return whether it was.
+
+    Raises:
+        WeightsError: if it cannot be had again.
+    """
+    folder = kept_folder(entry, revision, access)
+    if all(is_whole(folder / name, recorded) for name, recorded in read_info(folder).files.items()):
+        return False
+    log.warning("%s is damaged, importing it again", folder)
+    shutil.rmtree(folder)
+    imported(entry, revision, access)
+    return True
+
+
+def _import(entry: WeightsEntry, revision: str | None, folder: Path, access: Access) -> None:
+    log.warning("%s: importing what is at %s, once; licence %s", entry.name, entry.location, entry.licence)
+    importer = {"name": entry.importer, "tag": entry.tag, **entry.options}
+    place = Place(entry.location, entry.files, revision or entry.revision, "" if revision else entry.sha256)
+    with written_whole(folder) as temporary:
+        info = import_released(importer, place, temporary, access, entry.licence, entry.licence_link)
+        if info.name != entry.name:
+            raise WeightsError(f"what is at {entry.location} is a {info.name}, not the {entry.name} of the catalogue")
