@@ -22,6 +22,7 @@ dependencies = [
     "numpy",
     "safetensors",
     "huggingface_hub",
+    "filelock",
     "pluggy",
     "pydantic",
     "typing_extensions",
@@ -57,18 +58,20 @@ def _entry(name: str) -> Callable[..., Any]:
     entry.__doc__ = f"""Return ``{name}`` with random weights, or with those of *weights*.
 
     Args:
-        weights: a weights folder, or ``org/name`` on the Hub; *options* are those of ``umzoo.from_pretrained`` then.
-        pretrained: take the first registered weights of this architecture.
+        weights: a weights folder, ``org/name`` on the Hub, or a registered ``architecture.tag``; *options* are those of ``umzoo.from_pretrained`` then.
+        pretrained: take the registered weights of this architecture, if there is one choice.
         options: options of the architecture, such as ``in_channels=2``.
     """
     return entry
 
 
 def _registered(name: str) -> str:
-    """The first registered weights of architecture *name*."""
+    """The registered weights of architecture *name*, if there is one choice."""
     known = _umzoo.list_models(f"{name}.*", pretrained=True)
     if not known:
         raise _umzoo.UmzooError(f"no weights of '{name}' are registered: pass weights=FOLDER or weights='org/name'")
+    if len(known) > 1:
+        raise _umzoo.UmzooError(f"several weights of '{name}' are registered: pass weights= one of {', '.join(known)}")
     return known[0]
 
 

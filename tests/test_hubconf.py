@@ -194,6 +194,8 @@ def test_wrong_weights_and_no_weights_are_said(folder):
     spec.loader.exec_module(hubconf)
     with pytest.raises(umzoo.UmzooError, match="weights are of 'genesis_unet', not of 'plainconv_unet'"):
         hubconf.plainconv_unet(weights=folder)
-    with pytest.raises(umzoo.UmzooError, match="no weights of 'primus_l' are registered"):
-        hubconf.primus_l(pretrained=True)
+    with pytest.raises(umzoo.UmzooError, match="no weights of 'primus_s' are registered"):
+        hubconf.primus_s(pretrained=True)
+    with pytest.raises(umzoo.UmzooError, match=r"several weights .* one of resenc_unet_l\.nnfoundation, "):
+        hubconf.resenc_unet_l(pretrained=True)
     assert "resenc_unet_l" in hubconf.resenc_unet_l.__doc__

@@ -106,4 +106,4 @@ def test_list_of_registered_weights(run, monkeypatch):
     monkeypatch.setitem(zoo().weights._entries, entry.name, entry)
     output = run("list", "--pretrained", "genesis*")
     assert all(part in output for part in ("genesis_unet.lab", "org/name@000000000000", "mit", "A test."))
-    assert umzoo.list_models("genesis*", pretrained=True) == ["genesis_unet.lab"]
+    assert umzoo.list_models("genesis*", pretrained=True) == ["genesis_unet.chest_ct", "genesis_unet.lab"]

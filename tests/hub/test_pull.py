@@ -170,7 +170,7 @@ def test_only_known_names_are_fetched(commit, hub, name):
 
 def test_another_kind_of_repository_is_refused(commit, hub):
     hub.files("org/name").pop("config.json")
-    with pytest.raises(WeightsError, match="config.json of org/name .*has no such file: is it one of umzoo"):
+    with pytest.raises(WeightsError, match="config.json of org/name .*has no such file; if it is another project's"):
         umzoo.from_pretrained("org/name")
 
 
