@@ -58,7 +58,8 @@ def _entry(name: str) -> Callable[..., Any]:
     entry.__doc__ = f"""Return ``{name}`` with random weights, or with those of *weights*.
 
     Args:
-        weights: a weights folder, ``org/name`` on the Hub, or a registered ``architecture.tag``; *options* are those of ``umzoo.from_pretrained`` then.
+        weights: a weights folder, ``org/name`` on the Hub, or a registered ``architecture.tag``; *options* are those of
+            ``umzoo.from_pretrained`` then.
         pretrained: take the registered weights of this architecture, if there is one choice.
         options: options of the architecture, such as ``in_channels=2``.
     """
