@@ -10,7 +10,7 @@ from umzoo.registry import Component
 
 
 class Importer(Component):
-    """Reads another project's checkpoint. Pickled files are read with ``weights_only=True`` only."""
+    """Reads another project's checkpoint. Pickled files are read by :mod:`umzoo.weights.importers.pickled`."""
 
     def __init__(self, config: Any = None) -> None:
         self.config: Any = self.Config() if config is None else config

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import pickle
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from umzoo.backbones.state import Shapes, require_same, shapes
 from umzoo.errors import WeightsError
 from umzoo.files import sha256
+from umzoo.weights.importers.pickled import read_pickled
 
 WRAPPERS = ("state_dict", "model_state_dict", "network_weights", "model", "net")
 """Keys under which projects keep their tensors."""
@@ -43,11 +41,7 @@ def read_state(file: Path, prefixes: Iterable[str] = ("module.", "_orig_mod.")) 
     Raises:
         WeightsError: if it cannot be read, or holds no tensors.
     """
-    try:
-        content: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise WeightsError(f"{file} cannot be read as a checkpoint of tensors: {reason}") from None
+    content = read_pickled(file)
     state = content
     if isinstance(content, Mapping):
         state = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), content)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from umzoo.backbones.state import canonical_name, collapse_aliases
 from umzoo.errors import WeightsError
-from umzoo.weights.importers.nnunet_checkpoint import read_checkpoint
+from umzoo.weights.importers.pickled import read_checkpoint
 
 CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_best.pth", "checkpoint_latest.pth")
 PLAN = "adaptation_plan.json"

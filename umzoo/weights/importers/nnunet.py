@@ -18,8 +18,8 @@ from umzoo.plugins import zoo
 from umzoo.spec import ComponentSpec
 from umzoo.weights.architecture import architecture_of, backbone_of_plan, configuration_of
 from umzoo.weights.importers.base import Importer
-from umzoo.weights.importers.nnunet_checkpoint import read_checkpoint
 from umzoo.weights.importers.nnunet_input import channels_of, input_of_plan, intensities_of
+from umzoo.weights.importers.pickled import read_checkpoint
 from umzoo.weights.info import BaseModel, Provenance, WeightsInfo
 from umzoo.weights.io import save_folder
 

@@ -1,6 +1,9 @@
 """Checkpoints with numbers of numpy are read without running what is pickled in them."""
 
+import argparse
 import pickle
+from collections import OrderedDict, defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +11,8 @@ import torch
 
 from umzoo.errors import WeightsError
 from umzoo.plugins import zoo
-from umzoo.weights.importers.nnunet_checkpoint import read_checkpoint
+from umzoo.weights.importers.checkpoint import read_state
+from umzoo.weights.importers.pickled import Inert, read_checkpoint, read_pickled
 
 
 class Payload:
@@ -39,13 +43,60 @@ def test_all_kinds_of_numbers(tmp_path, kind):
     assert found == {"value": 1, "log": [0]} and found["value"].dtype == kind
 
 
-@pytest.mark.parametrize("harmful", [Payload(), np.array([Payload()], dtype=object), np.arange(3)])
-def test_all_else_is_refused(tmp_path, capsys, harmful):
-    file = tmp_path / "checkpoint.pth"
-    torch.save({"network_weights": {}, "logging": harmful}, file)
-    with pytest.raises(WeightsError, match="cannot be read as a checkpoint"):
-        read_checkpoint(file)
-    assert "run" not in capsys.readouterr().out
+class Listed(list):
+    pass
+
+
+LEGACY = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+OTHERS = [
+    Payload(),
+    np.array([Payload()], dtype=object),
+    np.arange(3),
+    argparse.Namespace(lr=0.1),
+    Path("/home/someone"),
+    Listed([1, Payload()]),
+    defaultdict(list, a=[Payload()]),
+    torch.optim.lr_scheduler.LambdaLR,
+    print,
+]
+
+
+@LEGACY
+@pytest.mark.parametrize("other", OTHERS, ids=lambda it: type(it).__name__)
+def test_objects_beside_tensors_are_passed_over_and_run_nothing(tmp_path, capsys, caplog, other, zipped):
+    file, state = tmp_path / "checkpoint.pth", {"weight": torch.arange(6.0).reshape(2, 3).t()}
+    content = {"state_dict": OrderedDict(state), "epoch": np.int64(3), "other": other, "size": torch.Size([2])}
+    torch.save(content, file, _use_new_zipfile_serialization=zipped)
+    found = read_checkpoint(file)
+    assert torch.equal(found["state_dict"]["weight"], state["weight"])
+    assert (found["epoch"], found["size"]) == (3, torch.Size([2]))
+    assert isinstance(found["other"], (Inert, type)) and found["other"] is not print
+    assert "run" not in capsys.readouterr().out and "passed over" in caplog.text
+
+
+@LEGACY
+def test_a_pickled_call_is_not_made(tmp_path, zipped):
+    marker = tmp_path / "marker"
+
+    class Touch:
+        def __reduce__(self):
+            return Path.touch, (marker,)
+
+    torch.save({"a": Touch(), "w": torch.ones(1)}, tmp_path / "c.pth", _use_new_zipfile_serialization=zipped)
+    assert read_pickled(tmp_path / "c.pth")["w"] == 1
+    assert not marker.exists()
+
+
+def test_tensors_of_a_run_are_found_by_every_importer_of_state_dicts(tmp_path):
+    content = {"state_dict": {"module.w": torch.ones(1)}, "best_acc": np.float32(0.5), "args": argparse.Namespace()}
+    torch.save(content, tmp_path / "c.pth")
+    assert read_state(tmp_path / "c.pth") == {"w": torch.ones(1)}
+
+
+def test_programs_are_refused(tmp_path):
+    torch.jit.save(torch.jit.script(torch.nn.Linear(1, 1)), tmp_path / "c.pth")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        read_pickled(tmp_path / "c.pth")
 
 
 def test_nothing_stays_allowed(tmp_path):
