@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -12,7 +13,10 @@ from torch.nn import functional
 import umzoo
 from umzoo.backbones.base import BackboneInfo, Level
 from umzoo.errors import ConfigError, PluginError
+from umzoo.weights.info import BaseModel
 from umzoo_timm.inflate import inflate, same_response
+
+log = logging.getLogger(__name__)
 
 
 class TimmConfig(umzoo.Config):
@@ -43,6 +47,7 @@ class TimmBackbone(umzoo.Backbone):
         super().__init__(config)
         flat = _create(self.config)
         self.encoder = _inflated(self.config, flat)
+        self.weights_origin = _origin(flat) if self.config.pretrained else None
         self.config = self.config.model_copy(update={"pretrained": False})
         strides = flat.feature_info.reduction()
         levels = tuple(Level(n, (s, s, s)) for n, s in zip(flat.feature_info.channels(), strides, strict=True))
@@ -107,6 +112,14 @@ def _create(config: TimmConfig) -> Any:
         raise ConfigError(f"timm cannot make a feature pyramid of '{config.model}': {reason}") from None
     except OSError as error:
         raise PluginError(f"the weights of '{config.model}' cannot be downloaded: {error}") from None
+
+
+def _origin(flat: Any) -> BaseModel:
+    """What timm says of the weights it loaded, for those that are trained on from them."""
+    known = flat.pretrained_cfg
+    name = f"{known['architecture']}.{known['tag']}" if known.get("tag") else known["architecture"]
+    log.warning("the weights of timm's %s are under the licence %s", name, known.get("license") or "of their origin")
+    return BaseModel(name=f"timm {name}", repository=known.get("hf_hub_id") or "")
 
 
 def _inflated(config: TimmConfig, flat: Any) -> nn.Module:
