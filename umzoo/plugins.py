@@ -16,7 +16,7 @@ import pluggy
 
 from umzoo import hookspecs
 from umzoo.builtin import BUILTINS
-from umzoo.errors import PluginError, nearest
+from umzoo.errors import PluginError, in_one_line, nearest
 from umzoo.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ def _check_interface(plugin: Any, name: str) -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = in_one_line(error)
     return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}"
 
 

@@ -19,10 +19,9 @@ from torch.utils import swap_tensors
 
 from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import Shapes, named_tensors, require_same, shapes
-from umzoo.errors import ConfigError, PluginError, UmzooError, UnknownNameError, WeightsError
+from umzoo.errors import ConfigError, PluginError, UmzooError, UnknownNameError, WeightsError, in_one_line
 from umzoo.plugins import zoo
 from umzoo.weights.info import WeightsInfo
-from umzoo.weights.strict import in_one_line
 
 log = logging.getLogger(__name__)
 

@@ -17,12 +17,12 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from umzoo.errors import ConfigError, WeightsError
+from umzoo.errors import ConfigError, WeightsError, in_one_line
 from umzoo.files import fsync, fsync_folder, sha256
 from umzoo.plugins import zoo
 from umzoo.weights.card import model_card
 from umzoo.weights.info import FORMAT, WeightsInfo
-from umzoo.weights.strict import in_one_line, own_file, strict_json
+from umzoo.weights.strict import own_file, strict_json
 from umzoo.weights.tensors import REMEDY, TensorFile, is_finite
 
 CONFIG, CARD, MODEL, PRETEXT = "config.json", "README.md", "model.safetensors", "pretext.safetensors"

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 import umzoo
 from umzoo.backbones.base import BackboneInfo, Level
-from umzoo.errors import ConfigError, PluginError
+from umzoo.errors import ConfigError, PluginError, in_one_line
 from umzoo.weights.info import BaseModel
 from umzoo_timm.inflate import inflate, same_response
 
@@ -108,7 +108,7 @@ def _create(config: TimmConfig) -> Any:
     try:
         return timm.create_model(config.model, pretrained=config.pretrained, **options)
     except (RuntimeError, TypeError, AttributeError, AssertionError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = in_one_line(error, 200)
         raise ConfigError(f"timm cannot make a feature pyramid of '{config.model}': {reason}") from None
     except OSError as error:
         raise PluginError(f"the weights of '{config.model}' cannot be downloaded: {error}") from None
@@ -134,7 +134,7 @@ def _inflated(config: TimmConfig, flat: Any) -> nn.Module:
         on_meta = any(value.is_meta for value in flat.parameters())
         same = on_meta or same_response(flat, deep, config.in_channels, size)
     except (ValueError, RuntimeError, TypeError, AssertionError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = in_one_line(error, 200)
         raise ConfigError(f"'{config.model}' cannot be inflated to 3-D: {reason}") from None
     if not same:
         raise ConfigError(
