@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, metadata
 from typing import Any
 
 import pluggy
@@ -51,6 +51,15 @@ class Plugin:
     reason: str = ""
     entries: dict[str, list[str]] = field(default_factory=dict)
 
+    @property
+    def licence(self) -> str:
+        """Licence of the plug-in's package, as its metadata say; empty if they do not, or it is not installed."""
+        try:
+            known = metadata(self.origin).json
+        except PackageNotFoundError:
+            return ""
+        return str(known.get("license_expression") or known.get("license") or "")
+
 
 class Zoo:
     """All registries, and the record of the plug-ins that filled them."""
@@ -77,6 +86,11 @@ class Zoo:
             "weights": self.weights,
             "importer": self.importers,
         }
+
+    def plugin_of(self, kind: str, name: str) -> Plugin:
+        """Return the plug-in that brought entry *name* of *kind*."""
+        owner = self.registries[kind].owner(name)
+        return next(plugin for plugin in self.plugins if plugin.name == owner and not plugin.reason)
 
     def load(self, plugin: Any, name: str, origin: str, version: str = "") -> None:
         """Load one plug-in object (a module or anything with hook implementations).

@@ -1,7 +1,6 @@
-"""``umzoo list``, ``plugins``, ``info`` and ``import`` as a user meets them."""
+"""``umzoo info`` and ``umzoo import`` as a user meets them."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,17 +8,15 @@ import typer
 from typer.testing import CliRunner
 
 import umzoo
-from umzoo import plugins
 from umzoo.cli import models as commands
 from umzoo.errors import UnknownNameError, WeightsError
 
 
 @pytest.fixture
-def run(monkeypatch):
+def run():
     """Run a command with arguments; give what it prints."""
-    monkeypatch.setenv("COLUMNS", "200")
     app = typer.Typer()
-    for name in ("list", "plugins", "info", "import"):
+    for name in ("info", "import"):
         app.command(name)(getattr(commands, name, None) or getattr(commands, f"{name}_"))
 
     def call(*arguments):
@@ -35,37 +32,6 @@ def run(monkeypatch):
 def weights(tmp_path):
     umzoo.save_pretrained(umzoo.create_model("genesis_unet", width=1), tmp_path / "w", licence="mit")
     return tmp_path / "w"
-
-
-def test_list_shows_every_kind(run):
-    output = run("list")
-    for name in ("resenc_unet_l", "local_shuffle", "restoration", "segmentation", "models_genesis"):
-        assert name in output
-
-
-@pytest.mark.parametrize("kind", ["backbone", "backbones", "Backbones"])
-def test_list_one_kind_by_pattern(run, kind):
-    output = run("list", kind, "*unet*")
-    assert "genesis_unet" in output
-    assert "primus" not in output and "segmentation" not in output
-    assert "19.1 M" in output and "Apache-2.0" in output
-    assert "pretext_task" in run("list", "pretext-tasks")
-
-
-def test_list_refusals(run):
-    with pytest.raises(UnknownNameError, match="unknown kind 'backbine' .did you mean 'backbone'"):
-        run("list", "backbine")
-    assert "matches 'zzz'" in run("list", "head", "zzz")
-
-
-def test_plugins_and_reasons(run, monkeypatch):
-    output = run("plugins")
-    assert "heads" in output and umzoo.__version__ in output
-    broken = SimpleNamespace(name="rotten", value="rotten", dist=None, load=lambda: 1 / 0)
-    zoo = plugins.load_zoo([broken])
-    monkeypatch.delenv("UMZOO_PLUGINS", raising=False)
-    monkeypatch.setattr(plugins, "zoo", lambda: zoo)
-    assert "not loaded: ZeroDivisionError" in run("plugins")
 
 
 def test_info_of_weights(run, weights):

@@ -13,7 +13,7 @@ import typer
 from umzoo import __version__
 from umzoo.cli.data import data
 from umzoo.cli.hub import bundle, push, search, unbundle
-from umzoo.cli.models import import_, info, list_, plugins
+from umzoo.cli.models import import_, info
 from umzoo.cli.nnunet import train as nnunet_train
 from umzoo.cli.nnunet_files import convert, plan
 from umzoo.cli.plugin import check as plugin_check
@@ -21,6 +21,7 @@ from umzoo.cli.plugin import new as plugin_new
 from umzoo.cli.prepare import prepare
 from umzoo.cli.pretrain import export, pretrain
 from umzoo.cli.quickstart import quickstart
+from umzoo.cli.zoo import list_, plugins
 from umzoo.errors import UmzooError
 
 log = logging.getLogger("umzoo")

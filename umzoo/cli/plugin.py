@@ -32,7 +32,7 @@ def check(
     from rich.text import Text
 
     from umzoo.authoring.check import check_plugins
-    from umzoo.cli.tables import table
+    from umzoo.cli.tables import Listing
 
     results, console = [], Console()
     with console.status("checking") as status:
@@ -42,10 +42,10 @@ def check(
     if not results:
         console.print("nothing to check: no other plug-in is installed that brings something to run")
         return
-    rows = table("kind", "name", "check", "holds", "")
+    rows = Listing("kind", "name", "check", "holds", "")
     for result in results:
         colour = {"yes": "green", "no": "red"}.get(result.outcome, "yellow")
-        rows.add_row(result.kind, result.component, result.check, Text(result.outcome, style=colour), Text(result.note))
-    console.print(rows)
+        rows.add_row(result.kind, result.component, result.check, Text(result.outcome, style=colour), result.note)
+    rows.show()
     if any(result.outcome == "no" for result in results):
         raise typer.Exit(1)
