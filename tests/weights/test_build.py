@@ -170,7 +170,7 @@ def test_a_constructor_that_fails_is_one_clear_error(folder, odd, monkeypatch):
 
 
 def test_default_networks_are_looked_at_without_values():
-    network = default_network("resenc_unet_l")
+    network = default_network(zoo().backbones["resenc_unet_l"])
     assert all(parameter.is_meta for parameter in network.parameters())
     assert count_parameters("resenc_unet_l") == sum(parameter.numel() for parameter in network.parameters()) > 1e8
 
@@ -183,10 +183,10 @@ def test_a_default_network_that_needs_values_or_fails(odd, monkeypatch):
     state = torch.get_rng_state()
     assert count_parameters("odd") == parameters
     monkeypatch.setattr(Odd, "Config", Config)
-    assert not default_network("odd").encoder[0].weight.is_meta and count_parameters("odd") == parameters
+    assert not default_network(Odd).encoder[0].weight.is_meta and count_parameters("odd") == parameters
     assert torch.equal(torch.get_rng_state(), state)
     monkeypatch.setattr(Odd, "__init__", lambda self, config: 1 / 0)
-    assert default_network("odd") is None and count_parameters("odd") is None
+    assert default_network(Odd) is None and count_parameters("odd") is None
 
 
 def test_other_channels_go_through_the_transfer_engine(folder, caplog):

@@ -95,25 +95,25 @@ def build_to_fill(info: WeightsInfo, held: Shapes, in_channels: int | None = Non
 
 def count_parameters(name: str) -> int | None:
     """Return the parameters of backbone *name* with its default options; None if it cannot be built with them."""
-    network = default_network(name)
+    network = default_network(zoo().backbones[name])
     return None if network is None else sum(parameter.numel() for parameter in network.parameters())
 
 
-def default_network(name: str) -> Backbone | None:
-    """Return backbone *name* with its default options, to look at: on ``meta`` where it can be built there.
+def default_network(kind: type[Backbone]) -> Backbone | None:
+    """Return a network of *kind* with its default options, to look at: on ``meta`` where it can be built there.
 
     None if it cannot be built at all.
     """
     try:
         with _NoInitialisation(), torch.device("meta"):
-            return _default(name)
+            return kind.build(kind.Config.parse({}))
     except (*FAILURES, UmzooError) as error:
-        log.debug("%s cannot be built on the meta device: %s", name, error)
+        log.debug("%s cannot be built on the meta device: %s", kind.name, error)
     try:
         with torch.random.fork_rng(devices=[]):
-            return _default(name)
+            return kind.build(kind.Config.parse({}))
     except (*FAILURES, UmzooError) as error:
-        log.debug("%s cannot be built: %s", name, error)
+        log.debug("%s cannot be built: %s", kind.name, error)
     return None
 
 
@@ -141,11 +141,6 @@ def _build(info: WeightsInfo, in_channels: int | None) -> Backbone:
         remedy = f"; it comes with the plug-in '{info.plugin}': install it" if info.plugin else ""
         raise WeightsError(in_one_line(f"{info.name} cannot be built: {error}{remedy}")) from None
     return backbone
-
-
-def _default(name: str) -> Backbone:
-    network: Backbone = zoo().backbones.build(name)
-    return network
 
 
 def _attempt(info: WeightsInfo, in_channels: int | None = None) -> Backbone | None:
