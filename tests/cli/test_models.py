@@ -36,7 +36,8 @@ def weights(tmp_path):
 
 def test_info_of_weights(run, weights):
     output = run("info", weights)
-    for part in ("genesis_unet.custom", "mit", "unit", "width"):
+    intensity = "intensity\tct: -1000 to 1000; *: percentiles 0.5 to 99.5\n"
+    for part in ("genesis_unet.custom", "mit", "unit", "width", intensity):
         assert part in output
     values = sum(value.numel() for value in umzoo.from_pretrained(weights).state_dict().values())
     assert f"{values:,} values" in output
@@ -52,9 +53,10 @@ def test_info_of_a_run(run, tmp_path):
     from umzoo.engine.recipe import dump_recipe, load_recipe
 
     (tmp_path / "recipe.toml").write_text(dump_recipe(load_recipe("universal_tiny", ["trainer.steps=70"])))
-    (tmp_path / "metrics.jsonl").write_text(json.dumps({"step": 20, "loss": 0.25}) + "\n")
+    lines = ({"step": 10, "loss": 0.5}, {"step": 20, "loss": 0.25}, {"step": 20, "probe.modality": 0.75})
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     output = run("info", tmp_path)
-    for part in ("20 of 70", "loss 0.25", "none yet", "restoration (weight 1)"):
+    for part in ("20 of 70", "step 20, loss 0.25, probe.modality 0.75", "none yet", "restoration (weight 1)"):
         assert part in output
 
 

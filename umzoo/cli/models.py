@@ -13,6 +13,7 @@ from umzoo.cli.tables import Listing, fact_table
 
 if TYPE_CHECKING:
     from umzoo.hub.catalogue import Look
+    from umzoo.spec import InputSpec
     from umzoo.weights.entry import WeightsEntry
 
 
@@ -52,8 +53,6 @@ def import_(
     licence: Annotated[str, typer.Option(help="SPDX identifier of the weights")] = "unknown",
 ) -> None:
     """Turn another project's checkpoint into a weights folder."""
-    from rich.console import Console
-
     from umzoo.hub.access import Access
     from umzoo.hub.imported import import_released
     from umzoo.hub.refs import place_of
@@ -67,7 +66,7 @@ def import_(
         import_released(spec, place, out, Access(), licence)
     else:
         zoo().importers.build(spec).run(Path(source), out, licence)
-    Console().print(f"wrote {out}; look at it with [bold]umzoo info {out}[/]", highlight=False)
+    typer.echo(f"wrote {out}; look at it with: umzoo info {out}")
 
 
 def _describe_entry(entry: WeightsEntry) -> Listing:
@@ -100,14 +99,14 @@ def _describe_weights(seen: Look) -> Listing:
         "input": f"{spec.in_channels} channel(s), {spec.space}, axes {spec.axes}, orientation {spec.orientation}",
         "spacing": "native" if spec.spacing is None else f"{spec.spacing} mm (D, H, W)",
         "patch size": spec.patch_size,
-        "intensity": "; ".join(f"{name}: {rule.window or rule.percentiles}" for name, rule in spec.rules.items()),
+        "intensity": _intensity(spec),
         "imported from": info.imported_from and " ".join((info.imported_from.location, info.imported_from.revision)),
         "pretext tasks": ", ".join(info.pretext_tasks),
         "trained on": f"{provenance.volumes} volumes: {_counts(provenance.datasets)}" if provenance.volumes else "",
         "modalities": _counts(provenance.modalities),
         "steps": provenance.steps or None,
         "metrics": ", ".join(f"{name} {value:.4g}" for name, value in provenance.metrics.items()),
-        "versions": provenance.versions,
+        "versions": ", ".join(f"{name} {version}" for name, version in provenance.versions.items()),
         "licence": info.licence,
         "cite": "\n".join(info.citations),
     }
@@ -123,6 +122,7 @@ def _describe_run(folder: Path) -> Listing:
     newest = latest_checkpoint(folder / "checkpoints")
     metrics = folder / "metrics.jsonl"
     lines = list(read_metrics(metrics)) if metrics.is_file() else []
+    newest_values = {name: value for line in lines for name, value in line.items()}
     facts = {
         "backbone": recipe.backbone.name,
         **{f"  {name}": value for name, value in recipe.backbone.options.items()},
@@ -132,10 +132,19 @@ def _describe_run(folder: Path) -> Listing:
         "batch size": recipe.data.batch_size,
         "steps": f"{lines[-1]['step'] if lines else 0} of {recipe.trainer.steps} logged",
         "newest checkpoint": newest.name if newest else "none yet",
-        "last metrics": ", ".join(_metric(name, value) for name, value in (lines[-1] if lines else {}).items()),
+        "last metrics": ", ".join(_metric(name, value) for name, value in newest_values.items()),
         "seed": recipe.seed,
     }
     return fact_table(f"run of recipe {recipe.name}", facts)
+
+
+def _intensity(spec: InputSpec) -> str:
+    """What becomes 0 and 1, by modality; ``*`` are all others."""
+    rules = []
+    for modality, rule in spec.rules.items():
+        low, high = rule.window or rule.percentiles or (0.0, 100.0)
+        rules.append(f"{modality}: {'' if rule.window else 'percentiles '}{low:g} to {high:g}")
+    return "; ".join(rules)
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -162,7 +171,7 @@ def _describe_store(folder: Path) -> Listing:
         "data sets": _counts(Counter(record.source for record in store.records)),
         "spacing": "native" if spec.spacing is None else f"{spec.spacing} mm (D, H, W)",
         "orientation": f"{spec.orientation}, axes {spec.axes}",
-        "intensity": "; ".join(f"{name}: {rule.window or rule.percentiles}" for name, rule in spec.rules.items()),
+        "intensity": _intensity(spec),
         "written by": f"umzoo {store.info.umzoo}" if store.info.umzoo else "",
     }
     return fact_table(f"store (format {store.info.format})", facts)

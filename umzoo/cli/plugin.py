@@ -14,12 +14,10 @@ def new(
     folder: Annotated[Path, typer.Option(help="where to make the package")] = Path(),
 ) -> None:
     """Write a package with one working example, its entry point and tests."""
-    from rich.console import Console
-
     from umzoo.authoring.new import create_package
 
     made = create_package(name, kind, folder)
-    Console(highlight=False).print(f"wrote {made}; next: pip install -e '{made}[dev]', then pytest {made}")
+    typer.echo(f"wrote {made}; next: pip install -e '{made}[dev]', then pytest {made}")
 
 
 def check(

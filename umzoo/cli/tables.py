@@ -56,7 +56,7 @@ class Listing:
     def lines(self) -> list[str]:
         """Return the title, if there is one, and each row with tabs between its cells."""
         first = [self.group] if self.group else []
-        rows = ["\t".join(first + [" ".join(str(cell).split()) for cell in row]) for row in self.rows]
+        rows = ["\t".join(first + [_in_one_line(str(cell)) for cell in row]) for row in self.rows]
         return [self.title, *rows] if self.title else rows
 
     def _table(self) -> Table:
@@ -75,6 +75,10 @@ class Listing:
         for row in self.rows:
             table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in (row[n] for n in used)))
         return table
+
+
+def _in_one_line(text: str) -> str:
+    return "; ".join(line for line in (" ".join(line.split()) for line in text.splitlines()) if line)
 
 
 def fact_table(title: str, facts: Mapping[str, Any]) -> Listing:
