@@ -58,7 +58,7 @@ class Plugin:
             known = metadata(self.origin).json
         except PackageNotFoundError:
             return ""
-        return str(known.get("license_expression") or known.get("license") or "")
+        return str(known.get("license_expression") or known.get("license") or "").strip().partition("\n")[0]
 
 
 class Zoo:

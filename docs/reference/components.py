@@ -69,10 +69,12 @@ def _pretext_task(kind: type[PretextTask]) -> tuple[str, ...]:
 
 
 def _weights(entry: WeightsEntry) -> tuple[str, ...]:
-    place = entry.location
+    place, where = entry.location, f"`{entry.location}`"
     if place.startswith("https://"):
-        return (f"[{place.rpartition('/')[2]}]({place})",)
-    return (f"[{place}](https://huggingface.co/{place})" if re.fullmatch(r"[\w.-]+/[\w.-]+", place) else f"`{place}`",)
+        where = f"[{place.rpartition('/')[2]}]({place})"
+    elif re.fullmatch(r"[\w.-]+/[\w.-]+", place):
+        where = f"[{place}](https://huggingface.co/{place})"
+    return where, f"`{entry.importer}`" if entry.importer else ""
 
 
 def _yes(so: bool) -> str:
@@ -118,7 +120,7 @@ SECTIONS = {
     "weights": Section(
         "Registered weights",
         "`umzoo.from_pretrained(NAME)` loads them, `umzoo info NAME` describes them; see [weights.md](weights.md).",
-        ("where",),
+        ("where", "importer"),
         _weights,
     ),
 }

@@ -96,7 +96,8 @@ def _section(zoo: Zoo, kind: str) -> Iterator[str]:
     for name in registry:
         plugin, entry = zoo.plugin_of(kind, name), registry[name]
         summary = [cell(registry.summary(name))] if section.summary else []
-        licence = getattr(entry, "licence", "") or plugin.licence
+        licence, text = getattr(entry, "licence", "") or plugin.licence, getattr(entry, "licence_link", "")
+        licence = f"[{licence}]({text})" if text else licence
         rows.append((f"`{name}`", *section.cells(entry), *summary, _link(plugin.origin), licence))
     summary = ["what"] if section.summary else []
     yield from table(("name", *section.columns, *summary, "package", "licence"), rows)

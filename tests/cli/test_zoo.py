@@ -52,9 +52,10 @@ def test_a_line_for_each_entry_of_every_kind(own, run):
     rows = cells(run("list"))
     assert {(row[0], row[1]) for row in rows} == {(kind, name) for kind in KINDS for name in own.registries[kind]}
     assert {len(row) for row in rows} == {6}
-    for kind, _, size, package, licence, text in rows:
-        assert (size.endswith(" M"), package) == (kind == "backbone", "umzoo")
-        assert licence == ("cc-by-4.0" if kind == "weights" else "Apache-2.0") and text
+    assert ["weights", "genesis_unet.lab", "", "umzoo", "cc-by-4.0", "A test."] in rows
+    for kind, name, size, package, licence, text in rows:
+        assert (size.endswith(" M"), package) == (kind == "backbone", "umzoo") and text
+        assert licence == (own.weights[name].licence if kind == "weights" else "Apache-2.0")
 
 
 @pytest.mark.parametrize("kind", ["backbone", "backbones", "Backbones"])

@@ -54,10 +54,17 @@ class Listing:
         console.print(table)
 
     def lines(self) -> list[str]:
-        """Return the title, if there is one, and each row with tabs between its cells."""
-        first = [self.group] if self.group else []
-        rows = ["\t".join(first + [_in_one_line(str(cell)) for cell in row]) for row in self.rows]
-        return [self.title, *rows] if self.title else rows
+        """Return the title, if there is one, and each row with tabs between its cells.
+
+        Lines of the last cell become cells of their own.
+        """
+        result = [self.title] if self.title else []
+        for *front, last in self.rows:
+            cells = [self.group] if self.group else []
+            cells += [" ".join(str(cell).split()) for cell in front]
+            cells += [" ".join(line.split()) for line in str(last).splitlines() if line.strip()] or [""]
+            result.append("\t".join(cells))
+        return result
 
     def _table(self) -> Table:
         from rich.box import SIMPLE_HEAD
@@ -75,10 +82,6 @@ class Listing:
         for row in self.rows:
             table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in (row[n] for n in used)))
         return table
-
-
-def _in_one_line(text: str) -> str:
-    return "; ".join(line for line in (" ".join(line.split()) for line in text.splitlines()) if line)
 
 
 def fact_table(title: str, facts: Mapping[str, Any]) -> Listing:

@@ -81,11 +81,11 @@ def _listing(zoo: Zoo, kind: str, pattern: str) -> Listing:
 
 def _list_weights(zoo: Zoo, pattern: str) -> None:
     """Show the registered weights that match *pattern*: their licence, and where they are."""
-    rows = Listing("weights", "licence", "where", "")
+    rows = Listing("weights", "licence", "where, and what")
     for name in zoo.weights.list(pattern):
         entry = zoo.weights[name]
         where = f"{entry.location}@{entry.revision[:12]}" if entry.revision else entry.location
-        rows.add_row(entry.name, entry.licence, where, entry.description)
+        rows.add_row(entry.name, entry.licence, f"{where}\n{entry.description}")
     if rows.rows:
         rows.show()
     else:
