@@ -25,18 +25,15 @@ from umzoo.engine.run import Run
 from umzoo.engine.trainer import Trainer
 from umzoo.errors import UmzooError
 from umzoo.plugins import zoo
+from umzoo.testing import SMALL_NETWORKS
 from umzoo.weights.info import WeightsInfo
 from umzoo.weights.transfer import TransferReport, transfer
 
 PAGE = Path(__file__).parents[1] / "docs" / "methods.md"
 SIZE = (32, 32, 32)
-FEATURES = (4, 6, 8)
 SWIN = {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 2, 2), "window_size": 2}
 BACKBONES: dict[str, dict[str, Any]] = {
-    "genesis_unet": {"width": 2},
-    "plainconv_unet": {"features_per_stage": FEATURES},
-    "resenc_unet_s": {"features_per_stage": FEATURES, "n_blocks_per_stage": 1},
-    "primus_s": {"embed_dim": 36, "heads": 3, "depth": 2, "decoder_channels": 8},
+    **SMALL_NETWORKS,
     "resnet3d_10": {"width": 4},
     "swin_unetr": SWIN,
     "swin_vit": SWIN,
@@ -147,7 +144,8 @@ def _nnunet(backbone: str) -> nn.Module | None:
         return None
     kind, blocks, count = kinds[backbone]
     network: nn.Module = kind(
-        input_channels=1, n_stages=3, features_per_stage=FEATURES, conv_op=nn.Conv3d, kernel_sizes=3, strides=(1, 2, 2),
+        input_channels=1, n_stages=3, features_per_stage=SMALL_NETWORKS[backbone]["features_per_stage"],
+        conv_op=nn.Conv3d, kernel_sizes=3, strides=(1, 2, 2),
         num_classes=3, n_conv_per_stage_decoder=2 if backbone == "plainconv_unet" else 1, conv_bias=True,
         norm_op=nn.InstanceNorm3d, norm_op_kwargs={"eps": 1e-5, "affine": True}, nonlin=nn.LeakyReLU,
         nonlin_kwargs={"inplace": True}, deep_supervision=True, **{blocks: count},
