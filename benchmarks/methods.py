@@ -51,8 +51,8 @@ INTRODUCTION = """\
 
 Every registered pretext task on one backbone of each family, at tiny sizes (patches of {size}, twice that
 where the strides ask for it, batches of two, phantoms of CT and MR), for two steps on the CPU: {good} of {total} pairs
-work, each other one is refused with the reason given. This says that a pair runs and where its weights go; it says nothing
-of how well a method pre-trains.
+work, each other one is refused with the reason given. This says that a pair runs and where its weights go; it says
+nothing of how well a method pre-trains.
 
 - *starts*: the recipe is accepted and everything is built. *trains*: the losses of the two steps.
 - *exports*: parts of the network in the weights folder. A task that does not train the decoder exports the encoder
