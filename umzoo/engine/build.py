@@ -13,6 +13,7 @@ from umzoo.engine.recipe import Recipe
 from umzoo.errors import ConfigError
 from umzoo.plugins import Zoo
 from umzoo.pretext.base import PretextContext, PretextTask
+from umzoo.pretext.guard import GuardedModel
 from umzoo.pretext.model import BATCH_FIELDS, PretextModel
 from umzoo.spec import ComponentSpec, TaskSpec
 
@@ -78,7 +79,7 @@ def build_model(
         raise ConfigError(f"no pretext task is left, every one of the recipe was dropped: {', '.join(dropped)}")
     if not any(task.dense for task in built.values()):
         _freeze_decoder(backbone)
-    return PretextModel(backbone, built, {spec.label: spec.weight for spec in tasks}, chain)
+    return GuardedModel(backbone, built, {spec.label: spec.weight for spec in tasks}, chain)
 
 
 def _freeze_decoder(backbone: Backbone) -> None:
