@@ -21,7 +21,7 @@ from umzoo.cli.plugin import new as plugin_new
 from umzoo.cli.prepare import prepare
 from umzoo.cli.pretrain import export, pretrain
 from umzoo.cli.quickstart import quickstart
-from umzoo.errors import UmzooError
+from umzoo.errors import ComponentError, UmzooError
 
 log = logging.getLogger("umzoo")
 
@@ -53,6 +53,8 @@ def main() -> None:
         log.debug("where it happened", exc_info=True)
         typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
         typer.echo(str(error), err=True)
+        if isinstance(error, ComponentError) and error.__cause__ is not None and not log.isEnabledFor(logging.DEBUG):
+            typer.echo("the traceback: umzoo -v ...", err=True)
         sys.exit(2)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from umzoo.backbones.base import Backbone
+from umzoo.backbones.state import named_tensors, require_contract
 from umzoo.corruptions.pipeline import Pipeline
 from umzoo.engine.recipe import Recipe
 from umzoo.errors import ConfigError
@@ -35,6 +36,7 @@ def build_from_recipe(zoo: Zoo, recipe: Recipe, modalities: tuple[str, ...]) -> 
 
 
 def _check_backbone(backbone: Backbone, recipe: Recipe) -> None:
+    require_contract(named_tensors(backbone), recipe.backbone.name)
     if backbone.info.in_channels != 1:
         raise ConfigError(
             f"pre-training reads one channel, backbone.in_channels is {backbone.info.in_channels}: leave it at 1,"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 import umzoo
 from umzoo.backbones.state import canonical_state
@@ -18,12 +19,16 @@ from umzoo.data.store import Store
 from umzoo.engine.build import build_from_recipe
 from umzoo.engine.checkpoint import load_checkpoint
 from umzoo.engine.log import read_metrics
+from umzoo.engine.recipe import Recipe
 from umzoo.engine.run import Run, newest_state
 from umzoo.plugins import zoo
 from umzoo.pretext.base import PretextTask
 from umzoo.pretext.model import PretextModel
 from umzoo.weights.info import Provenance, WeightsInfo
 from umzoo.weights.io import save_folder
+
+OF_THE_MACHINE = frozenset({"step", "lr", "wait", "patches_per_second"})
+"""What a line of metrics says that is no result of the training."""
 
 
 def export_run(run: Run, folder: Path, licence: str = "unknown", name: str | None = None) -> WeightsInfo:
@@ -48,9 +53,18 @@ def export_run(run: Run, folder: Path, licence: str = "unknown", name: str | Non
         model.backbone.load_state_dict(state["ema"])
     info = _describe(run, store, state, model, licence, name)
     weights = {key: value for key, value in canonical_state(model.backbone).items() if key.split(".")[0] in info.parts}
-    heads = {key: value.detach() for key, value in model.tasks.state_dict().items()}
-    save_folder(folder, weights, info, heads)
+    save_folder(folder, weights, info, _trained_heads(model))
     return info
+
+
+def _trained_heads(model: PretextModel) -> dict[str, Tensor]:
+    """State of the tasks without the modules of theirs that are not trained, such as a teacher."""
+    frozen = tuple(
+        f"{name}."
+        for name, module in model.tasks.named_modules()
+        if any(True for _ in module.parameters()) and not any(value.requires_grad for value in module.parameters())
+    )
+    return {name: value for name, value in model.tasks.state_dict().items() if not name.startswith(frozen)}
 
 
 def _describe(
@@ -81,7 +95,7 @@ def _provenance(run: Run, store: Store, state: dict[str, Any]) -> Provenance:
     last: dict[str, float] = {}
     for line in read_metrics(run.folder / "metrics.jsonl"):
         if line["step"] <= state["step"]:
-            last |= {key: value for key, value in line.items() if key != "step" and value is not None}
+            last |= {key: value for key, value in line.items() if key not in OF_THE_MACHINE and value is not None}
     return Provenance(
         datasets=_count(record.source for record in store.records),
         modalities=_count(record.modality or "unknown" for record in store.records),
@@ -90,11 +104,25 @@ def _provenance(run: Run, store: Store, state: dict[str, Any]) -> Provenance:
         samples=state["samples"],
         hours=round(state["seconds"] * state["processes"] / 3600, 4),
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
-        versions={"umzoo": umzoo.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        versions={
+            "umzoo": umzoo.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            **_plugins(run.recipe),
+        },
         seed=run.recipe.seed,
         commit=_commit(),
         metrics=last,
     )
+
+
+def _plugins(recipe: Recipe) -> dict[str, str]:
+    """Distributions that brought components of *recipe*, with their versions."""
+    parts = [("backbone", recipe.backbone.name)]
+    parts += [("corruption", spec.name) for spec in recipe.pretext.corruptions]
+    parts += [("pretext_task", spec.name) for spec in recipe.pretext.tasks]
+    found = filter(None, (zoo().stranger(kind, name) for kind, name in parts))
+    return {plugin.origin: plugin.version for plugin in found}
 
 
 def _count(names: Iterable[str]) -> dict[str, int]:
