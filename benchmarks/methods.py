@@ -1,4 +1,4 @@
-"""Runs every pretext task on every family of backbones for two steps and writes docs/methods.md.
+"""Runs every pretext task on one backbone of each of four families for two steps and writes docs/methods.md.
 
 ``python benchmarks/methods.py`` (CPU, a few minutes); ``--task NAME`` for some tasks only, which writes nothing.
 """
@@ -44,9 +44,10 @@ INTRODUCTION = """\
 
 <!-- Written by benchmarks/methods.py, which runs all of this: change that, then run it. -->
 
-Every registered pretext task on every family of backbones, at tiny sizes (patches of {size}, batches of two,
-phantoms of CT and MR), for two steps on the CPU: {good} of {total} pairs work, each other one is refused with the
-reason given. This says that a pair runs and where its weights go; it says nothing of how well a method pre-trains.
+Every registered pretext task on one backbone of each of four families, at tiny sizes (patches of
+{size}, batches of two, phantoms of CT and MR), for two steps on the CPU: {good} of {total} pairs work,
+each other one is refused with the reason given. This says that a pair runs and where its weights go; it says nothing
+of how well a method pre-trains.
 
 - *starts*: the recipe is accepted and everything is built. *trains*: the losses of the two steps.
 - *exports*: parts of the network in the weights folder. A task that does not train the decoder exports the encoder

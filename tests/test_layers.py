@@ -1,6 +1,7 @@
 """The shape of the code: imports point down, modules and functions stay small, entry points load."""
 
 import ast
+import re
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -69,6 +70,13 @@ def test_imports_point_down(file):
     assert not wrong, f"{part} imports {wrong}"
     if part == "data":
         assert set(imported_units(file)) <= DATA_MAY_USE
+
+
+def test_the_picture_shows_these_layers():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    picture = page.partition("## Layers")[2].partition("```text")[2].partition("```")[0]
+    rows = [set(row.split()) for row in re.findall(r"^\| (.+?) *\|", picture, re.MULTILINE)]
+    assert rows == [layer - {"__main__"} for layer in reversed(LAYERS)]
 
 
 @pytest.mark.parametrize("file", modules(), ids=lambda file: str(file.relative_to(PACKAGE)))

@@ -1,5 +1,7 @@
 """Registries: names, patterns, options, and errors that help."""
 
+from types import SimpleNamespace
+
 import pytest
 from pydantic import Field
 
@@ -86,3 +88,11 @@ def test_records_cannot_be_built(registry):
     registry.add("record", "a string", "mine")
     with pytest.raises(ConfigError, match="is a record"):
         registry.build("record")
+
+
+def test_summary_is_one_line():
+    registry = Registry("thing")
+    registry.add("a", type("A", (), {"__doc__": "First ``code``\n    goes on.\n\n    More."}), "p")
+    registry.add("b", SimpleNamespace(description="Told."), "p")
+    registry.add("c", SimpleNamespace(), "p")
+    assert [registry.summary(name) for name in "abc"] == ["First `code` goes on.", "Told.", ""]

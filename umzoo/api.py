@@ -206,7 +206,7 @@ def _describe(backbone: Backbone, tag: str) -> tuple[WeightsInfo, WeightsInfo]:
     name, channels = f"{backbone.name}.{tag}", backbone.info.in_channels
     if known is None:
         space = InputSpec(space=backbone.info.input_space, in_channels=channels)
-        new = WeightsInfo(name=name, backbone=backbone.spec, input=space)
+        new = WeightsInfo(name=name, backbone=backbone.spec, input=space, base_model=backbone.weights_origin)
         return new, new
     spec = known.input.model_copy(update={"in_channels": channels})
     trained = WeightsInfo(

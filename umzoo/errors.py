@@ -45,3 +45,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the closest of *known*, or an empty string."""
     matches = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
     return f" (did you mean {' or '.join(repr(match) for match in matches)}?)" if matches else ""
+
+
+def in_one_line(reason: object, most: int = 500) -> str:
+    """Return *reason*, such as a library's exception, in one line of at most *most* characters.
+
+    An exception without a text gives the name of its class.
+    """
+    line = " ".join(str(reason).split())
+    if not line and isinstance(reason, BaseException):
+        line = type(reason).__name__
+    return line if len(line) <= most else f"{line[: most - 4]} ..."

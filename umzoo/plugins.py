@@ -10,14 +10,14 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, metadata
 from typing import Any
 
 import pluggy
 
 from umzoo import hookspecs
 from umzoo.builtin import BUILTINS
-from umzoo.errors import PluginError, nearest
+from umzoo.errors import PluginError, in_one_line, nearest
 from umzoo.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,15 @@ class Plugin:
     reason: str = ""
     entries: dict[str, list[str]] = field(default_factory=dict)
 
+    @property
+    def licence(self) -> str:
+        """Licence of the plug-in's package, as its metadata say; empty if they do not, or it is not installed."""
+        try:
+            known = metadata(self.origin).json
+        except PackageNotFoundError:
+            return ""
+        return str(known.get("license_expression") or known.get("license") or "").strip().partition("\n")[0]
+
 
 class Zoo:
     """All registries, and the record of the plug-ins that filled them."""
@@ -79,11 +88,10 @@ class Zoo:
             "importer": self.importers,
         }
 
-    def stranger(self, kind: str, name: str) -> Plugin | None:
-        """The plug-in that brought *name* of *kind*; None if it ships with umzoo, or nobody did."""
-        registry = self.registries[kind]
-        owner = registry.owner(name) if name in registry else ""
-        return next((it for it in self.plugins if it.name == owner and not it.reason and it.origin != "umzoo"), None)
+    def plugin_of(self, kind: str, name: str) -> Plugin:
+        """Return the plug-in that brought entry *name* of *kind*."""
+        owner = self.registries[kind].owner(name)
+        return next(plugin for plugin in self.plugins if plugin.name == owner and not plugin.reason)
 
     def load(self, plugin: Any, name: str, origin: str, version: str = "") -> None:
         """Load one plug-in object (a module or anything with hook implementations).
@@ -227,7 +235,7 @@ def _check_interface(plugin: Any, name: str) -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = in_one_line(error)
     return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}"
 
 

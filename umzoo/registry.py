@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import inspect
 from abc import ABC
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
@@ -70,6 +71,13 @@ class Registry(Generic[T]):
     def owner(self, name: str) -> str:
         """Return the name of the plug-in that registered *name*."""
         return self._owners[name]
+
+    def summary(self, name: str) -> str:
+        """Return what entry *name* is, in one line: its ``description``, or the first paragraph of its docstring."""
+        entry = self[name]
+        documented = entry.__doc__ if isinstance(entry, type) else None
+        text = getattr(entry, "description", "") or inspect.cleandoc(documented or "")
+        return " ".join(text.partition("\n\n")[0].split()).replace("``", "`")
 
     def __getitem__(self, name: str) -> T:
         if name in self._broken:

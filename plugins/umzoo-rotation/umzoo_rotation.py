@@ -14,6 +14,7 @@ class Rotation(umzoo.PretextTask):
     """Predict which of four axial quarter-turns was applied."""
 
     name = "rotation"
+    citations = ("Gidaris et al., Unsupervised Representation Learning by Predicting Image Rotations, ICLR 2018",)
 
     def __init__(self, config: Any, context: umzoo.PretextContext) -> None:
         super().__init__(config, context)

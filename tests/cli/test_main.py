@@ -47,6 +47,18 @@ def test_verbose_adds_the_traceback():
     assert done.returncode == 2 and "Traceback" in done.stderr
 
 
+def test_the_log_is_a_line_per_message_in_a_pipe():
+    program = (
+        "import logging, sys, umzoo.cli, umzoo.data.open\n"
+        "def fail(*a): logging.getLogger('umzoo').warning('word ' * 50); sys.exit(0)\n"
+        "umzoo.data.open.open_store = fail\n"
+        "sys.argv = ['umzoo', 'data', 'x']\n"
+        "umzoo.cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == f"WARNING {'word ' * 50}\n"
+
+
 def test_an_unknown_command_is_a_usage_error():
     done = run("pretain")
     assert done.returncode == 2 and "pretain" in done.stderr and "Traceback" not in done.stderr

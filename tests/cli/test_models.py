@@ -1,7 +1,6 @@
-"""``umzoo list``, ``plugins``, ``info`` and ``import`` as a user meets them."""
+"""``umzoo info`` and ``umzoo import`` as a user meets them."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,17 +8,15 @@ import typer
 from typer.testing import CliRunner
 
 import umzoo
-from umzoo import plugins
 from umzoo.cli import models as commands
 from umzoo.errors import UnknownNameError, WeightsError
 
 
 @pytest.fixture
-def run(monkeypatch):
+def run():
     """Run a command with arguments; give what it prints."""
-    monkeypatch.setenv("COLUMNS", "200")
     app = typer.Typer()
-    for name in ("list", "plugins", "info", "import"):
+    for name in ("info", "import"):
         app.command(name)(getattr(commands, name, None) or getattr(commands, f"{name}_"))
 
     def call(*arguments):
@@ -37,40 +34,10 @@ def weights(tmp_path):
     return tmp_path / "w"
 
 
-def test_list_shows_every_kind(run):
-    output = run("list")
-    for name in ("resenc_unet_l", "local_shuffle", "restoration", "segmentation", "models_genesis"):
-        assert name in output
-
-
-@pytest.mark.parametrize("kind", ["backbone", "backbones", "Backbones"])
-def test_list_one_kind_by_pattern(run, kind):
-    output = run("list", kind, "*unet*")
-    assert "genesis_unet" in output
-    assert "primus" not in output and "segmentation" not in output
-    assert "19.1 M" in output and "Apache-2.0" in output
-    assert "pretext_task" in run("list", "pretext-tasks")
-
-
-def test_list_refusals(run):
-    with pytest.raises(UnknownNameError, match="unknown kind 'backbine' .did you mean 'backbone'"):
-        run("list", "backbine")
-    assert "matches 'zzz'" in run("list", "head", "zzz")
-
-
-def test_plugins_and_reasons(run, monkeypatch):
-    output = run("plugins")
-    assert "heads" in output and umzoo.__version__ in output
-    broken = SimpleNamespace(name="rotten", value="rotten", dist=None, load=lambda: 1 / 0)
-    zoo = plugins.load_zoo([broken])
-    monkeypatch.delenv("UMZOO_PLUGINS", raising=False)
-    monkeypatch.setattr(plugins, "zoo", lambda: zoo)
-    assert "not loaded: ZeroDivisionError" in run("plugins")
-
-
 def test_info_of_weights(run, weights):
     output = run("info", weights)
-    for part in ("genesis_unet.custom", "mit", "unit", "width"):
+    intensity = "intensity\tct: -1000 to 1000; *: percentiles 0.5 to 99.5\n"
+    for part in ("genesis_unet.custom", "mit", "unit", "width", intensity):
         assert part in output
     values = sum(value.numel() for value in umzoo.from_pretrained(weights).state_dict().values())
     assert f"{values:,} values" in output
@@ -86,9 +53,10 @@ def test_info_of_a_run(run, tmp_path):
     from umzoo.engine.recipe import dump_recipe, load_recipe
 
     (tmp_path / "recipe.toml").write_text(dump_recipe(load_recipe("universal_tiny", ["trainer.steps=70"])))
-    (tmp_path / "metrics.jsonl").write_text(json.dumps({"step": 20, "loss": 0.25}) + "\n")
+    lines = ({"step": 10, "loss": 0.5}, {"step": 20, "loss": 0.25}, {"step": 20, "probe.modality": 0.75})
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     output = run("info", tmp_path)
-    for part in ("20 of 70", "loss 0.25", "none yet", "restoration (weight 1)"):
+    for part in ("20 of 70", "step 20, loss 0.25, probe.modality 0.75", "none yet", "restoration (weight 1)"):
         assert part in output
 
 

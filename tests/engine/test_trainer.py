@@ -72,6 +72,14 @@ def test_a_run_leaves_what_the_readme_promises(new_run):
     assert {"modality_adversarial.accuracy", "probe.modality", "probe.chance", "wait", "patches_per_second"} <= last
 
 
+def test_a_stop_at_a_step_with_a_checkpoint_loses_nothing(new_run):
+    run = new_run()
+    trainer = Trainer(run, cpu=True)
+    trainer._agree = lambda signum: signal.SIGTERM if trainer.step == 2 else None
+    trainer.fit()
+    assert final_state(run)["step"] == 2
+
+
 @pytest.mark.parametrize("changes", [(), ("trainer.ema=0.9", "trainer.accumulate=2"), ("data.workers=2",)])
 def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(new_run, changes):
     whole, parts = new_run("whole", *changes), new_run("parts", *changes)

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 import umzoo
 from umzoo.cli import hub as commands
 from umzoo.cli import models
+from umzoo.cli import zoo as zoo_commands
 from umzoo.errors import WeightsError
 from umzoo.hub.access import Access
 from umzoo.hub.catalogue import look, search
@@ -18,13 +19,12 @@ from .routes import STRANGER
 
 
 @pytest.fixture
-def run(monkeypatch):
+def run():
     """Run a command with arguments; give what it prints."""
-    monkeypatch.setenv("COLUMNS", "200")
     app = typer.Typer()
     for name in ("push", "search", "bundle", "unbundle"):
         app.command(name)(getattr(commands, name))
-    app.command("list")(models.list_)
+    app.command("list")(zoo_commands.list_)
     app.command("info")(models.info)
 
     def call(*arguments):

@@ -61,13 +61,15 @@ def register(monkeypatch, **fields):
 
 
 def test_loaded_by_name(monkeypatch, hub, on_hub, network, released):
-    register(monkeypatch, files=("sub/resnet_10.pth",), sha256=hashlib.sha256(released).hexdigest())
+    seen = {"modalities": {"ct": 8}, "volumes": 8}
+    register(monkeypatch, files=("sub/resnet_10.pth",), sha256=hashlib.sha256(released).hexdigest(), provenance=seen)
     loaded = umzoo.from_pretrained(NAME)
     assert all(
         torch.equal(it, named_tensors(network.encoder)[name]) for name, it in named_tensors(loaded.encoder).items()
     )
     said = loaded.weights_info
     assert (said.name, said.licence) == (NAME, "MIT")
+    assert said.provenance.volumes == 8 and "Trained on ct only" in (resolve(NAME) / "README.md").read_text()
     origin = said.imported_from
     assert (origin.location, origin.revision, origin.files) == ("lab/resnet", on_hub, ("sub/resnet_10.pth",))
     assert on_hub in (resolve(NAME) / "README.md").read_text()

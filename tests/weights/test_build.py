@@ -17,7 +17,7 @@ from umzoo.errors import WeightsError
 from umzoo.fields import Rng
 from umzoo.plugins import zoo
 from umzoo.weights.build import load_backbone
-from umzoo.weights.construct import build_on_meta, build_to_fill
+from umzoo.weights.construct import build_on_meta, build_to_fill, count_parameters, default_network
 from umzoo.weights.io import read_info, read_shapes
 
 from .conftest import edit_config, write_folder
@@ -167,6 +167,26 @@ def test_a_constructor_that_fails_is_one_clear_error(folder, odd, monkeypatch):
     edit_config(folder, lambda config: config.update(backbone={"name": "odd"}))
     with pytest.raises(WeightsError, match="cannot be built: AssertionError: no such thing"):
         load_backbone(folder)
+
+
+def test_default_networks_are_looked_at_without_values():
+    network = default_network(zoo().backbones["resenc_unet_l"])
+    assert all(parameter.is_meta for parameter in network.parameters())
+    assert count_parameters("resenc_unet_l") == sum(parameter.numel() for parameter in network.parameters()) > 1e8
+
+
+def test_a_default_network_that_needs_values_or_fails(odd, monkeypatch):
+    class Config(Odd.Config):
+        needs_values: bool = True
+
+    parameters = sum(parameter.numel() for parameter in Odd().parameters())
+    state = torch.get_rng_state()
+    assert count_parameters("odd") == parameters
+    monkeypatch.setattr(Odd, "Config", Config)
+    assert not default_network(Odd).encoder[0].weight.is_meta and count_parameters("odd") == parameters
+    assert torch.equal(torch.get_rng_state(), state)
+    monkeypatch.setattr(Odd, "__init__", lambda self, config: 1 / 0)
+    assert default_network(Odd) is None and count_parameters("odd") is None
 
 
 def test_other_channels_go_through_the_transfer_engine(folder, caplog):

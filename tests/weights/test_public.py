@@ -8,6 +8,7 @@ import torch
 from umzoo.plugins import zoo
 from umzoo.weights.importers.nnssl_files import Release
 from umzoo.weights.importers.nnssl_network import find_backbone
+from umzoo.weights.info import Provenance
 from umzoo.weights.licences import hub_licence
 from umzoo.weights.public import NNSSL_FILES, public_checkpoints
 
@@ -24,6 +25,7 @@ def test_entries_are_complete(entry):
     assert re.fullmatch(r"[\w-]+/[\w-]+|https://\S+", entry.location) and entry.files
     assert re.fullmatch(r"([0-9a-f]{64})?", entry.sha256)
     assert entry.description and len(entry.description) < 100
+    assert set(entry.provenance) <= set(Provenance.model_fields) and Provenance.parse(dict(entry.provenance))
 
 
 def test_no_file_is_listed_twice():

@@ -17,7 +17,7 @@ from typing_extensions import Self
 
 from umzoo.backbones.base import Backbone, BackboneInfo, Features, Level, Size
 from umzoo.config import Config
-from umzoo.errors import PluginError
+from umzoo.errors import PluginError, in_one_line
 
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Edge = Annotated[int, Field(ge=2)]
@@ -168,7 +168,7 @@ def _parts() -> SimpleNamespace:
         from dynamic_network_architectures.building_blocks.patch_encode_decode import PatchDecode, PatchEmbed
         from dynamic_network_architectures.initialization.weight_init import InitWeights_He
     except Exception as error:  # a torchvision built for another torch raises RuntimeError
-        reason = " ".join(str(error).split())
+        reason = in_one_line(error)
         raise PluginError(
             f"primus needs timm, which cannot be imported ({type(error).__name__}: {reason}):"
             " install torch and torchvision from the same index"

@@ -6,14 +6,14 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from umzoo import __version__
 from umzoo.cli.data import data
 from umzoo.cli.hub import bundle, push, search, unbundle
-from umzoo.cli.models import import_, info, list_, plugins
+from umzoo.cli.models import import_, info
 from umzoo.cli.nnunet import train as nnunet_train
 from umzoo.cli.nnunet_files import convert, plan
 from umzoo.cli.plugin import check as plugin_check
@@ -21,7 +21,11 @@ from umzoo.cli.plugin import new as plugin_new
 from umzoo.cli.prepare import prepare
 from umzoo.cli.pretrain import export, pretrain
 from umzoo.cli.quickstart import quickstart
+from umzoo.cli.zoo import list_, plugins
 from umzoo.errors import ComponentError, UmzooError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 log = logging.getLogger("umzoo")
 
@@ -93,10 +97,20 @@ def _options(
 ) -> None:
     """Self-supervised pre-training of 3D networks on unlabelled CT and MR volumes."""
     from rich.console import Console
-    from rich.logging import RichHandler
 
     if not verbose:
         warnings.simplefilter("ignore", FutureWarning)
-    handler = RichHandler(console=Console(stderr=True), show_path=verbose, show_time=verbose)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    console = Console(stderr=True)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_handler(console, verbose)], force=True)
     log.setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def _handler(console: Console, verbose: bool) -> logging.Handler:
+    """What shows the log: coloured and wrapped on a terminal, else a line per message."""
+    from rich.logging import RichHandler
+
+    if console.is_terminal:
+        return RichHandler(console=console, show_path=verbose, show_time=verbose)
+    handler = logging.StreamHandler(console.file)
+    handler.setFormatter(logging.Formatter(f"{'%(asctime)s %(name)s ' * verbose}%(levelname)s %(message)s"))
+    return handler

@@ -24,10 +24,9 @@ def data(
     from umzoo.data.writer import LOCAL
 
     opened = open_store(store)
-    console = Console()
-    console.print(store_table(opened))
+    Console().print(store_table(opened))
     ours = (store / "store.json").is_file()
     target = out or (store / LOCAL if ours else Path()) / "contact_sheet.png"
     target.parent.mkdir(parents=True, exist_ok=True)
     shown = contact_sheet(opened, target, tiles)
-    console.print(f"Contact sheet of {shown} of {len(opened)} volumes: {target}", highlight=False)
+    typer.echo(f"Contact sheet of {shown} of {len(opened)} volumes: {target}")

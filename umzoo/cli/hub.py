@@ -37,18 +37,18 @@ def search(
     limit: Annotated[int, typer.Option(min=1, help="rows at most")] = 20,
 ) -> None:
     """Search the Hugging Face Hub for weights of umzoo, most downloaded first."""
-    from rich.console import Console
-    from rich.text import Text
-
-    from umzoo.cli.tables import table
+    from umzoo.cli.tables import Listing
     from umzoo.hub.catalogue import search as search_hub
 
     found = search_hub(query, author, limit)
-    rows = table("repository", "licence", "downloads", "updated", "tags")
+    rows = Listing("repository", "licence", "downloads", "updated", "tags")
     for it in found:
         state = "".join(f" ({word})" for word, so in (("private", it.private), ("gated", it.gated)) if so)
-        rows.add_row(it.repository + state, it.licence, f"{it.downloads:,}", it.updated, Text(", ".join(it.tags)))
-    Console().print(rows if found else f"no weights of umzoo on the Hub match '{query}'")
+        rows.add_row(it.repository + state, it.licence, f"{it.downloads:,}", it.updated, ", ".join(it.tags))
+    if found:
+        rows.show()
+    else:
+        typer.echo(f"no weights of umzoo on the Hub match '{query}'")
 
 
 def bundle(

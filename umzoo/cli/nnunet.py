@@ -51,9 +51,8 @@ def train(
     request = Request(dataset, configuration, plans, weights, choices, recipe, revision, batch_size, name)
     flags = Flags(device, num_gpus, npz, c, val, val_best, disable_checkpointing)
     report = prepare(request, flags, dry_run)
-    console = Console(highlight=False)
     if report is not None:
-        console.print(report)
-    console.print(f"plans: {request.file}")
+        Console(highlight=False).print(report)
+    typer.echo(f"plans: {request.file}")
     if not dry_run:
         run(request, fold, flags)

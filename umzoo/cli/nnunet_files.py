@@ -34,11 +34,10 @@ def plan(
     values |= {"normalisation": normalisation, "patch": patch, "kernels": kernels, "batch_size": batch_size}
     proposal = propose(dataset, resolve(weights), Choices.parse(values), name)
     proposal.write()
-    console = Console()
-    console.print(choices_table(proposal), networks_table(proposal))
-    console.print(f"wrote {proposal.file}\nnext:", highlight=False, soft_wrap=True)
+    Console().print(choices_table(proposal), networks_table(proposal))
+    typer.echo(f"wrote {proposal.file}\nnext:")
     for command in commands(proposal, weights):
-        console.print(f"  {command}", highlight=False, soft_wrap=True)
+        typer.echo(f"  {command}")
 
 
 def convert(
@@ -58,19 +57,18 @@ def convert(
 
     if (out is None) == (nnssl is None):
         raise ConfigError("give either OUT.pth, or --nnssl FOLDER")
-    console = Console()
     if nnssl is not None:
         from umzoo.nnunet.nnssl import export_nnssl
 
         if plans or dataset:
             raise ConfigError("--nnssl holds the network of the weights: leave --plans and --dataset out")
         export_nnssl(resolve(weights), nnssl)
-        console.print(f"wrote {nnssl}: give its checkpoint_final.pth to nnUNetv2_preprocess_like_nnssl -pc")
+        typer.echo(f"wrote {nnssl}: give its checkpoint_final.pth to nnUNetv2_preprocess_like_nnssl -pc")
     elif out is not None:
         from umzoo.nnunet.convert import convert as write
 
-        console.print(write(resolve(weights), out, _planned(plans, dataset, configuration), {"minimum": minimum}))
-        console.print(f"wrote {out}: nnUNetv2_train ... -pretrained_weights {out}", highlight=False, soft_wrap=True)
+        Console().print(write(resolve(weights), out, _planned(plans, dataset, configuration), {"minimum": minimum}))
+        typer.echo(f"wrote {out}: nnUNetv2_train ... -pretrained_weights {out}")
 
 
 def _planned(plans: str | None, dataset: str | None, configuration: str) -> Planned | None:

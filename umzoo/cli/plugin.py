@@ -14,12 +14,10 @@ def new(
     folder: Annotated[Path, typer.Option(help="where to make the package")] = Path(),
 ) -> None:
     """Write a package with one working example, its entry point and tests."""
-    from rich.console import Console
-
     from umzoo.authoring.new import create_package
 
     made = create_package(name, kind, folder)
-    Console(highlight=False).print(f"wrote {made}; next: pip install -e '{made}[dev]', then pytest {made}")
+    typer.echo(f"wrote {made}; next: pip install -e '{made}[dev]', then pytest {made}")
 
 
 def check(
@@ -32,7 +30,7 @@ def check(
     from rich.text import Text
 
     from umzoo.authoring.check import check_plugins
-    from umzoo.cli.tables import table
+    from umzoo.cli.tables import Listing
 
     results, console = [], Console()
     with console.status("checking") as status:
@@ -42,10 +40,10 @@ def check(
     if not results:
         console.print("nothing to check: no other plug-in is installed that brings something to run")
         return
-    rows = table("kind", "name", "check", "holds", "")
+    rows = Listing("kind", "name", "check", "holds", "")
     for result in results:
         colour = {"yes": "green", "no": "red"}.get(result.outcome, "yellow")
-        rows.add_row(result.kind, result.component, result.check, Text(result.outcome, style=colour), Text(result.note))
-    console.print(rows)
+        rows.add_row(result.kind, result.component, result.check, Text(result.outcome, style=colour), result.note)
+    rows.show()
     if any(result.outcome == "no" for result in results):
         raise typer.Exit(1)

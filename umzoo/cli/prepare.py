@@ -54,4 +54,4 @@ def prepare(
             progress=show,
         )
     console.print(report.render())
-    console.print(f"Store: {out}; next: umzoo data {out}", highlight=False)
+    typer.echo(f"Store: {out}; next: umzoo data {out}")

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from umzoo.errors import in_one_line
+
 log = logging.getLogger(__name__)
 
 
@@ -22,7 +24,7 @@ def kernels() -> Any | None:
     try:
         return importlib.import_module("umzoo.corruptions.compiled")
     except (ImportError, RuntimeError) as error:
-        log.warning("numba cannot be used, corruptions on the CPU will be slower: %s", " ".join(str(error).split()))
+        log.warning("numba cannot be used, corruptions on the CPU will be slower: %s", in_one_line(error))
         return None
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from umzoo.data.layout import Image, Layout, arrays, read_properties
 from umzoo.data.store import Store, StoreInfo, Triple, VolumeRecord, select_records
 from umzoo.data.survey import RULE, digest, read_cache, sample_boxes, summarise, write_cache
-from umzoo.errors import DataError, UmzooError
+from umzoo.errors import DataError, UmzooError, in_one_line
 from umzoo.spec import InputSpec
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class PreprocessedFolder(Store):
         try:
             region = self._region(self._handle(index), self._images[index].channel, start, stop)
         except (RuntimeError, OSError, ValueError) as error:
-            raise DataError(f"volume {record.id} cannot be read: {' '.join(str(error).split())}") from error
+            raise DataError(f"volume {record.id} cannot be read: {in_one_line(error)}") from error
         stored = (region - np.float32(record.intercept)) / np.float32(record.slope)
         limits = np.iinfo(np.int16)
         rounded: NDArray[np.int16] = np.rint(stored.clip(limits.min, limits.max)).astype(np.int16)
@@ -105,7 +105,7 @@ class PreprocessedFolder(Store):
             images = [self.layout.image(file, channel) for channel in range(array.shape[0])]
             return [(image, self._record(image, array, known)) for image in images], ""
         except (UmzooError, RuntimeError, OSError, ValueError) as error:
-            return [], f"{file.name}: {' '.join(str(error).split())}"
+            return [], f"{file.name}: {in_one_line(error)}"
 
     def _record(self, image: Image, array: Any, known: dict[str, VolumeRecord]) -> VolumeRecord:
         name = image.file.relative_to(self.path.parent).as_posix()

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from umzoo.config import Config
-from umzoo.errors import DataError
+from umzoo.errors import DataError, in_one_line
 from umzoo.spec import InputSpec
 
 FORMAT = 1
@@ -101,7 +101,7 @@ class Store:
         try:
             region = self._handle(index)[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
         except (RuntimeError, OSError, ValueError) as error:
-            raise DataError(f"volume {record.id} cannot be read: {' '.join(str(error).split())}") from error
+            raise DataError(f"volume {record.id} cannot be read: {in_one_line(error)}") from error
         return np.asarray(region)
 
     def _open(self, index: int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -21,8 +21,16 @@ from umzoo.spec import ComponentSpec, TaskSpec
 log = logging.getLogger(__name__)
 
 
-def build_from_recipe(zoo: Zoo, recipe: Recipe, modalities: tuple[str, ...]) -> PretextModel:
+def build_from_recipe(
+    zoo: Zoo, recipe: Recipe, modalities: tuple[str, ...], fill: Callable[[Backbone], object] | None = None
+) -> PretextModel:
     """Build what *recipe* describes; initial weights are a function of ``recipe.seed`` alone.
+
+    Args:
+        zoo: where the components are found.
+        recipe: what to build.
+        modalities: names of the store's modalities.
+        fill: gives the backbone other weights, before tasks meet it and copy them.
 
     Raises:
         ConfigError: if the recipe and the data do not go together.
@@ -31,6 +39,8 @@ def build_from_recipe(zoo: Zoo, recipe: Recipe, modalities: tuple[str, ...]) -> 
         torch.manual_seed(recipe.seed)
         backbone: Backbone = zoo.backbones.build(recipe.backbone, "backbone", patch_size=recipe.data.patch_size)
         _check_backbone(backbone, recipe)
+        if fill is not None:
+            fill(backbone)
         context = PretextContext(backbone.info, recipe.data.patch_size, recipe.data.scales, modalities)
         return build_model(zoo, backbone, recipe.pretext.corruptions, recipe.pretext.tasks, context)
 

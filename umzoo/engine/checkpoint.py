@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from umzoo.errors import CheckpointError
+from umzoo.errors import CheckpointError, in_one_line
 from umzoo.files import fsync, fsync_folder, sha256
 
 FORMAT = 1
@@ -73,8 +73,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
         earlier = [other for other in _all(path.parent) if other.name < path.name]
         remedy = f"remove it to continue from {earlier[-1].name}" if earlier else "there is no earlier one"
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"checkpoint {path} is damaged ({reason}): {remedy}") from error
+        raise CheckpointError(f"checkpoint {path} is damaged ({in_one_line(error, 200)}): {remedy}") from error
     return state
 
 

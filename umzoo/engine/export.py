@@ -21,6 +21,7 @@ from umzoo.engine.checkpoint import load_checkpoint
 from umzoo.engine.log import read_metrics
 from umzoo.engine.recipe import Recipe
 from umzoo.engine.run import Run, newest_state
+from umzoo.engine.start import trained_input
 from umzoo.plugins import zoo
 from umzoo.pretext.base import PretextTask
 from umzoo.pretext.model import PretextModel
@@ -37,7 +38,7 @@ def export_run(run: Run, folder: Path, licence: str = "unknown", name: str | Non
     Args:
         run: the run.
         folder: the weights folder to write.
-        licence: SPDX identifier of the weights.
+        licence: SPDX identifier of the weights; "unknown" takes that of the weights the run began with, if any.
         name: ``architecture.tag``; by default the backbone's name and the recipe's.
 
     Raises:
@@ -72,22 +73,23 @@ def _describe(
 ) -> WeightsInfo:
     recipe, backbone = run.recipe, model.backbone
     tasks: list[PretextTask] = list(model.tasks.values())  # type: ignore[arg-type]
-    dense = any(task.dense for task in tasks)
+    dense, start = any(task.dense for task in tasks), run.start
+    works = [work for task in tasks for work in task.citations]
     return WeightsInfo(
         name=name or f"{recipe.backbone.name}.{recipe.name}",
         backbone=backbone.spec,
         parts=("encoder", "decoder") if dense else ("encoder",),
-        input=store.info.input.model_copy(
-            update={"space": backbone.info.input_space, "patch_size": recipe.data.patch_size}
-        ),
+        input=trained_input(store, recipe, backbone),
         pretext={
             **recipe.pretext.model_dump(mode="json", by_alias=True, exclude_none=True),
             "scales": recipe.data.scales,
             "modalities": tuple(state["modalities"]),
         },
         provenance=_provenance(run, store, state),
-        licence=licence,
-        citations=tuple(dict.fromkeys(work for task in tasks for work in task.citations)),
+        base_model=start.base if start else backbone.weights_origin,
+        licence=start.licence if start and licence == "unknown" else licence,
+        licence_link=start.licence_link if start and licence == "unknown" else "",
+        citations=tuple(dict.fromkeys((*works, *(start.citations if start else ())))),
     )
 
 
@@ -121,8 +123,8 @@ def _plugins(recipe: Recipe) -> dict[str, str]:
     parts = [("backbone", recipe.backbone.name)]
     parts += [("corruption", spec.name) for spec in recipe.pretext.corruptions]
     parts += [("pretext_task", spec.name) for spec in recipe.pretext.tasks]
-    found = filter(None, (zoo().stranger(kind, name) for kind, name in parts))
-    return {plugin.origin: plugin.version for plugin in found}
+    plugins = (zoo().plugin_of(kind, name) for kind, name in parts)
+    return {plugin.origin: plugin.version for plugin in plugins if plugin.origin != "umzoo"}
 
 
 def _count(names: Iterable[str]) -> dict[str, int]:

@@ -6,12 +6,14 @@ import logging
 import math
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, gather_object, set_seed
 
+from umzoo.backbones.base import Backbone
 from umzoo.data.intensity import to_unit
 from umzoo.data.loader import Loader
 from umzoo.data.open import open_store
@@ -26,6 +28,7 @@ from umzoo.engine.recipe import TrainerConfig
 from umzoo.engine.run import Run
 from umzoo.engine.signals import StopRequest
 from umzoo.engine.soundness import Untrained, poisoned
+from umzoo.engine.start import Start, start_from, trained_input
 from umzoo.errors import ConfigError, UmzooError
 from umzoo.fields import Fields, Rng, to_device
 from umzoo.plugins import zoo
@@ -46,19 +49,23 @@ class Trainer:
         run: what to train; its folder must exist (see :meth:`Run.begin`) when ``resume`` is set.
         resume: continue from the newest checkpoint.
         cpu: stay on the CPU even if there is a GPU.
+        weights: a weights folder that a new run begins with, as far as it fits; random values if None.
     """
 
-    def __init__(self, run: Run, resume: bool = False, cpu: bool = False) -> None:
+    def __init__(self, run: Run, resume: bool = False, cpu: bool = False, weights: Path | None = None) -> None:
         self.run, self.recipe, self.config = run, run.recipe, run.recipe.trainer
         self.accelerator = _accelerator(self.config, cpu)
         self.store = open_store(run.data, only=run.volumes)
-        if not resume and self.accelerator.is_main_process:
-            run.begin(tuple(record.id for record in self.store.records))
-        self.accelerator.wait_for_everyone()
         self.step, self.samples, self.seconds, self._bad = 0, 0, 0.0, 0
-        self._build()
+        if not resume and self.accelerator.is_main_process:
+            run.require_empty()
+        self.start: Start | None = None
+        self._build(weights)
         if resume:
             self._resume()
+        elif self.accelerator.is_main_process:
+            run.begin(tuple(record.id for record in self.store.records), self.start)
+        self.accelerator.wait_for_everyone()
         self.evaluator = Evaluator(self.store, self.recipe.data, self.recipe.seed, self.accelerator.device)
 
     @property
@@ -66,10 +73,15 @@ class Trainer:
         """Where the training runs."""
         return self.accelerator.device  # type: ignore[no-any-return]
 
-    def _build(self) -> None:
-        """Make model, optimizer, schedule and moving average."""
+    def _build(self, weights: Path | None) -> None:
+        """Make model, optimizer, schedule and moving average; the model begins with *weights*, if there are any."""
         recipe, config = self.recipe, self.config
-        self.model: PretextModel = build_from_recipe(zoo(), recipe, self.store.modalities).to(self.device)
+
+        def fill(backbone: Backbone) -> None:
+            if weights is not None:
+                self.start = start_from(weights, backbone, trained_input(self.store, recipe, backbone))
+
+        self.model: PretextModel = build_from_recipe(zoo(), recipe, self.store.modalities, fill).to(self.device)
         set_seed(recipe.seed, device_specific=True)
         if config.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
@@ -109,14 +121,16 @@ class Trainer:
             self.loader, self._waited, self._meter = loader, 0.0, Meter()
             batches = iter(loader)
             if self.step == 0:
+                if self.start is not None:
+                    self.save()
                 self._evaluate()
             while self.step < config.steps:
                 self._train_step(batches)
                 self._report()
-                if stopping := self._agree(stop.signum):
-                    break
                 if self.step % config.checkpoint_every == 0:
                     self.save()
+                if stopping := self._agree(stop.signum):
+                    break
             else:
                 stopping = None
             if self.step % config.checkpoint_every or self.step == 0:
@@ -237,6 +251,11 @@ class Trainer:
 
     def _resume(self) -> None:
         path = latest_checkpoint(self.run.checkpoints)
+        if path is None and self.run.start is not None:
+            raise ConfigError(
+                f"{self.run.folder} has no checkpoint yet: remove it, and start again with --weights"
+                f" {self.run.start.base.repository or self.run.start.base.name}"
+            )
         if path is None:
             log.warning("%s has no checkpoint yet: starting at step 0", self.run.folder)
             return

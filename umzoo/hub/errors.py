@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from umzoo.errors import WeightsError
+from umzoo.errors import WeightsError, in_one_line
 from umzoo.hub.access import PUBLIC_HUB
 
 _TOKEN = re.compile(r"\bhf_\w{8,}")
@@ -74,7 +74,7 @@ def _text(error: BaseException) -> str:
     if isinstance(error, RuntimeError) and error.__cause__:
         error = error.__cause__
     text = getattr(error, "server_message", None) or str(error) or type(error).__name__
-    line = _TOKEN.sub("hf_***", " ".join(text.partition("For more information check")[0].split()))[:300].rstrip(".")
+    line = in_one_line(_TOKEN.sub("hf_***", text.partition("For more information check")[0]), 300).rstrip(".")
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status and str(status) not in line:
         line = f"{line.rstrip(':')} (HTTP {status})"

@@ -19,7 +19,7 @@ from umzoo.hub.checksum import is_whole
 from umzoo.hub.released import Place, brought
 from umzoo.plugins import zoo
 from umzoo.weights.entry import WeightsEntry
-from umzoo.weights.info import Origin, WeightsInfo
+from umzoo.weights.info import Origin, Provenance, WeightsInfo
 from umzoo.weights.io import read_info, rewrite_info
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ def import_released(
     access: Access,
     licence: str = "unknown",
     licence_link: str = "",
+    provenance: Mapping[str, Any] | None = None,
 ) -> WeightsInfo:
     """Download what is at *place* and write it as a weights folder to *out*; return what it says of itself.
 
@@ -42,6 +43,7 @@ def import_released(
         access: how the Hub is asked.
         licence: SPDX identifier.
         licence_link: text of a licence that has none.
+        provenance: what is known beside what the files say.
 
     Raises:
         WeightsError: if the files cannot be had, or the importer refuses them.
@@ -49,7 +51,8 @@ def import_released(
     with brought(place, access) as released:
         zoo().importers.build(importer).run(released.source, out, licence)
         origin = Origin(location=place.location, revision=released.revision, files=place.files)
-        return rewrite_info(out, licence_link=licence_link, imported_from=origin)
+        known = Provenance.parse({**read_info(out).provenance.model_dump(), **(provenance or {})}, "provenance")
+        return rewrite_info(out, licence_link=licence_link, imported_from=origin, provenance=known)
 
 
 def kept_folder(entry: WeightsEntry, revision: str | None, access: Access) -> Path:
@@ -101,6 +104,6 @@ def _import(entry: WeightsEntry, revision: str | None, folder: Path, access: Acc
     importer = {"name": entry.importer, "tag": entry.tag, **entry.options}
     place = Place(entry.location, entry.files, revision or entry.revision, "" if revision else entry.sha256)
     with written_whole(folder) as temporary:
-        info = import_released(importer, place, temporary, access, entry.licence, entry.licence_link)
+        info = import_released(importer, place, temporary, access, entry.licence, entry.licence_link, entry.provenance)
         if info.name != entry.name:
             raise WeightsError(f"what is at {entry.location} is a {info.name}, not the {entry.name} of the catalogue")

@@ -48,8 +48,8 @@ def convert(
     info = read_info(weights)
     with torch.random.fork_rng(devices=[]):
         network = network_of_weights(info) if planned is None else planned.build()
-    fed = planned.input(info.input.rules, info.input.orientation) if planned else info.input
-    report = transfer(weights, network, rules, fed)
+    report = transfer(weights, network, rules, planned.input(info.input) if planned else info.input)
+    report = planned.with_normalisation(report) if planned else report
     content = {"network_weights": expand_aliases(canonical_state(network), network), "umzoo": provenance(info, report)}
     save_file(content, out)
     return report

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from umzoo.errors import ConfigError, DataError
+from umzoo.errors import ConfigError, DataError, in_one_line
 
 OLDEST = "2.8"
 """The first release that looks for trainers in ``nnUNet_extTrainer``."""
@@ -34,7 +34,7 @@ def require_nnunet() -> None:
     try:
         import torchvision  # noqa: F401
     except (ImportError, RuntimeError, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = in_one_line(error, 200)
         raise ConfigError(
             f"torchvision does not fit torch ({reason}), and all of nnU-Net's trainers need it:"
             " install torch and torchvision from one index"

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import torch
 
-from umzoo.errors import ConfigError, DataError, WeightsError
+from umzoo.errors import ConfigError, DataError, WeightsError, in_one_line
 from umzoo.nnunet.environment import dataset_name, dataset_number, folder_of, preprocessed_folder
 from umzoo.weights.architecture import architecture_of, configuration_of
 
@@ -125,7 +125,7 @@ def plan_without_writing(
             planner.static_estimate_VRAM_usage = _features
             plans = json.loads(json.dumps(planner.plan_experiment()))
     except (RuntimeError, OSError, LookupError, AssertionError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = in_one_line(error, 200)
         raise DataError(f"nnU-Net's {planner_class.__name__} failed: {type(error).__name__}: {reason}") from None
     return OwnPlan(planner, plans)
 

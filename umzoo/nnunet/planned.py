@@ -14,7 +14,8 @@ from torch import nn
 
 from umzoo.errors import ConfigError, DataError, nearest
 from umzoo.nnunet.environment import dataset_number
-from umzoo.spec import InputSpec, IntensityRule
+from umzoo.spec import InputSpec
+from umzoo.weights.transfer import TransferReport
 
 if TYPE_CHECKING:
     from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
@@ -99,26 +100,30 @@ class Planned:
         with torch.device("meta"):
             return self.build()
 
-    def input(self, rules: Mapping[str, IntensityRule], orientation: str) -> InputSpec:
-        """Return what the network will be fed, as far as nnU-Net says.
+    def input(self, seen: InputSpec) -> InputSpec:
+        """Return what the network will be fed, as far as nnU-Net says, for weights that have *seen* an input.
 
-        nnU-Net never turns images to an orientation, and its normalisation is told by :meth:`normalisation`: for
-        these, *rules* and *orientation* of the weights are taken over.
+        nnU-Net never turns images to an orientation, and its normalisation is told by :meth:`normalisation`: rules and
+        orientation are therefore those of *seen*.
         """
         settings = self.settings
         rescaled = all(scheme.startswith("Rescale") for scheme in settings.normalization_schemes)
         return InputSpec(
-            orientation=orientation,
+            orientation=seen.orientation,
             axes="".join("zyx"[axis] for axis in self.manager.transpose_forward),
             spacing=_triple(settings.spacing),
-            rules=dict(rules),
+            rules=seen.rules,
             space="unit" if rescaled else "zscore",
             in_channels=self.in_channels,
             patch_size=_triple(settings.patch_size),
         )
 
+    def with_normalisation(self, report: TransferReport) -> TransferReport:
+        """Return *report* with the warnings of :meth:`normalisation`."""
+        return report.model_copy(update={"warnings": (*report.warnings, *self.normalisation())})
+
     def normalisation(self) -> Iterator[str]:
-        """Yield one line for each channel that nnU-Net normalises otherwise than umzoo does."""
+        """Yield one line for each channel that nnU-Net normalises otherwise than by the z-score of each volume."""
         names = list(self.dataset.get("channel_names", self.dataset.get("modality", {})).values())
         masks = self.settings.use_mask_for_norm
         for channel, scheme in enumerate(self.settings.normalization_schemes):
@@ -127,13 +132,13 @@ class Planned:
                 values = self.manager.foreground_intensity_properties_per_channel[str(channel)]
                 yield (
                     f"{label}: CTNormalization clips to {values['percentile_00_5']:g} ... {values['percentile_99_5']:g}"
-                    " and scales by mean and standard deviation of the data set's foreground; umzoo clips to the"
-                    " window of the weights and scales by those of each volume"
+                    " and scales by mean and standard deviation of the data set's foreground; weights of umzoo and"
+                    " nnssl saw each volume scaled by its own"
                 )
             elif scheme != "ZScoreNormalization":
-                yield f"{label}: {scheme}; umzoo's weights are trained on windowed images with each volume's z-score"
+                yield f"{label}: {scheme}; weights of umzoo and nnssl saw the z-score of each volume"
             elif masks[channel]:
-                yield f"{label}: z-score over nonzero voxels only; umzoo takes all voxels of the volume"
+                yield f"{label}: z-score over nonzero voxels only; weights of umzoo and nnssl saw that of all voxels"
 
 
 def read_planned(folder: Path, plans: str, configuration: str) -> Planned:

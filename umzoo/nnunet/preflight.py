@@ -11,9 +11,7 @@ from umzoo.hub.refs import parse, resolve
 from umzoo.nnunet.entry import PlansEntry, WeightsEntry
 from umzoo.nnunet.environment import dataset_number
 from umzoo.nnunet.planned import Planned
-from umzoo.spec import InputSpec
 from umzoo.weights.build import origin
-from umzoo.weights.info import WeightsInfo
 from umzoo.weights.io import MODEL, read_info
 from umzoo.weights.transfer import Plan, TransferReport, TransferRules, plan_transfer
 from umzoo.weights.transfer.layout import TITLES
@@ -40,7 +38,7 @@ def locate(reference: str, revision: str | None = None) -> tuple[Path, WeightsEn
 
 
 def preflight(planned: Planned, folder: Path, rules: TransferRules, data: Path | None = None) -> TransferReport:
-    """Return what becomes of every tensor of *planned*'s network with the weights in *folder*; nothing is allocated.
+    """Return what becomes of every tensor of *planned*'s network with the weights in *folder*; no network is allocated.
 
     Args:
         planned: the network.
@@ -52,11 +50,11 @@ def preflight(planned: Planned, folder: Path, rules: TransferRules, data: Path |
         WeightsError: if the weights cannot be read, are of another family, or set too little.
     """
     info = read_info(folder)
-    plan = plan_transfer(folder, planned.build_without_memory(), rules, _expected(planned, info))
+    plan = plan_transfer(folder, planned.build_without_memory(), rules, planned.input(info.input))
     if data is not None and plan.target.layout.family != plan.source.layout.family:
         raise WeightsError(_replan(plan, planned, data))
     plan.check()
-    return _with_normalisation(plan.report, planned)
+    return planned.with_normalisation(plan.report)
 
 
 def initialise(network: nn.Module, planned: Planned, entry: PlansEntry) -> TransferReport:
@@ -73,9 +71,9 @@ def initialise(network: nn.Module, planned: Planned, entry: PlansEntry) -> Trans
             f"the weights {entry.weights.reference} are others than when '{planned.name}' was made"
             f" (sha256 {entry.weights.sha256}, now {found.sha256}): bring the old ones back, or start anew with --name"
         )
-    plan = plan_transfer(folder, network, entry.rules, _expected(planned, read_info(folder)))
+    plan = plan_transfer(folder, network, entry.rules, planned.input(read_info(folder).input))
     plan.check()
-    return _with_normalisation(plan.apply(), planned)
+    return planned.with_normalisation(plan.apply())
 
 
 def require_data(planned: Planned, folder: Path) -> None:
@@ -90,14 +88,6 @@ def require_data(planned: Planned, folder: Path) -> None:
             f" 'nnUNetv2_preprocess -d {dataset_number(folder.name)} -plans_name {planned.name}"
             f" -c {planned.configuration}'"
         )
-
-
-def _expected(planned: Planned, info: WeightsInfo) -> InputSpec:
-    return planned.input(info.input.rules, info.input.orientation)
-
-
-def _with_normalisation(report: TransferReport, planned: Planned) -> TransferReport:
-    return report.model_copy(update={"warnings": (*report.warnings, *planned.normalisation())})
 
 
 def _replan(plan: Plan, planned: Planned, data: Path) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import umzoo
-from umzoo.errors import ComponentError, UmzooError
+from umzoo.errors import ComponentError, UmzooError, in_one_line
 from umzoo.fields import Fields
 
 FOREIGN = tuple(f"{Path(package.__file__ or '').parent}{os.sep}" for package in (torch, umzoo))
@@ -39,7 +39,7 @@ def blame(component: str, method: str, fields: Fields, hint: str = "") -> Iterat
     except UmzooError:
         raise
     except Exception as error:
-        text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        text = f"{type(error).__name__}: {in_one_line(error)}"
         if isinstance(error, KeyError):
             text += f" (fields here: {', '.join(sorted(fields))})"
         if hint and "None" in text:

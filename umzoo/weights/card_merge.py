@@ -8,7 +8,7 @@ import yaml
 from huggingface_hub.repocard import RepoCard
 from huggingface_hub.repocard_data import CardData
 
-from umzoo.errors import WeightsError
+from umzoo.errors import WeightsError, in_one_line
 
 BEGIN, END = "<!-- umzoo:begin -->", "<!-- umzoo:end -->"
 LISTS = ("tags", "datasets")
@@ -44,7 +44,7 @@ def _parse(card: str) -> tuple[dict[str, Any], str]:
         parsed = RepoCard(card)
         return dict(parsed.data.to_dict()), str(parsed.text)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = in_one_line(error, 200)
         raise WeightsError(f"the front matter of the model card is no YAML mapping: {reason}; correct it") from None
 
 

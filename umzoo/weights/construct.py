@@ -19,10 +19,9 @@ from torch.utils import swap_tensors
 
 from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import Shapes, named_tensors, require_same, shapes
-from umzoo.errors import ConfigError, PluginError, UmzooError, UnknownNameError, WeightsError
+from umzoo.errors import ConfigError, PluginError, UmzooError, UnknownNameError, WeightsError, in_one_line
 from umzoo.plugins import zoo
 from umzoo.weights.info import WeightsInfo
-from umzoo.weights.strict import in_one_line
 
 log = logging.getLogger(__name__)
 
@@ -96,19 +95,26 @@ def build_to_fill(info: WeightsInfo, held: Shapes, in_channels: int | None = Non
 
 def count_parameters(name: str) -> int | None:
     """Return the parameters of backbone *name* with its default options; None if it cannot be built with them."""
-    build = zoo().backbones.build
+    network = default_network(zoo().backbones[name])
+    return None if network is None else sum(parameter.numel() for parameter in network.parameters())
+
+
+def default_network(kind: type[Backbone]) -> Backbone | None:
+    """Return a network of *kind* with its default options, to look at: on ``meta`` where it can be built there.
+
+    None if it cannot be built at all.
+    """
     try:
         with _NoInitialisation(), torch.device("meta"):
-            network: Backbone = build(name)
+            return kind.build(kind.Config.parse({}))
     except (*FAILURES, UmzooError) as error:
-        log.debug("%s cannot be built on the meta device: %s", name, error)
-        try:
-            with torch.random.fork_rng(devices=[]):
-                network = build(name)
-        except (*FAILURES, UmzooError) as reason:
-            log.debug("%s cannot be built: %s", name, reason)
-            return None
-    return sum(parameter.numel() for parameter in network.parameters())
+        log.debug("%s cannot be built on the meta device: %s", kind.name, error)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return kind.build(kind.Config.parse({}))
+    except (*FAILURES, UmzooError) as error:
+        log.debug("%s cannot be built: %s", kind.name, error)
+    return None
 
 
 def require_fit(network: nn.Module, info: WeightsInfo, held: Shapes) -> None:

@@ -25,6 +25,8 @@ class WeightsEntry:
         sha256: sum of the first of *files*, or of what is at the web address, where it is known.
         options: options of the importer, beside ``tag``.
         licence_link: text of a licence that has no SPDX identifier.
+        provenance: what is known of their training and not in the files: fields of
+            :class:`umzoo.weights.info.Provenance`.
     """
 
     name: str
@@ -37,6 +39,7 @@ class WeightsEntry:
     sha256: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     licence_link: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def tag(self) -> str:

@@ -18,12 +18,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from umzoo.backbones.state import require_contract
-from umzoo.errors import ConfigError, WeightsError
+from umzoo.errors import ConfigError, WeightsError, in_one_line
 from umzoo.files import fsync, fsync_folder, sha256
 from umzoo.plugins import zoo
 from umzoo.weights.card import model_card
 from umzoo.weights.info import FORMAT, WeightsInfo
-from umzoo.weights.strict import in_one_line, own_file, strict_json
+from umzoo.weights.strict import own_file, strict_json
 from umzoo.weights.tensors import REMEDY, TensorFile, is_finite
 
 CONFIG, CARD, MODEL, PRETEXT = "config.json", "README.md", "model.safetensors", "pretext.safetensors"
@@ -194,8 +194,10 @@ def _refuse_paths(value: Any, where: str = "config") -> None:
 
 def _plugin_of(architecture: str) -> str:
     """Distribution that brings *architecture*; empty for umzoo's own and for unknown ones."""
-    plugin = zoo().stranger("backbone", architecture)
-    return plugin.origin if plugin else ""
+    if architecture not in zoo().backbones:
+        return ""
+    origin = zoo().plugin_of("backbone", architecture).origin
+    return "" if origin == "umzoo" else origin
 
 
 def _describe(folder: Path, info: WeightsInfo, card: str | None = None) -> None:

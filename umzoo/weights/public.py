@@ -6,7 +6,8 @@ states, or else the project's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from umzoo.hookspecs import hookimpl
 from umzoo.weights.entry import WeightsEntry
@@ -29,6 +30,13 @@ OPENMIND = {
     "primus_m.openmind_simmim": ("AnonRes/PrimusM-OpenMind-SimMIM", ""),
 }
 """Wald et al., ICCV 2025: one repository a model, and the sha256 of its checkpoint."""
+OPENMIND_VOLUMES = 114_570
+OPENMIND_DATA = {
+    "datasets": {"AnonRes/OpenMind": OPENMIND_VOLUMES},
+    "modalities": {"mr": OPENMIND_VOLUMES},
+    "regions": ("head",),
+    "volumes": OPENMIND_VOLUMES,
+}
 
 SSL3D = {
     "resenc_unet_l.ssl3d_mae": ("ResEnc-L/DKFZ_MAE/DKFZ_MAE_ResEncL.pth", "the organisers' masked autoencoder"),
@@ -69,13 +77,15 @@ def public_checkpoints() -> Iterator[WeightsEntry]:
     """Yield an entry for each public checkpoint whose place and licence are known."""
     for name, (repository, digest) in OPENMIND.items():
         method = repository.rpartition("-")[2]
-        text = f"OpenMind: {method} on 114,570 MR volumes of heads"
-        yield _nnssl(name, repository, NNSSL_FILES, text, digest)
+        text = f"OpenMind: {method} on {OPENMIND_VOLUMES:,} MR volumes of heads"
+        yield _nnssl(name, repository, NNSSL_FILES, text, OPENMIND_DATA, digest)
     for name, (file, text) in SSL3D.items():
-        yield _nnssl(name, "MIC-DKFZ/SSL3D-checkpoints", (file,), f"SSL3D challenge, on OpenMind: {text}")
+        yield _nnssl(
+            name, "MIC-DKFZ/SSL3D-checkpoints", (file,), f"SSL3D challenge, on OpenMind: {text}", OPENMIND_DATA
+        )
     for name, (repository, text) in NNFOUNDATION.items():
         text = f"nnFoundation: MAE on 2.1 M volumes of CT, MR and PET; {text}"
-        yield _nnssl(name, repository, NNSSL_FILES, text, licence="CC-BY-SA-4.0")
+        yield _nnssl(name, repository, NNSSL_FILES, text, {}, licence="CC-BY-SA-4.0")
     yield WeightsEntry(
         name="genesis_unet.chest_ct",
         location="MrGiovanni/ModelsGenesis",
@@ -90,9 +100,24 @@ def public_checkpoints() -> Iterator[WeightsEntry]:
 
 
 def _nnssl(
-    name: str, repository: str, files: tuple[str, ...], text: str, digest: str = "", licence: str = "CC-BY-4.0"
+    name: str,
+    repository: str,
+    files: tuple[str, ...],
+    text: str,
+    data: Mapping[str, Any],
+    digest: str = "",
+    licence: str = "CC-BY-4.0",
 ) -> WeightsEntry:
-    return WeightsEntry(name, repository, licence, description=text, importer="nnssl", files=files, sha256=digest)
+    return WeightsEntry(
+        name=name,
+        location=repository,
+        licence=licence,
+        description=text,
+        importer="nnssl",
+        files=files,
+        sha256=digest,
+        provenance=data,
+    )
 
 
 def _medicalnet() -> Iterator[WeightsEntry]:

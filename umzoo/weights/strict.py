@@ -26,12 +26,6 @@ def strict_json(content: bytes) -> Any:
     return value
 
 
-def in_one_line(reason: object, most: int = 500) -> str:
-    """Return *reason*, which may quote a stranger's file, in one line of at most *most* characters."""
-    line = " ".join(str(reason).split())
-    return line if len(line) <= most else f"{line[: most - 4]} ..."
-
-
 def own_file(folder: Path | str, name: str) -> Path:
     """Return the path of file *name* of a weights folder, which may be a link into the Hub's cache.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from umzoo.errors import PluginError
+from umzoo.errors import PluginError, in_one_line
 
 
 def get_monai(module: str) -> Any:
@@ -17,5 +17,5 @@ def get_monai(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        reason = " ".join(str(error).split())
+        reason = in_one_line(error)
         raise PluginError(f"umzoo-monai needs MONAI ({reason}): pip install 'monai>=1.5'") from None

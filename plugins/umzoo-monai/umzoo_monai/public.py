@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from umzoo.weights.entry import WeightsEntry
 
+MONAI_VOLUMES = 5_050
+VOCO_VOLUMES = 160_000
 MONAI = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1"
 VOCO = {
     "voco_b": ("VoCo_B_SSL_head.pt", "VoCo on 160,000 CT, 53 M parameters; encoder"),
@@ -27,16 +29,27 @@ BTCV = {
 
 def public_checkpoints() -> Iterator[WeightsEntry]:
     """Yield an entry for each public checkpoint whose place and licence are known."""
-    yield _entry("swin_vit.monai_ssl", f"{MONAI}/model_swinvit.pt", "MONAI: three tasks on 5,050 CT", "monai_ssl")
+    text = f"MONAI: three tasks on {MONAI_VOLUMES:,} CT"
+    seen = {"modalities": {"ct": MONAI_VOLUMES}, "volumes": MONAI_VOLUMES}
+    yield _entry("swin_vit.monai_ssl", f"{MONAI}/model_swinvit.pt", text, "monai_ssl", seen)
     for tag, file in BTCV.items():
         text = "MONAI: supervised on BTCV, CT of 13 organs"
-        yield _entry(f"swin_unetr.{tag}", f"{MONAI}/{file}", text, "swin_unetr")
+        yield _entry(f"swin_unetr.{tag}", f"{MONAI}/{file}", text, "swin_unetr", {})
     for tag, (file, text) in VOCO.items():
-        yield _entry(f"swin_unetr.{tag}", "Luffy503/VoCo", text, "voco", (file,))
+        seen = {"datasets": {"Luffy503/PreCT-160K": VOCO_VOLUMES}, "modalities": {"ct": VOCO_VOLUMES}}
+        yield _entry(f"swin_unetr.{tag}", "Luffy503/VoCo", text, "voco", seen | {"volumes": VOCO_VOLUMES}, (file,))
 
 
-def _entry(name: str, location: str, text: str, source: str, files: tuple[str, ...] = ()) -> WeightsEntry:
-    options: dict[str, Any] = {"source": source}
+def _entry(
+    name: str, location: str, text: str, source: str, seen: Mapping[str, Any], files: tuple[str, ...] = ()
+) -> WeightsEntry:
     return WeightsEntry(
-        name, location, "Apache-2.0", description=text, importer="monai_swin", files=files, options=options
+        name=name,
+        location=location,
+        licence="Apache-2.0",
+        description=text,
+        importer="monai_swin",
+        files=files,
+        options={"source": source},
+        provenance=seen,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -11,8 +12,11 @@ from torch.nn import functional
 
 import umzoo
 from umzoo.backbones.base import BackboneInfo, Level
-from umzoo.errors import ConfigError, PluginError
+from umzoo.errors import ConfigError, PluginError, in_one_line
+from umzoo.weights.info import BaseModel
 from umzoo_timm.inflate import inflate, same_response
+
+log = logging.getLogger(__name__)
 
 
 class TimmConfig(umzoo.Config):
@@ -43,6 +47,7 @@ class TimmBackbone(umzoo.Backbone):
         super().__init__(config)
         flat = _create(self.config)
         self.encoder = _inflated(self.config, flat)
+        self.weights_origin = _origin(flat) if self.config.pretrained else None
         self.config = self.config.model_copy(update={"pretrained": False})
         strides = flat.feature_info.reduction()
         levels = tuple(Level(n, (s, s, s)) for n, s in zip(flat.feature_info.channels(), strides, strict=True))
@@ -103,10 +108,18 @@ def _create(config: TimmConfig) -> Any:
     try:
         return timm.create_model(config.model, pretrained=config.pretrained, **options)
     except (RuntimeError, TypeError, AttributeError, AssertionError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = in_one_line(error, 200)
         raise ConfigError(f"timm cannot make a feature pyramid of '{config.model}': {reason}") from None
     except OSError as error:
         raise PluginError(f"the weights of '{config.model}' cannot be downloaded: {error}") from None
+
+
+def _origin(flat: Any) -> BaseModel:
+    """What timm says of the weights it loaded, for those that are trained on from them."""
+    known = flat.pretrained_cfg
+    name = f"{known['architecture']}.{known['tag']}" if known.get("tag") else known["architecture"]
+    log.warning("the weights of timm's %s are under the licence %s", name, known.get("license") or "of their origin")
+    return BaseModel(name=f"timm {name}", repository=known.get("hf_hub_id") or "")
 
 
 def _inflated(config: TimmConfig, flat: Any) -> nn.Module:
@@ -121,7 +134,7 @@ def _inflated(config: TimmConfig, flat: Any) -> nn.Module:
         on_meta = any(value.is_meta for value in flat.parameters())
         same = on_meta or same_response(flat, deep, config.in_channels, size)
     except (ValueError, RuntimeError, TypeError, AssertionError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = in_one_line(error, 200)
         raise ConfigError(f"'{config.model}' cannot be inflated to 3-D: {reason}") from None
     if not same:
         raise ConfigError(

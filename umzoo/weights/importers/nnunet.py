@@ -13,7 +13,7 @@ from torch import Tensor
 
 from umzoo.backbones.state import collapse_aliases, named_tensors, require_same, shapes
 from umzoo.config import Config
-from umzoo.errors import WeightsError
+from umzoo.errors import WeightsError, in_one_line
 from umzoo.plugins import zoo
 from umzoo.spec import ComponentSpec
 from umzoo.weights.architecture import architecture_of, backbone_of_plan, configuration_of
@@ -147,7 +147,7 @@ def _read_json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = in_one_line(error)
         raise WeightsError(f"expected nnU-Net's model folder TRAINER__PLANS__CONFIGURATION: {reason}") from None
     if not isinstance(content, dict):
         raise WeightsError(f"{file} holds no JSON object")

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 
-from umzoo.errors import WeightsError
+from umzoo.errors import WeightsError, in_one_line
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def _read_restricted(file: Path) -> Any:
 
 
 def _unreadable(file: Path, error: Exception) -> WeightsError:
-    return WeightsError(f"{file} cannot be read as a checkpoint of tensors: {' '.join(str(error).split())[:200]}")
+    return WeightsError(f"{file} cannot be read as a checkpoint of tensors: {in_one_line(error, 200)}")
 
 
 def _scalar_constructors() -> list[tuple[Callable[..., Any], str]]:

@@ -1,0 +1,66 @@
+"""Tables in Markdown, of options above all: a row for each field of a ``Config``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic_core import PydanticUndefined, to_jsonable_python
+
+from umzoo.config import Config
+
+HEADER = ("option", "default", "meaning")
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table and a blank one; nothing if there are no rows."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    if lines:
+        yield from (f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}", *lines, "")
+
+
+def options_of(config: type[Config], skip: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield the table of the options of *config*, but for those in *skip*."""
+    rows = ((f"`{name}`", default, meaning) for name, default, meaning in describe(config) if name not in skip)
+    yield from table(HEADER, rows)
+
+
+def options_of_all(configs: dict[str, type[Config]]) -> Iterator[str]:
+    """Yield one table for components with options of the same meaning; where their defaults differ, each is named."""
+    described = {name: list(describe(config)) for name, config in configs.items()}
+    rows = []
+    for options in zip(*described.values(), strict=True):
+        option, _, meaning = options[0]
+        defaults = {default for _, default, _ in options}
+        shared = ", ".join(f"{it[1]} ({name})" for name, it in zip(described, options, strict=True))
+        rows.append((f"`{option}`", defaults.pop() if len(defaults) == 1 else shared, meaning))
+    yield from table(HEADER, rows)
+
+
+def describe(config: type[Config]) -> Iterator[tuple[str, str, str]]:
+    """Yield name, default and meaning of each option."""
+    for name, field in config.model_fields.items():
+        yield field.alias or name, _default(field), cell(field.description or "") + _choices(field.annotation)
+
+
+def cell(text: str) -> str:
+    """Return *text* as it can stand in a table."""
+    return text.replace("|", "\\|")
+
+
+def _default(field: Any) -> str:
+    default = field.get_default(call_default_factory=True)
+    if default is PydanticUndefined:
+        return "required"
+    return "none" if default is None else f"`{json.dumps(to_jsonable_python(default, by_alias=True))}`"
+
+
+def _choices(annotation: Any) -> str:
+    """What can be chosen, if it is one of some words or nothing."""
+    united = get_origin(annotation) in (Union, UnionType)
+    kinds = [kind for kind in (get_args(annotation) if united else [annotation]) if kind is not NoneType]
+    if any(get_origin(kind) is not Literal for kind in kinds):
+        return ""
+    return f" ({', '.join(f'`{choice}`' for kind in kinds for choice in get_args(kind))})"

@@ -1,0 +1,57 @@
+"""The page on recipes: every section of the file, from the classes that read it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+
+from reference.options import options_of
+from umzoo.config import Config
+from umzoo.data.config import DataConfig
+from umzoo.engine.recipe import OptimConfig, PretextConfig, Recipe, TrainerConfig
+from umzoo.spec import TaskSpec
+
+INTRODUCTION = """\
+# Recipes
+
+<!-- Written by docs/generate.py from the classes themselves: change those, then run it. -->
+
+A recipe is a TOML file that says what is trained, on what, and how. `umzoo pretrain RECIPE --data STORE --out RUN`
+takes a file or the name of a shipped recipe: `universal` (ResEnc-L, bf16), `universal_genesis` (the U-Net and
+sub-volumes of Models Genesis) or `universal_tiny` (minutes on two CPU cores). Any key can be changed on the command
+line:
+
+```
+umzoo pretrain universal_tiny --data STORE --out RUN trainer.steps=200 pretext.tasks.restoration.weight=2
+```
+
+An element of a list is named by its position, its `as` or its `name`. An unknown key is an error that names the nearest
+one. `RUN/recipe.toml` is the recipe with every default written out. A default of `none` means that the option
+is off, or follows from others as its meaning says; `required` means that it must be given.
+
+The options of each backbone, corruption and pretext task are in [zoo.md](zoo.md).
+"""
+
+
+def render() -> str:
+    """Return the whole page."""
+    return "\n".join([INTRODUCTION, *_sections()])
+
+
+def _sections() -> Iterator[str]:
+    yield from _section("Top level", "", Recipe, skip=("backbone", "pretext", "data", "optim", "trainer"))
+    yield "## `[backbone]`\n"
+    yield "`name` and the options of that [backbone](zoo.md#backbones).\n"
+    yield from _section("`[pretext]`", "", PretextConfig)
+    yield "Entries of `corruptions` hold `name` and the options of that [corruption](zoo.md#corruptions).\n"
+    beside = "Beside these, the options of the [pretext task](zoo.md#pretext-tasks)."
+    yield from _section("Entries of `pretext.tasks`", beside, TaskSpec)
+    for title, config in (("`[data]`", DataConfig), ("`[optim]`", OptimConfig), ("`[trainer]`", TrainerConfig)):
+        yield from _section(title, inspect.cleandoc(config.__doc__ or ""), config)
+
+
+def _section(title: str, text: str, config: type[Config], skip: tuple[str, ...] = ()) -> Iterator[str]:
+    yield f"## {title}\n"
+    if text:
+        yield f"{text}\n"
+    yield from options_of(config, skip)
