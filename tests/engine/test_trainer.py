@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import umzoo
+from umzoo.backbones.unet import GenesisUNet
 from umzoo.engine.checkpoint import latest_checkpoint, load_checkpoint
 from umzoo.engine.export import export_run
 from umzoo.engine.log import read_metrics
@@ -192,6 +193,21 @@ def test_a_run_that_trains_nothing_of_the_backbone_is_stopped(strange_run):
     trainer = Trainer(strange_run(others="", loss=detached), cpu=True)
     with pytest.raises(ComponentError, match="no gradient reaches the backbone"):
         trainer.fit()
+
+
+def test_a_backbone_outside_the_contract_is_refused_at_once(new_run, monkeypatch):
+    class Outside(GenesisUNet):
+        def __init__(self, config=None):
+            super().__init__(config)
+            self.stem = torch.nn.Conv3d(1, 1, 1)
+
+    found = load_zoo(())
+    found.backbones.add("outside", Outside, "mine")
+    monkeypatch.setattr("umzoo.engine.trainer.zoo", lambda: found)
+    run = new_run("outside", "backbone.name=outside")
+    with pytest.raises(UmzooError, match="outside has stem.weight, stem.bias"):
+        Trainer(run, cpu=True)
+    assert not run.folder.exists()
 
 
 def test_a_task_that_makes_no_sense_is_dropped_aloud(new_run, caplog):

@@ -9,11 +9,11 @@ import torch
 
 from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import named_tensors, require_contract
-from umzoo.corruptions.pipeline import Pipeline
 from umzoo.engine.recipe import Recipe
 from umzoo.errors import ConfigError
 from umzoo.plugins import Zoo
 from umzoo.pretext.base import PretextContext, PretextTask
+from umzoo.pretext.corruptions import build_corruptions
 from umzoo.pretext.guard import GuardedModel
 from umzoo.pretext.model import BATCH_FIELDS, PretextModel
 from umzoo.spec import ComponentSpec, TaskSpec
@@ -74,7 +74,7 @@ def build_model(
     Raises:
         ConfigError: if no task is left, a label is used twice, or a task needs what is not there.
     """
-    chain = Pipeline([zoo.corruptions.build(spec, f"pretext.corruptions.{spec.name}") for spec in corruptions])
+    chain = build_corruptions(corruptions, "pretext.corruptions", zoo)
     built: dict[str, PretextTask] = {}
     dropped: list[str] = []
     for spec in tasks:

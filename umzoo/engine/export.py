@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 import umzoo
+from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import canonical_state
 from umzoo.data.open import open_store
 from umzoo.data.store import Store
@@ -22,6 +23,7 @@ from umzoo.engine.log import read_metrics
 from umzoo.engine.recipe import Recipe
 from umzoo.engine.run import Run, newest_state
 from umzoo.engine.start import trained_input
+from umzoo.errors import ConfigError
 from umzoo.plugins import zoo
 from umzoo.pretext.base import PretextTask
 from umzoo.pretext.model import PretextModel
@@ -33,7 +35,10 @@ OF_THE_MACHINE = frozenset({"step", "lr", "wait", "patches_per_second"})
 
 
 def export_run(run: Run, folder: Path, licence: str = "unknown", name: str | None = None) -> WeightsInfo:
-    """Write the newest checkpoint of *run* as a weights folder; the moving average where the run kept one.
+    """Write the newest checkpoint of *run* as a weights folder.
+
+    It holds the network that a task exports (:meth:`umzoo.PretextTask.exported`), or else the moving average where
+    the run kept one.
 
     Args:
         run: the run.
@@ -42,7 +47,7 @@ def export_run(run: Run, folder: Path, licence: str = "unknown", name: str | Non
         name: ``architecture.tag``; by default the backbone's name and the recipe's.
 
     Raises:
-        ConfigError: if the run has no checkpoint yet.
+        ConfigError: if the run has no checkpoint yet, or two tasks would export networks of their own.
         CheckpointError: if the checkpoint is damaged.
         WeightsError: if *folder* holds something else.
     """
@@ -53,9 +58,20 @@ def export_run(run: Run, folder: Path, licence: str = "unknown", name: str | Non
     if state["ema"] is not None:
         model.backbone.load_state_dict(state["ema"])
     info = _describe(run, store, state, model, licence, name)
-    weights = {key: value for key, value in canonical_state(model.backbone).items() if key.split(".")[0] in info.parts}
+    tensors = canonical_state(_exported(model))
+    weights = {key: value for key, value in tensors.items() if key.split(".")[0] in info.parts}
     save_folder(folder, weights, info, _trained_heads(model))
     return info
+
+
+def _exported(model: PretextModel) -> Backbone:
+    """The network whose weights are written."""
+    tasks: list[PretextTask] = list(model.tasks.values())  # type: ignore[arg-type]
+    teachers = {task.name: task.exported(model.backbone) for task in tasks}
+    own = {name: network for name, network in teachers.items() if network is not model.backbone}
+    if len(own) > 1:
+        raise ConfigError(f"pretext tasks {' and '.join(own)} would each export a network of its own: train with one")
+    return next(iter(own.values()), model.backbone)
 
 
 def _trained_heads(model: PretextModel) -> dict[str, Tensor]:

@@ -88,6 +88,10 @@ class PretextTask(Component, nn.Module):
     def after_step(self, backbone: Backbone) -> None:
         """Called after each optimizer step that was taken (moving averages)."""
 
+    def exported(self, backbone: Backbone) -> Backbone:
+        """Return the network whose weights are exported: *backbone*, or a teacher that does better."""
+        return backbone
+
     def pictures(self, features: Features, views: Fields) -> Fields:
         """Return images to look at, by title: ``(B, C, D, H, W)`` in [0, 1], made from one pass.
 
