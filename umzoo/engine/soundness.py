@@ -31,7 +31,7 @@ class Untrained:
 
     Args:
         model: what is trained.
-        steps: steps of the run.
+        steps: steps to look at, at most: those of the run, or the first, where DDP takes no parameter without one.
     """
 
     def __init__(self, model: PretextModel, steps: int) -> None:

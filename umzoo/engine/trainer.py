@@ -91,7 +91,7 @@ class Trainer:
         optimizer = build_optimizer(recipe.optim, self.model)
         self.schedule = build_schedule(recipe.optim, optimizer, config.steps)
         self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
-        self._untrained = Untrained(self.model, config.steps)
+        self._untrained = Untrained(self.model, config.steps if self.accelerator.num_processes == 1 else 1)
 
     def _build_ema(self) -> Any:
         if not self.config.ema:

@@ -48,12 +48,12 @@ def blame(component: str, method: str, fields: Fields, hint: str = "") -> Iterat
 
 
 @contextmanager
-def global_draws() -> Iterator[list[str]]:
-    """Collect, in the list it gives, the global random states that are drawn from inside."""
+def global_draws(look: bool = True) -> Iterator[list[str]]:
+    """Collect, in the list it gives, the global random states that are drawn from inside; none unless *look*."""
     drawn: list[str] = []
-    before = _states()
+    before = _states() if look else {}
     yield drawn
-    drawn += [name for name, state in _states().items() if state != before[name]]
+    drawn += [name for name, state in (_states() if look else {}).items() if state != before[name]]
 
 
 def _states() -> dict[str, object]:

@@ -34,13 +34,14 @@ class GuardedModel(PretextModel):
     def task_views(self, label: str, batch: Fields, rng: Rng) -> Fields | None:
         """Return the view of task *label*, checked."""
         versions = {name: value._version for name, value in batch.items()}
-        with blame(f"pretext task '{label}'", "views", batch), global_draws() as drawn:
+        first = label not in self._rides
+        with blame(f"pretext task '{label}'", "views", batch), global_draws(look=first) as drawn:
             views = super().task_views(label, batch, rng)
         if changed := [name for name, value in batch.items() if value._version != versions.get(name)]:
             raise ComponentError(f"pretext task '{label}' changes the batch in place: {', '.join(changed)}: clone it")
         if views is not None:
             _check_view(label, views, batch)
-        if label not in self._rides:
+        if first:
             self._first_look(label, views, drawn)
         return views
 
