@@ -1,4 +1,4 @@
-"""Runs every pretext task on one backbone of each of four families for two steps and writes docs/methods.md.
+"""Runs every pretext task on one backbone of each family for two steps and writes docs/methods.md.
 
 ``python benchmarks/methods.py`` (CPU, a few minutes); ``--task NAME`` for some tasks only, which writes nothing.
 """
@@ -25,18 +25,23 @@ from umzoo.engine.run import Run
 from umzoo.engine.trainer import Trainer
 from umzoo.errors import UmzooError
 from umzoo.plugins import zoo
+from umzoo.testing import SMALL_NETWORKS
 from umzoo.weights.info import WeightsInfo
 from umzoo.weights.transfer import TransferReport, transfer
 
 PAGE = Path(__file__).parents[1] / "docs" / "methods.md"
 SIZE = (32, 32, 32)
-FEATURES = (4, 6, 8)
+SWIN = {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 2, 2), "window_size": 2}
 BACKBONES: dict[str, dict[str, Any]] = {
-    "genesis_unet": {"width": 2},
-    "plainconv_unet": {"features_per_stage": FEATURES},
-    "resenc_unet_s": {"features_per_stage": FEATURES, "n_blocks_per_stage": 1},
-    "primus_s": {"embed_dim": 36, "heads": 3, "depth": 2, "decoder_channels": 8},
+    **SMALL_NETWORKS,
+    "resnet3d_10": {"width": 4},
+    "swin_unetr": SWIN,
+    "swin_vit": SWIN,
+    "unetr": {"feature_size": 4, "hidden_size": 24, "mlp_dim": 32, "num_heads": 2},
+    "timm": {"model": "test_resnet", "decoder_channels": 8},
 }
+WIDE = ("swin_unetr", "swin_vit", "timm")
+"""Networks of stride 32, which need patches of 64 voxels."""
 VARIANTS: dict[str, list[dict[str, Any]]] = {"mae": [{"mode": "dense"}, {"mode": "tokens"}, {"mode": "sparse"}]}
 
 INTRODUCTION = """\
@@ -44,9 +49,9 @@ INTRODUCTION = """\
 
 <!-- Written by benchmarks/methods.py, which runs all of this: change that, then run it. -->
 
-Every registered pretext task on one backbone of each of four families, at tiny sizes (patches of
-{size}, batches of two, phantoms of CT and MR), for two steps on the CPU: {good} of {total} pairs work,
-each other one is refused with the reason given. This says that a pair runs and where its weights go; it says nothing
+Every registered pretext task on one backbone of each family, at tiny sizes (patches of {size}, twice that
+where the strides ask for it, batches of two, phantoms of CT and MR), for two steps on the CPU: {good} of {total} pairs
+work, each other one is refused with the reason given. This says that a pair runs and where its weights go; it says nothing
 of how well a method pre-trains.
 
 - *starts*: the recipe is accepted and everything is built. *trains*: the losses of the two steps.
@@ -54,7 +59,7 @@ of how well a method pre-trains.
   alone.
 - *transfers*: share of the kernels of a fresh network of the same kind that `umzoo.transfer` sets, encoder / decoder.
 - *nnU-Net*: the same for the networks that nnU-Net builds with `dynamic_network_architectures` (`PlainConvUNet`,
-  `ResidualEncoderUNet`, `Primus`). n/a: nnU-Net has no `genesis_unet`.
+  `ResidualEncoderUNet`, `Primus`). n/a: nnU-Net has no such network.
 
 | pretext task | backbone | starts | trains | exports | transfers | nnU-Net |
 | --- | --- | --- | --- | --- | --- | --- |
@@ -105,10 +110,14 @@ def _recipe(spec: dict[str, Any], backbone: str) -> Recipe:
         {
             "backbone": {"name": backbone, **BACKBONES[backbone]},
             "pretext": {"tasks": [spec], "corruptions": [{"name": "paint"}]},
-            "data": {"patch_size": SIZE, "batch_size": 2, "workers": 0},
+            "data": {"patch_size": _patch(backbone), "batch_size": 2, "workers": 0, "scales": (0.5, 0.75, 1.0)},
             "trainer": {"steps": 2, "log_every": 1, "probe_volumes": 4},
         }
     )
+
+
+def _patch(backbone: str) -> tuple[int, ...]:
+    return tuple(edge * (2 if backbone in WIDE else 1) for edge in SIZE)
 
 
 def _losses(trainer: Trainer) -> str:
@@ -135,7 +144,8 @@ def _nnunet(backbone: str) -> nn.Module | None:
         return None
     kind, blocks, count = kinds[backbone]
     network: nn.Module = kind(
-        input_channels=1, n_stages=3, features_per_stage=FEATURES, conv_op=nn.Conv3d, kernel_sizes=3, strides=(1, 2, 2),
+        input_channels=1, n_stages=3, features_per_stage=SMALL_NETWORKS[backbone]["features_per_stage"],
+        conv_op=nn.Conv3d, kernel_sizes=3, strides=(1, 2, 2),
         num_classes=3, n_conv_per_stage_decoder=2 if backbone == "plainconv_unet" else 1, conv_bias=True,
         norm_op=nn.InstanceNorm3d, norm_op_kwargs={"eps": 1e-5, "affine": True}, nonlin=nn.LeakyReLU,
         nonlin_kwargs={"inplace": True}, deep_supervision=True, **{blocks: count},

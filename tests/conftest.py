@@ -1,14 +1,17 @@
-"""Fixtures shared by all tests: a small store of smooth random volumes, made without reading any scan."""
+"""Fixtures shared by all tests: a small store of smooth random volumes, made without reading any scan; commands."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import blosc2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from umzoo.cli import make_app
 from umzoo.data.store import Store, StoreInfo, VolumeRecord
 from umzoo.spec import InputSpec
 
@@ -58,3 +61,19 @@ def tiny_store(tmp_path: Path) -> Store:
 def _write_volume():
     """The function that adds a volume to a store."""
     return write_volume
+
+
+@pytest.fixture
+def run() -> Callable[..., str]:
+    """Run ``umzoo`` with arguments; give what it prints. It must exit with *code*; its errors are raised."""
+    app = make_app()
+    app.registered_callback = None  # it sets up logging, for the tests after it too
+
+    def call(*arguments: object, code: int = 0) -> str:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.output
+        return result.output
+
+    return call

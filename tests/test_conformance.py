@@ -8,10 +8,15 @@ from umzoo.plugins import zoo
 SMALLER = {
     "plainconv_unet": {"features_per_stage": [4, 6, 8, 10, 12, 12]},
     "resenc_unet_l": {"features_per_stage": [4, 6, 8, 10, 12, 12]},
-    "resenc_unet_xl": {"features_per_stage": [4, 6, 8, 10, 12, 12, 12]},
+    "resenc_unet_xl": {"features_per_stage": [4, 6, 8, 10, 12, 12, 12], "n_blocks_per_stage": 1},
     "primus_b": {"depth": 2},
     "primus_m": {"depth": 2},
     "primus_l": {"depth": 2},
+    **dict.fromkeys(
+        ("swin_unetr", "swin_vit"),
+        {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 2, 2), "window_size": 2},
+    ),
+    "unetr": {"feature_size": 4, "hidden_size": 24, "mlp_dim": 24, "num_heads": 2},
     **dict.fromkeys((f"resnet3d_{layers}" for layers in (10, 18, 34, 50, 101, 152, 200)), {"width": 4}),
 }
 """Options that keep the test short; the others are checked as they are."""
@@ -24,7 +29,8 @@ def test_backbone(name):
 
 @pytest.mark.parametrize("name", zoo().backbones)
 def test_backbone_with_two_channels(name):
-    testing.check_backbone(name, in_channels=2, **SMALLER.get(name, {}))
+    checks = testing.CHECKS["backbone"](name, {"in_channels": 2, **SMALLER.get(name, {})})
+    checks.run("builds", "shapes as in info", "gradient reaches every parameter")
 
 
 @pytest.mark.parametrize("name", zoo().corruptions)
@@ -40,6 +46,16 @@ def test_pretext_task(name):
 @pytest.mark.parametrize("name", zoo().heads)
 def test_head(name):
     testing.check_head(name)
+
+
+@pytest.mark.parametrize("name", zoo().importers)
+def test_importer(name):
+    testing.check_importer(name)
+
+
+@pytest.mark.parametrize("name", zoo().weights)
+def test_weights(name):
+    testing.check_weights(name)
 
 
 def test_no_plugin_failed():

@@ -94,3 +94,17 @@ def test_shipped_recipes_are_valid(recipe):
         zoo().corruptions.options(spec)
     for task in parsed.pretext.tasks:
         zoo().pretext_tasks.options(task)
+
+
+def test_every_row_of_the_conformance_report_is_explained():
+    from umzoo.testing import CHECKS
+
+    page = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    kinds = {}
+    for row in re.findall(r"^\| (`.*`) \| (.*?) \| .* \|$", page, re.MULTILINE):
+        kinds |= dict.fromkeys(re.findall(r"`(.*?)`", row[0]), row[1])
+    for kind, checks in CHECKS.items():
+        for title in (promise.title for promise in checks.promises()):
+            assert title in kinds, title
+            named, left_out = kind.replace("_", " ") in kinds[title], "all but" in kinds[title]
+            assert named != left_out, f"{kind}: {title}"

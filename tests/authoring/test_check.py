@@ -1,15 +1,16 @@
-"""The report tells what holds, what does not, and what the component itself refuses."""
+"""The report covers every kind and tells outcomes apart."""
 
 import types
 
 import pytest
-import torch
 from torch import nn
 
 import umzoo
 from umzoo.authoring import check
 from umzoo.errors import ConfigError, PluginError
-from umzoo.plugins import load_zoo
+from umzoo.plugins import KINDS, load_zoo
+from umzoo.testing import CHECKS
+from umzoo.weights.entry import WeightsEntry
 
 
 class Sound(umzoo.Head):
@@ -46,29 +47,38 @@ class Picky(Sound):
 
 
 @pytest.fixture
-def report(monkeypatch):
-    """Checks a plug-in that registers *classes*; results by component and check."""
+def plugin(monkeypatch):
+    """Makes a plug-in ``umzoo-mine`` of *entries* by hook."""
 
-    def run(hook, *classes):
+    def make(**entries):
         module = types.SimpleNamespace()
-        setattr(module, hook, umzoo.hookimpl(lambda register: [register(it) for it in classes]))
+        for hook, things in entries.items():
+            register = umzoo.hookimpl(lambda register, things=things: [register(it) for it in things])
+            setattr(module, hook, register)
         zoo = load_zoo(())
         zoo.load(module, "mine", "umzoo-mine")
         monkeypatch.setattr(check, "zoo", lambda: zoo)
-        return {(it.component, it.check): it for it in check.check_plugins("umzoo-mine")}
 
-    return run
+    return make
 
 
-def test_outcomes(report):
-    results = report("register_heads", Sound, Broken, Picky)
-    assert {it.outcome for (name, title), it in results.items() if name == "sound" and title != "CUDA"} == {"yes"}
-    assert results["broken", "promises"].outcome == "no"
-    assert "finite" in results["broken", "promises"].note
-    assert results["picky", "batch of 1"].outcome == "refused"
-    assert results["picky", "batch of 1"].note == "picky compares items: give it two at least"
-    if not torch.cuda.is_available():
-        assert results["sound", "CUDA"].outcome == "not here"
+def test_every_kind_is_checked():
+    assert CHECKS.keys() == KINDS.keys()
+
+
+def test_outcomes(plugin):
+    plugin(register_heads=(Sound, Broken, Picky), register_weights=(WeightsEntry("a.b", "org/name", "unknown"),))
+    announced = []
+    rows = list(check.check_plugins("umzoo-mine", lambda component, title: announced.append((component, title))))
+    assert announced == [(row.component, row.check) for row in rows]
+    results = {(row.component, row.check): row for row in rows}
+    assert {row.outcome for (name, title), row in results.items() if name == "sound" and title != "CUDA"} == {"yes"}
+    wrong = {(row.component, row.check) for row in rows if row.outcome == "no"}
+    assert wrong == {("broken", "finite"), ("broken", "bf16"), ("a.b", "licence stated")}
+    assert results["broken", "finite"].note == "the result must be finite"
+    refused = results["picky", "batch of 1"]
+    assert (refused.outcome, refused.note) == ("refused", "picky compares items: give it two at least")
+    assert all(row.seconds >= 0 for row in rows)
 
 
 def test_unknown_and_broken_plugins(monkeypatch):

@@ -4,28 +4,9 @@ import json
 
 import pytest
 import torch
-import typer
-from typer.testing import CliRunner
 
 import umzoo
-from umzoo.cli import models as commands
 from umzoo.errors import UnknownNameError, WeightsError
-
-
-@pytest.fixture
-def run():
-    """Run a command with arguments; give what it prints."""
-    app = typer.Typer()
-    for name in ("info", "import"):
-        app.command(name)(getattr(commands, name, None) or getattr(commands, f"{name}_"))
-
-    def call(*arguments):
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result.output
-
-    return call
 
 
 @pytest.fixture
@@ -72,4 +53,4 @@ def test_import(run, tmp_path):
     with pytest.raises(WeightsError, match="104 missing"):
         run("import", "models_genesis", tmp_path / "g.pt", tmp_path / "out")
     with pytest.raises(UnknownNameError, match="did you mean 'models_genesis'"):
-        commands.import_("model_genesis", tmp_path / "g.pt", tmp_path / "out")
+        run("import", "model_genesis", tmp_path / "g.pt", tmp_path / "out")

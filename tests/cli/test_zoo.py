@@ -5,12 +5,9 @@ import re
 from types import SimpleNamespace
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 import umzoo
 from umzoo import plugins
-from umzoo.cli import zoo as commands
 from umzoo.errors import UnknownNameError
 from umzoo.weights.entry import WeightsEntry
 
@@ -26,22 +23,6 @@ def own(monkeypatch):
     zoo.load(plugin, "lab", "umzoo")
     monkeypatch.setattr(plugins, "zoo", lambda: zoo)
     return zoo
-
-
-@pytest.fixture
-def run():
-    """Run a command with arguments; give what it prints."""
-    app = typer.Typer()
-    app.command("list")(commands.list_)
-    app.command("plugins")(commands.plugins)
-
-    def call(*arguments):
-        result = CliRunner().invoke(app, arguments)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result.output
-
-    return call
 
 
 def cells(output):

@@ -1,13 +1,8 @@
 """Looking for weights and at them, without downloading them; the commands that share them."""
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 import umzoo
-from umzoo.cli import hub as commands
-from umzoo.cli import models
-from umzoo.cli import zoo as zoo_commands
 from umzoo.errors import WeightsError
 from umzoo.hub.access import Access
 from umzoo.hub.catalogue import look, search
@@ -16,24 +11,6 @@ from umzoo.weights.entry import WeightsEntry
 
 from .conftest import same
 from .routes import STRANGER
-
-
-@pytest.fixture
-def run():
-    """Run a command with arguments; give what it prints."""
-    app = typer.Typer()
-    for name in ("push", "search", "bundle", "unbundle"):
-        app.command(name)(getattr(commands, name))
-    app.command("list")(zoo_commands.list_)
-    app.command("info")(models.info)
-
-    def call(*arguments):
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result.output
-
-    return call
 
 
 def test_search(folder, hub):

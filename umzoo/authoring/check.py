@@ -1,43 +1,31 @@
-"""A report on what plug-ins registered: does it keep its promises, and where else does it work?"""
+"""A report on what plug-ins registered: which promises of its kind does each component keep?"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
-
-import torch
-from torch import Tensor, nn
+from typing import Literal
 
 from umzoo.errors import PluginError, UmzooError, nearest
-from umzoo.fields import Rng
 from umzoo.plugins import Plugin, zoo
-from umzoo.pretext.base import PretextContext
-from umzoo.registry import Component
-from umzoo.testing import (
-    TinyBackbone,
-    check_backbone,
-    check_corruption,
-    check_head,
-    check_pretext_task,
-    training_batch,
-)
+from umzoo.testing import CHECKS, ConformanceError
+from umzoo.testing.promises import Checks, NotApplicableError, Promise, UnreachedError
 
-Outcome = Literal["yes", "no", "refused", "not here"]
-Check = Callable[[Any], object]
-PATCH = (8, 16, 24)
-"""A patch (D, H, W) with three different edges."""
-
-
-class NotHereError(Exception):
-    """This machine cannot tell."""
+Outcome = Literal["yes", "no", "refused", "n/a", "unknown"]
+Announce = Callable[[str, str], object]
+"""Told the component and the check that come next."""
+NOTE = 300
+"""Characters of a note."""
 
 
 @dataclass(frozen=True)
 class Result:
     """What one check of one component came to; *note* says why, if it is not ``yes``.
 
-    ``refused`` is an error that umzoo shows in one line: the component says what it cannot do.
+    ``refused``: by an error that umzoo shows in one line the component says what it cannot do, and may.
+    ``n/a``: the promise says nothing about this component, or this machine cannot tell.
+    ``unknown``: what the check needs could not be made.
     """
 
     kind: str
@@ -45,10 +33,16 @@ class Result:
     check: str
     outcome: Outcome
     note: str = ""
+    seconds: float = 0.0
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """Kind and name of the component."""
+        return self.kind, self.component
 
 
-def check_plugins(name: str | None = None) -> Iterator[Result]:
-    """Check all entries of plug-in *name*, or of all that do not ship with umzoo.
+def check_plugins(name: str | None = None, announce: Announce = lambda component, check: None) -> Iterator[Result]:
+    """Check all entries of plug-in *name*, or of all that do not ship with umzoo; *announce* is told what comes next.
 
     Raises:
         PluginError: if there is no such plug-in, or it was not loaded.
@@ -56,9 +50,17 @@ def check_plugins(name: str | None = None) -> Iterator[Result]:
     for plugin in _chosen(name):
         for kind, entries in plugin.entries.items():
             for entry in entries:
-                component = zoo().registries[kind][entry]
-                for title, check in CHECKS.get(kind, {}).items():
-                    yield _run(kind, entry, title, check, component)
+                yield from check_entry(kind, CHECKS[kind](zoo().registries[kind][entry]), announce)
+
+
+def check_entry(kind: str, checks: Checks, announce: Announce = lambda component, check: None) -> Iterator[Result]:
+    """Check every promise of one entry, also those after one that is broken."""
+    for promise in checks.promises():
+        announce(checks.name, promise.title)
+        began = time.perf_counter()
+        outcome, note = _outcome(promise, checks)
+        note = " ".join(note.split()).removeprefix(f"{checks.name}: ")[:NOTE]
+        yield Result(kind, checks.name, promise.title, outcome, note, time.perf_counter() - began)
 
 
 def _chosen(name: str | None) -> list[Plugin]:
@@ -74,133 +76,17 @@ def _chosen(name: str | None) -> list[Plugin]:
     return found
 
 
-def _run(kind: str, name: str, title: str, check: Check, component: type[Component]) -> Result:
-    outcome: Outcome = "yes"
-    note = ""
+def _outcome(promise: Promise, checks: Checks) -> tuple[Outcome, str]:
     try:
-        check(component)
-    except NotHereError as error:
-        outcome, note = "not here", str(error)
-    except AssertionError as error:
-        outcome, note = "no", " ".join(str(error).split())
+        promise.check(checks)
+    except NotApplicableError as error:
+        return "n/a", str(error)
+    except UnreachedError as error:
+        return "unknown", str(error)
+    except ConformanceError as error:
+        return "no", str(error)
     except UmzooError as error:
-        outcome, note = "refused", str(error)
+        return "refused" if promise.may_refuse else "no", str(error)
     except Exception as error:  # noqa: BLE001 - a stranger's component may raise anything
-        outcome, note = "no", f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return Result(kind, name, title, outcome, note[:300])
-
-
-def _image(count: int = 2, size: tuple[int, int, int] = (16, 16, 16), channels: int = 1) -> Tensor:
-    return Rng(0).uniform((count, channels, *size))
-
-
-def _require_finite(*tensors: Tensor | None) -> None:
-    if not all(bool(tensor.isfinite().all()) for tensor in tensors if tensor is not None):
-        raise AssertionError("the result is not finite")
-
-
-def _require_close(first: Tensor, second: Tensor) -> None:
-    torch.testing.assert_close(first, second.to(first), atol=1e-3, rtol=1e-3)
-
-
-def _forward(component: Any, count: int, size: tuple[int, int, int]) -> tuple[nn.Module, Tensor]:
-    model = component.build(component.Config()).eval()
-    image = _image(count, model.info.nearest_size(size), model.info.in_channels)
-    features = model(image, dense=model.info.decoder_channels is not None)
-    _require_finite(*features.levels, features.dense, features.pooled)
-    return model, image
-
-
-def _backbone_bf16(component: Any) -> None:
-    model, image = _forward(component, 2, (16, 16, 16))
-    with torch.autocast("cpu", torch.bfloat16):
-        _require_finite(*model(image).levels)
-
-
-def _backbone_compiled(component: Any) -> None:
-    model, image = _forward(component, 2, (16, 16, 16))
-    _require_close(model(image).pooled, torch.compile(model, backend="eager")(image).pooled)
-
-
-def _backbone_cuda(component: Any) -> None:
-    device = _cuda()
-    model, image = _forward(component, 2, (16, 16, 16))
-    _require_close(model(image).pooled, model.to(device)(image.to(device)).pooled)
-
-
-def _corrupt(component: Any, image: Tensor) -> Tensor:
-    corruption = component.build(component.Config())
-    result: Tensor = corruption.apply(image, corruption.draw(image, Rng(0, device=image.device)))
-    _require_finite(result)
-    return result
-
-
-def _task_loss(component: Any, count: int = 4, size: tuple[int, int, int] = (16, 16, 16), device: str = "cpu") -> None:
-    from umzoo.corruptions.pipeline import Pipeline
-    from umzoo.errors import ConfigError
-    from umzoo.pretext.model import PretextModel
-
-    context = PretextContext(TinyBackbone.info, size, (0.5, 1.0, 2.0), ("ct", "mr"))
-    if obstacle := component.obstacle(context):
-        raise ConfigError(obstacle)
-    task = component.build(component.Config(), context=context)
-    model = PretextModel(TinyBackbone(), {component.name: task}, {component.name: 1.0}, Pipeline([])).to(device)
-    batch = {**training_batch(items=count), "image": _image(count, size)}
-    output = model({name: value.to(device) for name, value in batch.items()}, Rng(0, device=torch.device(device)))
-    _require_finite(output.loss)
-    output.loss.backward()
-
-
-def _task_bf16(component: Any) -> None:
-    with torch.autocast("cpu", torch.bfloat16):
-        _task_loss(component)
-
-
-def _answer(component: Any, count: int = 2, size: tuple[int, int, int] = (16, 16, 16), device: str = "cpu") -> None:
-    backbone = TinyBackbone().to(device)
-    head = component.build(component.Config(), info=backbone.info).to(device).eval()
-    _require_finite(head(backbone(_image(count, size).to(device), dense=component.dense)))
-
-
-def _head_bf16(component: Any) -> None:
-    with torch.autocast("cpu", torch.bfloat16):
-        _answer(component)
-
-
-def _cuda() -> str:
-    if not torch.cuda.is_available():
-        raise NotHereError("no CUDA device")
-    return "cuda"
-
-
-CHECKS: dict[str, dict[str, Check]] = {
-    "backbone": {
-        "promises": check_backbone,
-        "batch of 1": lambda it: _forward(it, 1, (16, 16, 16)),
-        "anisotropic patch": lambda it: _forward(it, 2, PATCH),
-        "bf16": _backbone_bf16,
-        "compiled": _backbone_compiled,
-        "CUDA": _backbone_cuda,
-    },
-    "corruption": {
-        "promises": check_corruption,
-        "batch of 1": lambda it: _corrupt(it, _image(1)),
-        "anisotropic patch": lambda it: _corrupt(it, _image(2, PATCH)),
-        "CUDA": lambda it: _corrupt(it, _image().to(_cuda())),
-    },
-    "pretext_task": {
-        "promises": check_pretext_task,
-        "batch of 1": lambda it: _task_loss(it, count=1),
-        "anisotropic patch": lambda it: _task_loss(it, size=PATCH),
-        "bf16": _task_bf16,
-        "CUDA": lambda it: _task_loss(it, device=_cuda()),
-    },
-    "head": {
-        "promises": check_head,
-        "batch of 1": lambda it: _answer(it, count=1),
-        "anisotropic patch": lambda it: _answer(it, size=PATCH),
-        "bf16": _head_bf16,
-        "CUDA": lambda it: _answer(it, device=_cuda()),
-    },
-}
-"""Checks of each kind. ``promises`` are those of :mod:`umzoo.testing`."""
+        return "no", f"{type(error).__name__}: {error}"
+    return "yes", ""

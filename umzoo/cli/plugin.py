@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from umzoo.authoring.check import Result
+
+COLOURS = {"yes": "green", "no": "red", "unknown": "red", "n/a": "bright_black"}
+"""Colours of outcomes; others are yellow."""
 
 
 def new(
@@ -25,25 +34,49 @@ def check(
         str | None, typer.Argument(help="plug-in or package; all that are not umzoo's own if left out")
     ] = None,
 ) -> None:
-    """Check what a plug-in registered; exit code 1 if something does not hold."""
+    """Check what a plug-in registered, a row for each promise; exit code 1 if something does not hold."""
     from rich.console import Console
-    from rich.text import Text
 
     from umzoo.authoring.check import check_plugins
-    from umzoo.cli.tables import Listing
 
-    results, console = [], Console()
-    with console.status("checking") as status:
-        for result in check_plugins(name):
-            results.append(result)
-            status.update(f"checking: {result.component}, {result.check} done")
-    if not results:
-        console.print("nothing to check: no other plug-in is installed that brings something to run")
-        return
-    rows = Listing("kind", "name", "check", "holds", "")
-    for result in results:
-        colour = {"yes": "green", "no": "red"}.get(result.outcome, "yellow")
-        rows.add_row(result.kind, result.component, result.check, Text(result.outcome, style=colour), result.note)
-    rows.show()
-    if any(result.outcome == "no" for result in results):
+    results: list[Result] = []
+    console, interrupted = Console(highlight=False), False
+    with console.status("looking for plug-ins") as status:
+        try:
+            for result in check_plugins(name, lambda entry, title: status.update(f"{entry}: {title}")):
+                _print_row(console, result, new=not results or results[-1].subject != result.subject)
+                results.append(result)
+        except KeyboardInterrupt:
+            interrupted = True
+    console.print(f"{'interrupted; ' if interrupted else ''}{_summary(results)}")
+    if interrupted:
+        raise typer.Exit(130)
+    if any(result.outcome in ("no", "unknown") for result in results):
         raise typer.Exit(1)
+
+
+def _print_row(console: Console, result: Result, new: bool) -> None:
+    """Print *result*: on a terminal below a heading if its component is *new*, elsewhere as a line with tabs."""
+    from rich.table import Table
+    from rich.text import Text
+
+    seconds = f"{result.seconds:.1f} s"
+    if not console.is_terminal:
+        typer.echo("\t".join((*result.subject, result.check, result.outcome, seconds, result.note)))
+        return
+    if new:
+        console.print(f"\n[bold]{result.component}[/] ({result.kind.replace('_', ' ')})")
+    row = Table.grid(padding=(0, 1))
+    for width in (35, 7, 7, None):
+        row.add_column(width=width, justify="right" if len(row.columns) == 2 else "left")
+    outcome = Text(result.outcome, style=COLOURS.get(result.outcome, "yellow"))
+    row.add_row(f"  {result.check}", outcome, seconds, Text(result.note))
+    console.print(row)
+
+
+def _summary(results: list[Result]) -> str:
+    if not results:
+        return "nothing was checked: no other plug-in is installed that registers something"
+    counts = Counter(result.outcome for result in results)
+    found = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+    return f"{len(results)} checks in {sum(result.seconds for result in results):.0f} s: {found}"

@@ -90,8 +90,13 @@ class Trainer:
             self.model.backbone.compile()
         optimizer = build_optimizer(recipe.optim, self.model)
         self.schedule = build_schedule(recipe.optim, optimizer, config.steps)
+        self.accelerator.ddp_handler.find_unused_parameters = self._may_leave_out()
         self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
         self._untrained = Untrained(self.model, config.steps if self.accelerator.num_processes == 1 else 1)
+
+    def _may_leave_out(self) -> bool:
+        """Whether parameters may get no gradient: without a dense task, those of levels made for the decoder only."""
+        return not any(task.dense for task in self.model.tasks.values())
 
     def _build_ema(self) -> Any:
         if not self.config.ema:

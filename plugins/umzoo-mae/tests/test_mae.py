@@ -11,20 +11,15 @@ from umzoo.corruptions.pipeline import Pipeline
 from umzoo.errors import ConfigError
 from umzoo.plugins import zoo
 from umzoo.pretext.model import PretextModel
-from umzoo.testing import TinyBackbone, check_pretext_task, check_training, training_batch
+from umzoo.testing import TinyBackbone, check_pretext_task, check_training, small_network, training_batch
 
 SIZE = (16, 24, 32)
-BACKBONES = {
-    "genesis_unet": {"width": 2},
-    "plainconv_unet": {"features_per_stage": [4, 6, 8, 8]},
-    "resenc_unet_s": {"features_per_stage": [4, 6, 8, 8], "n_blocks_per_stage": 1},
-    "primus_s": {"embed_dim": 36, "heads": 3, "depth": 2, "decoder_channels": 8},
-}
+BACKBONES = ("genesis_unet", "plainconv_unet", "resenc_unet_s", "primus_s")
 
 
 def backbone(name="resenc_unet_s", size=SIZE):
     torch.manual_seed(0)
-    return zoo().backbones.build({"name": name, **BACKBONES[name]}, patch_size=size)
+    return zoo().backbones.build(small_network(name), patch_size=size)
 
 
 def task(network, size=SIZE, **options):
@@ -225,9 +220,9 @@ def test_compiled(name, mode):
 @pytest.mark.parametrize(("name", "mode"), MODES)
 def test_trains_exports_and_transfers(name, mode, tmp_path):
     recipe = {
-        "backbone": {"name": name, **BACKBONES[name]},
+        "backbone": small_network(name),
         "pretext": {"tasks": [{"name": "mae", "mode": mode}]},
-        "data": {"patch_size": (16, 16, 24), "batch_size": 2, "workers": 0},
+        "data": {"patch_size": (16, 16, 24)},
     }
     check_training(recipe, tmp_path)
 

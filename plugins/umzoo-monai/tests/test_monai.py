@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -10,13 +13,18 @@ from umzoo_monai.importer import SOURCES
 from umzoo_monai.public import public_checkpoints
 
 import umzoo
+from umzoo.data.phantom import write_phantoms
+from umzoo.data.prepare import prepare
+from umzoo.engine.recipe import Recipe, dump_recipe
 from umzoo.errors import ConfigError, WeightsError
 from umzoo.plugins import zoo
-from umzoo.testing import check_backbone, check_corruption
+from umzoo.testing import check_backbone, check_corruption, check_importer, check_training
 from umzoo.weights.build import load_backbone
 from umzoo.weights.io import load_state, read_info
 
 SMALL = {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 2, 2), "window_size": 2}
+TINY = {"feature_size": 4, "hidden_size": 24, "mlp_dim": 24, "num_heads": 2}
+GIBBS = {"name": "monai_transform", "transform": "RandGibbsNoise", "arguments": {"alpha": [0.4, 0.8]}}
 
 
 def swin(**options):
@@ -54,7 +62,11 @@ def test_swin_conforms(name, use_v2):
 
 
 def test_unetr_conforms():
-    check_backbone("unetr", feature_size=4, hidden_size=24, mlp_dim=24, num_heads=2, img_size=(32, 16, 32))
+    check_backbone("unetr", **TINY, img_size=(32, 16, 32))
+
+
+def test_importer_conforms():
+    check_importer("monai_swin")
 
 
 @pytest.mark.parametrize(
@@ -81,9 +93,8 @@ def test_wrong_transforms_are_refused():
 
 
 def test_unetr_is_monais():
-    options = {"feature_size": 4, "hidden_size": 24, "mlp_dim": 24, "num_heads": 2}
-    original = shaken(nets.UNETR(1, 3, (64, 32, 32), **options))
-    network = zoo().backbones.build({"name": "unetr", "img_size": (64, 32, 32), **options}).eval()
+    original = shaken(nets.UNETR(1, 3, (64, 32, 32), **TINY))
+    network = zoo().backbones.build({"name": "unetr", "img_size": (64, 32, 32), **TINY}).eval()
     state = original.state_dict()
     network.load_state_dict({name: state[name.partition(".")[2]] for name in network.state_dict()})
     with torch.no_grad():
@@ -169,3 +180,51 @@ def test_public_checkpoints_name_networks_and_options_that_exist():
         _, options = zoo().importers.options({"name": entry.importer, "tag": entry.tag, **entry.options})
         assert options.tag == entry.tag and options.source in SOURCES
         assert entry.licence == "Apache-2.0" and (entry.files or entry.location.startswith("https://"))
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "tasks"),
+    [
+        ("swin_unetr", SMALL, ["restoration", "scale_classification"]),
+        ("swin_unetr", {**SMALL, "use_v2": True, "dropout_path_rate": 0.2, "use_checkpoint": True}, ["restoration"]),
+        ("swin_vit", SMALL, ["scale_classification", "modality_adversarial"]),
+        ("unetr", TINY, ["restoration", "modality_adversarial"]),
+    ],
+)
+def test_trains_exports_and_transfers(network, options, tasks, tmp_path):
+    recipe = {
+        "backbone": {"name": network, **options},
+        "pretext": {"corruptions": [GIBBS], "tasks": [{"name": task} for task in tasks]},
+        "data": {"patch_size": (32, 32, 64), "scales": (1.0, 2.0)},
+    }
+    check_training(recipe, tmp_path)
+
+
+@pytest.mark.parametrize(("network", "options"), [("swin_unetr", SMALL), ("unetr", TINY)])
+def test_trains_as_a_masked_autoencoder(network, options, tmp_path):
+    pytest.importorskip("umzoo_mae")
+    recipe = {
+        "backbone": {"name": network, **options},
+        "pretext": {"tasks": [{"name": "mae", "mode": "dense"}]},
+        "data": {"patch_size": (32, 32, 64)},
+    }
+    check_training(recipe, tmp_path)
+
+
+@pytest.mark.slow
+def test_two_processes_train_it_without_its_decoder(tmp_path):
+    """The convolutions of its skip connections get no gradient then."""
+    write_phantoms(tmp_path / "scans", ct=1, mr=1, size=(32, 32, 64))
+    prepare([tmp_path / "scans"], tmp_path / "store", modality=("ct=*/ct/*", "mr=*/mr/*"), workers=0)
+    recipe = {
+        "backbone": {"name": "swin_unetr", **SMALL},
+        "pretext": {"tasks": [{"name": "modality_adversarial"}]},
+        "data": {"patch_size": (32, 32, 64), "batch_size": 1, "workers": 0, "scales": (1.0,)},
+        "trainer": {"steps": 3},
+    }
+    (tmp_path / "recipe.toml").write_text(dump_recipe(Recipe.parse(recipe)))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "umzoo"]
+    command += ["pretrain", tmp_path / "recipe.toml", "--data", tmp_path / "store", "--out", tmp_path / "run", "--cpu"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "checkpoints" / "step-00000003").is_dir()

@@ -13,7 +13,7 @@ from umzoo.backbones.base import BackboneInfo, Level
 from umzoo.corruptions.pipeline import Pipeline
 from umzoo.errors import ConfigError
 from umzoo.pretext.model import PretextModel
-from umzoo.testing import TinyBackbone, check_pretext_task, check_training, training_batch
+from umzoo.testing import TinyBackbone, check_pretext_task, check_training, small_network, training_batch
 
 SIZE = (16, 24, 32)
 
@@ -133,13 +133,5 @@ def test_beats_chance(kind):
 
 @pytest.mark.parametrize(("name", "network"), [("jigsaw", "resenc_unet_s"), ("rubik", "primus_s")])
 def test_trains_exports_and_transfers_with_a_batch_of_one(name, network, tmp_path):
-    small = {
-        "resenc_unet_s": {"features_per_stage": (4, 6, 8), "n_blocks_per_stage": 1},
-        "primus_s": {"embed_dim": 36, "heads": 3, "depth": 2, "decoder_channels": 8},
-    }
-    recipe = {
-        "backbone": {"name": network, **small[network]},
-        "pretext": {"tasks": [{"name": name}]},
-        "data": {"patch_size": (16, 32, 16), "batch_size": 1, "workers": 0},
-    }
-    check_training(recipe, tmp_path)
+    tasks, data = [{"name": name}], {"patch_size": (16, 32, 16), "batch_size": 1}
+    check_training({"backbone": small_network(network), "pretext": {"tasks": tasks}, "data": data}, tmp_path)

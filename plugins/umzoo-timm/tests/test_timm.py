@@ -12,7 +12,7 @@ from umzoo_timm.inflate import inflate, same_response
 
 import umzoo
 from umzoo.errors import ConfigError
-from umzoo.testing import check_backbone
+from umzoo.testing import check_backbone, check_training
 from umzoo.weights.build import load_backbone
 
 FAMILIES = ["test_resnet", "resnet18", "regnety_002", "mobilenetv3_small_100", "convnext_atto", "vgg11_bn"]
@@ -94,3 +94,30 @@ def test_weights_go_round_without_a_download(tmp_path, monkeypatch):
         assert torch.equal(network(image, dense=True).dense, twin(image, dense=True).dense)
     assert calls
     assert not any(calls)
+
+
+@pytest.mark.parametrize(
+    ("options", "tasks"),
+    [
+        ({"model": "test_resnet", "decoder_channels": 4}, ["restoration", "scale_classification"]),
+        ({"model": "resnet18", "decoder_channels": None}, ["scale_classification", "modality_adversarial"]),
+        ({"model": "mobilenetv3_small_100"}, ["modality_adversarial"]),
+    ],
+)
+def test_trains_exports_and_transfers(options, tasks, tmp_path):
+    recipe = {
+        "backbone": {"name": "timm", **options},
+        "pretext": {"corruptions": [{"name": "noise"}], "tasks": [{"name": task} for task in tasks]},
+        "data": {"patch_size": (32, 32, 64), "scales": (1.0, 2.0)},
+    }
+    check_training(recipe, tmp_path)
+
+
+def test_trains_with_a_view_of_its_own(tmp_path):
+    pytest.importorskip("umzoo_rotation")
+    recipe = {
+        "backbone": {"name": "timm", "model": "test_resnet", "decoder_channels": None},
+        "pretext": {"tasks": [{"name": "rotation"}]},
+        "data": {"patch_size": (64, 32, 32)},
+    }
+    check_training(recipe, tmp_path)

@@ -8,7 +8,7 @@ import umzoo
 from umzoo.corruptions.pipeline import Pipeline
 from umzoo.errors import ConfigError
 from umzoo.pretext.model import PretextModel
-from umzoo.testing import TinyBackbone, check_pretext_task, check_training, training_batch
+from umzoo.testing import TinyBackbone, check_pretext_task, check_training, small_network, training_batch
 
 SIZE = (16, 24, 32)
 
@@ -94,8 +94,8 @@ def test_pictures_show_the_coefficients():
 
 def test_trains_exports_and_transfers(tmp_path):
     recipe = {
-        "backbone": {"name": "resenc_unet_s", "features_per_stage": (4, 6, 8), "n_blocks_per_stage": 1},
+        "backbone": small_network("resenc_unet_s"),
         "pretext": {"tasks": [{"name": "volume_fusion"}]},
-        "data": {"patch_size": (16, 16, 24), "batch_size": 2, "workers": 0},
+        "data": {"patch_size": (16, 16, 24)},
     }
     check_training(recipe, tmp_path)

@@ -1,0 +1,187 @@
+"""Each broken promise of a backbone is found, in its row and by ``check_backbone``."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from umzoo.backbones.base import BackboneInfo, Level
+from umzoo.backbones.primus import PrimusS
+from umzoo.errors import ConfigError
+from umzoo.testing import ConformanceError, TinyBackbone, check_backbone
+
+from .conftest import broken, report
+
+
+def test_a_sound_one_passes():
+    check_backbone(TinyBackbone)
+    assert {row.outcome for row in report("backbone", TinyBackbone).values()} <= {"yes", "n/a"}
+
+
+def made_with(change):
+    """An ``__init__`` that changes the network afterwards."""
+
+    def init(self, config=None):
+        TinyBackbone.__init__(self, config)
+        change(self)
+
+    return init
+
+
+def encoded(change):
+    """An ``encode`` that changes the levels."""
+
+    def encode(self, image):
+        return [change(self, level) for level in TinyBackbone.encode(self, image)]
+
+    return encode
+
+
+def hidden_weight(self):
+    self.hidden = [torch.rand(())]
+
+
+def only_pairs(self, image):
+    if len(image) == 1 and self.training:
+        raise RuntimeError("expected two")
+    return TinyBackbone.encode(self, image)
+
+
+def swaps_axes(self, image):
+    wide = image.shape[4] > image.shape[3]
+    return [level.transpose(3, 4) if wide else level for level in TinyBackbone.encode(self, image)]
+
+
+def half_overflows(self, level):
+    return level / 0 if level.dtype == torch.bfloat16 else level
+
+
+def knows_the_compiler(self, level):
+    return level + 1 if torch.compiler.is_compiling() else level
+
+
+@pytest.mark.parametrize(
+    "members, rows, complaint",
+    [
+        (
+            {"__init__": made_with(lambda self: setattr(self, "stem", nn.Conv3d(1, 1, 1)))},
+            ["parameters under encoder and decoder", "gradient reaches every parameter"],
+            "must lie under encoder.* and decoder.*, got stem.weight, stem.bias",
+        ),
+        (
+            {"__init__": made_with(lambda self: self.encoder.append(nn.Conv3d(1, 1, 1)))},
+            ["gradient reaches every parameter"],
+            "no gradient reaches encoder.2.weight",
+        ),
+        (
+            {"__init__": made_with(lambda self: setattr(self.decoder, "twin", self.encoder[0]))},
+            ["one name per tensor"],
+            "two names: encoder.0.weight and decoder.twin.weight",
+        ),
+        (
+            {"info": BackboneInfo(1, (Level(4, (1, 1, 1)), Level(9, (2, 2, 2))), 4)},
+            ["shapes as in info", "batch of 1", "anisotropic patch"],
+            "info promises levels",
+        ),
+        (
+            {"info": BackboneInfo(1, TinyBackbone.info.levels, 5, divisor=(2, 2, 2))},
+            ["shapes as in info", "batch of 1", "anisotropic patch"],
+            "info promises a dense map",
+        ),
+        (
+            {"encode": lambda self, image: TinyBackbone.encode(self, image.mul_(2))},
+            ["input unchanged"],
+            "in place: image",
+        ),
+        (
+            {"encode": encoded(lambda self, level: level + next(NUMBERS))},
+            ["same seed, same features", "nothing random in evaluation", "state dict round trip", "compiled"],
+            "equal seeds",
+        ),
+        (
+            {"encode": encoded(lambda self, level: nn.functional.dropout(level, 0.5))},
+            ["nothing random in evaluation"],
+            "must not draw",
+        ),
+        (
+            {
+                "__init__": made_with(hidden_weight),
+                "encode": encoded(lambda self, level: level + self.hidden[0]),
+            },
+            ["state dict round trip"],
+            "with equal state",
+        ),
+        ({"encode": only_pairs}, ["batch of 1"], "RuntimeError: expected two"),
+        ({"encode": swaps_axes}, ["anisotropic patch"], "info promises levels"),
+        ({"encode": encoded(half_overflows)}, ["bf16"], "finite"),
+        ({"encode": encoded(knows_the_compiler)}, ["compiled"], "compiled it must give the same"),
+    ],
+)
+def test_broken_promises(members, rows, complaint, breaks):
+    component = broken(TinyBackbone, **members)
+    breaks("backbone", component, rows, complaint)
+    with pytest.raises((ConformanceError, RuntimeError)):
+        check_backbone(component)
+
+
+NUMBERS = iter(range(1, 10_000))
+
+
+def test_what_it_refuses_is_no_break():
+    def encode(self, image):
+        if len(image) == 1 and self.training:
+            raise ConfigError("give it two at least")
+        return TinyBackbone.encode(self, image)
+
+    component = broken(TinyBackbone, encode=encode)
+    check_backbone(component)
+    row = report("backbone", component)["batch of 1"]
+    assert (row.outcome, row.note) == ("refused", "give it two at least")
+
+
+def test_what_every_row_needs_is_told_once():
+    rows = report("backbone", broken(TinyBackbone, encode=lambda self, image: [image @ 1]))
+    assert rows["shapes as in info"].outcome == "no"
+    assert rows["gradient reaches every parameter"].note == "needs its features in training, see above"
+    assert rows["one name per tensor"].outcome == "yes"
+
+
+class Dropping(PrimusS):
+    """Primus in small."""
+
+    def __init__(self, config=None):
+        size = {"embed_dim": 36, "heads": 3, "depth": 1, "decoder_channels": 4, "input_shape": (16, 8, 8)}
+        super().__init__(self.Config.parse(size))
+
+
+def _mean(self, image, dense=False, visible=None):
+    return PrimusS.forward(self, image, dense)
+
+
+def _shorter(self, image, dense=False, visible=None):
+    features = PrimusS.forward(self, image, dense, visible)
+    if visible is not None:
+        features.levels[0] = features.levels[0][:, :, 1:]
+    return features
+
+
+def _seen(self, image, dense=False, visible=None):
+    features = PrimusS.forward(self, image, dense, visible)
+    return features if visible is None else replace(features, levels=[features.levels[0] * image.mean()])
+
+
+@pytest.mark.parametrize(
+    "forward, complaint",
+    [
+        (_mean, "must be 0 where tokens are dropped"),
+        (_shorter, "with dropped tokens"),
+        (_seen, "must not matter"),
+    ],
+)
+def test_broken_dropping_of_tokens(forward, complaint, breaks):
+    breaks("backbone", broken(Dropping, forward=forward), ["dropped tokens are not seen"], complaint)
+
+
+def test_sound_dropping_of_tokens():
+    check_backbone(Dropping)

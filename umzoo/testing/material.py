@@ -1,0 +1,81 @@
+"""What components are checked with: a small network, a batch, small options for the networks that ship with umzoo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from umzoo.backbones.base import Backbone, BackboneInfo, Level, Size
+from umzoo.errors import ConfigError, nearest
+from umzoo.fields import Fields, Rng
+
+PATCH: Size = (16, 16, 16)
+ANISOTROPIC: Size = (8, 16, 24)
+"""A patch (D, H, W) with three different edges."""
+SMALL_NETWORKS: dict[str, dict[str, Any]] = {
+    "genesis_unet": {"width": 2},
+    "plainconv_unet": {"features_per_stage": (4, 6, 8)},
+    "resenc_unet_s": {"features_per_stage": (4, 6, 8), "n_blocks_per_stage": 1},
+    "primus_s": {"embed_dim": 36, "heads": 3, "depth": 2, "decoder_channels": 8},
+}
+"""Options of a network of each family, small enough to train for some steps in a test."""
+
+
+class TinyBackbone(Backbone):
+    """Two levels of four and eight channels: the network that tasks and heads are checked with."""
+
+    name = "tiny"
+    info = BackboneInfo(1, (Level(4, (1, 1, 1)), Level(8, (2, 2, 2))), decoder_channels=4, divisor=(2, 2, 2))
+
+    def __init__(self, config: Any = None) -> None:
+        super().__init__(config)
+        self.encoder = nn.ModuleList([nn.Conv3d(1, 4, 3, padding=1), nn.Conv3d(4, 8, 2, stride=2)])
+        self.decoder = nn.ConvTranspose3d(8, 4, 2, stride=2)
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """Return both levels of *image* ``(B, 1, D, H, W)``."""
+        fine = self.encoder[0](image).relu()
+        return [fine, self.encoder[1](fine).relu()]
+
+    def decode(self, levels: list[Tensor]) -> Tensor:
+        """Return ``(B, 4, D, H, W)``."""
+        dense: Tensor = levels[0] + self.decoder(levels[1])
+        return dense
+
+
+def training_batch(size: int | Size = 16, items: int = 4) -> Fields:
+    """Return a batch with every field of a training batch; images ``(items, 1, D, H, W)`` in [0, 1].
+
+    Args:
+        size: D, H and W, or the edge of a cube.
+        items: images.
+    """
+    rng = Rng(3)
+    shape = (size, size, size) if isinstance(size, int) else size
+    return {
+        "image": rng.uniform((items, 1, *shape)),
+        "mean": rng.uniform((items,), 0.3, 0.6),
+        "std": rng.uniform((items,), 0.1, 0.3),
+        "scale": torch.arange(items) % 3,
+        "modality": torch.arange(items) % 2,
+        "source": torch.zeros(items, dtype=torch.int64),
+        "volume": torch.arange(items),
+        "spacing": torch.ones(items, 3),
+        "progress": torch.tensor(0.5),
+        "step": torch.tensor(1),
+    }
+
+
+def small_network(name: str) -> dict[str, Any]:
+    """Return the ``backbone`` of a recipe: one of the networks of :data:`SMALL_NETWORKS`.
+
+    Raises:
+        ConfigError: if there is no small form of *name*.
+    """
+    if name not in SMALL_NETWORKS:
+        raise ConfigError(
+            f"there is no small '{name}'{nearest(name, SMALL_NETWORKS)} (known: {', '.join(SMALL_NETWORKS)})"
+        )
+    return {"name": name, **SMALL_NETWORKS[name]}

@@ -1,0 +1,38 @@
+"""Checks of registered weights."""
+
+from __future__ import annotations
+
+import re
+
+from umzoo.plugins import zoo
+from umzoo.testing.promises import Checks, promise
+from umzoo.weights.entry import WeightsEntry
+
+
+def check_weights(entry: WeightsEntry | str) -> None:
+    """The name is ``architecture.tag``, and a licence is stated: an SPDX identifier, or ``other`` with a link to it.
+
+    Raises:
+        ConformanceError: with the first promise that is broken.
+    """
+    WeightsChecks(entry).run()
+
+
+class WeightsChecks(Checks):
+    """Promises of registered weights; nothing is downloaded."""
+
+    def __init__(self, entry: WeightsEntry | str) -> None:
+        self.entry: WeightsEntry = zoo().weights[entry] if isinstance(entry, str) else entry
+        super().__init__(self.entry.name)
+
+    @promise("name is architecture.tag")
+    def _named(self) -> None:
+        fits = re.fullmatch(r"[a-z][a-z0-9_]*\.[a-z0-9_.-]+", self.name)
+        self.require(fits, f"name must be architecture.tag, got {self.name!r}")
+
+    @promise("licence stated")
+    def _licence(self) -> None:
+        licence = self.entry.licence
+        self.require(licence.strip() not in ("", "unknown"), f"a licence must be stated, got {licence!r}")
+        linked = licence != "other" or self.entry.licence_link
+        self.require(linked, "licence 'other' needs a licence_link to its text")
