@@ -54,6 +54,17 @@ def test_missing_and_wrong_values():
     assert "got 'wide'" in complaint(inner={"width": "wide"})
 
 
+def test_a_value_in_place_of_a_table_is_told_once():
+    assert complaint(many=["x"]) == "'recipe.many.0': expected a table such as { name = \"...\" }, got 'x'"
+
+    class Needs(Config):
+        many: tuple[Inner, ...] = Field(min_length=1)
+
+    with pytest.raises(ConfigError) as caught:
+        Needs.parse({"many": ["x"]})
+    assert str(caught.value).count(";") == 0
+
+
 def test_several_problems_come_at_once():
     assert complaint(zzz=1, low="x").count(";") == 1
 

@@ -282,3 +282,43 @@ def test_the_interface_before_works_with_a_warning(monkeypatch, caplog):
     with caplog.at_level(logging.WARNING):
         assert load(old=old).heads["mine"]
     assert "plug-in 'old'" in caplog.text and "heads get info" in caplog.text
+
+
+def test_an_interface_without_a_list_of_changes(monkeypatch):
+    old = plugin(heads=[head("mine")])
+    old.UMZOO_INTERFACE = 0
+    assert reason(load(old=old), "old") == (
+        f"it is written for plug-in interface 0, umzoo has {umzoo.hookspecs.INTERFACE}: change it,"
+        f" and set UMZOO_INTERFACE = {umzoo.hookspecs.INTERFACE}"
+    )
+
+
+def _task(**members):
+    return type("Some", (umzoo.PretextTask,), {"name": "some", "loss": lambda self, features, views: None, **members})
+
+
+def _nothing(self):
+    return None
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        ({"view": _nothing}, "view(), which umzoo never calls: was views() meant?"),
+        ({"after_steps": _nothing}, "after_steps(), which umzoo never calls: was after_step() meant?"),
+        ({"obstacles": classmethod(_nothing)}, "obstacles()"),
+        ({"view": _nothing, "views": _nothing}, ""),
+        ({"_view": _nothing, "crop": _nothing, "reader": 3}, ""),
+    ],
+)
+def test_methods_named_almost_like_those_of_the_base_class_are_told(members, told, caplog):
+    assert load(mine=plugin(pretext_tasks=[_task(**members)])).pretext_tasks["some"]
+    assert (told in caplog.text) if told else (caplog.text == "")
+
+
+def test_nothing_that_ships_is_misspelt(caplog):
+    plugins.load_zoo(entry for entry in entry_points(group="umzoo") if entry.dist.name in OURS)
+    assert "never calls" not in caplog.text
+
+
+OURS = {f"umzoo-{name}" for name in ("contrastive", "mae", "monai", "puzzle", "rotation", "timm", "volumefusion")}

@@ -43,5 +43,6 @@ def test_every_block_runs_in_order(tmp_path, hub):  # noqa: F811
                 environment = run(line, tmp_path, environment)
     lines = [json.loads(line) for line in (tmp_path / "RUN" / "metrics.jsonl").read_text().splitlines()]
     assert any("upside_down.accuracy" in line for line in lines)
-    assert list((tmp_path / "RUN" / "pictures").glob("*.png"))
+    for name in re.findall(r"`((?:panel|curves)[\w-]*\.png)`", text):
+        assert (tmp_path / "RUN" / "pictures" / name).is_file(), name
     assert "org/upside-down" in hub.repositories

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -29,7 +29,13 @@ class Config(BaseModel):
         try:
             return cls.model_validate(dict(options))
         except ValidationError as error:
-            raise ConfigError("; ".join(_explain(cls, problem, where) for problem in error.errors())) from None
+            raise ConfigError("; ".join(_explain(cls, it, where) for it in _causes(error.errors()))) from None
+
+
+def _causes(problems: Sequence[Any]) -> list[Any]:
+    """*problems* without those of a list or table as a whole that follow from one of its entries."""
+    places = {problem["loc"][:length] for problem in problems for length in range(len(problem["loc"]))}
+    return [problem for problem in problems if problem["loc"] not in places]
 
 
 def _explain(model: type[BaseModel], problem: Any, where: str) -> str:
@@ -40,6 +46,8 @@ def _explain(model: type[BaseModel], problem: Any, where: str) -> str:
         return f"unknown key '{path}'{hint}"
     if problem["type"] == "missing":
         return f"missing key '{path}'"
+    if problem["type"] == "model_type":
+        return f"'{path}': expected a table such as {{ name = \"...\" }}, got {problem['input']!r}"
     if problem["type"] == "value_error":
         return f"'{path}': {problem['ctx']['error']}" if path else str(problem["ctx"]["error"])
     return f"'{path}': {problem['msg'].lower()}, got {problem['input']!r}"

@@ -22,6 +22,13 @@ class PluginError(UmzooError):
     """A plug-in could not be loaded, or breaks the rules for plug-ins."""
 
 
+class ComponentError(PluginError, AssertionError):
+    """A component failed at work, or gave what its kind must not give.
+
+    An assertion error too, so that reports tell it from what a component refuses on purpose.
+    """
+
+
 class DataError(UmzooError):
     """A scan, a store or a sample cannot be used."""
 

@@ -59,7 +59,13 @@ class Rng:
         return torch.randn(tuple(shape), generator=self._parameters).to(self.device, non_blocking=True)
 
     def integers(self, shape: Sequence[int], low: int, high: int) -> Tensor:
-        """Draw int64 from low, ..., high, both inclusive."""
+        """Draw int64 from low, ..., high, both inclusive.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        if low > high:
+            raise ValueError(f"there is no integer from {low} to {high} to draw")
         return torch.randint(low, high + 1, tuple(shape), generator=self._parameters).to(self.device, non_blocking=True)
 
     def bernoulli(self, shape: Sequence[int], p: float) -> Tensor:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import importlib
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, metadata
 from typing import Any
@@ -196,7 +197,24 @@ def _stage_entry(staged: dict[str, Any], kind: str, entry: Any) -> None:
         raise PluginError(f"{kind} '{name}' does not implement {', '.join(sorted(missing))}")
     if name in staged:
         raise PluginError(f"{kind} '{name}' is registered twice by one plug-in")
+    for given, wanted in _misspelt(entry, base):
+        log.warning("%s '%s' has %s(), which umzoo never calls: was %s() meant?", kind, name, given, wanted)
     staged[name] = entry
+
+
+def _misspelt(entry: Any, base: type) -> Iterator[tuple[str, str]]:
+    """Yield methods of class *entry* named almost like one of *base* that it does not override, each with that one."""
+    if not isinstance(entry, type):
+        return
+    offered = {name for name, value in vars(base).items() if not name.startswith("_") and _is_method(value)}
+    for name, value in vars(entry).items():
+        if not name.startswith("_") and _is_method(value) and not hasattr(base, name):
+            near = difflib.get_close_matches(name, offered - vars(entry).keys(), n=1, cutoff=0.85)
+            yield from ((name, wanted) for wanted in near)
+
+
+def _is_method(value: object) -> bool:
+    return callable(value) or isinstance(value, classmethod)
 
 
 def _check_interface(plugin: Any, name: str) -> None:
@@ -209,7 +227,8 @@ def _check_interface(plugin: Any, name: str) -> None:
             f"it is written for plug-in interface {written_for!r}, this umzoo has {hookspecs.INTERFACE}: update umzoo"
         )
     changes = [text for number, text in sorted(hookspecs.CHANGES.items()) if number > written_for]
-    message = f"it is written for plug-in interface {written_for}; since then: {'; '.join(changes)}"
+    since = f"; since then: {'; '.join(changes)}" if changes else f", umzoo has {hookspecs.INTERFACE}"
+    message = f"it is written for plug-in interface {written_for}{since}"
     if written_for < hookspecs.OLDEST_INTERFACE:
         raise PluginError(f"{message}: change it, and set UMZOO_INTERFACE = {hookspecs.INTERFACE}")
     log.warning("plug-in '%s': %s; this still works, but not in the next release", name, message)

@@ -83,6 +83,13 @@ class VolumeFusion(umzoo.PretextTask):
         self.metrics["dice"] = dice
         return functional.cross_entropy(logits, label) + 1 - dice
 
+    def pictures(self, features: umzoo.Features, views: umzoo.Fields) -> umzoo.Fields:
+        """What was seen, the coefficients it was fused with, and those found."""
+        found = self.head(features.dense).argmax(1)
+        maps = {"coefficients": views["label"], "found": found}
+        shares = {name: (value / self.config.coefficients).unsqueeze(1) for name, value in maps.items()}
+        return {**super().pictures(features, views), **shares}
+
 
 def soft_dice(shares: Tensor, label: Tensor) -> Tensor:
     """Return Dice per class ``(n,)`` of *shares* ``(B, n, D, H, W)`` against *label* ``(B, D, H, W)``."""

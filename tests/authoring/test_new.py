@@ -11,8 +11,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-from umzoo.authoring.new import KINDS, create_package
+from umzoo.authoring.new import KINDS, RECIPES, create_package
+from umzoo.engine.recipe import load_recipe
 from umzoo.errors import ConfigError
+from umzoo.plugins import zoo
 
 
 def install(package, site):
@@ -52,6 +54,18 @@ def test_files_have_no_blanks_left(tmp_path):
             ".github/workflows/test.yml",
         }
         assert not any("$" in file.read_text() for file in package.rglob("*") if file.is_file())
+
+
+@pytest.mark.parametrize("kind", RECIPES)
+def test_the_recipe_uses_the_component(kind, tmp_path):
+    recipe = load_recipe(create_package("my_thing", kind, tmp_path) / "recipe.toml")
+    used = {recipe.backbone.name, *(spec.name for spec in (*recipe.pretext.corruptions, *recipe.pretext.tasks))}
+    assert "my_thing" in used
+    assert all(name in zoo_names() for name in used - {"my_thing"})
+
+
+def zoo_names():
+    return {name for registry in zoo().registries.values() for name in registry}
 
 
 @pytest.mark.parametrize("name", ["", "2d", "Uppercase", "a b", "../x", "a.b", "class"])

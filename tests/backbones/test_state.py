@@ -10,6 +10,7 @@ from umzoo.backbones.state import (
     collapse_aliases,
     load_canonical,
     named_tensors,
+    require_contract,
     unwrap,
 )
 from umzoo.backbones.unet import GenesisUNet
@@ -98,3 +99,11 @@ def test_aliases_must_agree():
     assert collapse_aliases(pair)["encoder.a.conv.weight"] is value
     with pytest.raises(WeightsError, match="differ in value"):
         collapse_aliases(pair | {"decoder.encoder.a.conv.weight": value + 1})
+
+
+def test_the_contract_names_what_lies_outside():
+    require_contract(named_tensors(tiny()), "tiny")
+    with pytest.raises(WeightsError, match=r"odd has stem.weight, stem.bias: put its layers into self.encoder"):
+        require_contract(["encoder.a", "stem.weight", "stem.bias"], "odd")
+    with pytest.raises(WeightsError, match="odd has none"):
+        require_contract([], "odd")

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from umzoo import __version__
+from umzoo.cli import main
+from umzoo.errors import ComponentError
 
 ROOT = Path(__file__).resolve().parents[2]
 UMZOO = [sys.executable, "-m", "umzoo"]
@@ -57,6 +59,17 @@ def test_the_log_is_a_line_per_message_in_a_pipe():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr == f"WARNING {'word ' * 50}\n"
+
+
+def test_a_failing_component_is_one_line_with_a_way_to_the_traceback(monkeypatch, capsys):
+    def fail():
+        raise ComponentError("pretext task 'mine' failed in loss, mine.py line 3: KeyError: 'x'") from KeyError("x")
+
+    monkeypatch.setattr("umzoo.cli.make_app", lambda: fail)
+    with pytest.raises(SystemExit):
+        main()
+    error, hint = capsys.readouterr().err.splitlines()
+    assert error.startswith("error: pretext task 'mine' failed") and hint == "the traceback: umzoo -v ..."
 
 
 def test_an_unknown_command_is_a_usage_error():

@@ -93,7 +93,7 @@ def test_a_run_does_not_begin_in_a_used_folder(tmp_path):
 
 def test_pictures_are_written_whole(tmp_path):
     patch = torch.rand(4, 8, 8)
-    save_panel(tmp_path / "p" / "panel.png", [("ct", (patch, patch, patch)), ("mr", (patch, patch, patch))])
+    save_panel(tmp_path / "p" / "panel.png", [("ct", {"seen": patch, "answer": patch}), ("mr", {"seen": patch})])
     save_curves(tmp_path / "p" / "curves.png", [{"step": i, "restoration": 1 / i} for i in range(1, 200)])
     save_curves(tmp_path / "p" / "empty.png", [])
     assert sorted(file.name for file in (tmp_path / "p").iterdir()) == ["curves.png", "empty.png", "panel.png"]

@@ -8,13 +8,16 @@ import time
 import pytest
 import torch
 
+import umzoo
+from umzoo.backbones.unet import GenesisUNet
 from umzoo.engine.checkpoint import latest_checkpoint, load_checkpoint
 from umzoo.engine.export import export_run
 from umzoo.engine.log import read_metrics
 from umzoo.engine.recipe import load_recipe
 from umzoo.engine.run import Run, open_run
 from umzoo.engine.trainer import Trainer
-from umzoo.errors import CheckpointError, ConfigError, UmzooError
+from umzoo.errors import CheckpointError, ComponentError, ConfigError, UmzooError
+from umzoo.plugins import load_zoo
 
 TINY = [
     "backbone.width=2",
@@ -128,6 +131,83 @@ def test_a_gradient_that_stays_infinite_stops_the_run(new_run):
         next(trainer.model.backbone.parameters()).fill_(torch.nan)
     with pytest.raises(UmzooError, match="not finite for 2 steps"):
         trainer.fit()
+
+
+class Stranger(umzoo.PretextTask):
+    """A task of a plug-in; what is wrong with it is put in by the tests."""
+
+    name = "stranger"
+
+    def __init__(self, config, context):
+        super().__init__(config, context)
+        self.head = torch.nn.Linear(context.backbone.levels[-1].channels, 1)
+
+    def loss(self, features, views):
+        return self.head(features.pooled).square().mean()
+
+
+@pytest.fixture
+def strange_run(new_run, monkeypatch):
+    """A run of :class:`Stranger` with changed members."""
+
+    def make(*changes, others='{name = "restoration"}, ', **members):
+        found = load_zoo(())
+        found.pretext_tasks.add("stranger", type("Changed", (Stranger,), members), "mine")
+        monkeypatch.setattr("umzoo.engine.trainer.zoo", lambda: found)
+        return new_run("strange", *changes, f'pretext.tasks=[{others}{{name = "stranger"}}]')
+
+    return make
+
+
+def test_a_nan_whose_gradient_is_finite_stops_the_run_too(strange_run, caplog):
+    """The derivative of log at negative numbers is finite."""
+    run = strange_run("trainer.nan_patience=2", loss=lambda self, features, views: (features.pooled - 1e9).log().mean())
+    trainer = Trainer(run, cpu=True)
+    before = [value.clone() for value in trainer.model.parameters()]
+    with pytest.raises(UmzooError, match="loss of stranger was not finite for 2 steps in a row"):
+        trainer.fit()
+    assert "the loss of stranger is not finite, the step is skipped" in caplog.text
+    assert all(map(torch.equal, before, trainer.model.parameters()))
+
+
+def test_parameters_that_get_no_gradient_are_named(strange_run, caplog):
+    Trainer(strange_run(loss=lambda self, features, views: features.pooled.square().mean()), cpu=True).fit()
+    assert (
+        "no gradient reaches tasks.stranger.head.weight, tasks.stranger.head.bias: they are not trained" in caplog.text
+    )
+
+
+def test_every_pass_has_its_panel(strange_run):
+    run = strange_run(
+        views=lambda self, batch, rng: {
+            "image": torch.cat([batch["image"], batch["image"].flip(2)]) * batch["progress"]
+        }
+    )
+    Trainer(run, cpu=True).fit()
+    names = {file.name for file in run.pictures.iterdir()}
+    assert {"panel-00000004.png", "panel-00000004-stranger.png", "curves.png"} <= names
+
+
+def test_a_run_that_trains_nothing_of_the_backbone_is_stopped(strange_run):
+    detached = lambda self, features, views: self.head(features.pooled.detach()).square().mean()  # noqa: E731
+    trainer = Trainer(strange_run(others="", loss=detached), cpu=True)
+    with pytest.raises(ComponentError, match="no gradient reaches the backbone"):
+        trainer.fit()
+
+
+def test_a_backbone_outside_the_contract_is_refused_at_once(new_run, monkeypatch):
+    class Outside(GenesisUNet):
+        def __init__(self, config=None):
+            super().__init__(config)
+            self.stem = torch.nn.Conv3d(1, 1, 1)
+
+    found = load_zoo(())
+    found.backbones.add("outside", Outside, "mine")
+    monkeypatch.setattr("umzoo.engine.trainer.zoo", lambda: found)
+    run = new_run("outside", "backbone.name=outside")
+    with pytest.raises(UmzooError, match="outside has stem.weight, stem.bias"):
+        Trainer(run, cpu=True)
+    assert not run.folder.exists()
 
 
 def test_a_task_that_makes_no_sense_is_dropped_aloud(new_run, caplog):

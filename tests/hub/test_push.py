@@ -9,6 +9,7 @@ from safetensors.torch import load, save_file
 
 import umzoo
 from umzoo.backbones.state import canonical_state
+from umzoo.cli import hub as cli
 from umzoo.errors import WeightsError
 from umzoo.files import sha256
 from umzoo.hub.push import Target, push_folder
@@ -295,3 +296,12 @@ def test_nnssls_form_goes_along_on_request_and_goes_with_the_weights(hub, tmp_pa
     assert torch.equal(canonical_state(umzoo.from_pretrained("org/name"))[kernel], canonical_state(network)[kernel])
     push_folder(tmp_path / "w", target)
     assert not {"adaptation_plan.json", "checkpoint_final.pth"} & hub.files("org/name").keys()
+
+
+def test_a_dry_run_checks_and_asks_nothing_of_the_network(folder, hub, capsys):
+    cli.push(folder, "org/name", dry_run=True)
+    said = capsys.readouterr().out
+    assert "nothing was uploaded" in said and "model.safetensors" in said and read_info(folder).licence in said
+    with pytest.raises(WeightsError, match="sub-01"):
+        cli.push(folder, "org/name", message="Add sub-01", dry_run=True)
+    assert hub.requests == [] and "org/name" not in hub.repositories

@@ -88,6 +88,13 @@ def test_local_paths_never_leave(tmp_path, value):
     assert not (tmp_path / "w").exists()
 
 
+@pytest.mark.parametrize("state", [{}, {"stem.weight": torch.ones(1)}])
+def test_weights_that_hold_nothing_or_break_the_contract_are_not_written(tmp_path, state):
+    with pytest.raises(WeightsError, match="'encoder' and 'decoder'"):
+        save_folder(tmp_path / "w", state, describe(tiny()))
+    assert not (tmp_path / "w").exists()
+
+
 def test_not_a_weights_folder(tmp_path):
     with pytest.raises(WeightsError, match="not a weights folder"):
         read_info(tmp_path)

@@ -22,6 +22,16 @@ KINDS = {
 """Kinds that packages are made for, and how their description begins."""
 
 
+BACKBONE = 'name = "plainconv_unet"\nfeatures_per_stage = [8, 16, 32]'
+RECIPES = {
+    "pretext_task": (BACKBONE, 'tasks = [{{ name = "{}" }}]'),
+    "backbone": ('name = "{}"', 'corruptions = [{{ name = "paint" }}]\ntasks = [{{ name = "restoration" }}]'),
+    "corruption": (BACKBONE, 'corruptions = [{{ name = "{}" }}]\ntasks = [{{ name = "restoration" }}]'),
+}
+"""What ``[backbone]`` and ``[pretext]`` hold in a recipe that trains with the component, which the braces stand for."""
+TRY_IT = "`umzoo pretrain recipe.toml --data STORE --out RUN` trains with it. "
+
+
 def create_package(name: str, kind: str, parent: Path) -> Path:
     """Write a package for a *kind* of component called *name* into *parent*; return its folder.
 
@@ -51,7 +61,11 @@ def create_package(name: str, kind: str, parent: Path) -> Path:
 
 def _words(component: str, kind: str) -> dict[str, str]:
     module = f"umzoo_{component}"
+    backbone, pretext = (part.format(component) for part in RECIPES.get(kind, ("", "")))
     return {
+        "backbone": backbone,
+        "pretext": pretext,
+        "try_it": TRY_IT if kind in RECIPES else "",
         "component": component,
         "module": module,
         "distribution": module.replace("_", "-"),
@@ -73,6 +87,7 @@ def _layout(module: str, component: str, kind: str) -> dict[str, str]:
         f"{module}.py": f"{kind}.py.txt",
         f"tests/test_{component}.py": f"test_{kind}.py.txt",
         ".github/workflows/test.yml": "ci.yml.txt",
+        **({"recipe.toml": "recipe.toml.txt"} if kind in RECIPES else {}),
     }
 
 

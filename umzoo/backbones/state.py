@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -102,6 +102,21 @@ def load_canonical(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     with torch.no_grad():
         for name, tensor in tensors.items():
             tensor.copy_(state[name])
+
+
+def require_contract(names: Iterable[str], network: str) -> None:
+    """Refuse tensors of *network* that weights could not hold.
+
+    Raises:
+        WeightsError: if *names* is empty, or one lies neither under ``encoder.*`` nor under ``decoder.*``.
+    """
+    names = list(names)
+    outside = [name for name in names if not name.startswith(("encoder.", "decoder."))]
+    if outside or not names:
+        raise WeightsError(
+            f"all parameters and buffers of a backbone lie under 'encoder' and 'decoder', {network} has"
+            f" {_some(outside) or 'none'}: put its layers into self.encoder and self.decoder"
+        )
 
 
 def shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

@@ -22,7 +22,7 @@ from umzoo.cli.prepare import prepare
 from umzoo.cli.pretrain import export, pretrain
 from umzoo.cli.quickstart import quickstart
 from umzoo.cli.zoo import list_, plugins
-from umzoo.errors import UmzooError
+from umzoo.errors import ComponentError, UmzooError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,6 +57,8 @@ def main() -> None:
         log.debug("where it happened", exc_info=True)
         typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
         typer.echo(str(error), err=True)
+        if isinstance(error, ComponentError) and error.__cause__ is not None and not log.isEnabledFor(logging.DEBUG):
+            typer.echo("the traceback: umzoo -v ...", err=True)
         sys.exit(2)
 
 

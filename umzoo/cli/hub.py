@@ -23,11 +23,19 @@ def push(
     tag: Annotated[str | None, typer.Option(help="Git tag for the commit")] = None,
     message: Annotated[str | None, typer.Option(help="message of the commit")] = None,
     nnssl: Annotated[bool, typer.Option("--nnssl", help="in nnssl's form too, for nnU-Net's own commands")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="check, say what would be uploaded, ask no network")
+    ] = False,
 ) -> None:
     """Upload a weights folder to the Hugging Face Hub in one commit, after checking it."""
-    from umzoo.hub.push import Target, push_folder
+    from umzoo.hub.push import Target, check_push, push_folder
 
     target = Target(repository, private, revision, create_pr, tag)
+    if dry_run:
+        upload = check_push(folder, target, licence=licence, message=message)
+        files = ", ".join(sorted(upload.content()))
+        typer.echo(f"nothing was uploaded; {upload.info.name} passes, licence {upload.info.licence}: {files}")
+        return
     typer.echo(push_folder(folder, target, licence=licence, message=message, nnssl=nnssl))
 
 

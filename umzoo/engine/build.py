@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
 from umzoo.backbones.base import Backbone
-from umzoo.corruptions.pipeline import Pipeline
+from umzoo.backbones.state import named_tensors, require_contract
 from umzoo.engine.recipe import Recipe
 from umzoo.errors import ConfigError
 from umzoo.plugins import Zoo
 from umzoo.pretext.base import PretextContext, PretextTask
+from umzoo.pretext.corruptions import build_corruptions
+from umzoo.pretext.guard import GuardedModel
 from umzoo.pretext.model import BATCH_FIELDS, PretextModel
 from umzoo.spec import ComponentSpec, TaskSpec
 
 log = logging.getLogger(__name__)
 
 
-def build_from_recipe(zoo: Zoo, recipe: Recipe, modalities: tuple[str, ...]) -> PretextModel:
+def build_from_recipe(
+    zoo: Zoo, recipe: Recipe, modalities: tuple[str, ...], fill: Callable[[Backbone], object] | None = None
+) -> PretextModel:
     """Build what *recipe* describes; initial weights are a function of ``recipe.seed`` alone.
+
+    Args:
+        zoo: where the components are found.
+        recipe: what to build.
+        modalities: names of the store's modalities.
+        fill: gives the backbone other weights, before tasks meet it and copy them.
 
     Raises:
         ConfigError: if the recipe and the data do not go together.
@@ -29,11 +39,14 @@ def build_from_recipe(zoo: Zoo, recipe: Recipe, modalities: tuple[str, ...]) -> 
         torch.manual_seed(recipe.seed)
         backbone: Backbone = zoo.backbones.build(recipe.backbone, "backbone", patch_size=recipe.data.patch_size)
         _check_backbone(backbone, recipe)
+        if fill is not None:
+            fill(backbone)
         context = PretextContext(backbone.info, recipe.data.patch_size, recipe.data.scales, modalities)
         return build_model(zoo, backbone, recipe.pretext.corruptions, recipe.pretext.tasks, context)
 
 
 def _check_backbone(backbone: Backbone, recipe: Recipe) -> None:
+    require_contract(named_tensors(backbone), recipe.backbone.name)
     if backbone.info.in_channels != 1:
         raise ConfigError(
             f"pre-training reads one channel, backbone.in_channels is {backbone.info.in_channels}: leave it at 1,"
@@ -61,7 +74,7 @@ def build_model(
     Raises:
         ConfigError: if no task is left, a label is used twice, or a task needs what is not there.
     """
-    chain = Pipeline([zoo.corruptions.build(spec, f"pretext.corruptions.{spec.name}") for spec in corruptions])
+    chain = build_corruptions(corruptions, "pretext.corruptions", zoo)
     built: dict[str, PretextTask] = {}
     dropped: list[str] = []
     for spec in tasks:
@@ -78,7 +91,7 @@ def build_model(
         raise ConfigError(f"no pretext task is left, every one of the recipe was dropped: {', '.join(dropped)}")
     if not any(task.dense for task in built.values()):
         _freeze_decoder(backbone)
-    return PretextModel(backbone, built, {spec.label: spec.weight for spec in tasks}, chain)
+    return GuardedModel(backbone, built, {spec.label: spec.weight for spec in tasks}, chain)
 
 
 def _freeze_decoder(backbone: Backbone) -> None:

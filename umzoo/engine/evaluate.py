@@ -1,4 +1,4 @@
-"""Looks at a network between steps: panels of restorations, and the linear probe for the modality.
+"""Looks at a network between steps: panels of what the tasks see and answer, and the linear probe for the modality.
 
 Evaluation reads crops of its own, drawn by another seed in the training process, so it never moves the training's
 sampling; it touches no global random state.
@@ -6,6 +6,7 @@ sampling; it touches no global random state.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -13,19 +14,20 @@ import torch
 from torch import Tensor, nn
 
 from umzoo.data.config import DataConfig
-from umzoo.data.intensity import enter, leave, to_unit
+from umzoo.data.intensity import enter, to_unit
 from umzoo.data.loader import Loader
 from umzoo.data.store import Store
 from umzoo.engine.pictures import save_panel
 from umzoo.engine.probe import linear_probe
 from umzoo.fields import Fields, Rng, to_device
 from umzoo.pretext.model import PretextModel
-from umzoo.pretext.restoration import Restoration
 
 EVALUATION = 1 << 32
 """Added to the seed for evaluation, so that its crops are not the training's."""
 PANEL_CROPS = 8
 """Crops per modality, on average, among which a panel's are chosen."""
+Row = tuple[float, Fields]
+"""Contrast of a patch, and its pictures ``(D, H, W)`` by title."""
 
 
 class Evaluator:
@@ -67,20 +69,28 @@ class Evaluator:
         number = {name: i for i, name in enumerate(names)}
         return [number[record.source, record.subject] for record in self.store.records]
 
-    def panel(self, model: PretextModel, file: Path) -> None:
-        """Write the panel picture: of each modality the patch richest in contrast, clean, corrupted and restored."""
-        task = next((task for task in model.tasks.values() if isinstance(task, Restoration)), None)
-        if task is None:
-            return
-        best: dict[str, tuple[float, tuple[Tensor, ...]]] = {}
+    def panels(self, model: PretextModel, folder: Path, step: int, steps: int) -> None:
+        """Write the pictures of each forward pass: of each modality the patch richest in contrast.
+
+        The panel of the shared pass is ``panel-STEP.png``, that of a task's own ``panel-STEP-TASK.png``.
+        """
+        best: dict[str, dict[str, Row]] = {}
+        now = {"progress": torch.tensor(step / steps, device=self.device), "step": torch.tensor(step)}
         for number, raw in enumerate(self._batches(PANEL_CROPS * (len(self.store.modalities) or 1))):
-            batch = to_unit(to_device(raw, self.device))
-            images = _restore(model, task, batch, Rng(self.seed, number, device=self.device))
-            for item, (label, contrast) in enumerate(zip(raw["modality"], images[0].flatten(1).std(1), strict=True)):
-                name = self.store.modalities[label] if label >= 0 else "unknown"
-                if name not in best or contrast > best[name][0]:
-                    best[name] = (float(contrast), tuple(image[item, 0] for image in images))
-        save_panel(file, [(name, images) for name, (_, images) in sorted(best.items())])
+            batch = {**to_unit(to_device(raw, self.device)), **now}
+            for name, images in _pictures(model, batch, Rng(self.seed, number, device=self.device)):
+                self._keep_best(best.setdefault(name, {}), images, raw["modality"])
+        for name, rows in best.items():
+            file = folder / f"panel-{step:08d}{name}.png"
+            save_panel(file, [(modality, images) for modality, (_, images) in sorted(rows.items())])
+
+    def _keep_best(self, rows: dict[str, Row], images: Fields, modality: Tensor) -> None:
+        """Put the items of *images* into *rows* where their first picture has more contrast."""
+        first = next(iter(images.values()))[: len(modality)]
+        for item, (label, contrast) in enumerate(zip(modality, first.flatten(1).std(1), strict=True)):
+            name = self.store.modalities[label] if label >= 0 else "unknown"
+            if name not in rows or contrast > rows[name][0]:
+                rows[name] = (float(contrast), {title: image[item, 0] for title, image in images.items()})
 
 
 class _Evaluating:
@@ -105,9 +115,12 @@ def _pooled(model: PretextModel, batch: Fields) -> Tensor:
     return pooled
 
 
-def _restore(model: PretextModel, task: Restoration, batch: Fields, rng: Rng) -> tuple[Tensor, Tensor, Tensor]:
-    """Return clean, corrupted and restored images ``(B, 1, D, H, W)`` in [0, 1]."""
+def _pictures(model: PretextModel, batch: Fields, rng: Rng) -> Iterator[tuple[str, Fields]]:
+    """Yield the pictures of each forward pass, and what its panel's name ends in."""
     with _Evaluating(model):
-        view = model.shared_view(batch, rng)
-        answer = task.predict(model.backbone(view["input"], dense=True)).float()
-        return view["clean"], view["image"], leave(answer, view, model.backbone.info.input_space)
+        for made in model.passes(batch, rng):
+            images: Fields = {}
+            for label in made.labels:
+                images |= model.task_pictures(label, made.features, made.view)
+            if images:
+                yield "" if made.shared else f"-{made.labels[0]}", images

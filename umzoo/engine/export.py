@@ -10,25 +10,35 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 import umzoo
+from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import canonical_state
 from umzoo.data.open import open_store
 from umzoo.data.store import Store
 from umzoo.engine.build import build_from_recipe
 from umzoo.engine.checkpoint import load_checkpoint
 from umzoo.engine.log import read_metrics
+from umzoo.engine.recipe import Recipe
 from umzoo.engine.run import Run, newest_state
 from umzoo.engine.start import trained_input
+from umzoo.errors import ConfigError
 from umzoo.plugins import zoo
 from umzoo.pretext.base import PretextTask
 from umzoo.pretext.model import PretextModel
 from umzoo.weights.info import Provenance, WeightsInfo
 from umzoo.weights.io import save_folder
 
+OF_THE_MACHINE = frozenset({"step", "lr", "wait", "patches_per_second"})
+"""What a line of metrics says that is no result of the training."""
+
 
 def export_run(run: Run, folder: Path, licence: str = "unknown", name: str | None = None) -> WeightsInfo:
-    """Write the newest checkpoint of *run* as a weights folder; the moving average where the run kept one.
+    """Write the newest checkpoint of *run* as a weights folder.
+
+    It holds the network that a task exports (:meth:`umzoo.PretextTask.exported`), or else the moving average where
+    the run kept one.
 
     Args:
         run: the run.
@@ -37,7 +47,7 @@ def export_run(run: Run, folder: Path, licence: str = "unknown", name: str | Non
         name: ``architecture.tag``; by default the backbone's name and the recipe's.
 
     Raises:
-        ConfigError: if the run has no checkpoint yet.
+        ConfigError: if the run has no checkpoint yet, or two tasks would export networks of their own.
         CheckpointError: if the checkpoint is damaged.
         WeightsError: if *folder* holds something else.
     """
@@ -48,10 +58,30 @@ def export_run(run: Run, folder: Path, licence: str = "unknown", name: str | Non
     if state["ema"] is not None:
         model.backbone.load_state_dict(state["ema"])
     info = _describe(run, store, state, model, licence, name)
-    weights = {key: value for key, value in canonical_state(model.backbone).items() if key.split(".")[0] in info.parts}
-    heads = {key: value.detach() for key, value in model.tasks.state_dict().items()}
-    save_folder(folder, weights, info, heads)
+    tensors = canonical_state(_exported(model))
+    weights = {key: value for key, value in tensors.items() if key.split(".")[0] in info.parts}
+    save_folder(folder, weights, info, _trained_heads(model))
     return info
+
+
+def _exported(model: PretextModel) -> Backbone:
+    """The network whose weights are written."""
+    tasks: list[PretextTask] = list(model.tasks.values())  # type: ignore[arg-type]
+    teachers = {task.name: task.exported(model.backbone) for task in tasks}
+    own = {name: network for name, network in teachers.items() if network is not model.backbone}
+    if len(own) > 1:
+        raise ConfigError(f"pretext tasks {' and '.join(own)} would each export a network of its own: train with one")
+    return next(iter(own.values()), model.backbone)
+
+
+def _trained_heads(model: PretextModel) -> dict[str, Tensor]:
+    """State of the tasks without the modules of theirs that are not trained, such as a teacher."""
+    frozen = tuple(
+        f"{name}."
+        for name, module in model.tasks.named_modules()
+        if any(True for _ in module.parameters()) and not any(value.requires_grad for value in module.parameters())
+    )
+    return {name: value for name, value in model.tasks.state_dict().items() if not name.startswith(frozen)}
 
 
 def _describe(
@@ -83,7 +113,7 @@ def _provenance(run: Run, store: Store, state: dict[str, Any]) -> Provenance:
     last: dict[str, float] = {}
     for line in read_metrics(run.folder / "metrics.jsonl"):
         if line["step"] <= state["step"]:
-            last |= {key: value for key, value in line.items() if key != "step" and value is not None}
+            last |= {key: value for key, value in line.items() if key not in OF_THE_MACHINE and value is not None}
     return Provenance(
         datasets=_count(record.source for record in store.records),
         modalities=_count(record.modality or "unknown" for record in store.records),
@@ -92,11 +122,25 @@ def _provenance(run: Run, store: Store, state: dict[str, Any]) -> Provenance:
         samples=state["samples"],
         hours=round(state["seconds"] * state["processes"] / 3600, 4),
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
-        versions={"umzoo": umzoo.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        versions={
+            "umzoo": umzoo.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            **_plugins(run.recipe),
+        },
         seed=run.recipe.seed,
         commit=_commit(),
         metrics=last,
     )
+
+
+def _plugins(recipe: Recipe) -> dict[str, str]:
+    """Distributions that brought components of *recipe*, with their versions."""
+    parts = [("backbone", recipe.backbone.name)]
+    parts += [("corruption", spec.name) for spec in recipe.pretext.corruptions]
+    parts += [("pretext_task", spec.name) for spec in recipe.pretext.tasks]
+    plugins = (zoo().plugin_of(kind, name) for kind, name in parts)
+    return {plugin.origin: plugin.version for plugin in plugins if plugin.origin != "umzoo"}
 
 
 def _count(names: Iterable[str]) -> dict[str, int]:

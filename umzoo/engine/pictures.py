@@ -1,53 +1,79 @@
-"""Pictures of a run: the learning curves, and panels of clean, corrupted and restored patches."""
+"""Pictures of a run: the learning curves, and panels of patches as the tasks see and answer them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-PANEL_COLUMNS = ("clean", "corrupted", "restored")
+NO_CURVE = frozenset({"step", "loss", "lr", "wait", "patches_per_second"})
+"""What is logged and not drawn: the weighted sum of losses that have curves of their own, and how fast it went."""
+TITLES = {"psnr": "PSNR (dB)"}
+CURVES_PER_ROW = 4
 
 
-def save_panel(file: Path, rows: Sequence[tuple[str, Sequence[Tensor]]]) -> None:
-    """Write one row per modality: the middle axial slices of clean, corrupted and restored ``(D, H, W)`` patches."""
-    figure, axes = _figure(len(rows), len(PANEL_COLUMNS), size=2.2)
+def save_panel(file: Path, rows: Sequence[tuple[str, Mapping[str, Tensor]]]) -> None:
+    """Write one row per modality: the middle axial slices of patches ``(D, H, W)`` in [0, 1], by title."""
+    titles = list(dict.fromkeys(title for _, images in rows for title in images))
+    figure, axes = _figure(len(rows), len(titles), size=2.2)
     for line, (name, images) in zip(axes, rows, strict=True):
-        for axis, title, image in zip(line, PANEL_COLUMNS, images, strict=True):
-            axis.imshow(image[image.shape[0] // 2].float().cpu().numpy(), cmap="gray", vmin=0, vmax=1)
-            axis.set_title(title if line[0] is axes[0, 0] else "", fontsize=9)
+        for axis, title in zip(line, titles, strict=True):
             axis.set(xticks=[], yticks=[])
+            if title in images:
+                image = images[title]
+                axis.imshow(image[image.shape[0] // 2].float().cpu().numpy(), cmap="gray", vmin=0, vmax=1)
+            axis.set_title(title if line[0] is axes[0, 0] else "", fontsize=9)
         line[0].set_ylabel(name, fontsize=9)
     _save(figure, file)
 
 
-def save_curves(file: Path, lines: Sequence[dict[str, Any]]) -> None:
-    """Write the learning curves of the metrics in *lines* (see :func:`umzoo.engine.log.read_metrics`)."""
-    groups = {
-        "restoration loss": ("restoration", "restoration.identity"),
-        "PSNR (dB)": ("restoration.psnr",),
-        "accuracy": ("scale_classification.accuracy", "modality_adversarial.accuracy"),
-        "modality probe": ("probe.modality", "probe.chance"),
-    }
-    present = {title: names for title, names in groups.items() if any(name in line for line in lines for name in names)}
-    present = present or {"loss": ("loss",)}
-    figure, axes = _figure(1, len(present), size=3.2)
-    for axis, (title, names) in zip(axes[0], present.items(), strict=True):
-        for name in names:
-            points = [(line["step"], line[name]) for line in lines if line.get(name) is not None]
-            if points:
-                steps, values = zip(*points, strict=True)
-                window = max(1, len(values) // 50)
-                axis.plot(steps[window - 1 :], np.convolve(values, np.ones(window) / window, "valid"), label=name)
-        axis.set_title(title, fontsize=9)
-        axis.set_xlabel("step", fontsize=8)
-        axis.tick_params(labelsize=7)
-        if axis.lines:
-            axis.legend(fontsize=6)
+def save_curves(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Write the learning curves of the metrics in *lines* (see :func:`umzoo.engine.log.read_metrics`).
+
+    Each task's loss has an axis, which it shares with the metric ``identity``, what doing nothing would score. Other
+    metrics of one name share one.
+    """
+    groups = _groups(lines)
+    columns = min(CURVES_PER_ROW, len(groups))
+    figure, axes = _figure(-(-len(groups) // columns), columns, size=3.2)
+    for axis, group in zip_longest(axes.flat, groups.items()):
+        if group is None:
+            axis.set_axis_off()
+        else:
+            _draw(axis, group[0], group[1], lines)
     _save(figure, file)
+
+
+def _groups(lines: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Names of metrics by the title of the axis they share; losses come first."""
+    losses: dict[str, list[str]] = {}
+    others: dict[str, list[str]] = {}
+    for name in dict.fromkeys(name for line in lines for name in line if name not in NO_CURVE):
+        task, _, metric = name.partition(".")
+        if metric in ("", "identity"):
+            losses.setdefault(f"{task} loss", []).append(name)
+        else:
+            others.setdefault("modality probe" if task == "probe" else TITLES.get(metric, metric), []).append(name)
+    return losses | others or {"loss": ["loss"]}
+
+
+def _draw(axis: Any, title: str, names: Sequence[str], lines: Sequence[Mapping[str, Any]]) -> None:
+    """Draw the metrics *names* on *axis*, smoothed over a fiftieth of the run."""
+    for name in names:
+        points = [(line["step"], line[name]) for line in lines if line.get(name) is not None]
+        if points:
+            steps, values = zip(*points, strict=True)
+            window = max(1, len(values) // 50)
+            axis.plot(steps[window - 1 :], np.convolve(values, np.ones(window) / window, "valid"), label=name)
+    axis.set_title(title, fontsize=9)
+    axis.set_xlabel("step", fontsize=8)
+    axis.tick_params(labelsize=7)
+    if axis.lines:
+        axis.legend(fontsize=6)
 
 
 def _figure(rows: int, columns: int, size: float) -> tuple[Any, Any]:

@@ -13,6 +13,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, gather_object, set_seed
 
+from umzoo.backbones.base import Backbone
 from umzoo.data.intensity import to_unit
 from umzoo.data.loader import Loader
 from umzoo.data.open import open_store
@@ -26,11 +27,12 @@ from umzoo.engine.pictures import save_curves
 from umzoo.engine.recipe import TrainerConfig
 from umzoo.engine.run import Run
 from umzoo.engine.signals import StopRequest
+from umzoo.engine.soundness import Untrained, poisoned
 from umzoo.engine.start import Start, start_from, trained_input
 from umzoo.errors import ConfigError, UmzooError
 from umzoo.fields import Fields, Rng, to_device
 from umzoo.plugins import zoo
-from umzoo.pretext.model import PretextModel
+from umzoo.pretext.model import Output, PretextModel
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +59,8 @@ class Trainer:
         self.step, self.samples, self.seconds, self._bad = 0, 0, 0.0, 0
         if not resume and self.accelerator.is_main_process:
             run.require_empty()
-        self.start = self._build(weights)
+        self.start: Start | None = None
+        self._build(weights)
         if resume:
             self._resume()
         elif self.accelerator.is_main_process:
@@ -70,13 +73,15 @@ class Trainer:
         """Where the training runs."""
         return self.accelerator.device  # type: ignore[no-any-return]
 
-    def _build(self, weights: Path | None) -> Start | None:
-        """Make model, optimizer, schedule and moving average; return what the model begins with, if it is *weights*."""
+    def _build(self, weights: Path | None) -> None:
+        """Make model, optimizer, schedule and moving average; the model begins with *weights*, if there are any."""
         recipe, config = self.recipe, self.config
-        self.model: PretextModel = build_from_recipe(zoo(), recipe, self.store.modalities)
-        backbone = self.model.backbone
-        start = start_from(weights, backbone, trained_input(self.store, recipe, backbone)) if weights else None
-        self.model = self.model.to(self.device)
+
+        def fill(backbone: Backbone) -> None:
+            if weights is not None:
+                self.start = start_from(weights, backbone, trained_input(self.store, recipe, backbone))
+
+        self.model: PretextModel = build_from_recipe(zoo(), recipe, self.store.modalities, fill).to(self.device)
         set_seed(recipe.seed, device_specific=True)
         if config.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
@@ -87,7 +92,7 @@ class Trainer:
         self.schedule = build_schedule(recipe.optim, optimizer, config.steps)
         self.accelerator.ddp_handler.find_unused_parameters = self._may_leave_out()
         self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
-        return start
+        self._untrained = Untrained(self.model, config.steps if self.accelerator.num_processes == 1 else 1)
 
     def _may_leave_out(self) -> bool:
         """Whether parameters may get no gradient: without a dense task, those of levels made for the decoder only."""
@@ -145,9 +150,9 @@ class Trainer:
             batch, rng = self._batch(raw, self.step * self.config.accumulate + part)
             with self.accelerator.accumulate(self.wrapped):
                 output = self.wrapped(batch, rng)
-                self.accelerator.backward(output.loss)
+                self.accelerator.backward(poisoned(output.loss))
                 if self.accelerator.sync_gradients:
-                    self._update()
+                    self._update(output)
             self._meter.add({"loss": output.loss, **output.parts}, raw["volume"].shape[0])
             self.samples += raw["volume"].shape[0] * self.accelerator.num_processes
         self.step += 1
@@ -164,30 +169,33 @@ class Trainer:
         batch["step"] = torch.tensor(self.step)
         return batch, rng.fork(1)
 
-    def _update(self) -> None:
-        """Clip and step, or skip the step if the gradient is not finite."""
+    def _update(self, output: Output) -> None:
+        """Clip and step, or skip the step if loss or gradient are not finite."""
         norm = self.accelerator.clip_grad_norm_(self.wrapped.parameters(), self.recipe.optim.clip or math.inf)
         finite = bool(torch.isfinite(norm))
         if finite or self.accelerator.scaler is not None:  # the scaler skips bad steps itself, and must see them
             self.optimizer.step()
+        self._untrained.look()
         self.optimizer.zero_grad()
-        self._guard(finite)
+        self._guard(finite, output)
         if finite:
             self.model.after_step()
             if self.ema is not None:
                 self.ema.update(self.model.backbone, step=self.step)
 
-    def _guard(self, finite: bool) -> None:
+    def _guard(self, finite: bool, output: Output) -> None:
         scaler = self.accelerator.scaler
         if finite or (scaler is not None and scaler.get_scale() > 1):
             self._bad = 0
             return
         self._bad += 1
-        log.warning("step %d: the gradient is not finite, the step is skipped", self.step + 1)
+        culprits = [label for label in self.model.tasks if not output.parts[label].isfinite()]
+        what = f"loss of {', '.join(culprits)}" if culprits else "gradient"
+        log.warning("step %d: the %s is not finite, the step is skipped", self.step + 1, what)
         if self._bad >= self.config.nan_patience:
             last = latest_checkpoint(self.run.checkpoints)
             raise UmzooError(
-                f"the gradient was not finite for {self._bad} steps in a row, up to step {self.step + 1}:"
+                f"the {what} was not finite for {self._bad} steps in a row, up to step {self.step + 1}:"
                 f" lower optim.lr or use trainer.precision='bf16'; last checkpoint: {last.name if last else 'none'}"
             )
 
@@ -210,7 +218,7 @@ class Trainer:
         if (self.step % config.probe_every == 0 or last) and len(self.store.modalities) > 1:
             self.log.write(self.step, self.evaluator.probe(self.model, config.probe_volumes))
         if self.step % config.picture_every == 0 or last:
-            self.evaluator.panel(self.model, self.run.pictures / f"panel-{self.step:08d}.png")
+            self.evaluator.panels(self.model, self.run.pictures, self.step, config.steps)
             save_curves(self.run.pictures / "curves.png", read_metrics(self.log.file))
         self._meter = Meter() if self.step == 0 else self._meter
 

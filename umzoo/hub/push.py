@@ -78,9 +78,7 @@ def push_folder(
         WeightsError: if the weights are damaged or state no licence, if a text could identify a patient, or if the
             Hub refuses.
     """
-    validate(folder)
-    prepare(folder, target.repo_id, licence, "")
-    require_anonymous({"the message": message or "", "the tag": target.tag or "", "the branch": target.revision or ""})
+    check_push(folder, target, licence=licence, message=message)
     with _in_nnssl_form(Path(folder), nnssl) as extra, one_line(f"cannot push to {target.repo_id}"):
         repository = Repository(Access(token).api(), target.repo_id, target.revision)
         repository.open(target.private)
@@ -92,6 +90,18 @@ def push_folder(
         commit = _commit(repository, upload, base, message or f"Add {upload.info.name}")
         repository.tag(target.tag, commit)
     return repository.url(commit)
+
+
+def check_push(folder: Path | str, target: Target, *, licence: str | None = None, message: str | None = None) -> Upload:
+    """Do all checks of :func:`push_folder` that need no network; return what would be uploaded to a new repository.
+
+    Raises:
+        WeightsError: if the weights are damaged or state no licence, or if a text could identify a patient.
+    """
+    validate(folder)
+    upload = prepare(folder, target.repo_id, licence, "")
+    require_anonymous({"the message": message or "", "the tag": target.tag or "", "the branch": target.revision or ""})
+    return upload
 
 
 @contextmanager

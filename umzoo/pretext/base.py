@@ -9,9 +9,12 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from umzoo.backbones.base import Backbone, BackboneInfo, Features
+from umzoo.data.intensity import leave
 from umzoo.fields import Fields, Rng
 from umzoo.registry import Component
 
+MOST_VIEWS = 6
+"""Views of an item that a panel shows, at most."""
 UNIVERSAL_MODEL = "Zhang et al., Universal Model for 3D Medical Image Analysis, arXiv:2010.06107v1, 2020"
 
 
@@ -49,7 +52,7 @@ class PretextTask(Component, nn.Module):
         super().__init__()
         self.config = config
         self.context = context
-        self.metrics: dict[str, Tensor] = {}
+        self.metrics: dict[str, Tensor | float] = {}
 
     @classmethod
     def obstacle(cls, context: PretextContext) -> str | None:
@@ -57,7 +60,11 @@ class PretextTask(Component, nn.Module):
         return None
 
     def bind(self, backbone: Backbone) -> None:
-        """Meet the backbone once, before the optimizer is made (teachers copy it here)."""
+        """Meet the backbone once, before the optimizer is made (teachers copy it here).
+
+        Modules made here are part of the task: they move with it, and are saved and resumed. What is not trained
+        (``requires_grad_(False)``) stays out of exported weights.
+        """
 
     def views(self, batch: Fields, rng: Rng) -> Fields | None:
         """Return a view of *batch* of the task's own (``image`` in [0, 1] and what the loss needs).
@@ -79,4 +86,24 @@ class PretextTask(Component, nn.Module):
         """Return the raw, unweighted scalar loss; numbers to log may be left in ``self.metrics``."""
 
     def after_step(self, backbone: Backbone) -> None:
-        """Called after each optimizer step (moving averages)."""
+        """Called after each optimizer step that was taken (moving averages)."""
+
+    def exported(self, backbone: Backbone) -> Backbone:
+        """Return the network whose weights are exported: *backbone*, or a teacher that does better."""
+        return backbone
+
+    def pictures(self, features: Features, views: Fields) -> Fields:
+        """Return images to look at, by title: ``(B, C, D, H, W)`` in [0, 1], made from one pass.
+
+        Called now and then, in evaluation mode and without gradients; the run's panels show the middle slice of the
+        first channel. By default what the network saw, after ``clean`` where the view has one. Tasks that share a
+        pass share a panel.
+        """
+        seen = views["image"].split(len(views["mean"]))
+        titles = ["seen"] if len(seen) == 1 else [f"view {number}" for number in range(1, MOST_VIEWS + 1)]
+        clean = {"clean": views["clean"]} if "clean" in views else {}
+        return {**clean, **dict(zip(titles, seen, strict=False))}
+
+    def to_unit(self, image: Tensor, views: Fields) -> Tensor:
+        """Take *image* ``(k * B, C, D, H, W)``, such as an answer, from the backbone's input space back to [0, 1]."""
+        return leave(image.float(), views, self.context.backbone.input_space)

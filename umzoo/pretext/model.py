@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -18,6 +18,16 @@ BATCH_FIELDS = frozenset(
     {"image", "mean", "std", "scale", "modality", "source", "volume", "spacing", "progress", "step"}
 )
 """Fields that every training batch has; see :data:`umzoo.fields.Fields`."""
+
+
+@dataclass
+class Pass:
+    """One forward pass: the labels of its tasks, the view, its features, and whether it is the shared one."""
+
+    labels: list[str]
+    view: Fields
+    features: Features
+    shared: bool = False
 
 
 @dataclass
@@ -51,19 +61,44 @@ class PretextModel(nn.Module):
 
     def forward(self, batch: Fields, rng: Rng) -> Output:
         """Return the loss and its parts for *batch* (``image`` in [0, 1]); all draws come from *rng*."""
-        tasks: dict[str, PretextTask] = dict(self.tasks.items())  # type: ignore[arg-type]
-        own = {label: task.views(batch, rng.fork(1, i)) for i, (label, task) in enumerate(tasks.items())}
-        riding = [label for label, views in own.items() if views is None]
         result = Output(batch["image"].new_zeros(()))
-        if riding:
+        for task in self._tasks.values():
+            task.metrics.clear()
+        for made in self.passes(batch, rng):
+            self._add(result, made)
+        return result
+
+    def passes(self, batch: Fields, rng: Rng) -> Iterator[Pass]:
+        """Make the forward passes for *batch*, one after the other."""
+        own = {label: self.task_views(label, batch, rng.fork(1, i)) for i, label in enumerate(self._tasks)}
+        if riding := [label for label, views in own.items() if views is None]:
             view = self.shared_view(batch, rng.fork(0))
-            dense = any(tasks[label].dense for label in riding)
-            self._add(result, riding, self.backbone(view["input"], dense=dense), view)
+            dense = any(self._tasks[label].dense for label in riding)
+            yield Pass(riding, view, self.backbone(view["input"], dense=dense), shared=True)
         for label, views in own.items():
             if views is not None:
                 view = self._complete(views, batch)
-                self._add(result, [label], tasks[label].features(self.backbone, view), view)
-        return result
+                yield Pass([label], view, self.task_features(label, view))
+
+    @property
+    def _tasks(self) -> dict[str, PretextTask]:
+        return dict(self.tasks.items())  # type: ignore[arg-type]
+
+    def task_views(self, label: str, batch: Fields, rng: Rng) -> Fields | None:
+        """Return the view of *batch* that task *label* makes for itself, or None."""
+        return self._tasks[label].views(batch, rng)
+
+    def task_features(self, label: str, view: Fields) -> Features:
+        """Return the features of task *label* for its own *view*."""
+        return self._tasks[label].features(self.backbone, view)
+
+    def task_loss(self, label: str, features: Features, view: Fields) -> Tensor:
+        """Return the loss ``()`` of task *label*."""
+        return self._tasks[label].loss(features, view)
+
+    def task_pictures(self, label: str, features: Features, view: Fields) -> Fields:
+        """Return the pictures of task *label*."""
+        return self._tasks[label].pictures(features, view)
 
     def shared_view(self, batch: Fields, rng: Rng) -> Fields:
         """Return *batch* with ``image`` corrupted, ``clean`` beside it, and both in the backbone's input space."""
@@ -80,16 +115,16 @@ class PretextModel(nn.Module):
             fields["clean_input"] = enter(fields["clean"], fields, space)
         return fields
 
-    def _add(self, result: Output, labels: Sequence[str], features: Features, views: Fields) -> None:
-        """Add to *result* the losses and metrics of the tasks *labels* on the *features* of one pass over *views*."""
-        tasks: list[PretextTask] = [self.tasks[label] for label in labels]  # type: ignore[misc]
-        for label, task in zip(labels, tasks, strict=True):
-            loss = task.loss(features, views)
+    def _add(self, result: Output, made: Pass) -> None:
+        """Add to *result* the losses and metrics of the tasks of the pass *made*."""
+        for label in made.labels:
+            loss = self.task_loss(label, made.features, made.view)
             result.loss = result.loss + self.weights[label] * loss
             result.parts[label] = loss.detach()
-            result.parts |= {f"{label}.{name}": value.detach() for name, value in task.metrics.items()}
+            for name, value in self._tasks[label].metrics.items():
+                result.parts[f"{label}.{name}"] = torch.as_tensor(value).detach()
 
     def after_step(self) -> None:
         """Tell the tasks that the optimizer has stepped."""
-        for task in self.tasks.values():
-            task.after_step(self.backbone)  # type: ignore[operator]
+        for task in self._tasks.values():
+            task.after_step(self.backbone)

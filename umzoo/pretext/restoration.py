@@ -51,6 +51,10 @@ class Restoration(PretextTask):
             self.metrics["psnr"] = self._psnr(answer, target, views)
         return self._distance(answer, target)
 
+    def pictures(self, features: Features, views: Fields) -> Fields:
+        """What was clean, seen, and restored."""
+        return {**super().pictures(features, views), "restored": self.to_unit(self.predict(features), views)}
+
     def _distance(self, answer: Tensor, target: Tensor) -> Tensor:
         return functional.mse_loss(answer, target) if self.config.loss == "mse" else functional.l1_loss(answer, target)
 

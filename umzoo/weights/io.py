@@ -17,6 +17,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
+from umzoo.backbones.state import require_contract
 from umzoo.errors import ConfigError, WeightsError, in_one_line
 from umzoo.files import fsync, fsync_folder, sha256
 from umzoo.plugins import zoo
@@ -51,12 +52,14 @@ def save_folder(
         unchanged: written in place of *info* if the tensors turn out to be those it was read with.
 
     Raises:
-        WeightsError: if *folder* holds something else, cannot be written, or *info* holds a local path.
+        WeightsError: if *folder* holds something else, cannot be written, or *info* holds a local path; if there are
+            no tensors, or some of another name.
     """
     folder = Path(folder).resolve()
     _refuse_other_content(folder)
     for description in filter(None, (info, unchanged)):
         _refuse_paths(description.model_dump(mode="json"))
+    require_contract(state, info.backbone.name)
     temporary = folder.with_name(f".{folder.name}.writing-{os.getpid()}")
     try:
         temporary.mkdir(parents=True)
@@ -193,8 +196,7 @@ def _plugin_of(architecture: str) -> str:
     """Distribution that brings *architecture*; empty for umzoo's own and for unknown ones."""
     if architecture not in zoo().backbones:
         return ""
-    owner = zoo().backbones.owner(architecture)
-    origin = next((plugin.origin for plugin in zoo().plugins if plugin.name == owner), "")
+    origin = zoo().plugin_of("backbone", architecture).origin
     return "" if origin == "umzoo" else origin
 
 

@@ -11,8 +11,7 @@ from torch.nn import functional
 
 import umzoo
 from umzoo.errors import ConfigError
-from umzoo.spec import ComponentSpec
-from umzoo_contrastive.embed import build_corruptions, build_projection, similarity
+from umzoo_contrastive.embed import build_projection, similarity
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -33,9 +32,7 @@ class SimCLR(umzoo.PretextTask):
         """Options of ``simclr``."""
 
         crop: tuple[Share, Share] = Field((0.5, 1.0), description="least and greatest edge of a crop, of the patch's")
-        corruptions: tuple[ComponentSpec, ...] = Field(
-            tuple(ComponentSpec.parse(spec) for spec in CORRUPTIONS), description="of each view, in this order"
-        )
+        corruptions: tuple[umzoo.ComponentSpec, ...] = Field(CORRUPTIONS, description="of each view, in this order")
         temperature: float = Field(0.1, gt=0, description="temperature of the similarities")
         hidden: int = Field(512, ge=1, description="channels of the projection's hidden layer")
         dim: int = Field(128, ge=1, description="length of the embedding")
@@ -46,7 +43,7 @@ class SimCLR(umzoo.PretextTask):
         super().__init__(config, context)
         if self.config.crop[0] > self.config.crop[1]:
             raise ConfigError(f"simclr.crop must go from the least to the greatest, got {self.config.crop}")
-        self.corruptions = build_corruptions(self.config.corruptions, self.name)
+        self.corruptions = umzoo.build_corruptions(self.config.corruptions, "pretext.tasks.simclr.corruptions")
         self.head = build_projection(context.backbone, self.config.hidden, self.config.dim)
 
     def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:

@@ -15,8 +15,7 @@ from torch import Tensor
 
 import umzoo
 from umzoo.errors import ConfigError
-from umzoo.spec import ComponentSpec
-from umzoo_contrastive.embed import build_corruptions, build_projection, similarity
+from umzoo_contrastive.embed import build_projection, similarity
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -39,7 +38,7 @@ class VoCo(umzoo.PretextTask):
 
         grid: tuple[Count, Count, Count] = Field((2, 2, 2), description="base crops along D, H and W")
         crops: int = Field(2, ge=1, description="random crops of each volume")
-        corruptions: tuple[ComponentSpec, ...] = Field((), description="of each crop by itself, in this order")
+        corruptions: tuple[umzoo.ComponentSpec, ...] = Field((), description="of each crop by itself, in this order")
         regularization: float = Field(1.0, ge=0, description="weight of the unlikeness of base crops")
         hidden: int = Field(512, ge=1, description="channels of the projection's hidden layer")
         dim: int = Field(128, ge=1, description="length of the embedding")
@@ -59,7 +58,7 @@ class VoCo(umzoo.PretextTask):
             )
         if len(self.cells) < 2:
             raise ConfigError("voco needs two base crops or more: set pretext.tasks.voco.grid")
-        self.corruptions = build_corruptions(self.config.corruptions, self.name)
+        self.corruptions = umzoo.build_corruptions(self.config.corruptions, "pretext.tasks.voco.corruptions")
         self.head = build_projection(info, self.config.hidden, self.config.dim)
 
     def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:

@@ -199,6 +199,16 @@ def test_half_precision_and_one_item(name, mode):
 
 
 @pytest.mark.parametrize(("name", "mode"), MODES)
+def test_pictures_end_in_the_answer(name, mode):
+    network = backbone(name)
+    method = task(network, mode=mode)
+    (made,) = PretextModel(network, {"mae": method}, {"mae": 1.0}, Pipeline([])).passes(batch(), umzoo.Rng(0))
+    images = method.pictures(made.features, made.view)
+    assert list(images) == ["clean", "seen", "restored"]
+    assert len({image.shape for image in images.values()}) == 1
+
+
+@pytest.mark.parametrize(("name", "mode"), MODES)
 def test_compiled(name, mode):
     network = backbone(name)
     model = PretextModel(network, {"mae": task(network, mode=mode)}, {"mae": 1.0}, Pipeline([]))

@@ -118,6 +118,10 @@ class MaskedAutoencoding(umzoo.PretextTask):
         answer: Tensor = self.head(features.dense).float()
         return answer.sigmoid() if self.context.backbone.input_space == "unit" else answer
 
+    def pictures(self, features: umzoo.Features, views: umzoo.Fields) -> umzoo.Fields:
+        """What was clean, seen, and restored."""
+        return {**super().pictures(features, views), "restored": self.to_unit(self.predict(features), views)}
+
     def loss(self, features: umzoo.Features, views: umzoo.Fields) -> Tensor:
         """Return the mean squared error over the hidden voxels, in the backbone's input space."""
         target = views["clean_input"].float()

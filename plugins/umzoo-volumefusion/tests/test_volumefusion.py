@@ -82,6 +82,16 @@ def test_the_loss_falls():
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5]), losses
 
 
+def test_pictures_show_the_coefficients():
+    method = task()
+    (made,) = PretextModel(TinyBackbone(), {"vf": method}, {"vf": 1.0}, Pipeline([])).passes(batch(), umzoo.Rng(0))
+    images = method.pictures(made.features, made.view)
+    assert list(images) == ["seen", "coefficients", "found"]
+    assert all(
+        image.shape == made.view["image"].shape and 0 <= image.min() <= image.max() <= 1 for image in images.values()
+    )
+
+
 def test_trains_exports_and_transfers(tmp_path):
     recipe = {
         "backbone": small_network("resenc_unet_s"),

@@ -1,0 +1,120 @@
+"""A pretext model for training: tasks may be a stranger's, so what they raise and give is looked at."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from umzoo.backbones.base import Features
+from umzoo.corruptions.pipeline import TOLERANCE
+from umzoo.errors import ComponentError, ConfigError
+from umzoo.fields import Fields, Rng
+from umzoo.pretext.blame import blame, global_draws
+from umzoo.pretext.model import PretextModel
+
+log = logging.getLogger(__name__)
+
+
+class GuardedModel(PretextModel):
+    """A :class:`PretextModel` whose errors name the task and the line, and that refuses answers no task may give.
+
+    What costs time (ranges, draws from a global random state) is checked at the first view of each task.
+
+    Raises:
+        ComponentError: if a task raises, changes its batch, or gives a view or a loss that is not one.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._rides: dict[str, bool] = {}
+
+    def task_views(self, label: str, batch: Fields, rng: Rng) -> Fields | None:
+        """Return the view of task *label*, checked."""
+        versions = {name: value._version for name, value in batch.items()}
+        first = label not in self._rides
+        with blame(f"pretext task '{label}'", "views", batch), global_draws(look=first) as drawn:
+            views = super().task_views(label, batch, rng)
+        if changed := [name for name, value in batch.items() if value._version != versions.get(name)]:
+            raise ComponentError(f"pretext task '{label}' changes the batch in place: {', '.join(changed)}: clone it")
+        if views is not None:
+            _check_view(label, views, batch)
+        if first:
+            self._first_look(label, views, drawn)
+        return views
+
+    def _first_look(self, label: str, views: Fields | None, drawn: list[str]) -> None:
+        self._rides[label] = views is None
+        if drawn:
+            log.warning("pretext task '%s' draws from %s: draw from rng, so that runs can be repeated", label, drawn[0])
+        if views is not None:
+            _check_range(label, views["image"])
+        if len(self._rides) == len(self.tasks) and not any(self._rides.values()) and self.corruptions.corruptions:
+            log.warning("pretext.corruptions do nothing: every task of the recipe makes a view of its own")
+
+    def shared_view(self, batch: Fields, rng: Rng) -> Fields:
+        """Return the shared view; errors of corruptions name the line."""
+        with blame("a corruption", "draw or apply", batch):
+            return super().shared_view(batch, rng)
+
+    def task_features(self, label: str, view: Fields) -> Features:
+        """Return the features of task *label*; an input that the backbone refuses is the task's."""
+        try:
+            with blame(f"pretext task '{label}'", "features", view):
+                return super().task_features(label, view)
+        except ConfigError as error:
+            raise ComponentError(f"the view of pretext task '{label}' does not fit: {error}") from error
+
+    def task_loss(self, label: str, features: Features, view: Fields) -> Tensor:
+        """Return the loss of task *label*, checked."""
+        with blame(f"pretext task '{label}'", "loss", view, _no_dense(self._tasks[label].dense, features)):
+            loss = super().task_loss(label, features, view)
+        if not isinstance(loss, Tensor) or loss.shape != ():
+            got = f"a tensor {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
+            raise ComponentError(f"the loss of pretext task '{label}' must be a tensor of one number, (), got {got}")
+        for name, value in self._tasks[label].metrics.items():
+            if not isinstance(value, Tensor | int | float):
+                raise ComponentError(f"metric '{name}' of pretext task '{label}' must be a number, got {value!r}")
+        return loss
+
+    def task_pictures(self, label: str, features: Features, view: Fields) -> Fields:
+        """Return the pictures of task *label*."""
+        with blame(f"pretext task '{label}'", "pictures", view):
+            images = super().task_pictures(label, features, view)
+        for title, image in images.items():
+            _check_images(f"picture '{title}' of pretext task '{label}'", image, len(view["mean"]))
+        return images
+
+
+def _no_dense(dense: bool, features: Features) -> str:
+    return "" if dense or features.dense is not None else "features.dense is there if the task sets dense = True"
+
+
+def _check_view(label: str, views: Fields, batch: Fields) -> None:
+    """Refuse a view without images ``(k * B, C, D, H, W)``."""
+    count = len(batch["image"])
+    if "image" not in views:
+        raise ComponentError(
+            f"the view of pretext task '{label}' has no 'image' (it has {', '.join(views) or 'nothing'}):"
+            " give what the network is to see, or return None to ride on the shared view"
+        )
+    for name in views.keys() & {"image", "clean"}:
+        _check_images(f"'{name}' in the view of pretext task '{label}'", views[name], count)
+
+
+def _check_images(what: str, image: Tensor, count: int) -> None:
+    if image.ndim != 5 or len(image) == 0 or len(image) % count:
+        raise ComponentError(
+            f"{what} must be (k * {count}, C, D, H, W), k views of each of {count} items, got {tuple(image.shape)}"
+        )
+
+
+def _check_range(label: str, image: Tensor) -> None:
+    low, high = (float(value) for value in torch.aminmax(image.detach().float()))
+    if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):
+        raise ComponentError(
+            f"images in the view of pretext task '{label}' must be in [0, 1], got {low:.3g} to {high:.3g}:"
+            " the backbone's input space is entered afterwards"
+        )
