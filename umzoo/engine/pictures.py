@@ -24,18 +24,30 @@ def save_panel(file: Path, rows: Sequence[tuple[str, Sequence[Tensor]]]) -> None
     _save(figure, file)
 
 
-def save_curves(file: Path, lines: Sequence[dict[str, Any]]) -> None:
-    """Write the learning curves of the metrics in *lines* (see :func:`umzoo.engine.log.read_metrics`)."""
+def curve_groups(logged: set[str]) -> dict[str, tuple[str, ...]]:
+    """Return which of the *logged* metrics share a picture, by its title: beside each, what it has to beat."""
     groups = {
         "restoration loss": ("restoration", "restoration.identity"),
         "PSNR (dB)": ("restoration.psnr",),
         "accuracy": ("scale_classification.accuracy", "modality_adversarial.accuracy"),
         "modality probe": ("probe.modality", "probe.chance"),
     }
-    present = {title: names for title, names in groups.items() if any(name in line for line in lines for name in names)}
-    present = present or {"loss": ("loss",)}
-    figure, axes = _figure(1, len(present), size=3.2)
-    for axis, (title, names) in zip(axes[0], present.items(), strict=True):
+    shown = {name for names in groups.values() for name in names}
+    for name in sorted(logged):
+        label, _, kind = name.rpartition(".")
+        if kind == "chance" and shown.isdisjoint((f"{label}.accuracy", name)):
+            groups[f"{label} accuracy"] = (f"{label}.accuracy", name)
+        elif kind == "baseline":
+            groups[f"{label} loss"] = (label, name)
+    present = {title: names for title, names in groups.items() if not logged.isdisjoint(names)}
+    return present or {"loss": ("loss",)}
+
+
+def save_curves(file: Path, lines: Sequence[dict[str, Any]]) -> None:
+    """Write the learning curves of the metrics in *lines* (see :func:`umzoo.engine.log.read_metrics`)."""
+    groups = curve_groups({name for line in lines for name in line})
+    figure, axes = _figure(1, len(groups), size=3.2)
+    for axis, (title, names) in zip(axes[0], groups.items(), strict=True):
         for name in names:
             points = [(line["step"], line[name]) for line in lines if line.get(name) is not None]
             if points:
