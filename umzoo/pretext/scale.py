@@ -13,9 +13,8 @@ from umzoo.pretext.labels import classification_metrics, cross_entropy
 
 
 class ScaleClassification(PretextTask):
-    """A linear classifier on the pooled features. Items labelled -1 are not asked.
-
-    Metrics: ``accuracy``, and ``chance``, what guessing gives.
+    """A linear classifier on the pooled features. Items labelled -1 are not asked. Metrics: ``accuracy`` and
+    ``chance``, what guessing gives.
     """
 
     name = "scale_classification"
