@@ -102,17 +102,23 @@ CASES = {
 def main() -> None:
     """Run the cases one after the other; write the results after each."""
     arguments = _parse()
-    console = Console(width=140)
     store = open_store(arguments.store)
     settings = {"recipe": SHARED, "data": describe(store)}
-    kept = json.loads((RESULTS / f"{NAME}.json").read_text()) if (RESULTS / f"{NAME}.json").is_file() else {}
-    rows = kept["rows"] if all(kept.get(key) == value for key, value in settings.items()) else {}
+    kept = _read()
+    if any(kept.get(key) != value for key, value in settings.items()):
+        kept = {"about": "", "rows": {}}
+    about, rows = arguments.about or kept["about"], kept["rows"]
     torch.set_num_threads(1)
     for label in arguments.task or CASES:
         rows[label] = run(CASES[label], store)
-        console.print_json(data={label: rows[label]})
-        write_results(NAME, {**settings, "rows": {name: rows[name] for name in CASES if name in rows}})
+        Console(width=140).print_json(data={label: rows[label]})
+        write_results(NAME, {**settings, "about": about, "rows": {name: rows[name] for name in CASES if name in rows}})
     write_section()
+
+
+def _read() -> dict[str, Any]:
+    file = RESULTS / f"{NAME}.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def run(case: Case, store: Store) -> dict[str, Any]:
@@ -239,13 +245,14 @@ def write_section() -> None:
 
 def section() -> str:
     """Return the section of docs/methods.md, of what :data:`RESULTS` holds."""
-    result = json.loads((RESULTS / f"{NAME}.json").read_text(encoding="utf-8"))
+    result = _read()
     recipe = result["recipe"]
     introduction = INTRODUCTION.format(
         title=TITLE,
         steps=recipe["trainer"]["steps"],
         batch=recipe["data"]["batch_size"],
-        data="; ".join(map(_sentence, result["data"])),
+        data=", ".join(map(_sentence, result["data"])),
+        about=f"{result['about']}\n" if result["about"] else "",
         span=SPAN * recipe["trainer"]["log_every"],
         crops=BATCHES,
         errors=ERRORS,
@@ -267,10 +274,7 @@ def _trained(score: dict[str, Any]) -> str:
 
 
 def _sentence(group: dict[str, Any]) -> str:
-    return (
-        f"{group['source']}, {group['volumes']} {group['modality'].upper()} of {group['subjects']} subjects"
-        f" ({group['held_out']} held out)"
-    )
+    return f"`{group['source']}` {group['volumes']} {group['modality'].upper()} ({group['held_out']} held out)"
 
 
 def _verdict(score: dict[str, Any]) -> str:
@@ -281,8 +285,11 @@ INTRODUCTION = """\
 {title}
 
 Whether each task of the packages under `plugins/` learns what it asks, on real volumes, beyond the answer that takes no
-learning. One run each, one seed, {steps} steps of {batch} patches. Data: {data}. Networks and runs are tiny: a
-*yes* says that the task can be learnt and is, not that the features are good for anything.
+learning. One run each, one seed, {steps} steps of {batch} patches. Networks and runs are tiny: a *yes* says that the
+task can be learnt and is, not that the features are good for anything.
+
+Volumes: {data}.
+{about}
 
 - *to beat*: the chance of guessing right, or the loss of a constant answer (`mae`: the mean of the patch's visible
   voxels; `volume_fusion`: each class's share everywhere; `voco`: cosines of 0).
@@ -303,6 +310,7 @@ learning. One run each, one seed, {steps} steps of {batch} patches. Data: {data}
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("store", type=Path, help="store made by umzoo prepare")
+    parser.add_argument("--about", help="what to say of the volumes on the page; default: as before")
     parser.add_argument("--task", action="append", choices=list(CASES), help="may be given again; default: all")
     return parser.parse_args()
 
