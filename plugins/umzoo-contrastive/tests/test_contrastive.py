@@ -33,7 +33,8 @@ def test_conforms(name):
 def embedded(method, embedding):
     """The loss and metrics of *method* if the head answers *embedding*."""
     method.head.forward = lambda features: embedding
-    return lambda views: method.loss(umzoo.Features([], None, embedding), views)
+    features = umzoo.Features([embedding[:, :, None, None, None]], None, embedding)
+    return lambda views: method.loss(features, views)
 
 
 def test_embeddings_differ_at_the_start_where_pooled_features_hardly_do():
@@ -45,7 +46,7 @@ def test_embeddings_differ_at_the_start_where_pooled_features_hardly_do():
     others = ~torch.eye(8, dtype=torch.bool)
     assert similarity(features.pooled, features.pooled)[others].min() > 0.9
     for centred, most in ((True, 0.3), (False, 0.7)):
-        embedding = Projection(network.info, 64, 16, centred)(features)
+        embedding = Projection(8, 64, 16, centred)(features.pooled)
         assert similarity(embedding, embedding)[others].mean() < most
 
 

@@ -8,28 +8,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-import umzoo
 from umzoo.corruptions.pipeline import Pipeline
 from umzoo.plugins import zoo
 from umzoo.spec import ComponentSpec
 
 
 class Projection(nn.Module):
-    """From pooled features to embeddings ``(B, dim)``: linear, batch norm, ReLU, linear, and if *centred* batch norm.
+    """From features of an image to an embedding: linear, batch norm, ReLU, linear, and if *centred* batch norm.
 
     The code released with SimCLR (google-research/simclr, model_util.py) has both norms, that with VoCo has the first.
     Without any, the cosines of embeddings are all near 1 at the start. The norms use the statistics of the batch in
     evaluation too, and need two rows or more.
     """
 
-    def __init__(self, info: umzoo.BackboneInfo, hidden: int, dim: int, centred: bool) -> None:
+    def __init__(self, channels: int, hidden: int, dim: int, centred: bool) -> None:
         super().__init__()
-        layers = [nn.Linear(info.levels[-1].channels, hidden), _norm(hidden), nn.ReLU(), nn.Linear(hidden, dim)]
+        layers = [nn.Linear(channels, hidden), _norm(hidden), nn.ReLU(), nn.Linear(hidden, dim)]
         self.layers = nn.Sequential(*layers, *([_norm(dim)] if centred else []))
 
-    def forward(self, features: umzoo.Features) -> Tensor:
-        """Return embeddings ``(B, dim)``; they are normalised by :func:`similarity`."""
-        embedding: Tensor = self.layers(features.pooled)
+    def forward(self, features: Tensor) -> Tensor:
+        """Map ``(B, channels)`` to ``(B, dim)``; :func:`similarity` normalises the lengths."""
+        embedding: Tensor = self.layers(features)
         return embedding
 
 

@@ -48,7 +48,8 @@ class SimCLR(umzoo.PretextTask):
         if self.config.crop[0] > self.config.crop[1]:
             raise ConfigError(f"simclr.crop must go from the least to the greatest, got {self.config.crop}")
         self.corruptions = build_corruptions(self.config.corruptions, self.name)
-        self.head = Projection(context.backbone, self.config.hidden, self.config.dim, centred=True)
+        channels = context.backbone.levels[-1].channels
+        self.head = Projection(channels, self.config.hidden, self.config.dim, centred=True)
 
     def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:
         """Return both views of each item one after the other, ``(2 * B, C, D, H, W)``.
@@ -65,7 +66,7 @@ class SimCLR(umzoo.PretextTask):
 
     def loss(self, features: umzoo.Features, views: umzoo.Fields) -> Tensor:
         """Return NT-Xent over the ``2 * B`` views."""
-        embedding = self.head(features)
+        embedding = self.head(features.pooled)
         count = len(embedding)
         partner = torch.arange(count, device=embedding.device).roll(count // 2)
         itself = torch.eye(count, dtype=torch.bool, device=embedding.device)

@@ -2,7 +2,8 @@
 
 The loss is that of the paper's released code (Luffy03/VoCo, models/voco_head.py) without its moving-average teacher,
 which the paper does not have. Negative cosines count as 0 there, and give no gradient: once all are negative, nothing
-is learnt any more. Here the overlap attracts them still.
+is learnt any more. Here the overlap attracts them still. The paper describes a crop by one mean of each channel, here
+there is one for each octant.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class VoCo(umzoo.PretextTask):
         if len(self.cells) < 2:
             raise ConfigError("voco needs two base crops or more: set pretext.tasks.voco.grid")
         self.corruptions = build_corruptions(self.config.corruptions, self.name)
-        self.head = Projection(info, self.config.hidden, self.config.dim, centred=False)
+        self.head = Projection(8 * info.levels[-1].channels, self.config.hidden, self.config.dim, centred=False)
 
     def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:
         """Return all items' base and random crops, ``((T + R) * B, C, d, h, w)``, and ``overlap`` ``(B, R, T)``."""
@@ -89,7 +90,7 @@ class VoCo(umzoo.PretextTask):
     def loss(self, features: umzoo.Features, views: umzoo.Fields) -> Tensor:
         """Return the position loss of the random crops plus the unlikeness of the base crops."""
         overlap = views["overlap"]
-        embedding = self.head(features).unflatten(0, (-1, len(overlap))).transpose(0, 1)
+        embedding = self.head(features.octants).unflatten(0, (-1, len(overlap))).transpose(0, 1)
         bases, crops = embedding[:, : len(self.cells)], embedding[:, len(self.cells) :]
         cosines = similarity(crops, bases)
         self.metrics |= classification_metrics(cosines.flatten(0, 1), overlap.argmax(2).flatten())
