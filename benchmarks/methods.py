@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from dynamic_network_architectures.architectures.primus import Primus
 from dynamic_network_architectures.architectures.unet import PlainConvUNet, ResidualEncoderUNet
+from learning import section
 from torch import nn
 
 from umzoo.data.phantom import write_phantoms
@@ -51,8 +52,8 @@ INTRODUCTION = """\
 
 Every registered pretext task on one backbone of each family, at tiny sizes (patches of {size}, twice that
 where the strides ask for it, batches of two, phantoms of CT and MR), for two steps on the CPU: {good} of {total} pairs
-work, each other one is refused with the reason given. This says that a pair runs and where its weights go; it says
-nothing of how well a method pre-trains.
+work, each other one is refused with the reason given. This says that a pair runs and where its weights go, and nothing
+of how well a method pre-trains; whether the tasks are learnt is [below](#do-they-learn).
 
 - *starts*: the recipe is accepted and everything is built. *trains*: the losses of the two steps.
 - *exports*: parts of the network in the weights folder. A task that does not train the decoder exports the encoder
@@ -185,7 +186,7 @@ def main() -> None:
         print(*(getattr(outcome, field.name) for field in fields(outcome)), sep=" | ", flush=True)
         outcomes.append(outcome)
     if not chosen:
-        PAGE.write_text(render(outcomes), encoding="utf-8")
+        PAGE.write_text(f"{render(outcomes)}\n{section()}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -84,6 +84,13 @@ def test_methods_page_lists_every_pretext_task(generate):
     assert not missing, "run: python benchmarks/methods.py"
 
 
+def test_methods_page_shows_the_committed_results(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from learning import section
+
+    assert (ROOT / "docs" / "methods.md").read_text(encoding="utf-8").endswith(section())
+
+
 @pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda file: file.stem)
 def test_shipped_recipes_are_valid(recipe):
     from umzoo.engine.recipe import load_recipe

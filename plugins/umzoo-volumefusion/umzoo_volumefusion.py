@@ -21,7 +21,8 @@ class VolumeFusion(umzoo.PretextTask):
 
     The background is an item of the batch, the foreground the item before it. Blocks get coefficients 1/K, ..., 1,
     later blocks replace earlier ones, and everywhere else the coefficient is 0: K + 1 classes. Images are fused in
-    [0, 1] and enter the network by the background's statistics. Metric: ``dice``, the mean soft Dice of the classes.
+    [0, 1] and enter the network by the background's statistics. Metrics: ``dice``, the mean soft Dice of the classes,
+    and ``baseline``, the loss of answering each class's share of the batch everywhere, whose Dice is 1 / (K + 1).
     """
 
     name = "volume_fusion"
@@ -80,7 +81,7 @@ class VolumeFusion(umzoo.PretextTask):
         """Return cross entropy plus one minus the mean soft Dice of the classes, over the batch."""
         logits, label = self.head(features.dense).float(), views["label"]
         dice = soft_dice(logits.softmax(1), label).mean()
-        self.metrics["dice"] = dice
+        self.metrics |= {"dice": dice, "baseline": baseline(label, logits.shape[1])}
         return functional.cross_entropy(logits, label) + 1 - dice
 
     def pictures(self, features: umzoo.Features, views: umzoo.Fields) -> umzoo.Fields:
@@ -89,6 +90,12 @@ class VolumeFusion(umzoo.PretextTask):
         maps = {"coefficients": views["label"], "found": found}
         shares = {name: (value / self.config.coefficients).unsqueeze(1) for name, value in maps.items()}
         return {**super().pictures(features, views), **shares}
+
+
+def baseline(label: Tensor, classes: int) -> Tensor:
+    """Return the loss of the best answer that is the same everywhere: the share of each class in *label*."""
+    shares = functional.one_hot(label.flatten(), classes).float().mean(0)
+    return torch.special.entr(shares).sum() + 1 - 1 / classes
 
 
 def soft_dice(shares: Tensor, label: Tensor) -> Tensor:

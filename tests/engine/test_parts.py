@@ -10,7 +10,7 @@ import torch
 from umzoo.engine.log import RunLog, read_metrics
 from umzoo.engine.meter import Meter
 from umzoo.engine.optim import build_optimizer, build_schedule
-from umzoo.engine.pictures import save_curves, save_panel
+from umzoo.engine.pictures import curve_groups, save_curves, save_panel
 from umzoo.engine.recipe import OptimConfig
 from umzoo.engine.run import Run, open_run
 from umzoo.engine.signals import StopRequest
@@ -89,6 +89,17 @@ def test_a_run_does_not_begin_in_a_used_folder(tmp_path):
     with pytest.raises(ConfigError, match="not a run"):
         open_run(tmp_path)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["volumes"] == ["a", "b"]
+
+
+def test_a_metric_is_drawn_beside_what_it_has_to_beat():
+    logged = ["loss", "rubik.accuracy", "rubik.chance", "rubik.turn_accuracy", "mae", "mae.baseline"]
+    assert curve_groups(logged) == {
+        "mae loss": ["mae", "mae.baseline"],
+        "rubik accuracy": ["rubik.accuracy", "rubik.chance"],
+        "turn_accuracy": ["rubik.turn_accuracy"],
+    }
+    assert curve_groups(["loss", "restoration.psnr", "probe.chance"]).keys() == {"PSNR (dB)", "modality probe"}
+    assert curve_groups(["loss"]) == {"loss": ["loss"]}
 
 
 def test_pictures_are_written_whole(tmp_path):

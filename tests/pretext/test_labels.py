@@ -1,6 +1,6 @@
 import torch
 
-from umzoo.pretext.labels import accuracy, cross_entropy
+from umzoo.pretext.labels import accuracy, classification_metrics, cross_entropy
 
 
 def test_items_that_are_not_asked_change_nothing():
@@ -20,3 +20,8 @@ def test_a_batch_without_questions_has_loss_zero_and_a_gradient():
 def test_accuracy_counts_right_answers():
     logits = torch.tensor([[3.0, 0.0], [3.0, 0.0]])
     assert accuracy(logits, torch.tensor([0, 1])).tolist() == [1.0, 0.0]
+
+
+def test_chance_is_one_over_the_number_of_classes():
+    found = classification_metrics(torch.eye(4), torch.tensor([0, 1, -1, 0]))
+    assert found["chance"] == 0.25 and found["accuracy"].nanmean() == torch.tensor(2 / 3)

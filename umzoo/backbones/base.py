@@ -9,6 +9,7 @@ from math import prod
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
+from torch.nn import functional
 from typing_extensions import Self
 
 from umzoo.errors import ConfigError
@@ -71,6 +72,14 @@ class Features:
     levels: list[Tensor]
     dense: Tensor | None
     pooled: Tensor
+
+    @property
+    def octants(self) -> Tensor:
+        """The means of the coarsest level over each of its octants, ``(B, 8 * C_last)``: they still tell directions.
+
+        ``pooled`` hardly does, least of all behind an instance norm, which leaves every channel the same mean.
+        """
+        return functional.adaptive_avg_pool3d(self.levels[-1], 2).flatten(1)
 
 
 class Backbone(Component, nn.Module):

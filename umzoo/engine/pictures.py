@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -32,12 +32,8 @@ def save_panel(file: Path, rows: Sequence[tuple[str, Mapping[str, Tensor]]]) -> 
 
 
 def save_curves(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    """Write the learning curves of the metrics in *lines* (see :func:`umzoo.engine.log.read_metrics`).
-
-    Each task's loss has an axis, which it shares with the metric ``identity``, what doing nothing would score. Other
-    metrics of one name share one.
-    """
-    groups = _groups(lines)
+    """Write the learning curves of the metrics in *lines* (see :func:`umzoo.engine.log.read_metrics`)."""
+    groups = curve_groups(name for line in lines for name in line)
     columns = min(CURVES_PER_ROW, len(groups))
     figure, axes = _figure(-(-len(groups) // columns), columns, size=3.2)
     for axis, group in zip_longest(axes.flat, groups.items()):
@@ -48,16 +44,24 @@ def save_curves(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     _save(figure, file)
 
 
-def _groups(lines: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Names of metrics by the title of the axis they share; losses come first."""
+def curve_groups(logged: Iterable[str]) -> dict[str, list[str]]:
+    """Return the *logged* metrics by the title of the axis they share; losses come first.
+
+    Beside a task's loss is what it has to beat, ``identity`` or ``baseline``, and beside its ``accuracy``, ``chance``.
+    Other metrics of one name share an axis.
+    """
     losses: dict[str, list[str]] = {}
     others: dict[str, list[str]] = {}
-    for name in dict.fromkeys(name for line in lines for name in line if name not in NO_CURVE):
+    for name in dict.fromkeys(name for name in logged if name not in NO_CURVE):
         task, _, metric = name.partition(".")
-        if metric in ("", "identity"):
+        if metric in ("", "identity", "baseline"):
             losses.setdefault(f"{task} loss", []).append(name)
+        elif task == "probe":
+            others.setdefault("modality probe", []).append(name)
+        elif metric in ("accuracy", "chance"):
+            others.setdefault(f"{task} accuracy", []).append(name)
         else:
-            others.setdefault("modality probe" if task == "probe" else TITLES.get(metric, metric), []).append(name)
+            others.setdefault(TITLES.get(metric, metric), []).append(name)
     return losses | others or {"loss": ["loss"]}
 
 

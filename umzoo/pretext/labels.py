@@ -1,4 +1,4 @@
-"""Cross entropy and accuracy over items of which some, labelled -1, are not asked."""
+"""Cross entropy and what to log of a classification, over items of which some, labelled -1, are not asked."""
 
 from __future__ import annotations
 
@@ -17,3 +17,8 @@ def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
     """Per-item 1 or 0 ``(B,)``, NaN where the label is -1, so that a mean over many batches stays exact."""
     right = (logits.detach().argmax(dim=1) == labels).float()
     return torch.where(labels >= 0, right, torch.nan)
+
+
+def classification_metrics(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Return ``accuracy`` ``(B,)`` (see :func:`accuracy`) and ``chance`` ``()``, what guessing gives."""
+    return {"accuracy": accuracy(logits, labels), "chance": torch.full((), 1 / logits.shape[1])}

@@ -9,11 +9,13 @@ from torch import Tensor, nn
 from umzoo.backbones.base import Features
 from umzoo.fields import Fields
 from umzoo.pretext.base import UNIVERSAL_MODEL, PretextContext, PretextTask
-from umzoo.pretext.labels import accuracy, cross_entropy
+from umzoo.pretext.labels import classification_metrics, cross_entropy
 
 
 class ScaleClassification(PretextTask):
-    """A linear classifier on the pooled features. Items labelled -1 are not asked. Metric: ``accuracy``."""
+    """A linear classifier on the pooled features. Items labelled -1 are not asked. Metrics: ``accuracy`` and
+    ``chance``, what guessing gives.
+    """
 
     name = "scale_classification"
     reads: ClassVar[frozenset[str]] = frozenset({"scale"})
@@ -35,5 +37,5 @@ class ScaleClassification(PretextTask):
     def loss(self, features: Features, views: Fields) -> Tensor:
         """Return the cross entropy over the items whose scale is asked."""
         logits = self.head(features.pooled).float()
-        self.metrics["accuracy"] = accuracy(logits, views["scale"])
+        self.metrics |= classification_metrics(logits, views["scale"])
         return cross_entropy(logits, views["scale"])

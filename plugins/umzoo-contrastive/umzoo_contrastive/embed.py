@@ -1,18 +1,33 @@
-"""What both methods share: the projection head, and similarities in full precision."""
+"""What both methods share: the projection head, similarities in full precision, and corruptions of the crops."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-import umzoo
-from umzoo.heads.projection import Projection
+
+class Projection(nn.Module):
+    """From features of an image to an embedding: linear, batch norm, ReLU, linear, and if *centred* batch norm.
+
+    The code released with SimCLR (google-research/simclr, model_util.py) has both norms, that with VoCo has the first.
+    Without any, the cosines of embeddings are all near 1 at the start. The norms use the statistics of the batch in
+    evaluation too, and need two rows or more.
+    """
+
+    def __init__(self, channels: int, hidden: int, dim: int, centred: bool) -> None:
+        super().__init__()
+        layers = [nn.Linear(channels, hidden), _norm(hidden), nn.ReLU(), nn.Linear(hidden, dim)]
+        self.layers = nn.Sequential(*layers, *([_norm(dim)] if centred else []))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map ``(B, channels)`` to ``(B, dim)``; :func:`similarity` normalises the lengths."""
+        embedding: Tensor = self.layers(features)
+        return embedding
 
 
-def build_projection(info: umzoo.BackboneInfo, hidden: int, dim: int) -> Projection:
-    """Return a head from pooled features to embeddings ``(B, dim)``; they are normalised by :func:`similarity`."""
-    return Projection.build(Projection.Config(hidden=hidden, dim=dim, normalize=False), info=info)
+def _norm(channels: int) -> nn.Module:
+    return nn.BatchNorm1d(channels, affine=False, track_running_stats=False)
 
 
 def similarity(a: Tensor, b: Tensor) -> Tensor:

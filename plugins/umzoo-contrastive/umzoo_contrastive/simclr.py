@@ -11,7 +11,8 @@ from torch.nn import functional
 
 import umzoo
 from umzoo.errors import ConfigError
-from umzoo_contrastive.embed import build_projection, similarity
+from umzoo.pretext.labels import accuracy
+from umzoo_contrastive.embed import Projection, similarity
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -21,8 +22,8 @@ CORRUPTIONS = ({"name": "flip", "depth": True}, {"name": "gamma", "p": 0.8}, {"n
 class SimCLR(umzoo.PretextTask):
     """Two random crops of each volume, resized to the patch and corrupted; NT-Xent on their projections.
 
-    The negatives are the other items of the process's own batch. Metric: ``accuracy``, the share of views whose
-    nearest is their partner.
+    The negatives are the other items of the process's own batch. Metrics: ``accuracy``, the share of views whose
+    nearest is their partner, and ``chance``, what guessing gives.
     """
 
     name = "simclr"
@@ -44,7 +45,8 @@ class SimCLR(umzoo.PretextTask):
         if self.config.crop[0] > self.config.crop[1]:
             raise ConfigError(f"simclr.crop must go from the least to the greatest, got {self.config.crop}")
         self.corruptions = umzoo.build_corruptions(self.config.corruptions, "pretext.tasks.simclr.corruptions")
-        self.head = build_projection(context.backbone, self.config.hidden, self.config.dim)
+        channels = context.backbone.levels[-1].channels
+        self.head = Projection(channels, self.config.hidden, self.config.dim, centred=True)
 
     def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:
         """Return both views of each item one after the other, ``(2 * B, C, D, H, W)``.
@@ -61,12 +63,12 @@ class SimCLR(umzoo.PretextTask):
 
     def loss(self, features: umzoo.Features, views: umzoo.Fields) -> Tensor:
         """Return NT-Xent over the ``2 * B`` views."""
-        embedding = self.head(features)
+        embedding = self.head(features.pooled)
         count = len(embedding)
         partner = torch.arange(count, device=embedding.device).roll(count // 2)
         itself = torch.eye(count, dtype=torch.bool, device=embedding.device)
         logits = (similarity(embedding, embedding) / self.config.temperature).masked_fill(itself, -torch.inf)
-        self.metrics["accuracy"] = (logits.detach().argmax(1) == partner).float().mean()
+        self.metrics |= {"accuracy": accuracy(logits, partner), "chance": torch.full((), 1 / (count - 1))}
         return functional.cross_entropy(logits, partner)
 
 

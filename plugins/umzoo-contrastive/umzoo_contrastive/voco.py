@@ -2,7 +2,8 @@
 
 The loss is that of the paper's released code (Luffy03/VoCo, models/voco_head.py) without its moving-average teacher,
 which the paper does not have. Negative cosines count as 0 there, and give no gradient: once all are negative, nothing
-is learnt any more. Here the overlap attracts them still.
+is learnt any more. Here the overlap attracts them still. The paper describes a crop by one mean of each channel, here
+there is one for each octant.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from torch import Tensor
 
 import umzoo
 from umzoo.errors import ConfigError
-from umzoo_contrastive.embed import build_projection, similarity
+from umzoo.pretext.labels import classification_metrics
+from umzoo_contrastive.embed import Projection, similarity
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -23,8 +25,9 @@ Count = Annotated[int, Field(ge=1)]
 class VoCo(umzoo.PretextTask):
     """The likeness of a random crop to the cells of a grid must be its overlap with them, and cells must be unlike.
 
-    Works with a batch of one: a volume is contrasted with itself. Metric: ``accuracy``, the share of random crops
-    whose most similar cell is the one they overlap most; ``baseline``, the position loss of cosines that are all 0.
+    Works with a batch of one: a volume is contrasted with itself. Metrics: ``accuracy``, the share of random
+    crops whose most similar cell is the one they overlap most, and ``chance``, what guessing gives; ``baseline``, the
+    position loss of cosines that are all 0.
     """
 
     name = "voco"
@@ -59,7 +62,7 @@ class VoCo(umzoo.PretextTask):
         if len(self.cells) < 2:
             raise ConfigError("voco needs two base crops or more: set pretext.tasks.voco.grid")
         self.corruptions = umzoo.build_corruptions(self.config.corruptions, "pretext.tasks.voco.corruptions")
-        self.head = build_projection(info, self.config.hidden, self.config.dim)
+        self.head = Projection(8 * info.levels[-1].channels, self.config.hidden, self.config.dim, centred=False)
 
     def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:
         """Return all items' base and random crops, ``((T + R) * B, C, d, h, w)``, and ``overlap`` ``(B, R, T)``."""
@@ -86,10 +89,10 @@ class VoCo(umzoo.PretextTask):
     def loss(self, features: umzoo.Features, views: umzoo.Fields) -> Tensor:
         """Return the position loss of the random crops plus the unlikeness of the base crops."""
         overlap = views["overlap"]
-        embedding = self.head(features).unflatten(0, (-1, len(overlap))).transpose(0, 1)
+        embedding = self.head(features.octants).unflatten(0, (-1, len(overlap))).transpose(0, 1)
         bases, crops = embedding[:, : len(self.cells)], embedding[:, len(self.cells) :]
         cosines = similarity(crops, bases)
-        self.metrics["accuracy"] = (cosines.detach().argmax(2) == overlap.argmax(2)).float().mean()
+        self.metrics |= classification_metrics(cosines.flatten(0, 1), overlap.argmax(2).flatten())
         self.metrics["baseline"] = position_loss(torch.zeros_like(overlap), overlap)
         among = similarity(bases, bases).relu().square()
         pairs = torch.ones(among.shape[1:], dtype=torch.bool, device=among.device).triu(1)

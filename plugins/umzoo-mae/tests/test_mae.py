@@ -4,7 +4,7 @@ import pytest
 import torch
 from umzoo_mae.masks import draw_mask, enlarge, hidden_blocks
 from umzoo_mae.sparse import masked_layers
-from umzoo_mae.task import MaskedAutoencoding
+from umzoo_mae.task import MaskedAutoencoding, visible_mean
 
 import umzoo
 from umzoo.corruptions.pipeline import Pipeline
@@ -59,6 +59,13 @@ def test_enlarging_keeps_blocks_in_their_place():
     where = enlarge(mask, SIZE).nonzero()
     assert where.amin(0).tolist() == [0, 0, 8, 0, 16] and where.amax(0).tolist() == [0, 0, 15, 7, 23]
     assert len(where) == 8**3
+
+
+def test_the_baseline_knows_the_visible_voxels_alone():
+    target, hidden = batch()["image"], draw_mask(2, (2, 3, 4), 0.75, umzoo.Rng(0))
+    hidden = enlarge(hidden, SIZE)
+    expected = [float(item[~mask].mean()) for item, mask in zip(target, hidden, strict=True)]
+    assert visible_mean(target, hidden).flatten().tolist() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("name", "mode"), ROUTES)

@@ -31,7 +31,7 @@ class MaskedAutoencoding(umzoo.PretextTask):
     """Restore blocks of voxels that were hidden; only hidden voxels enter the loss.
 
     Hidden voxels are set to the mean of their volume, which is 0 in z-score space. Metric: ``baseline``, the loss of
-    answering that mean.
+    answering the mean of the patch's visible voxels.
     """
 
     name = "mae"
@@ -126,10 +126,16 @@ class MaskedAutoencoding(umzoo.PretextTask):
         """Return the mean squared error over the hidden voxels, in the backbone's input space."""
         target = views["clean_input"].float()
         hidden = enlarge(views["masked"], target.shape[2:]).expand_as(target)
-        self.metrics["baseline"] = masked_error(views["input"].float(), target, hidden)
+        self.metrics["baseline"] = masked_error(visible_mean(target, hidden), target, hidden)
         return masked_error(self.predict(features), target, hidden)
 
 
 def masked_error(answer: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
     """Mean squared error over the voxels where *hidden* is true."""
     return ((answer - target).square() * hidden).sum() / hidden.sum()
+
+
+def visible_mean(target: Tensor, hidden: Tensor) -> Tensor:
+    """Return the mean of each item's visible voxels ``(B, 1, 1, 1, 1)``."""
+    axes = (1, 2, 3, 4)
+    return (target * ~hidden).sum(axes, keepdim=True) / (~hidden).sum(axes, keepdim=True)

@@ -87,11 +87,11 @@ def test_turns_are_undone_by_turning_again():
 def test_embeddings_belong_to_their_item():
     """Views hold one tile of all items after the other; embeddings must come back item by item."""
     method = task(hidden=1)
-    pooled = torch.arange(24.0).view(24, 1).expand(24, 8)
+    level = torch.arange(24.0).view(24, 1, 1, 1, 1).expand(24, 8, 2, 2, 2)
     with torch.no_grad():
-        method.embed[0].weight.fill_(1 / 8)
+        method.embed[0].weight.fill_(1 / 64)
         method.embed[0].bias.zero_()
-    embedded = method.embeddings(umzoo.Features([], None, pooled))
+    embedded = method.embeddings(umzoo.Features([level], None, level.mean((2, 3, 4))))
     assert embedded[1, :, 0].tolist() == pytest.approx([1, 4, 7, 10, 13, 16, 19, 22])
 
 

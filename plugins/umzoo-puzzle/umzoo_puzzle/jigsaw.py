@@ -6,12 +6,15 @@ from torch import Tensor
 from torch.nn import functional
 
 import umzoo
-from umzoo.pretext.labels import accuracy
+from umzoo.pretext.labels import classification_metrics
 from umzoo_puzzle.puzzle import Puzzle, as_views
 
 
 class Jigsaw(Puzzle):
-    """Classify in which order of a fixed set the tiles of a volume were put. Metric: ``accuracy``."""
+    """Classify in which order of a fixed set the tiles of a volume were put.
+
+    Metrics: ``accuracy``, and ``chance``, what guessing gives.
+    """
 
     name = "jigsaw"
     citations = (
@@ -27,5 +30,5 @@ class Jigsaw(Puzzle):
     def loss(self, features: umzoo.Features, views: umzoo.Fields) -> Tensor:
         """Return the cross entropy of the order."""
         logits = self.head(self.embeddings(features).flatten(1)).float()
-        self.metrics["accuracy"] = accuracy(logits, views["order"])
+        self.metrics |= classification_metrics(logits, views["order"])
         return functional.cross_entropy(logits, views["order"])

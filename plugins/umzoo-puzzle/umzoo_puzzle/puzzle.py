@@ -40,7 +40,7 @@ class Puzzle(umzoo.PretextTask):
         depth, height, width = self.config.grid
         self.tiles = depth * height * width
         self.register_buffer("orders", distant_orders(self.tiles, self.config.orders))
-        self.embed = nn.Sequential(nn.Linear(context.backbone.levels[-1].channels, self.config.hidden), nn.ReLU())
+        self.embed = nn.Sequential(nn.Linear(8 * context.backbone.levels[-1].channels, self.config.hidden), nn.ReLU())
         self.head = nn.Linear(self.tiles * self.config.hidden, self.config.orders)
 
     def _tile_size(self) -> Size:
@@ -83,7 +83,7 @@ class Puzzle(umzoo.PretextTask):
 
     def embeddings(self, features: umzoo.Features) -> Tensor:
         """Return the tiles' embeddings ``(B, T, hidden)``."""
-        embedded: Tensor = self.embed(features.pooled).unflatten(0, (self.tiles, -1))
+        embedded: Tensor = self.embed(features.octants).unflatten(0, (self.tiles, -1))
         return embedded.transpose(0, 1)
 
 

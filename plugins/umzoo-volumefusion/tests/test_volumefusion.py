@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from umzoo_volumefusion import VolumeFusion, soft_dice
+from umzoo_volumefusion import VolumeFusion, baseline, soft_dice
 
 import umzoo
 from umzoo.corruptions.pipeline import Pipeline
@@ -56,6 +56,20 @@ def test_dice():
     assert torch.allclose(soft_dice(perfect, label), torch.ones(3))
     wrong = perfect[:, [1, 0, 2]]
     assert soft_dice(wrong, label).tolist() == pytest.approx([0.2, 0.2, 1.0])
+
+
+def test_no_answer_that_is_the_same_everywhere_beats_the_baseline():
+    label = task().views(batch(4), umzoo.Rng(0))["label"]
+
+    def loss(shares):
+        everywhere = shares.view(1, 5, 1, 1, 1).expand(4, 5, *SIZE)
+        error = torch.nn.functional.nll_loss(everywhere.log(), label)
+        return float(error + 1 - soft_dice(everywhere, label).mean())
+
+    frequency = label.flatten().bincount(minlength=5) / label.numel()
+    assert loss(frequency) == pytest.approx(float(baseline(label, 5)), abs=1e-3)
+    others = [(frequency + 0.2 * umzoo.Rng(i).uniform((5,))).log().softmax(0) for i in range(20)]
+    assert min(map(loss, others)) > float(baseline(label, 5))
 
 
 def test_refusals():
