@@ -66,7 +66,7 @@ def knows_the_compiler(self, level):
     [
         (
             {"__init__": made_with(lambda self: setattr(self, "stem", nn.Conv3d(1, 1, 1)))},
-            ["parameters under encoder and decoder", "gradient reaches every parameter"],
+            ["parameter names", "gradient reaches every parameter"],
             "must lie under encoder.* and decoder.*, got stem.weight, stem.bias",
         ),
         (
