@@ -3,7 +3,7 @@
 import pytest
 
 from umzoo.authoring.check import check_entry
-from umzoo.testing import CHECKS
+from umzoo.testing import CHECKS, ConformanceError
 
 
 def broken(base, **members):
@@ -19,11 +19,13 @@ def report(kind, component, **options):
 
 @pytest.fixture
 def breaks():
-    """Asserts that of all rows of a component just *titles* are ``no``, the first with *complaint*."""
+    """Asserts that of all rows of a component just *titles* are ``no``, the first with *complaint*, which raises."""
 
     def check(kind, component, titles, complaint):
         rows = report(kind, component)
         assert {title for title, row in rows.items() if row.outcome == "no"} == set(titles), rows
         assert complaint in rows[titles[0]].note
+        with pytest.raises((ConformanceError, RuntimeError, TypeError)):
+            CHECKS[kind](component).run()
 
     return check

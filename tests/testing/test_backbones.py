@@ -1,4 +1,4 @@
-"""Each broken promise of a backbone is found, in its row and by ``check_backbone``."""
+"""Each broken promise of a backbone is found, in its row."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from torch import nn
 from umzoo.backbones.base import BackboneInfo, Level
 from umzoo.backbones.primus import PrimusS
 from umzoo.errors import ConfigError
-from umzoo.testing import ConformanceError, TinyBackbone, check_backbone
+from umzoo.testing import TinyBackbone, check_backbone
 
 from .conftest import broken, report
 
@@ -66,7 +66,7 @@ def knows_the_compiler(self, level):
     [
         (
             {"__init__": made_with(lambda self: setattr(self, "stem", nn.Conv3d(1, 1, 1)))},
-            ["parameters under encoder and decoder", "gradient reaches every parameter"],
+            ["parameter names", "gradient reaches every parameter"],
             "must lie under encoder.* and decoder.*, got stem.weight, stem.bias",
         ),
         (
@@ -119,10 +119,7 @@ def knows_the_compiler(self, level):
     ],
 )
 def test_broken_promises(members, rows, complaint, breaks):
-    component = broken(TinyBackbone, **members)
-    breaks("backbone", component, rows, complaint)
-    with pytest.raises((ConformanceError, RuntimeError)):
-        check_backbone(component)
+    breaks("backbone", broken(TinyBackbone, **members), rows, complaint)
 
 
 NUMBERS = iter(range(1, 10_000))

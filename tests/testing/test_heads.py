@@ -1,4 +1,4 @@
-"""Each broken promise of a head is found, in its row and by ``check_head``."""
+"""Each broken promise of a head is found, in its row."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import nn
 
 import umzoo
 from umzoo.errors import ConfigError
-from umzoo.testing import ConformanceError, check_head
+from umzoo.testing import check_head
 
 from .conftest import broken, report
 
@@ -82,10 +82,7 @@ def test_a_sound_one_passes():
     ],
 )
 def test_broken_promises(members, rows, complaint, breaks):
-    component = broken(Mean, **members)
-    breaks("head", component, rows, complaint)
-    with pytest.raises(ConformanceError):
-        check_head(component)
+    breaks("head", broken(Mean, **members), rows, complaint)
 
 
 def test_what_it_refuses_is_no_break():

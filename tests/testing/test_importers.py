@@ -1,11 +1,11 @@
-"""Each broken promise of an importer is found, in its row and by ``check_importer``."""
+"""Each broken promise of an importer is found, in its row."""
 
 import pytest
 import torch
 
 import umzoo
 from umzoo.errors import ConfigError, WeightsError
-from umzoo.testing import ConformanceError, check_importer
+from umzoo.testing import check_importer
 from umzoo.weights.importers.base import Importer
 from umzoo.weights.importers.checkpoint import read_state
 
@@ -78,7 +78,4 @@ def test_a_sound_one_passes():
     ],
 )
 def test_broken_promises(members, rows, complaint, breaks):
-    component = broken(Reader, **members)
-    breaks("importer", component, rows, complaint)
-    with pytest.raises(ConformanceError):
-        check_importer(component)
+    breaks("importer", broken(Reader, **members), rows, complaint)

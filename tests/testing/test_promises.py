@@ -52,7 +52,7 @@ def test_the_error_is_of_both_worlds():
     assert issubclass(ConformanceError, umzoo.UmzooError) and issubclass(ConformanceError, AssertionError)
 
 
-def test_titles_differ():
+def test_titles_differ_and_are_short():
     for checks in CHECKS.values():
         titles = [it.title for it in checks.promises()]
-        assert len(set(titles)) == len(titles)
+        assert len(set(titles)) == len(titles) and max(map(len, titles)) <= 33

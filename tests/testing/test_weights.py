@@ -2,7 +2,7 @@
 
 import pytest
 
-from umzoo.testing import ConformanceError, check_weights
+from umzoo.testing import check_weights
 from umzoo.weights.entry import WeightsEntry
 
 
@@ -18,10 +18,7 @@ from umzoo.weights.entry import WeightsEntry
 def test_broken_promises(changes, rows, complaint, breaks):
     sound = {"name": "genesis_unet.lab", "location": "org/name", "licence": "mit"}
     check_weights(WeightsEntry(**sound))
-    entry = WeightsEntry(**{**sound, **changes})
-    breaks("weights", entry, rows, complaint)
-    with pytest.raises(ConformanceError, match=complaint):
-        check_weights(entry)
+    breaks("weights", WeightsEntry(**{**sound, **changes}), rows, complaint)
 
 
 def test_a_licence_of_its_own_has_a_link():

@@ -48,6 +48,8 @@ def check(
                 results.append(result)
         except KeyboardInterrupt:
             interrupted = True
+    if console.is_terminal:
+        console.print()
     console.print(f"{'interrupted; ' if interrupted else ''}{_summary(results)}")
     if interrupted:
         raise typer.Exit(130)

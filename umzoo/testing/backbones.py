@@ -81,7 +81,7 @@ class BackboneChecks(ComponentChecks):
         with torch.no_grad():
             return _flat(_pass(model, self.image[:1]))
 
-    @promise("parameters under encoder and decoder")
+    @promise("parameter names")
     def _contract(self) -> None:
         names = [name for name, _ in self.built.named_parameters()]
         others = [name for name in names if not name.startswith(("encoder.", "decoder."))]
