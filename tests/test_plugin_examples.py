@@ -15,6 +15,7 @@ from umzoo.engine.recipe import Recipe
 from umzoo.engine.run import Run, open_run
 from umzoo.engine.trainer import Trainer
 from umzoo.plugins import load_zoo
+from umzoo.testing import check_pretext_task
 from umzoo.weights.io import load_state, read_info
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "plugins.md"
@@ -55,8 +56,9 @@ def teacher(run):
     return {name.partition(".teacher.")[2]: value for name, value in state.items() if ".teacher." in name}
 
 
-def test_the_corruption_conforms(examples):
+def test_the_examples_conform(examples):
     examples.test_conforms()
+    check_pretext_task(examples.SlowTwin)
 
 
 def test_the_teacher_follows_and_is_resumed(slow_twin):

@@ -284,6 +284,13 @@ def test_the_interface_before_works_with_a_warning(monkeypatch, caplog):
     assert "plug-in 'old'" in caplog.text and "heads get info" in caplog.text
 
 
+def test_an_entry_added_by_hand_has_no_origin():
+    zoo = load(good=plugin(heads=[head("mine")]))
+    zoo.heads.add("by_hand", head("by_hand"), "notebook")
+    assert zoo.plugin_of("head", "mine").origin == "dist-good"
+    assert (zoo.plugin_of("head", "by_hand").origin, zoo.plugin_of("head", "by_hand").licence) == ("", "")
+
+
 def test_an_interface_without_a_list_of_changes(monkeypatch):
     old = plugin(heads=[head("mine")])
     old.UMZOO_INTERFACE = 0

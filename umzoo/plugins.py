@@ -55,6 +55,8 @@ class Plugin:
     @property
     def licence(self) -> str:
         """Licence of the plug-in's package, as its metadata say; empty if they do not, or it is not installed."""
+        if not self.origin:
+            return ""
         try:
             known = metadata(self.origin).json
         except PackageNotFoundError:
@@ -89,9 +91,10 @@ class Zoo:
         }
 
     def plugin_of(self, kind: str, name: str) -> Plugin:
-        """Return the plug-in that brought entry *name* of *kind*."""
+        """Return the plug-in that brought entry *name* of *kind*; its origin is empty if one was added by hand."""
         owner = self.registries[kind].owner(name)
-        return next(plugin for plugin in self.plugins if plugin.name == owner and not plugin.reason)
+        brought = (plugin for plugin in self.plugins if plugin.name == owner and not plugin.reason)
+        return next(brought, Plugin(owner, origin=""))
 
     def load(self, plugin: Any, name: str, origin: str, version: str = "") -> None:
         """Load one plug-in object (a module or anything with hook implementations).

@@ -140,7 +140,7 @@ def _plugins(recipe: Recipe) -> dict[str, str]:
     parts += [("corruption", spec.name) for spec in recipe.pretext.corruptions]
     parts += [("pretext_task", spec.name) for spec in recipe.pretext.tasks]
     plugins = (zoo().plugin_of(kind, name) for kind, name in parts)
-    return {plugin.origin: plugin.version for plugin in plugins if plugin.origin != "umzoo"}
+    return {plugin.origin: plugin.version for plugin in plugins if plugin.origin not in ("", "umzoo")}
 
 
 def _count(names: Iterable[str]) -> dict[str, int]:
