@@ -55,8 +55,7 @@ def run(tmp_path, content, **options):
     return tmp_path / "out"
 
 
-@pytest.mark.parametrize("name", ["swin_unetr", "swin_vit"])
-@pytest.mark.parametrize("use_v2", [False, True])
+@pytest.mark.parametrize(("name", "use_v2"), [("swin_unetr", True), ("swin_vit", False)])
 def test_swin_conforms(name, use_v2):
     check_backbone(name, **SMALL, use_v2=use_v2)
 
