@@ -132,6 +132,16 @@ def test_force_download_imports_again(monkeypatch, hub, on_hub):
     assert not marker.exists()
 
 
+def test_what_is_kept_is_not_lost_when_a_new_download_fails(monkeypatch, hub, on_hub):
+    register(monkeypatch, files=("sub/resnet_10.pth",))
+    kept = resolve(NAME)
+    hub.faults["/"] = 404
+    with pytest.raises(WeightsError):
+        umzoo.from_pretrained(NAME, force_download=True)
+    assert umzoo.from_pretrained(NAME).name == "resnet3d_10"
+    assert [it.name for it in kept.parent.iterdir() if it.is_dir()] == [kept.name]
+
+
 def test_two_at_once_import_once(monkeypatch, hub, on_hub):
     entry = register(monkeypatch, files=("sub/resnet_10.pth",))
     results = []

@@ -76,10 +76,8 @@ def imported(entry: WeightsEntry, revision: str | None, access: Access) -> Path:
     folder = kept_folder(entry, revision, access)
     if folder.is_dir() and not access.force_download:
         return folder
-    with FileLock(folder.with_name(f".{folder.name}.lock")):
-        if folder.is_dir() and access.force_download:
-            shutil.rmtree(folder)
-        if not folder.is_dir():
+    with _lock(folder):
+        if not folder.is_dir() or access.force_download:
             _import(entry, revision, folder, access)
     return folder
 
@@ -94,16 +92,27 @@ def mend_imported(entry: WeightsEntry, revision: str | None, access: Access) -> 
     if all(is_whole(folder / name, recorded) for name, recorded in read_info(folder).files.items()):
         return False
     log.warning("%s is damaged, importing it again", folder)
-    shutil.rmtree(folder)
-    imported(entry, revision, access)
+    with _lock(folder):
+        _import(entry, revision, folder, access)
     return True
 
 
+def _lock(folder: Path) -> FileLock:
+    """Keeps other processes from importing to *folder* at the same time."""
+    return FileLock(folder.with_name(f".{folder.name}.lock"))
+
+
 def _import(entry: WeightsEntry, revision: str | None, folder: Path, access: Access) -> None:
+    """Import to *folder*; what is there is replaced once all is here."""
     log.warning("%s: importing what is at %s, once; licence %s", entry.name, entry.location, entry.licence)
     importer = {"name": entry.importer, "tag": entry.tag, **entry.options}
     place = Place(entry.location, entry.files, revision or entry.revision, "" if revision else entry.sha256)
-    with written_whole(folder) as temporary:
+    fresh = folder.with_name(f".{folder.name}.fresh")
+    shutil.rmtree(fresh, ignore_errors=True)
+    with written_whole(fresh) as temporary:
         info = import_released(importer, place, temporary, access, entry.licence, entry.licence_link, entry.provenance)
         if info.name != entry.name:
             raise WeightsError(f"what is at {entry.location} is a {info.name}, not the {entry.name} of the catalogue")
+    if folder.is_dir():
+        shutil.rmtree(folder)
+    fresh.rename(folder)
