@@ -140,7 +140,8 @@ def learn(case: Case, store: Store) -> dict[str, Any]:
         trainer = Trainer(Run(Path(folder) / "run", case.recipe(), store.path, tuple(training)), cpu=True)
         unseen = open_store(store.path, held_out)
         before = list(judge(trainer, unseen))
-        trainer.fit()
+        if signum := trainer.fit():
+            raise SystemExit(f"stopped by signal {signum} at step {trainer.step}: nothing is written of this task")
         after = list(judge(trainer, unseen))
         log = [line for line in read_metrics(trainer.run.folder / "metrics.jsonl") if "loss" in line]
     label, results = case.task["name"], {}
@@ -312,7 +313,7 @@ Volumes: {data}.
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("store", type=Path, help="store made by umzoo prepare")
-    parser.add_argument("--about", help="what to say of the volumes on the page; default: as before")
+    parser.add_argument("--about", help="what to say of volumes and results on the page; default: as before")
     parser.add_argument("--task", action="append", choices=list(CASES), help="may be given again; default: all")
     return parser.parse_args()
 
