@@ -7,7 +7,7 @@ import pytest
 
 from umzoo.data.dicom import group, is_dicom, read_headers
 from umzoo.data.refusal import Reason
-from umzoo.data.scan import Scan
+from umzoo.data.scan_source import ScanSource
 from umzoo.data.volume import read_volumes
 
 
@@ -17,7 +17,7 @@ def stacks_in(folder):
 
 def read(stack):
     files = tuple(header.file for header in stack.headers)
-    (volume,) = read_volumes(Scan(files, "series", "set", "someone", dicom=True))
+    (volume,) = read_volumes(ScanSource(files, "series", "set", "someone", dicom=True))
     return volume
 
 

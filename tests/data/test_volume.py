@@ -6,12 +6,12 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from umzoo.data.refusal import Reason, Refused
-from umzoo.data.scan import Scan
+from umzoo.data.scan_source import ScanSource
 from umzoo.data.volume import read_volumes, stem_of, suffix_of
 
 
-def scan_of(path) -> Scan:
-    return Scan((str(path),), path.name, "set", "someone")
+def scan_of(path) -> ScanSource:
+    return ScanSource((str(path),), path.name, "set", "someone")
 
 
 def read_one(path):

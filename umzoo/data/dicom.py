@@ -197,6 +197,7 @@ def read_stack(files: Sequence[str]) -> tuple[NDArray[Any], NDArray[np.float64],
         return voxels, _affine(headers), ()
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.asarray(image.GetSpacing())
+    affine[:3, 3] = image.GetOrigin()
     return voxels, affine, ("a multi-frame file: its frames are taken for evenly spaced slices",)
 
 
@@ -209,4 +210,5 @@ def _affine(headers: Sequence[Header]) -> NDArray[np.float64]:
     affine[:3, 1] = orientation[3:] * row
     step = np.asarray(last.numbers("position")) - np.asarray(first.numbers("position"))
     affine[:3, 2] = step / (len(headers) - 1)
+    affine[:3, 3] = first.numbers("position")
     return affine

@@ -14,7 +14,7 @@ from umzoo.data.dicom import VOLUME_MODALITIES, Header, Stack, group, is_dicom
 from umzoo.data.modality import Label, label_from_options, strongest
 from umzoo.data.refusal import Reason, Refused
 from umzoo.data.report import Outcome, refused
-from umzoo.data.scan import Scan
+from umzoo.data.scan_source import ScanSource
 from umzoo.data.volume import SUFFIXES, suffix_of
 from umzoo.errors import DataError
 
@@ -25,7 +25,7 @@ ReadHeaders = Callable[[Sequence[str]], Iterable[Header]]
 class Found:
     """Scans to prepare, what was refused at sight, and other files by suffix."""
 
-    scans: list[Scan] = field(default_factory=list)
+    scans: list[ScanSource] = field(default_factory=list)
     refused: list[Outcome] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
 
@@ -138,13 +138,13 @@ def _walk(root: Path, data: DataSet, found: Found, keep_name: bool = False) -> I
                 yield here / name, contexts[here]
 
 
-def _file_scan(file: _File, options: Sequence[tuple[str, str]]) -> Scan:
+def _file_scan(file: _File, options: Sequence[tuple[str, str]]) -> ScanSource:
     by_user = label_from_options(file.path.as_posix(), file.name, options)
     by_row = file.row.label if file.row else None
     by_layout = file.data.labels(file.path) or (None,)
     labels = tuple(strongest(by_user, by_row, label) or Label("") for label in by_layout)
     subject = file.row.subject if file.row and file.row.subject else f"{file.source}/{file.data.subject(file.path)}"
-    return Scan((str(file.path),), file.name, file.source, subject, labels)
+    return ScanSource((str(file.path),), file.name, file.source, subject, labels)
 
 
 def _add_dicom(files: list[_File], options: Sequence[tuple[str, str]], read_headers: ReadHeaders, found: Found) -> None:
@@ -164,7 +164,7 @@ def _stack_name(file: _File, stack: Stack) -> str:
     return f"{Path(file.name).parent.as_posix()} [{Path(file.name).name} + {len(stack.headers) - 1}]"
 
 
-def _dicom_scan(file: _File, name: str, stack: Stack, options: Sequence[tuple[str, str]]) -> Scan:
+def _dicom_scan(file: _File, name: str, stack: Stack, options: Sequence[tuple[str, str]]) -> ScanSource:
     tags = stack.headers[0].tags
     modality = VOLUME_MODALITIES.get(tags.get("modality", ""), "")
     label = strongest(
@@ -175,4 +175,4 @@ def _dicom_scan(file: _File, name: str, stack: Stack, options: Sequence[tuple[st
     patient = tags.get("patient") or f"{file.source}/{tags.get('series') or file.path.parent.name}"
     subject = file.row.subject if file.row and file.row.subject else patient
     files = tuple(header.file for header in stack.headers)
-    return Scan(files, name, file.source, subject, (label,) if label else (), dicom=True)
+    return ScanSource(files, name, file.source, subject, (label,) if label else (), dicom=True)

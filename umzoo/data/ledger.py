@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from umzoo.data.report import Outcome
-from umzoo.data.scan import Scan
+from umzoo.data.scan_source import ScanSource
 from umzoo.data.volume import suffix_of
 from umzoo.data.writer import LOCAL, JsonLines
 
@@ -25,7 +25,7 @@ _DETACHED = {
 _PART = 1 << 22
 
 
-def key_of(scan: Scan, max_frames: int) -> str:
+def key_of(scan: ScanSource, max_frames: int) -> str:
     """Hash of the scan's bytes and of all else that decides its outcome, but not of names or places."""
     total = blake2b(repr((RULES_VERSION, max_frames, scan.labels)).encode(), digest_size=16)
     files = [*scan.files, *_detached(Path(scan.files[0]))]

@@ -19,7 +19,7 @@ from umzoo.data.modality import PRECEDENCE, parse_options
 from umzoo.data.processes import Died, imap_unordered
 from umzoo.data.refusal import Reason, Refused
 from umzoo.data.report import Outcome, Report, refused
-from umzoo.data.scan import Scan
+from umzoo.data.scan_source import ScanSource
 from umzoo.data.store import VolumeRecord
 from umzoo.data.volume import MAX_FRAMES
 from umzoo.data.worker import Job, prepare_scan
@@ -88,16 +88,16 @@ def _headers(files: Sequence[str], workers: int) -> list[Header]:
     return sorted(headers, key=lambda header: header.file)
 
 
-def _locally(scans: Sequence[Scan], job: Job, workers: int) -> Iterator[tuple[Scan, list[Outcome]]]:
+def _locally(scans: Sequence[ScanSource], job: Job, workers: int) -> Iterator[tuple[ScanSource, list[Outcome]]]:
     for scan, result in imap_unordered(partial(prepare_scan, job=job), scans, min(workers, len(scans))):
         yield scan, [_died(scan, result.how)] if isinstance(result, Died) else result
 
 
-def _died(scan: Scan, how: str) -> Outcome:
+def _died(scan: ScanSource, how: str) -> Outcome:
     return refused(scan.name, scan.source, Refused(Reason.DIED, how))
 
 
-def _on_dask(scans: Sequence[Scan], job: Job, scheduler: str) -> Iterator[tuple[Scan, list[Outcome]]]:
+def _on_dask(scans: Sequence[ScanSource], job: Job, scheduler: str) -> Iterator[tuple[ScanSource, list[Outcome]]]:
     try:
         from distributed import Client, KilledWorker, as_completed
     except ImportError:
@@ -119,7 +119,7 @@ def _on_dask(scans: Sequence[Scan], job: Job, scheduler: str) -> Iterator[tuple[
 
 def _collect(
     found: Found,
-    results: Iterable[tuple[Scan, list[Outcome]]],
+    results: Iterable[tuple[ScanSource, list[Outcome]]],
     writer: StoreWriter,
     ledger: Ledger,
     progress: Progress,

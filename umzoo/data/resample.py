@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from umzoo.data.geometry import Spacing
+from umzoo.data.geometry import Grid, Spacing
 from umzoo.errors import ConfigError
 
 _SAME = 1e-3
+_NUDGE = 1e-6
 _COLUMNS = 1 << 16
 
 
@@ -39,7 +40,7 @@ def parse_spacing(text: str) -> Spacing | None:
 def resampled_shape(shape: tuple[int, ...], spacing: Spacing, target: Spacing | None) -> tuple[int, int, int]:
     """The shape ``(D, H, W)`` that :func:`resample` gives."""
     scales = _scales(spacing, target)
-    depth, height, width = (n if s == 1 else int(n * (s + 1e-6)) for n, s in zip(shape, scales, strict=True))
+    depth, height, width = (n if s == 1 else int(n * (s + _NUDGE)) for n, s in zip(shape, scales, strict=True))
     return (depth, height, width)
 
 
@@ -73,6 +74,14 @@ def resample(
     return middle, (new[0], new[1], new[2])
 
 
+def resampled_grid(grid: Grid, target: Spacing | None) -> Grid:
+    """Return where :func:`resample` puts the voxels of *grid* ``(D, H, W)``: outer edges stay where they are."""
+    scales = [scale if scale == 1 else scale + _NUDGE for scale in _scales(grid.spacing, target)]
+    index = np.diag([*(1 / scale for scale in scales), 1.0])
+    index[:3, 3] = [0.5 / scale - 0.5 for scale in scales]
+    return grid.moved(resampled_shape(grid.shape, grid.spacing, target), index)
+
+
 def _scales(spacing: Spacing, target: Spacing | None) -> Spacing:
     """Factor on the number of voxels per axis; exactly 1 where the spacing agrees within 0.1 %."""
     ratios = [old / new for old, new in zip(spacing, target or spacing, strict=True)]
@@ -87,7 +96,7 @@ def _resize(plane: NDArray[np.float32], rows: float, columns: float) -> NDArray[
 
     if rows == columns == 1:
         return plane
-    factors = tuple(factor if factor == 1 else factor + 1e-6 for factor in (rows, columns))
+    factors = tuple(factor if factor == 1 else factor + _NUDGE for factor in (rows, columns))
     resized: Any = functional.interpolate(
         torch.from_numpy(plane)[None, None], scale_factor=factors, mode="bicubic", antialias=True
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from umzoo.data.geometry import Spacing, canonical
+from umzoo.data.geometry import Grid, Spacing, canonical
 from umzoo.data.refusal import Reason, Refused, one_line
-from umzoo.data.scan import Scan
+from umzoo.data.scan_source import ScanSource
 
 NIBABEL_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".mgz", ".mgh")
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
@@ -27,17 +27,21 @@ _LABEL_INTENTS = ("label", "neuroname")
 
 @dataclass(frozen=True)
 class Volume:
-    """Physical values ``(D, H, W)`` in LPS, *spacing* in mm (D, H, W), and where in its file the volume stood."""
+    """Physical values ``(D, H, W)`` in LPS, *spacing* in mm (D, H, W), and where in its file the volume stood.
+
+    *grid* is the file's own, ``(i, j, k)``.
+    """
 
     voxels: NDArray[Any]
     spacing: Spacing
+    grid: Grid
     frame: int = 0
     frames: int = 1
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class _Frames:
+class Frames:
     """Frames ``(i, j, k)`` of a file, read one at a time, and their common affine (index to mm, LPS)."""
 
     shape: tuple[int, ...]
@@ -58,7 +62,7 @@ def stem_of(path: Path | str) -> str:
     return name[: len(name) - len(suffix_of(name))] or name
 
 
-def read_volumes(scan: Scan, max_frames: int = MAX_FRAMES) -> Iterator[Volume]:
+def read_volumes(scan: ScanSource, max_frames: int = MAX_FRAMES) -> Iterator[Volume]:
     """Yield the volumes of *scan*: one, or one per frame or channel.
 
     Of more than *max_frames* frames, *max_frames* evenly spaced ones are read, and each says so in its notes.
@@ -66,41 +70,50 @@ def read_volumes(scan: Scan, max_frames: int = MAX_FRAMES) -> Iterator[Volume]:
     Raises:
         Refused: if the file cannot be read or is no volume.
     """
-    frames = _guarded(scan, lambda: _open(scan))
+    yield from volumes_of(guarded(scan.files, lambda: _open(scan)), scan.files, max_frames)
+
+
+def volumes_of(frames: Frames, files: Sequence[str] = (), max_frames: int = MAX_FRAMES) -> Iterator[Volume]:
+    """Yield the volumes of opened *frames*, whose *files* are named in refusals; see :func:`read_volumes`."""
     count = frames.shape[3] if len(frames.shape) > 3 else 1
+    grid = Grid(frames.shape[:3], frames.affine)  # type: ignore[arg-type]
     chosen = np.unique(np.linspace(0, count - 1, min(count, max_frames)).round().astype(int))
     notes = frames.notes + ((f"{len(chosen)} of {count} frames, evenly spaced",) if len(chosen) < count else ())
     for index in map(int, chosen):
-        voxels = _guarded(scan, lambda index=index: frames.read(index))
+        voxels = guarded(files, lambda index=index: frames.read(index))
         voxels, spacing, note = canonical(voxels, frames.affine)
-        yield Volume(voxels, spacing, index, count, notes + ((note,) if note else ()))
+        yield Volume(voxels, spacing, grid, index, count, notes + ((note,) if note else ()))
 
 
-def _guarded(scan: Scan, read: Any) -> Any:
-    """Call *read*, turning whatever a reader raises on a damaged file into a refusal."""
+def guarded(files: Sequence[str], read: Any) -> Any:
+    """Call *read*, turning whatever a reader raises on damaged *files* into a refusal."""
     try:
         return read()
     except (Refused, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - third-party readers raise anything on damaged files
-        raise Refused(Reason.UNREADABLE, one_line(error, *scan.files)) from None
+        raise Refused(Reason.UNREADABLE, one_line(error, *files)) from None
 
 
-def _open(scan: Scan) -> _Frames:
+def _open(scan: ScanSource) -> Frames:
     if scan.dicom:
         from umzoo.data.dicom import read_stack
 
         voxels, affine, notes = read_stack(scan.files)
-        return _Frames(voxels.shape, affine, lambda index: voxels, notes)
+        return Frames(voxels.shape, affine, lambda index: voxels, notes)
     if suffix_of(scan.files[0]) in NIBABEL_SUFFIXES:
-        return _open_nibabel(scan.files[0])
+        import nibabel
+
+        return open_nibabel(nibabel.load(scan.files[0]))
     return _open_itk(scan.files[0])
 
 
-def _open_nibabel(path: str) -> _Frames:
-    import nibabel
+def open_nibabel(image: Any) -> Frames:
+    """Open a nibabel *image*.
 
-    image: Any = nibabel.load(path)
+    Raises:
+        Refused: if it is no volume of numbers.
+    """
     header, shape = image.header, tuple(image.shape)
     _refuse_voxel_type(image.get_data_dtype())
     intent = header.get_intent()[0] if hasattr(header, "get_intent") else ""
@@ -123,7 +136,7 @@ def _open_nibabel(path: str) -> _Frames:
         place = tuple(index if n > 1 else 0 for n in image.shape[3:])
         return _physical(whole, (..., *place))
 
-    return _Frames(shape, affine, read, notes)
+    return Frames(shape, affine, read, notes)
 
 
 def _physical(proxy: Any, where: Any = None) -> NDArray[Any]:
@@ -149,15 +162,25 @@ def _nibabel_affine(image: Any) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     return _LPS_FROM_RAS @ affine, notes
 
 
-def _open_itk(path: str) -> _Frames:
+def _open_itk(path: str) -> Frames:
     import SimpleITK as sitk  # noqa: N813
 
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
     reader.SetFileName(path)
     reader.ReadImageInformation()
-    size, components = tuple(reader.GetSize()), reader.GetNumberOfComponents()
-    kind = sitk.GetPixelIDValueAsString(reader.GetPixelID())
+    return open_itk(reader, reader.GetNumberOfComponents(), reader.Execute)
+
+
+def open_itk(described: Any, components: int, execute: Callable[[], Any]) -> Frames:
+    """Open a SimpleITK image of *components*; *described* is it or its reader, *execute* gives it.
+
+    Raises:
+        Refused: if it is no volume of numbers.
+    """
+    import SimpleITK as sitk  # noqa: N813
+
+    size, kind = tuple(described.GetSize()), sitk.GetPixelIDValueAsString(described.GetPixelID())
     if "complex" in kind:
         raise Refused(Reason.COMPLEX, f"voxels are of type '{kind}'")
     if components in (3, 4) and "8-bit" in kind:
@@ -167,19 +190,22 @@ def _open_itk(path: str) -> _Frames:
     if len(size) > 4 or (len(size) == 4 and components > 1):
         raise Refused(Reason.VECTOR, f"{len(size)} dimensions of {components} components")
     _refuse_flat(size)
-    affine = _itk_affine(reader.GetDirection(), reader.GetSpacing(), len(size))
-    voxels = sitk.GetArrayFromImage(reader.Execute())
+    affine = _itk_affine(described.GetDirection(), described.GetSpacing(), described.GetOrigin())
+    voxels = sitk.GetArrayFromImage(execute())
     if components > 1:
-        return _Frames((*size, components), affine, lambda index: voxels[..., index].transpose(2, 1, 0))
+        return Frames((*size, components), affine, lambda index: voxels[..., index].transpose(2, 1, 0))
     if len(size) == 4:
-        return _Frames(size, affine, lambda index: voxels[index].transpose(2, 1, 0))
-    return _Frames(size, affine, lambda index: voxels.transpose(2, 1, 0))
+        return Frames(size, affine, lambda index: voxels[index].transpose(2, 1, 0))
+    return Frames(size, affine, lambda index: voxels.transpose(2, 1, 0))
 
 
-def _itk_affine(direction: tuple[float, ...], spacing: tuple[float, ...], dims: int) -> NDArray[np.float64]:
-    """``(4, 4)`` index to mm (LPS); the origin plays no part."""
-    affine = np.eye(4)
+def _itk_affine(
+    direction: tuple[float, ...], spacing: tuple[float, ...], origin: tuple[float, ...]
+) -> NDArray[np.float64]:
+    """``(4, 4)`` index to mm (LPS)."""
+    affine, dims = np.eye(4), len(spacing)
     affine[:3, :3] = np.reshape(direction, (dims, dims))[:3, :3] * np.asarray(spacing[:3])
+    affine[:3, 3] = origin[:3]
     return affine
 
 

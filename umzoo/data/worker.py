@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data import rules
-from umzoo.data.checks import check_not_labels, check_shape, sample, value_range
+from umzoo.data.checks import sample
 from umzoo.data.ledger import key_of, remembered
 from umzoo.data.modality import Label, guess
 from umzoo.data.refusal import Reason, Refused, one_line
 from umzoo.data.report import Outcome, refused
-from umzoo.data.resample import resample, resampled_shape
-from umzoo.data.scan import Scan
+from umzoo.data.scan_source import ScanSource
+from umzoo.data.standardize import check, standardize
 from umzoo.data.store import VolumeRecord
 from umzoo.data.volume import Volume, read_volumes
 from umzoo.data.writer import write_array
@@ -41,7 +41,7 @@ class Job:
     max_frames: int
 
 
-def prepare_scan(scan: Scan, job: Job) -> list[Outcome]:
+def prepare_scan(scan: ScanSource, job: Job) -> list[Outcome]:
     """Read *scan*, write its volumes into the store, and say what became of each. Never raises."""
     try:
         key = key_of(scan, job.max_frames)
@@ -72,7 +72,7 @@ def _renamed(old: str, name: str) -> str:
     return f"{name} [frame {frame}" if separator else name
 
 
-def _prepare(scan: Scan, volume: Volume, job: Job, key: str) -> Outcome:
+def _prepare(scan: ScanSource, volume: Volume, job: Job, key: str) -> Outcome:
     name = scan.name if volume.frames == 1 else f"{scan.name} [frame {volume.frame}]"
     try:
         record, notes = _store(scan, volume, job)
@@ -89,20 +89,14 @@ def _prepare(scan: Scan, volume: Volume, job: Job, key: str) -> Outcome:
     )  # fmt: skip
 
 
-def _store(scan: Scan, volume: Volume, job: Job) -> tuple[VolumeRecord, tuple[str, ...]]:
+def _store(scan: ScanSource, volume: Volume, job: Job) -> tuple[VolumeRecord, tuple[str, ...]]:
     """Check, resample, quantise, describe and write one volume; return its record and notes."""
-    voxels, spacing = volume.voxels, volume.spacing
-    check_shape(voxels.shape)
-    check_shape(resampled_shape(voxels.shape, spacing, job.spec.spacing), " after resampling")
-    limits = value_range(voxels)
-    check_not_labels(voxels)
+    limits = check(volume, job.spec)
     told = scan.label(volume.frame, volume.frames)
-    label = told if told and told.modality else replace(guess(sample(voxels)), contrast=told.contrast if told else "")
-    name = content_id(voxels, spacing, label)
-    changed = resampled_shape(voxels.shape, spacing, job.spec.spacing) != voxels.shape
-    encoding = rules.fit(voxels, limits, label.modality, job.spec.rule(label.modality), changed)
-    resampled, spacing = resample(voxels, spacing, job.spec.spacing, encoding.clip)
-    stored = rules.quantise(resampled, encoding)
+    label = told if told and told.modality else _guessed(volume, told)
+    name = content_id(volume.voxels, volume.spacing, label)
+    made = standardize(volume, limits, label.modality, job.spec)
+    stored, encoding = made.voxels, made.encoding
     statistics = rules.describe(stored, encoding, int(name.partition("-")[0], 16))
     write_array(job.store, name, stored)
     record = VolumeRecord(
@@ -113,7 +107,7 @@ def _store(scan: Scan, volume: Volume, job: Job) -> tuple[VolumeRecord, tuple[st
         source=scan.source,
         subject=subject_hash(scan.subject, job.salt),
         shape=stored.shape,
-        spacing=spacing,
+        spacing=made.spacing,
         slope=encoding.slope,
         intercept=encoding.intercept,
         window=encoding.window,
@@ -123,6 +117,10 @@ def _store(scan: Scan, volume: Volume, job: Job) -> tuple[VolumeRecord, tuple[st
         points=statistics.points,
     )
     return record, encoding.notes
+
+
+def _guessed(volume: Volume, told: Label | None) -> Label:
+    return replace(guess(sample(volume.voxels)), contrast=told.contrast if told else "")
 
 
 def content_id(voxels: NDArray[Any], spacing: tuple[float, ...], label: Label) -> str:

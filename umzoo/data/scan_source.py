@@ -8,7 +8,7 @@ from umzoo.data.modality import Label
 
 
 @dataclass(frozen=True)
-class Scan:
+class ScanSource:
     """One file, or one stack of a DICOM series.
 
     Args:

@@ -1,0 +1,47 @@
+"""One volume brought to spacing and intensity rule of an input specification: what a store keeps and a network sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from umzoo.data import rules
+from umzoo.data.checks import check_not_labels, check_shape, value_range
+from umzoo.data.geometry import Spacing
+from umzoo.data.resample import resample, resampled_shape
+from umzoo.data.rules import Encoding
+from umzoo.data.volume import Volume
+from umzoo.spec import InputSpec
+
+
+@dataclass(frozen=True)
+class Standardized:
+    """Stored int16 voxels ``(D, H, W)``, what they mean, and their spacing in mm (D, H, W)."""
+
+    voxels: NDArray[np.int16]
+    encoding: Encoding
+    spacing: Spacing
+
+
+def check(volume: Volume, spec: InputSpec) -> tuple[float, float]:
+    """Return the least and greatest value of *volume*.
+
+    Raises:
+        Refused: if it is too thin, constant, not finite or a label map.
+    """
+    check_shape(volume.voxels.shape)
+    check_shape(resampled_shape(volume.voxels.shape, volume.spacing, spec.spacing), " after resampling")
+    limits = value_range(volume.voxels)
+    check_not_labels(volume.voxels)
+    return limits
+
+
+def standardize(volume: Volume, limits: tuple[float, float], modality: str, spec: InputSpec) -> Standardized:
+    """Resample *volume* and apply the rule of its *modality*; *limits* are those of :func:`check`."""
+    voxels, spacing = volume.voxels, volume.spacing
+    changed = resampled_shape(voxels.shape, spacing, spec.spacing) != voxels.shape
+    encoding = rules.fit(voxels, limits, modality, spec.rule(modality), changed)
+    resampled, spacing = resample(voxels, spacing, spec.spacing, encoding.clip)
+    return Standardized(rules.quantise(resampled, encoding), encoding, spacing)
