@@ -16,7 +16,7 @@ LAYERS = [
     {"errors", "config", "files", "overrides", "registry", "spec"},
     {"hookspecs", "fields"},
     {"backbones", "data"},
-    {"corruptions", "heads"},
+    {"corruptions", "heads", "scans"},
     {"plugins", "builtin"},
     {"pretext"},
     {"weights"},

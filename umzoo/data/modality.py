@@ -26,6 +26,8 @@ _MODALITIES = {
     "us": "us ultrasound",
 }
 _NAMES = {name.lower(): modality for modality, names in _MODALITIES.items() for name in names.split()}
+KNOWN = tuple(_MODALITIES)
+"""Modalities that names are understood to mean."""
 _MR_CONTRAST = re.compile(r"^(t1|t2|pd|flair|unit1|mp2rage|mprage|inplanet|hbv|m0scan|tse|dixon|b\d+)", re.IGNORECASE)
 _PLAIN = re.compile(r"[^a-z0-9+*]")
 

@@ -85,6 +85,21 @@ def volumes_of(frames: Frames, files: Sequence[str] = (), max_frames: int = MAX_
         yield Volume(voxels, spacing, grid, index, count, notes + ((note,) if note else ()))
 
 
+def read_grid(scan: ScanSource) -> tuple[NDArray[Any], Grid]:
+    """Return the voxels ``(i, j, k)`` of a *scan* of one volume as they are stored, and their grid.
+
+    Label maps are allowed.
+
+    Raises:
+        Refused: if the file cannot be read, or holds several volumes.
+    """
+    frames = guarded(scan.files, lambda: _open(scan, labels=True))
+    if len(frames.shape) > 3 and frames.shape[3] > 1:
+        raise Refused(Reason.VECTOR, f"it holds {frames.shape[3]} volumes, expected one")
+    voxels = guarded(scan.files, lambda: frames.read(0))
+    return voxels, Grid(voxels.shape, frames.affine)
+
+
 def guarded(files: Sequence[str], read: Any) -> Any:
     """Call *read*, turning whatever a reader raises on damaged *files* into a refusal."""
     try:
@@ -95,7 +110,7 @@ def guarded(files: Sequence[str], read: Any) -> Any:
         raise Refused(Reason.UNREADABLE, one_line(error, *files)) from None
 
 
-def _open(scan: ScanSource) -> Frames:
+def _open(scan: ScanSource, labels: bool = False) -> Frames:
     if scan.dicom:
         from umzoo.data.dicom import read_stack
 
@@ -104,12 +119,12 @@ def _open(scan: ScanSource) -> Frames:
     if suffix_of(scan.files[0]) in NIBABEL_SUFFIXES:
         import nibabel
 
-        return open_nibabel(nibabel.load(scan.files[0]))
+        return open_nibabel(nibabel.load(scan.files[0]), labels)
     return _open_itk(scan.files[0])
 
 
-def open_nibabel(image: Any) -> Frames:
-    """Open a nibabel *image*.
+def open_nibabel(image: Any, labels: bool = False) -> Frames:
+    """Open a nibabel *image*; one whose header says that it holds labels if *labels* are wanted.
 
     Raises:
         Refused: if it is no volume of numbers.
@@ -119,7 +134,7 @@ def open_nibabel(image: Any) -> Frames:
     intent = header.get_intent()[0] if hasattr(header, "get_intent") else ""
     if intent in _VECTOR_INTENTS:
         raise Refused(Reason.VECTOR, f"the header says '{intent}'")
-    if intent in _LABEL_INTENTS:
+    if intent in _LABEL_INTENTS and not labels:
         raise Refused(Reason.LABELS, f"the header says '{intent}'")
     if len(shape) > 4:
         shape = shape[:3] + tuple(n for n in shape[3:] if n > 1)
