@@ -29,6 +29,7 @@ _EXPORTS = {
     "create_model": "umzoo.api",
     "from_pretrained": "umzoo.api",
     "list_models": "umzoo.api",
+    "embed": "umzoo.downstream.embed.vectors",
     "load_scan": "umzoo.scans.load",
     "Scan": "umzoo.scans.scan",
     "InputSpec": "umzoo.spec",

@@ -12,6 +12,7 @@ import typer
 
 from umzoo import __version__
 from umzoo.cli.data import data
+from umzoo.cli.embed import embed
 from umzoo.cli.hub import bundle, push, search, unbundle
 from umzoo.cli.models import import_, info
 from umzoo.cli.nnunet import train as nnunet_train
@@ -33,6 +34,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Start": {"quickstart": quickstart},
     "Data": {"prepare": prepare, "data": data},
     "Training": {"pretrain": pretrain, "export": export},
+    "Scans": {"embed": embed},
     "Zoo": {"info": info, "list": list_, "plugins": plugins, "import": import_},
     "Sharing": {"search": search, "push": push, "bundle": bundle, "unbundle": unbundle},
 }

@@ -1,0 +1,24 @@
+"""A bar for commands that take one scan after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def scan_bar(doing: str) -> Iterator[Callable[[int, int, int], None]]:
+    """Yield what shows scans done, scans in all and scans left out, with the time that is left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(doing, total=None)
+
+        def show(done: int, total: int, left_out: int) -> None:
+            text = f"{doing}, {left_out} left out" if left_out else doing
+            bar.update(task, completed=done, total=total, description=text)
+
+        yield show

@@ -1,0 +1,59 @@
+"""Dense feature maps of a whole scan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from umzoo.backbones.base import Backbone
+from umzoo.downstream.embed.vectors import patch_size
+from umzoo.errors import ConfigError
+from umzoo.heads.model import Model
+from umzoo.scans.scan import Scan
+
+
+def dense_features(model: Backbone | Model, scan: Scan, level: int | None = None, overlap: float = 0.5) -> Tensor:
+    """Return a feature map ``(C, D, H, W)`` on the image of *scan*.
+
+    Windows overlap and are blended with a Gaussian weight (MONAI's sliding window).
+
+    Args:
+        model: a network of :func:`umzoo.from_pretrained`; a head is not used.
+        scan: of :func:`umzoo.load_scan`.
+        level: a level of the encoder, interpolated to the image; None is the decoder's map.
+        overlap: share by which windows overlap.
+
+    Raises:
+        ConfigError: if the network has no decoder and no *level* is given, or MONAI is not installed.
+    """
+    backbone = model.backbone if isinstance(model, Model) else model
+    if level is None and backbone.info.decoder_channels is None:
+        raise ConfigError(f"{backbone.name} has no decoder: choose a level of the encoder, such as level=0")
+    try:
+        from monai.inferers import sliding_window_inference
+    except ImportError:
+        raise ConfigError("dense maps need MONAI: pip install 'umzoo[finetune]'") from None
+    shape = (scan.image.shape[1], scan.image.shape[2], scan.image.shape[3])
+    device = next(backbone.parameters()).device
+
+    def answer(windows: Tensor) -> Tensor:
+        if level is None:
+            dense: Tensor = backbone(windows, dense=True).dense
+            return dense
+        return functional.interpolate(backbone.encode(windows)[level], size=windows.shape[2:], mode="trilinear")
+
+    backbone.eval()
+    with torch.inference_mode():
+        found: Any = sliding_window_inference(
+            scan.image[None].to(device),
+            patch_size(backbone, shape, None),
+            1,
+            answer,
+            overlap=overlap,
+            mode="gaussian",
+            device=torch.device("cpu"),
+        )
+    return torch.as_tensor(found[0])

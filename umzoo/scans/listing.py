@@ -1,0 +1,124 @@
+"""The scans that a command is given: files, folders, manifests and prepared stores, each read when its turn comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from umzoo.data.dicom import read_headers
+from umzoo.data.discover import discover
+from umzoo.data.geometry import Grid
+from umzoo.data.intensity import enter, to_unit
+from umzoo.data.modality import parse_options
+from umzoo.data.open import open_store
+from umzoo.data.scan_source import ScanSource
+from umzoo.data.store import Store
+from umzoo.errors import ConfigError, DataError
+from umzoo.scans.load import load_scan, parse_modality
+from umzoo.scans.scan import Scan
+from umzoo.spec import InputSpec
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A scan that can be read by calling ``read()``.
+
+    Args:
+        name: unique among those listed: the path within what the user gave, or the id in a store.
+        subject: the person it shows, as far as known.
+        read: reads it.
+        file: the scan's file; None for DICOM and stores.
+    """
+
+    name: str
+    subject: str
+    read: Callable[[], Scan]
+    file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Scans, and what looked like one and was refused, with the reason."""
+
+    scans: tuple[Listed, ...]
+    refused: tuple[tuple[str, str], ...] = ()
+
+
+def list_scans(sources: Sequence[str | Path], spec: InputSpec, modality: Sequence[str] = ()) -> Listing:
+    """Find the scans in *sources*, for a network that expects *spec*.
+
+    Args:
+        sources: files, DICOM folders, folders of any nesting, manifests (.csv, .jsonl), or stores of ``umzoo prepare``.
+        spec: what the network expects.
+        modality: ``"mr"`` for all scans, or ``"mr=PATTERN"`` for some, as for ``umzoo prepare``.
+
+    Raises:
+        DataError: if there is no scan, a source does not exist, or a store was prepared otherwise than *spec* says.
+        ConfigError: if *modality* is malformed.
+    """
+    scans: list[Listed] = []
+    refused: list[tuple[str, str]] = []
+    options = parse_options([one if "=" in one else f"{parse_modality(one)}=*" for one in modality])
+    files = [str(source) for source in sources if not _is_store(source)]
+    for source in sources:
+        if _is_store(source):
+            scans += _of_store(open_store(source), spec)
+    if files:
+        found = discover(files, options, read_headers)
+        scans += [_of_files(scan, spec) for scan in found.scans]
+        refused += [(outcome.name, f"{outcome.reason}: {outcome.detail}") for outcome in found.refused]
+    if not scans and not refused:
+        raise DataError(f"no scan in {', '.join(map(str, sources))}: expected NIfTI, NRRD, MetaImage, DICOM or a store")
+    return Listing(tuple(_unique(scans)), tuple(refused))
+
+
+def _is_store(source: str | Path) -> bool:
+    return (Path(source) / "store.json").is_file()
+
+
+def _of_files(scan: ScanSource, spec: InputSpec) -> Listed:
+    file = None if scan.dicom else Path(scan.files[0])
+    return Listed(scan.name, scan.subject, partial(load_scan, scan, spec), file)
+
+
+def _of_store(store: Store, spec: InputSpec) -> list[Listed]:
+    made, wanted = store.info.input, spec.model_copy(update={"space": "zscore", "patch_size": None, "in_channels": 1})
+    if spec.in_channels != 1:
+        raise DataError(f"a store holds single channels, the network takes {spec.in_channels}: give the files")
+    if made.model_copy(update={"space": "zscore", "patch_size": None}) != wanted:
+        raise DataError(
+            f"store {store.path} was prepared for another input (spacing {made.spacing}, the weights expect"
+            f" {spec.spacing} mm, or other axes or intensity rules): give the scans themselves"
+        )
+    return [
+        Listed(r.id, r.subject, partial(_read_stored, store, number, spec)) for number, r in enumerate(store.records)
+    ]
+
+
+def _read_stored(store: Store, number: int, spec: InputSpec) -> Scan:
+    record = store.records[number]
+    voxels = torch.from_numpy(np.ascontiguousarray(store.read(number, (0, 0, 0), record.shape)))
+    fields = to_unit({"voxels": voxels[None, None], "window": torch.tensor([record.stored_window])})
+    fields |= {"mean": torch.tensor([record.mean]), "std": torch.tensor([record.std])}
+    grid = Grid(record.shape, np.diag([*record.spacing, 1.0])[[2, 1, 0, 3]])
+    image = enter(fields["image"], fields, spec.space)[0]
+    return Scan(image, grid, grid, (record.modality or "unknown",), record.id, record.source, record.subject)
+
+
+def _unique(scans: Sequence[Listed]) -> list[Listed]:
+    """Refuse scans of one name, which an output could not tell apart.
+
+    Raises:
+        ConfigError: naming the first.
+    """
+    seen: set[str] = set()
+    for scan in scans:
+        if scan.name in seen:
+            raise ConfigError(f"two scans are called '{scan.name}': give the folder above them instead")
+        seen.add(scan.name)
+    return list(scans)
