@@ -15,10 +15,10 @@ from umzoo.files import sha256
 from umzoo.hub.checksum import git_oid
 from umzoo.hub.privacy import require_anonymous
 from umzoo.hub.pull import known_files
-from umzoo.weights.build import load_backbone
 from umzoo.weights.card import BEGIN, END, merge_card, model_card
 from umzoo.weights.info import WeightsInfo
-from umzoo.weights.io import CARD, CONFIG, FILES, MODEL, checked_file, read_info
+from umzoo.weights.io import CARD, CONFIG, FILES, HEAD, MODEL, checked_file, read_info
+from umzoo.weights.network import load_network
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
@@ -95,9 +95,9 @@ def validate(folder: Path | str) -> None:
         WeightsError: if files are missing, altered, or do not fit the architecture.
     """
     for name in known_files(Path(folder)).files:
-        if name != MODEL:
+        if name not in (MODEL, HEAD):
             checked_file(folder, name)
-    load_backbone(folder)
+    load_network(folder)
 
 
 def _dump(info: WeightsInfo) -> str:
