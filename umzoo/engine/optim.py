@@ -11,8 +11,10 @@ from umzoo.engine.recipe import OptimConfig
 from umzoo.errors import ConfigError
 
 
-def build_optimizer(config: OptimConfig, model: nn.Module) -> Optimizer:
-    """Return timm's optimizer *config.name*; biases and norms get no weight decay.
+def build_optimizer(config: OptimConfig, model: nn.Module, groups: list[dict[str, Any]] | None = None) -> Optimizer:
+    """Return timm's optimizer *config.name* over *groups*, or over *model* with no decay on biases and norms.
+
+    A group's ``lr_scale`` is a factor on the learning rate, which timm's schedules honour.
 
     Raises:
         ConfigError: if timm knows no such optimizer.
@@ -21,7 +23,11 @@ def build_optimizer(config: OptimConfig, model: nn.Module) -> Optimizer:
 
     try:
         optimizer: Optimizer = create_optimizer_v2(
-            model, opt=config.name, lr=config.lr, weight_decay=config.weight_decay, momentum=config.momentum
+            model if groups is None else groups,
+            opt=config.name,
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            momentum=config.momentum,
         )
     except (ValueError, KeyError) as error:
         raise ConfigError(f"optim.name '{config.name}' is not an optimizer of timm: {error}") from None
