@@ -73,6 +73,11 @@ def latest_checkpoint(folder: Path) -> Path | None:
     return found[-1] if found else None
 
 
+def step_of(path: Path) -> int:
+    """Return the step of the checkpoint *path*, by its name."""
+    return int(path.name.removeprefix("step-"))
+
+
 def best_checkpoint(folder: Path) -> Path | None:
     """Return the checkpoint under *folder* that was kept as the best, or None."""
     return folder / BEST if (folder / BEST / "meta.json").is_file() else None

@@ -10,6 +10,9 @@ from torch.optim import Optimizer
 from umzoo.engine.recipe import OptimConfig
 from umzoo.errors import ConfigError
 
+CHANGEABLE = ("lr", "initial_lr", "lr_scale", "weight_decay", "momentum", "betas")
+"""Options in the groups of an optimizer that come from the configuration, not from the checkpoint."""
+
 
 def build_optimizer(config: OptimConfig, model: nn.Module, groups: list[dict[str, Any]] | None = None) -> Optimizer:
     """Return timm's optimizer *config.name* over *groups*, or over *model* with no decay on biases and norms.
@@ -50,3 +53,11 @@ def build_schedule(config: OptimConfig, optimizer: Optimizer, steps: int) -> Any
     scheduler: Scheduler = makers[config.schedule]()
     scheduler.step_update(0)
     return scheduler
+
+
+def load_optimizer(optimizer: Any, state: dict[str, Any]) -> None:
+    """Load *state* into *optimizer*, but for the options that a resumed run may change, which stay as configured."""
+    kept = [{key: group[key] for key in CHANGEABLE if key in group} for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, options in zip(optimizer.param_groups, kept, strict=True):
+        group.update(options)

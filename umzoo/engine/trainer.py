@@ -12,10 +12,11 @@ from torch import nn
 from umzoo.backbones.base import Backbone
 from umzoo.data.intensity import to_unit
 from umzoo.data.loader import Loader
-from umzoo.data.open import open_store
 from umzoo.engine.build import build_from_recipe
+from umzoo.engine.changes import record_changes
+from umzoo.engine.checkpoint import latest_checkpoint
 from umzoo.engine.evaluate import Evaluator
-from umzoo.engine.run import Run
+from umzoo.engine.run import Run, open_data
 from umzoo.engine.start import Start, start_from, trained_input
 from umzoo.engine.training import Training
 from umzoo.errors import ConfigError
@@ -40,10 +41,12 @@ class Trainer(Training):
 
     def __init__(self, run: Run, resume: bool = False, cpu: bool = False, weights: Path | None = None) -> None:
         self.run, self.recipe, self.weights = run, run.recipe, weights
-        self.store = open_store(run.data, only=run.volumes)
+        self.store = open_data(run)
         self.start: Start | None = None
         recipe = run.recipe
         super().__init__(run.folder, recipe.trainer, recipe.optim, recipe.seed, resume=resume, cpu=cpu)
+        if resume and self.is_main:
+            record_changes(run, self.step)
         self.evaluator = Evaluator(self.store, recipe.data, recipe.seed, self.device)
 
     def require_new(self) -> None:
@@ -118,5 +121,14 @@ class Trainer(Training):
         """Start at step 0, unless the run began with weights, which are not at hand."""
         if (start := self.run.start) is not None:
             base = start.base.repository or start.base.name
-            raise ConfigError(f"{self.folder} has no checkpoint yet: remove it, and start again with --weights {base}")
+            raise ConfigError(
+                f"{self.folder} has no checkpoint yet: start it again with --overwrite and --weights {base}"
+            )
         super().no_checkpoint()
+
+    def remedy(self) -> str:
+        """Name the command that goes on, or begins again."""
+        if (newest := latest_checkpoint(self.checkpoints)) is None:
+            return f"it has no checkpoint yet, so a new run may begin in {self.folder}, with other options if need be"
+        command = f"umzoo pretrain --resume {self.folder}"
+        return f"continue from {newest.name} with '{command}', if need be with other options, such as optim.lr=1e-4"

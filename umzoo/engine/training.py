@@ -20,9 +20,10 @@ from torch import nn
 
 from umzoo.engine.checkpoint import best_checkpoint, latest_checkpoint, load_checkpoint, save_best, save_checkpoint
 from umzoo.engine.device import build_accelerator, random_state, set_random_state
+from umzoo.engine.failure import Failure
 from umzoo.engine.log import RunLog, read_metrics
 from umzoo.engine.meter import Meter
-from umzoo.engine.optim import build_optimizer, build_schedule
+from umzoo.engine.optim import build_optimizer, build_schedule, load_optimizer
 from umzoo.engine.pictures import save_curves
 from umzoo.engine.recipe import OptimConfig, TrainerConfig
 from umzoo.engine.signals import StopRequest
@@ -180,6 +181,10 @@ class Training(ABC):
         """Resume a run that has no checkpoint; by default it starts at step 0."""
         log.warning("%s has no checkpoint yet: starting at step 0", self.folder)
 
+    def remedy(self) -> str:
+        """Say how to go on with a run that failed."""
+        return f"resume the run in {self.folder}, if need be with other options"
+
     # -- building -----------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
@@ -215,8 +220,9 @@ class Training(ABC):
         """
         config, stopping = self.config, None
         record = RunLog(self.folder, config.steps, self.step, self.is_main)
+        failure = Failure(self.folder, self.is_main, lambda: self.step, self.remedy)
         data = self.batches(self.step * config.accumulate)
-        with StopRequest() as stop, record as self.log, data as self._batches:
+        with failure, StopRequest() as stop, record as self.log, data as self._batches:
             self._waited, self._meter = 0.0, Meter()
             if self.step == 0:
                 if self.saves_first():
@@ -372,7 +378,7 @@ class Training(ABC):
         state = load_checkpoint(path)
         self.step, self.samples, self.seconds = state["step"], state["samples"], state["seconds"]
         self._load_weights(state)
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
         self.schedule.step_update(self.step)
         if self.accelerator.scaler is not None and state["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
