@@ -1,0 +1,95 @@
+"""The comparison is right about tables of known truth."""
+
+import numpy as np
+import pytest
+
+from umzoo.downstream.evaluate.metrics import auroc, c_index
+from umzoo.downstream.evaluate.statistics import Comparison, Interval, compare, draw_weights, holm, swap_test
+
+REPETITIONS = 400
+CORRELATION = 0.8
+"""Of two references' scores within a class: two probes of one scan err alike."""
+
+
+def score_pair(rng, subjects, gap_first, gap_second, correlation=CORRELATION, scans=1):
+    """Targets, persons and two references' binormal scores; a gap is the distance of the classes' means."""
+    truth = rng.permutation(np.arange(subjects) % 2).repeat(scans)
+    person = np.arange(subjects).repeat(scans)
+    person_effect = rng.normal(size=(2, subjects)).repeat(scans, axis=1) if scans > 1 else 0
+    common, own = rng.normal(size=len(truth)), rng.normal(size=(2, len(truth)))
+    noise = np.sqrt(correlation) * common + np.sqrt(1 - correlation) * own + person_effect
+    scores = noise + np.array([[gap_first], [gap_second]]) * truth
+    return truth, person, tuple(np.stack([-one, one], axis=1)[None] for one in scores)
+
+
+def decisions(gaps, subjects, seed, scans=1):
+    """Decision and whether the interval holds the truth, of each repetition; gaps are equal or the truth is not asked."""
+    rng, found = np.random.default_rng(seed), []
+    for _ in range(REPETITIONS):
+        truth, person, scores = score_pair(rng, subjects, *gaps, scans=scans)
+        drawings = (draw_weights(person, 400, 1), 500, 0.05, 1)
+        found.append(compare(("A", "B"), scores, truth, person, "classification", "100%", drawings))
+    return found
+
+
+@pytest.mark.parametrize(("subjects", "scans", "gap"), [(40, 1, 0.0), (100, 1, 1.0), (30, 3, 1.0)])
+def test_a_difference_is_wrongly_seen_in_at_most_7_5_percent(subjects, scans, gap):
+    wrong = np.mean([found.decision != 0 for found in decisions((gap, gap), subjects, seed=subjects, scans=scans)])
+    assert wrong <= 0.075
+
+
+def test_a_gap_of_a_tenth_is_seen_at_100_subjects():
+    better = 2**0.5 * np.array([1.0364, 0.6745])  # AUROC 0.85 and 0.75
+    found = decisions(better, 100, seed=3)
+    assert np.mean([it.difference.value for it in found]) == pytest.approx(0.1, abs=0.01)
+    assert np.mean([it.decision == 1 for it in found]) >= 0.8
+    assert not any(it.decision == -1 for it in found)
+
+
+def test_the_visible_difference_is_what_is_seen_four_times_in_five():
+    found = decisions((1.0, 1.0), 60, seed=5)
+    spread = np.std([it.difference.value for it in found])
+    assert np.mean([it.visible for it in found]) == pytest.approx(2.8 * spread, rel=0.15)
+
+
+def test_auroc_and_c_index_are_those_of_others(rng=np.random.default_rng(0)):
+    from sklearn.metrics import roc_auc_score
+    from sksurv.metrics import concordance_index_censored
+
+    truth, one = rng.integers(0, 3, 50), np.ones((1, 50))
+    scores = rng.dirichlet(np.ones(3), 50)
+    assert auroc(truth, scores[None], one)[0] == pytest.approx(roc_auc_score(truth, scores, multi_class="ovr"))
+    time, event, risk = rng.exponential(size=50), rng.integers(0, 2, 50), rng.normal(size=50)
+    wanted = concordance_index_censored(event > 0, time, risk)[0]
+    assert c_index(np.stack([time, event], 1), risk[None, :, None], one)[0] == pytest.approx(wanted)
+
+
+def test_swaps_agree_with_exchanged_scores():
+    truth, person, scores = score_pair(np.random.default_rng(1), 20, 2.0, 0.0)
+    p, reverse = (swap_test(pair, truth, person, "classification", 2000, 0) for pair in (scores, scores[::-1]))
+    assert p == reverse
+    assert swap_test((scores[0], scores[0]), truth, person, "classification", 100, 0) == 1
+
+
+def test_scans_of_one_person_are_drawn_together():
+    weights = draw_weights(np.array(["a", "a", "b", "c"]), 50, 0)
+    assert (weights[:, 0] == weights[:, 1]).all()
+    assert (weights[:, 1:].sum(1) == 3).all()
+
+
+def test_holm_corrects_one_family():
+    gap = Interval(0.1, 0.05, 0.2)
+    family = [Comparison("a", "b", "auroc", "100%", gap, p, p, 0.1, 40, 0.05) for p in (0.04, 0.01, 0.03)]
+    assert [it.adjusted for it in holm(family)] == pytest.approx([0.06, 0.03, 0.06])
+    assert [it.decision for it in holm(family)] == [0, 1, 0]
+
+
+def test_verdicts_say_it_in_words():
+    def verdict(low, value, high, adjusted):
+        span = Interval(value, low, high)
+        return Comparison("a", "random weights", "auroc", "100%", span, adjusted, adjusted, 0.15, 40, 0.05).verdict
+
+    assert verdict(0.03, 0.08, 0.13, 0.01) == "better than random weights by 0.08 AUROC [0.03, 0.13]"
+    assert verdict(-0.13, -0.08, -0.03, 0.01) == "worse than random weights by 0.08 AUROC [0.03, 0.13]"
+    assert verdict(-0.02, 0.08, 0.18, 0.2).endswith("n = 40 can see 0.15 or more")
+    assert verdict(0.01, 0.08, 0.18, 0.2).startswith("no difference")

@@ -1,0 +1,9 @@
+"""Do these weights help on this data? Probes of frozen features, with controls, intervals and tests."""
+
+from __future__ import annotations
+
+from umzoo.downstream.evaluate.config import EvaluateConfig
+from umzoo.downstream.evaluate.run import Evaluation, evaluate
+from umzoo.downstream.evaluate.table import FeatureTable
+
+__all__ = ["EvaluateConfig", "Evaluation", "FeatureTable", "evaluate"]

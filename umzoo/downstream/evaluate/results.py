@@ -1,0 +1,81 @@
+"""Results in files and on model cards."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from umzoo.downstream.evaluate.metrics import primary
+from umzoo.downstream.evaluate.run import Evaluation
+from umzoo.weights.info import Result
+
+HUB_TASKS = {"survival": "tabular-regression", "regression": "image-regression"}
+"""Kind to the Hub's name of the task, where it is not image-classification."""
+
+
+def card_results(found: Evaluation, reference: str, dataset: str) -> tuple[Result, ...]:
+    """Return what the model card of *reference* shows: the deciding metric at each budget, and each comparison."""
+    task, metric = HUB_TASKS.get(found.table.kind, "image-classification"), primary(found.table.kind)
+    count = len(np.unique(found.table.subjects))
+    how = f"frozen features, linear probe, {found.config.folds}-fold by subject, {found.config.seeds} seeds, n = {count}"
+    results = []
+    for score in found.scores:
+        if (score.reference, score.probe, score.metric) == (reference, "linear", metric):
+            verdicts = [c.verdict for c in found.comparisons if (c.first, c.budget) == (reference, score.budget)]
+            span = f"[{score.interval.low:.3g}, {score.interval.high:.3g}]"
+            note = "; ".join([f"{span}, {score.budget} of labels, {how}", *verdicts])
+            results.append(
+                Result(task=task, dataset=dataset, metric=metric, value=round(score.interval.value, 4), note=note)
+            )
+    return tuple(results)
+
+
+def write_rows(found: Evaluation, scans: Sequence[str], folder: Path) -> None:
+    """Write ``scores.csv``, ``comparisons.csv``, ``predictions.csv`` and ``evaluation.json`` into *folder*."""
+    folder.mkdir(parents=True, exist_ok=True)
+    scores = [{**asdict(score), **asdict(score.interval)} for score in found.scores]
+    comparisons = [
+        {**asdict(c), **asdict(c.difference), "decision": c.decision, "verdict": c.verdict} for c in found.comparisons
+    ]
+    for row in (*scores, *comparisons):
+        row.pop("interval", None), row.pop("difference", None)
+    _write(folder / "scores.csv", scores)
+    _write(folder / "comparisons.csv", comparisons)
+    _write(folder / "predictions.csv", _predictions(found, scans))
+    content = {"config": found.config.model_dump(), "scores": scores, "comparisons": comparisons}
+    text = json.dumps(_finite(content), indent=1) + "\n"
+    (folder / "evaluation.json").write_text(text, encoding="utf-8")
+
+
+def _predictions(found: Evaluation, scans: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """One row a scan, seed, reference, probe and budget."""
+    names = found.table.classes
+    for (reference, probe, budget), scores in found.predictions.items():
+        for seed, rows in enumerate(scores):
+            for scan, subject, row in zip(scans, found.table.subjects, rows, strict=True):
+                titles = names if len(names) == len(row) else [f"score_{k}" for k in range(len(row))]
+                start = {"scan": scan, "subject": subject, "reference": reference, "probe": probe, "budget": budget}
+                yield start | {"seed": found.config.seed + seed} | dict(zip(titles, row.tolist(), strict=True))
+
+
+def _write(file: Path, rows: Any) -> None:
+    rows = list(rows)
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]) if rows else [])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _finite(value: Any) -> Any:
+    """*value* with NaN as None, as JSON knows none."""
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,148 @@
+"""From a table of features to out-of-fold scores, intervals and comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from umzoo.downstream.evaluate.config import EvaluateConfig
+from umzoo.downstream.evaluate.folds import assign_folds, labelled_order, size_of, strata
+from umzoo.downstream.evaluate.metrics import METRICS, primary
+from umzoo.downstream.evaluate.probes import PROBES, probe
+from umzoo.downstream.evaluate.statistics import Comparison, Interval, compare, draw_weights, holm, interval
+from umzoo.downstream.evaluate.table import FeatureTable
+
+Key = tuple[str, str, str]
+"""Reference, probe, label budget."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric of one reference."""
+
+    reference: str
+    probe: str
+    budget: str
+    metric: str
+    interval: Interval
+    control: bool
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found.
+
+    Attributes:
+        table: what was evaluated.
+        config: how.
+        predictions: out-of-fold scores ``(S, n, k)``.
+        scores: every metric with its interval.
+        comparisons: each reference with its controls and with the others, by the deciding probe and metric.
+    """
+
+    table: FeatureTable
+    config: EvaluateConfig
+    predictions: dict[Key, NDArray]
+    scores: tuple[Score, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+def evaluate(table: FeatureTable, config: EvaluateConfig | None = None) -> Evaluation:
+    """Probe every reference of *table* at every label budget, and compare them.
+
+    Raises:
+        DataError: if the kind cannot be probed, or there are too few subjects.
+    """
+    config = config or EvaluateConfig()
+    primary(table.kind)
+    predictions = out_of_fold(table, config)
+    weights = draw_weights(table.subjects, config.bootstrap, config.seed)
+    scores = tuple(_scores(table, config, predictions, weights))
+    return Evaluation(table, config, predictions, scores, tuple(_comparisons(table, config, predictions, weights)))
+
+
+def out_of_fold(table: FeatureTable, config: EvaluateConfig) -> dict[Key, NDArray]:
+    """Return scores ``(S, n, k)`` of every scan by probes that saw no scan of its subject.
+
+    Folds, and the subjects that are labelled, are the same for all references, controls and probes.
+    """
+    targets, outputs = _trained_on(table), _outputs(table)
+    probes = PROBES.get(table.kind, ("linear",))
+    shape = (config.seeds, len(table.subjects), outputs)
+    found = {(r, p, b): np.zeros(shape) for r in table.features for p in probes for b in config.labels}
+    for number, budget, train, held, seed in _splits(table, config):
+        for reference, features in table.features.items():
+            for name in probes:
+                found[reference, name, budget][number, held] = probe(
+                    name,
+                    table.kind,
+                    features[train],
+                    targets[train],
+                    table.subjects[train],
+                    features[held],
+                    config.inner_folds,
+                    seed,
+                )
+    return found
+
+
+def _splits(table: FeatureTable, config: EvaluateConfig) -> Iterator[tuple[int, str, NDArray, NDArray, int]]:
+    """Yield number of the seed, budget, scans to train on, scans to score, and seed."""
+    groups = strata(table.targets, table.kind)
+    for number in range(config.seeds):
+        seed = config.seed + number
+        fold = table.folds if table.folds is not None else assign_folds(groups, table.subjects, config.folds, seed)
+        for part in np.unique(fold):
+            held = np.flatnonzero(fold == part)
+            rest = np.flatnonzero(fold != part)
+            ordered = labelled_order(groups[rest], table.subjects[rest], np.random.default_rng((seed, held[0])))
+            for budget in config.labels:
+                chosen = ordered[: size_of(budget, len(ordered))]
+                yield number, budget, rest[np.isin(table.subjects[rest], chosen)], held, seed
+
+
+def _trained_on(table: FeatureTable) -> NDArray:
+    if table.kind == "classification":
+        return np.eye(int(table.targets.max()) + 1)[table.targets.astype(np.int64)]
+    return np.asarray(table.targets, np.float64)
+
+
+def _outputs(table: FeatureTable) -> int:
+    return 1 if table.kind == "survival" else _trained_on(table).shape[1]
+
+
+def _scores(
+    table: FeatureTable, config: EvaluateConfig, predictions: dict[Key, NDArray], weights: NDArray
+) -> Iterator[Score]:
+    one = np.ones((1, len(table.subjects)))
+    for (reference, name, budget), scores in predictions.items():
+        for metric, function in METRICS[table.kind].items():
+            value = float(function(table.targets, scores, one)[0])
+            found = interval(value, function(table.targets, scores, weights), config.level)
+            yield Score(reference, name, budget, metric, found, reference in table.controls)
+
+
+def pairs_of(table: FeatureTable) -> list[tuple[str, str]]:
+    """Return what is compared: each reference with its random weights, the simple features, and later references."""
+    pairs = []
+    for position, name in enumerate(table.references):
+        others = [table.random.get(name, ""), table.simple, *table.references[position + 1 :]]
+        pairs += [(name, other) for other in others if other]
+    return pairs
+
+
+def _comparisons(
+    table: FeatureTable, config: EvaluateConfig, predictions: dict[Key, NDArray], weights: NDArray
+) -> Iterator[Comparison]:
+    """Comparisons by the deciding probe; those of one budget are one family of Holm's correction."""
+    name = PROBES.get(table.kind, ("linear",))[0]
+    drawings = (weights, config.permutations, config.level, config.seed)
+    for budget in config.labels:
+        family = []
+        for pair in pairs_of(table):
+            scores = (predictions[pair[0], name, budget], predictions[pair[1], name, budget])
+            family.append(compare(pair, scores, table.targets, table.subjects, table.kind, budget, drawings))
+        yield from holm(family)
