@@ -19,6 +19,7 @@ from umzoo.cli.nnunet import train as nnunet_train
 from umzoo.cli.nnunet_files import convert, plan
 from umzoo.cli.plugin import check as plugin_check
 from umzoo.cli.plugin import new as plugin_new
+from umzoo.cli.predict import predict
 from umzoo.cli.prepare import prepare
 from umzoo.cli.pretrain import export, pretrain
 from umzoo.cli.quickstart import quickstart
@@ -34,7 +35,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Start": {"quickstart": quickstart},
     "Data": {"prepare": prepare, "data": data},
     "Training": {"pretrain": pretrain, "export": export},
-    "Scans": {"embed": embed},
+    "Scans": {"embed": embed, "predict": predict},
     "Zoo": {"info": info, "list": list_, "plugins": plugins, "import": import_},
     "Sharing": {"search": search, "push": push, "bundle": bundle, "unbundle": unbundle},
 }

@@ -1,0 +1,45 @@
+"""``umzoo predict``: what a fine-tuned network says of new scans."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def predict(
+    ref: Annotated[str, typer.Argument(help="fine-tuned weights: a folder, org/name[@revision], or architecture.tag")],
+    scans: Annotated[list[str], typer.Argument(help="files, DICOM folders, folders or manifests")],
+    out: Annotated[Path, typer.Option(help="folder for masks on each scan's own grid, or for predictions.csv")],
+    ensemble: Annotated[
+        list[str] | None, typer.Option(help="weights of another fold, to average with; repeatable")
+    ] = None,
+    modality: Annotated[
+        list[str] | None, typer.Option(help="ct, mr, ... for all scans, or MODALITY=PATTERN for some; repeatable")
+    ] = None,
+    flips: Annotated[bool, typer.Option("--flips", help="average over the flips of the image; 8 times slower")] = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="write the probability maps of a segmentation too")
+    ] = False,
+    pictures: Annotated[bool, typer.Option("--pictures", help="draw each segmentation over its scan")] = False,
+    cpu: Annotated[bool, typer.Option("--cpu", help="stay on the CPU")] = False,
+) -> None:
+    """Predict new scans with a fine-tuned network: masks on each scan's own grid, or a table of classes and numbers."""
+    import umzoo
+    from umzoo.cli.progress import scan_bar
+    from umzoo.downstream.embed.work import default_device
+    from umzoo.downstream.prediction.folder import predict_scans
+    from umzoo.scans.listing import list_scans
+    from umzoo.scans.load import input_of
+
+    device, _ = default_device(cpu)
+    models = [umzoo.from_pretrained(one, head=True, device=device) for one in (ref, *(ensemble or ()))]
+    listing = list_scans(scans, input_of(models[0]), modality or ())
+    with scan_bar("predicting") as progress:
+        skipped = predict_scans(
+            models, listing, out, flips=flips, probabilities=probabilities, pictures=pictures, progress=progress
+        )
+    for name, reason in skipped:
+        typer.echo(f"left out {name}: {reason}", err=True)
+    typer.echo(f"{len(listing.scans) + len(listing.refused) - len(skipped)} scans predicted in {out}")

@@ -1,0 +1,149 @@
+"""One scan's answer: from one network, or from several as an ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from umzoo.backbones.base import Backbone
+from umzoo.downstream.embed.vectors import patch_size
+from umzoo.errors import ConfigError
+from umzoo.heads.answer import Answer
+from umzoo.heads.model import Model
+from umzoo.scans.scan import Scan
+from umzoo.scans.windows import Size, body, pad_to, windows
+
+OVERLAP = 0.5
+"""Share by which windows of a segmentation overlap."""
+
+
+def answer_of(model: Any) -> Answer:
+    """Return what the numbers of *model* mean.
+
+    Raises:
+        ConfigError: if it has no trained head.
+    """
+    if not isinstance(model, Model) or model.answer is None:
+        name = model.name if isinstance(model, Backbone) else type(model).__name__
+        raise ConfigError(f"{name} has no trained head, so it answers nothing: fine-tune it with 'umzoo finetune'")
+    return model.answer
+
+
+def predict(models: Model | Sequence[Model], scan: Scan, *, flips: bool = False) -> Tensor:
+    """Return the answer of one network, or the mean answer of several, for *scan*.
+
+    Args:
+        models: of :func:`umzoo.from_pretrained`, with trained heads that answer alike.
+        scan: of :func:`umzoo.load_scan`.
+        flips: average over the eight flips of the image too.
+
+    Returns:
+        Of a segmentation the probability of each class on the image, float32 ``(n, D, H, W)``; of a classification
+        the probability of each class ``(n,)``; of a regression the numbers in the units of the training ``(n,)``;
+        of survival the log-risk ``(1,)``.
+
+    Raises:
+        ConfigError: if a network has no trained head, or the heads answer differently.
+    """
+    members = [models] if isinstance(models, nn.Module) else list(models)
+    answers = [answer_of(model) for model in members]
+    first = answers[0]
+    for other in answers[1:]:
+        if (other.task, other.classes, other.targets) != (first.task, first.classes, first.targets):
+            raise ConfigError(f"the networks answer differently ({first.task}, {other.task}): they are no ensemble")
+    axes = [axes for count in range(4) for axes in combinations((2, 3, 4), count)] if flips else [()]
+    total: Tensor | None = None
+    for model, answer in zip(members, answers, strict=True):
+        for flipped in axes:
+            found = _one(model, answer, scan, flipped)
+            total = found if total is None else total + found
+    if total is None:
+        raise ConfigError("expected at least one network, got none")
+    return total / (len(members) * len(axes))
+
+
+@torch.inference_mode()
+def _one(model: Model, answer: Answer, scan: Scan, flipped: tuple[int, ...]) -> Tensor:
+    """The answer of one network to one flip of the image."""
+    model.eval()
+    device = next(model.parameters()).device
+    size = patch_size(model.backbone, _size(scan.image), None)
+
+    def ask(images: Tensor) -> Tensor:
+        images = images.to(device)
+        found: Tensor = model(images.flip(flipped) if flipped else images).float()
+        return found
+
+    if answer.task == "segmentation":
+        return _everywhere(scan, size, lambda part: (ask(part).flip(flipped) if flipped else ask(part)).softmax(1))
+    crops = (
+        [center_crop(scan.image, _center_size(model, size))] if answer.view == "center" else _windows(scan.image, size)
+    )
+    logits = torch.cat([ask(crop[None]).cpu() for crop in crops])
+    return _meaning(logits, answer).mean(0)
+
+
+def _meaning(logits: Tensor, answer: Answer) -> Tensor:
+    """Logits ``(B, n)`` as probabilities, or as numbers in the units of the training."""
+    if answer.task == "classification":
+        return logits.softmax(1)
+    if answer.task == "multilabel":
+        return logits.sigmoid()
+    if answer.mean:
+        return logits * torch.tensor(answer.std) + torch.tensor(answer.mean)
+    return logits
+
+
+def _everywhere(scan: Scan, size: Size, ask: Any) -> Tensor:
+    try:
+        from monai.inferers import sliding_window_inference
+    except ImportError:
+        raise ConfigError("segmentation needs MONAI: pip install 'umzoo[finetune]'") from None
+    image = scan.image[None]
+    found: Any = sliding_window_inference(
+        image, size, 1, ask, overlap=OVERLAP, mode="gaussian", device=torch.device("cpu")
+    )
+    return torch.as_tensor(found[0])
+
+
+def _size(image: Tensor) -> Size:
+    depth, height, width = image.shape[1:]
+    return depth, height, width
+
+
+def _center_size(model: Model, size: Size) -> Size:
+    """The size of the crop that the network was trained on, else of a window."""
+    info = model.weights_info
+    known = info.input.patch_size if info is not None else None
+    return known or size
+
+
+def _windows(image: Tensor, size: Size) -> list[Tensor]:
+    """The windows that show the body."""
+    padded, mask = pad_to(image, size), body(image)
+    found = list(windows(_size(padded), size))
+    kept = [window for window in found if mask[window].any()] or found
+    return [padded[:, z, y, x] for z, y, x in kept]
+
+
+def center_crop(image: Tensor, size: Size, center: Sequence[float] | None = None) -> Tensor:
+    """Cut *size* voxels about the *center* (default: the middle) out of *image* ``(C, D, H, W)``.
+
+    What lies beyond the image gets each channel's least value.
+    """
+    middle = center or [(n - 1) / 2 for n in image.shape[1:]]
+    crop = image.amin(dim=(1, 2, 3)).view(-1, 1, 1, 1).expand(-1, *size).clone()
+    there, here = [slice(None)], [slice(None)]
+    for place, edge, full in zip(middle, size, image.shape[1:], strict=True):
+        start = round(place - (edge - 1) / 2)
+        low, high = max(start, 0), min(start + edge, full)
+        if low >= high:
+            return crop
+        there.append(slice(low, high))
+        here.append(slice(low - start, high - start))
+    crop[tuple(here)] = image[tuple(there)]
+    return crop

@@ -1,0 +1,160 @@
+"""Predictions of many scans: masks on their own grids, or a table."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from umzoo.data.volume import stem_of
+from umzoo.downstream.prediction.answers import answer_of, predict
+from umzoo.downstream.prediction.pictures import save_overlay
+from umzoo.errors import ConfigError, DataError, UmzooError, in_one_line
+from umzoo.files import written_whole
+from umzoo.heads.answer import Answer
+from umzoo.heads.model import Model
+from umzoo.scans.listing import Listed, Listing
+from umzoo.scans.original import OriginalImage
+from umzoo.scans.scan import Scan
+
+TABLE = "predictions.csv"
+LABELS = "labels.json"
+Progress = Callable[[int, int, int], None]
+
+
+def predict_scans(
+    models: Sequence[Model],
+    listing: Listing,
+    out: Path,
+    *,
+    flips: bool = False,
+    probabilities: bool = False,
+    pictures: bool = False,
+    progress: Progress = lambda done, total, skipped: None,
+) -> tuple[tuple[str, str], ...]:
+    """Predict every scan of *listing* into the folder *out*; return what was left out and why.
+
+    A segmentation is a NIfTI label map on the scan's own grid with the label values of the training, beside
+    ``labels.json``, which names them. Other answers are rows of ``predictions.csv``. What is there already is kept, so
+    an interrupted call goes on.
+
+    Args:
+        models: one network, or several as an ensemble.
+        listing: of :func:`umzoo.scans.listing.list_scans`.
+        out: the folder.
+        flips: average over flips of the image.
+        probabilities: write the probability maps of a segmentation too.
+        pictures: draw each segmentation over its scan.
+        progress: called with scans done, scans in all, and scans left out.
+
+    Raises:
+        ConfigError: if a network has no trained head.
+        DataError: if nothing could be predicted.
+    """
+    answer = answer_of(models[0])
+    out.mkdir(parents=True, exist_ok=True)
+    write = _segment if answer.task == "segmentation" else _tabulate
+    if answer.task == "segmentation":
+        _write_text(out / LABELS, json.dumps(label_values(answer), indent=1) + "\n")
+    known = set() if answer.task == "segmentation" else _known(out / TABLE)
+    skipped = list(listing.refused)
+    for done, listed in enumerate(listing.scans):
+        progress(done, len(listing.scans), len(skipped))
+        if listed.name in known or _mask_file(out, listed).is_file():
+            continue
+        try:
+            scan = listed.read()
+            write(out, listed, scan, predict(models, scan, flips=flips), answer, (probabilities, pictures))
+        except ConfigError:
+            raise
+        except UmzooError as error:
+            skipped.append((listed.name, in_one_line(error)))
+    progress(len(listing.scans), len(listing.scans), len(skipped))
+    if len(skipped) == len(listing.scans) + len(listing.refused):
+        raise DataError(f"nothing could be predicted: {skipped[0][0]}: {skipped[0][1]}")
+    return tuple(skipped)
+
+
+def label_values(answer: Answer) -> dict[str, int]:
+    """The value of each class in label maps: those of the training's files, or the order of the classes."""
+    return {name: answer.labels.get(name, number) for number, name in enumerate(answer.classes)}
+
+
+def to_label_map(scan: Scan, probabilities: Tensor, values: Sequence[int]) -> OriginalImage:
+    """Bring class *probabilities* ``(n, D, H, W)`` onto the scan's own grid, and take the greatest.
+
+    Each class is interpolated linearly; *values* are what the label map holds for the classes.
+    """
+    best: NDArray[Any] | None = None
+    labels: NDArray[Any] | None = None
+    kind = np.uint8 if min(values) >= 0 and max(values) < 256 else np.int16
+    for value, probability in zip(values, probabilities, strict=True):
+        share = scan.to_original(probability).values
+        if best is None or labels is None:
+            best, labels = share.copy(), np.full(share.shape, value, kind)
+        else:
+            labels[share > best] = value
+            np.maximum(best, share, out=best)
+    if labels is None:
+        raise DataError("a segmentation needs classes, got none")
+    return OriginalImage(labels, scan.original, scan.header)
+
+
+def _mask_file(out: Path, listed: Listed) -> Path:
+    """The mask of a scan; it has the scan's own file name, and folders above it in front where it has none."""
+    stem = stem_of(listed.file) if listed.file else listed.name.replace("/", "_")
+    return out / f"{stem}.nii.gz"
+
+
+def _segment(out: Path, listed: Listed, scan: Scan, found: Tensor, answer: Answer, wanted: tuple[bool, bool]) -> None:
+    probabilities, pictures = wanted
+    values = list(label_values(answer).values())
+    file = _mask_file(out, listed)
+    if probabilities:
+        scan.to_original(found).save(out / "probabilities" / file.name)
+    if pictures:
+        save_overlay(out / "pictures" / f"{stem_of(file)}.png", scan, found.argmax(0), answer.classes)
+    to_label_map(scan, found, values).save(file)
+
+
+def _tabulate(out: Path, listed: Listed, scan: Scan, found: Tensor, answer: Answer, wanted: tuple[bool, bool]) -> None:
+    row: dict[str, Any] = {"scan": listed.name, "subject": listed.subject}
+    numbers = [round(float(value), 6) for value in found]
+    if answer.task == "classification":
+        row["class"] = _chosen(answer, numbers)
+    row |= dict(zip(answer.classes or answer.targets or ("log_risk",), numbers, strict=True))
+    if answer.task == "multilabel":
+        row |= {f"{n}?": int(p >= answer.thresholds.get(n, 0.5)) for n, p in zip(answer.classes, numbers, strict=True)}
+    file = out / TABLE
+    new = not file.is_file()
+    with file.open("a", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def _chosen(answer: Answer, numbers: Sequence[float]) -> str:
+    """The class of greatest probability; of two, the second from its threshold on."""
+    if len(answer.classes) == 2 and answer.classes[1] in answer.thresholds:
+        return answer.classes[numbers[1] >= answer.thresholds[answer.classes[1]]]
+    return answer.classes[int(np.argmax(numbers))]
+
+
+def _known(table: Path) -> set[str]:
+    """Scans that have a row already."""
+    if not table.is_file():
+        return set()
+    with table.open(encoding="utf-8", newline="") as stream:
+        return {row["scan"] for row in csv.DictReader(stream)}
+
+
+def _write_text(file: Path, text: str) -> None:
+    with written_whole(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")

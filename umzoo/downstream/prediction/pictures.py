@@ -1,0 +1,67 @@
+"""A segmentation drawn over its scan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from umzoo.errors import ConfigError
+from umzoo.scans.scan import Scan
+
+COLORS = ("#e69f00", "#56b4e9", "#cc79a7", "#009e73", "#f0e442", "#0072b2", "#d55e00")
+"""Told apart by color-blind readers too (Okabe and Ito)."""
+PLANES = ("axial", "coronal", "sagittal")
+
+
+def save_overlay(file: Path, scan: Scan, labels: Tensor, classes: Sequence[str]) -> None:
+    """Draw the slices of *scan* with the most labelled voxels, *labels* ``(D, H, W)`` over them.
+
+    Left of the picture is the patient's right, up is anterior or superior, in the proportions of the spacing.
+
+    Raises:
+        ConfigError: if the image is not in canonical (z, y, x), LPS order.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    if not _is_canonical(scan):
+        raise ConfigError("pictures need weights whose input has axes zyx and orientation LPS")
+    image, mask = scan.image[0].numpy(), labels.numpy()
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    for axis, plane in enumerate(PLANES):
+        others = tuple(other for other in range(3) if other != axis)
+        counts = (mask > 0).sum(axis=others)
+        place = int(counts.argmax()) if counts.any() else mask.shape[axis] // 2
+        axes = figure.add_subplot(1, 3, axis + 1, title=plane, xticks=[], yticks=[])
+        _draw(axes, image.take(place, axis), mask.take(place, axis), [scan.spacing[other] for other in others], plane)
+    shown = [number for number in np.unique(mask) if number > 0]
+    handles = [Patch(color=COLORS[(number - 1) % len(COLORS)], label=classes[number]) for number in shown]
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+    figure.suptitle(scan.name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=110)
+
+
+def _is_canonical(scan: Scan) -> bool:
+    """Whether D, H and W run to S, P and L."""
+    direction = scan.grid.affine[:3, :3] / np.linalg.norm(scan.grid.affine[:3, :3], axis=0)
+    return bool(min(direction[2, 0], direction[1, 1], direction[0, 2]) > 0.5)
+
+
+def _draw(axes: Any, image: Any, mask: Any, spacing: Sequence[float], plane: str) -> None:
+    """One slice; coronal and sagittal ones are turned upside down, since D runs upwards."""
+    from matplotlib.colors import to_rgba
+
+    if plane != "axial":
+        image, mask = image[::-1], mask[::-1]
+    low, high = np.percentile(image, (0.5, 99.5))
+    axes.imshow(image, cmap="gray", vmin=low, vmax=high if high > low else low + 1, aspect=spacing[0] / spacing[1])
+    colors = np.zeros((*mask.shape, 4))
+    for number in np.unique(mask[mask > 0]):
+        colors[mask == number] = to_rgba(COLORS[(number - 1) % len(COLORS)], 0.5)
+    axes.imshow(colors, aspect=spacing[0] / spacing[1], interpolation="nearest")
