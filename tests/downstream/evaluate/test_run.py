@@ -113,7 +113,9 @@ def test_reduction_keeps_all_distances():
 def test_invariance_is_read_by_fresh_probes():
     table = make_table()
     side = {"side": ("classification", table.targets)}
-    found = invariances({name: table.features[name] for name in ("good", "random")}, side, table.subjects, table.random, FAST)
+    found = invariances(
+        {name: table.features[name] for name in ("good", "random")}, side, table.subjects, table.random, FAST
+    )
     assert found["side"].comparisons[0].decision == 1
 
 

@@ -1,4 +1,4 @@
-"""What else can be read from features: modality, source, spacing, side, scale. Lower is better where it should not matter."""
+"""What else can be read from features, such as modality or spacing: lower is better where it should not matter."""
 
 from __future__ import annotations
 

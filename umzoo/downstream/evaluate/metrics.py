@@ -1,7 +1,7 @@
 """Metrics of out-of-fold scores under weights of the scans, for many weights at once.
 
-Scores have shape ``(S, n, k)``: seeds, scans, outputs. Weights have shape ``(B, n)``; a metric returns ``(B,)``, the mean
-over seeds. Ones give the metric itself, counts of drawn subjects give the bootstrap. What is undefined is NaN.
+Scores have shape ``(S, n, k)``: seeds, scans, outputs. Weights have shape ``(B, n)``; a metric returns ``(B,)``, the
+mean over seeds. Ones give the metric itself, counts of drawn subjects give the bootstrap. What is undefined is NaN.
 """
 
 from __future__ import annotations

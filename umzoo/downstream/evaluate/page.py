@@ -27,8 +27,8 @@ def write_page(found: Evaluation, title: str, folder: Path) -> Path:
     count, config = len(np.unique(found.table.subjects)), found.config
     how = (
         f"{len(found.table.subjects)} scans of {count} subjects, frozen features, {config.folds} folds by subject,"
-        f" {config.seeds} seeds. Intervals ({100 - 100 * config.level:g} %) are of a bootstrap over subjects; differences"
-        " by a paired swap test with Holm's correction within each budget."
+        f" {config.seeds} seeds. Intervals ({100 - 100 * config.level:g} %) are of a bootstrap over subjects;"
+        " differences are tested by a paired swap test with Holm's correction within each budget."
     )
     verdicts = [f"- {_code(c.first)}, {c.budget} of labels: {c.verdict}" for c in found.comparisons]
     images = [f"![{name[:-4]}]({name})" for name in pictures]

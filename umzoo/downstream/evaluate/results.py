@@ -23,7 +23,9 @@ def card_results(found: Evaluation, reference: str, dataset: str) -> tuple[Resul
     """Return what the model card of *reference* shows: the deciding metric at each budget, and each comparison."""
     task, metric = HUB_TASKS.get(found.table.kind, "image-classification"), primary(found.table.kind)
     count = len(np.unique(found.table.subjects))
-    how = f"frozen features, linear probe, {found.config.folds}-fold by subject, {found.config.seeds} seeds, n = {count}"
+    how = (
+        f"frozen features, linear probe, {found.config.folds}-fold by subject, {found.config.seeds} seeds, n = {count}"
+    )
     results = []
     for score in found.scores:
         if (score.reference, score.probe, score.metric) == (reference, "linear", metric):
