@@ -187,7 +187,7 @@ def judge(trainer: Trainer, store: Store) -> Iterator[dict[str, float]]:
     trainer.model.eval()
     with Loader(store, trainer.recipe.data, seed=1) as loader:
         for number, raw in zip(range(BATCHES), loader, strict=False):
-            output = trainer.model(*trainer._batch(raw, number))
+            output = trainer.model(*trainer.prepare_batch(raw, number))
             yield {name: float(value.float().nanmean()) for name, value in output.parts.items()}
     trainer.model.train()
 

@@ -59,6 +59,31 @@ def test_the_first_signal_is_noted_and_the_second_acts():
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has neither SIGHUP nor SIGUSR1")
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1"])
+def test_a_closing_terminal_and_a_scheduler_only_ask(name):
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    with StopRequest() as stop:
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+        assert stop.signum == number
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.signum == signal.SIGTERM
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_what_nohup_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.signum is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("schedule", ["cosine", "poly", "constant"])
 def test_schedules_warm_up_and_are_functions_of_the_step(schedule):
     config = OptimConfig(lr=0.1, schedule=schedule, warmup_steps=10)

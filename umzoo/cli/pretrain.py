@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from umzoo.engine.run import Run
 
 
 def pretrain(
@@ -16,29 +19,62 @@ def pretrain(
     weights: Annotated[
         str | None, typer.Option(help="begin with these: a folder, org/name[@revision], or architecture.tag")
     ] = None,
-    resume: Annotated[Path | None, typer.Option(help="folder of a run to continue")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="folder of a run to continue; changes to optim and trainer may follow")
+    ] = None,
     cpu: Annotated[bool, typer.Option("--cpu", help="stay on the CPU")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="remove the run that --out holds already")] = False,
 ) -> None:
     """Pre-train a network on a store of unlabelled volumes, or continue a run."""
     from umzoo.engine.recipe import load_recipe
-    from umzoo.engine.run import Run, open_run
+    from umzoo.engine.run import Run as NewRun
+    from umzoo.engine.run import finished
     from umzoo.engine.trainer import Trainer
     from umzoo.errors import ConfigError
     from umzoo.hub.refs import resolve
 
     if resume is not None:
-        if recipe is not None or out is not None or weights is not None:
-            raise ConfigError("--resume continues a run as it is: leave out the recipe, --out and --weights")
-        run = open_run(resume, data)
+        if out is not None or weights is not None or overwrite:
+            raise ConfigError("--resume continues a run: leave out the recipe, --out, --weights and --overwrite")
+        run = _resumed(resume, data, [*([recipe] if recipe else []), *(overrides or ())])
+        if finished(run):
+            _say_finished(run)
+            return
     elif recipe is None or data is None or out is None:
         raise ConfigError("a new run needs a recipe, --data STORE and --out RUN; or continue one with --resume RUN")
     else:
-        run = Run(out, load_recipe(recipe, overrides or ()), data)
+        run = NewRun(out, load_recipe(recipe, overrides or ()), data, overwrite=overwrite)
     start = resolve(weights) if weights is not None else None
     signum = Trainer(run, resume=resume is not None, cpu=cpu, weights=start).fit()
     if signum is not None:
         typer.echo(f"stopped by a signal, all is saved: continue with 'umzoo pretrain --resume {run.folder}'", err=True)
         raise typer.Exit(128 + signum)
+
+
+def _resumed(folder: Path, data: Path | None, overrides: list[str]) -> Run:
+    """Open the run to continue, with changed options; the recipe is that of the run."""
+    from umzoo.engine.run import open_run
+    from umzoo.errors import ConfigError
+
+    if recipes := [text for text in overrides if "=" not in text]:
+        raise ConfigError(
+            f"--resume continues a run with its own recipe: leave out '{recipes[0]}'; what may follow are changes such"
+            " as optim.lr=1e-4 or trainer.steps=2000"
+        )
+    return open_run(folder, data, overrides)
+
+
+def _say_finished(run: Run) -> None:
+    """Say that there is nothing left to do, and what can be done; a store that has moved is recorded."""
+    from umzoo.engine.changes import record_changes
+
+    steps = run.recipe.trainer.steps
+    record_changes(run, steps)
+    typer.echo(
+        f"{run.folder} is finished: it has done all {steps} steps; write its weights with 'umzoo export {run.folder}"
+        f" FOLDER', or lengthen it with 'umzoo pretrain --resume {run.folder} trainer.steps={2 * steps}'",
+        err=True,
+    )
 
 
 def export(

@@ -19,6 +19,8 @@ from umzoo.errors import CheckpointError, in_one_line
 from umzoo.files import fsync, fsync_folder, sha256
 
 FORMAT = 1
+BEST = "best"
+"""Name of the checkpoint with the best weights, which is kept beside the newest ones."""
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
@@ -27,7 +29,23 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
     Raises:
         CheckpointError: if it cannot be written; what was there before stays.
     """
-    final, temporary = folder / f"step-{step:08d}", folder / f".writing-{os.getpid()}"
+    final = _write(folder, f"step-{step:08d}", step, state)
+    for old in _all(folder)[:-keep]:
+        shutil.rmtree(old)
+    return final
+
+
+def save_best(folder: Path, state: dict[str, Any]) -> Path:
+    """Write *state* as ``folder/best``, in place of an earlier one; it is never removed for being old.
+
+    Raises:
+        CheckpointError: if it cannot be written.
+    """
+    return _write(folder, BEST, state["step"], state)
+
+
+def _write(folder: Path, name: str, step: int, state: dict[str, Any]) -> Path:
+    final, temporary = folder / name, folder / f".writing-{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for left_over in folder.glob(".writing-*"):
@@ -46,8 +64,6 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
         last = latest_checkpoint(folder)
         good = f"the last good one is {last.name}" if last else "there is no earlier one"
         raise CheckpointError(f"cannot write {final}: {error}; {good}; free some space, then resume") from error
-    for old in _all(folder)[:-keep]:
-        shutil.rmtree(old)
     return final
 
 
@@ -55,6 +71,16 @@ def latest_checkpoint(folder: Path) -> Path | None:
     """Return the newest complete checkpoint under *folder*, or None."""
     found = _all(folder)
     return found[-1] if found else None
+
+
+def step_of(path: Path) -> int:
+    """Return the step of the checkpoint *path*, by its name."""
+    return int(path.name.removeprefix("step-"))
+
+
+def best_checkpoint(folder: Path) -> Path | None:
+    """Return the checkpoint under *folder* that was kept as the best, or None."""
+    return folder / BEST if (folder / BEST / "meta.json").is_file() else None
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -15,13 +15,12 @@ from torch import Tensor
 import umzoo
 from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import canonical_state
-from umzoo.data.open import open_store
 from umzoo.data.store import Store
 from umzoo.engine.build import build_from_recipe
 from umzoo.engine.checkpoint import load_checkpoint
 from umzoo.engine.log import read_metrics
 from umzoo.engine.recipe import Recipe
-from umzoo.engine.run import Run, newest_state
+from umzoo.engine.run import Run, newest_state, open_data
 from umzoo.engine.start import trained_input
 from umzoo.errors import ConfigError
 from umzoo.plugins import zoo
@@ -52,7 +51,7 @@ def export_run(run: Run, folder: Path, licence: str = "unknown", name: str | Non
         WeightsError: if *folder* holds something else.
     """
     state = load_checkpoint(newest_state(run))
-    store = open_store(run.data, only=run.volumes)
+    store = open_data(run)
     model = build_from_recipe(zoo(), run.recipe, tuple(state["modalities"]))
     model.load_state_dict(state["model"])
     if state["ema"] is not None:

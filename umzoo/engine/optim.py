@@ -10,9 +10,14 @@ from torch.optim import Optimizer
 from umzoo.engine.recipe import OptimConfig
 from umzoo.errors import ConfigError
 
+CHANGEABLE = ("lr", "initial_lr", "lr_scale", "weight_decay", "momentum", "betas")
+"""Options in the groups of an optimizer that come from the configuration, not from the checkpoint."""
 
-def build_optimizer(config: OptimConfig, model: nn.Module) -> Optimizer:
-    """Return timm's optimizer *config.name*; biases and norms get no weight decay.
+
+def build_optimizer(config: OptimConfig, model: nn.Module, groups: list[dict[str, Any]] | None = None) -> Optimizer:
+    """Return timm's optimizer *config.name* over *groups*, or over *model* with no decay on biases and norms.
+
+    A group's ``lr_scale`` is a factor on the learning rate, which timm's schedules honour.
 
     Raises:
         ConfigError: if timm knows no such optimizer.
@@ -21,7 +26,11 @@ def build_optimizer(config: OptimConfig, model: nn.Module) -> Optimizer:
 
     try:
         optimizer: Optimizer = create_optimizer_v2(
-            model, opt=config.name, lr=config.lr, weight_decay=config.weight_decay, momentum=config.momentum
+            model if groups is None else groups,
+            opt=config.name,
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            momentum=config.momentum,
         )
     except (ValueError, KeyError) as error:
         raise ConfigError(f"optim.name '{config.name}' is not an optimizer of timm: {error}") from None
@@ -44,3 +53,11 @@ def build_schedule(config: OptimConfig, optimizer: Optimizer, steps: int) -> Any
     scheduler: Scheduler = makers[config.schedule]()
     scheduler.step_update(0)
     return scheduler
+
+
+def load_optimizer(optimizer: Any, state: dict[str, Any]) -> None:
+    """Load *state* into *optimizer*, but for the options that a resumed run may change, which stay as configured."""
+    kept = [{key: group[key] for key in CHANGEABLE if key in group} for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, options in zip(optimizer.param_groups, kept, strict=True):
+        group.update(options)

@@ -1,21 +1,31 @@
 """A run's folder.
 
-It holds ``recipe.toml`` (resolved), ``run.json`` (where the data is), ``start.json`` (the weights it began with, if
-any), checkpoints, metrics and pictures.
+It holds ``recipe.toml`` (resolved), ``run.json`` (where the data is, and which options changed at which step),
+``start.json`` (the weights it began with, if any), checkpoints, metrics and pictures.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from umzoo.engine.checkpoint import latest_checkpoint
+from umzoo.data.open import open_store
+from umzoo.data.store import Store
+from umzoo.engine.changes import Change, with_changes
+from umzoo.engine.checkpoint import BEST, latest_checkpoint, step_of
+from umzoo.engine.failure import FAILED, has_failed
 from umzoo.engine.recipe import Recipe, dump_recipe, load_recipe
 from umzoo.engine.start import Start
-from umzoo.errors import ConfigError
+from umzoo.errors import ConfigError, DataError
 
 START = "start.json"
+MADE = frozenset(
+    {"recipe.toml", "run.json", START, FAILED, "checkpoints", "metrics.jsonl", "metrics.tmp", "pictures", "tensorboard"}
+)
+"""What a run writes into its folder."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,8 @@ class Run:
         data: path of the store.
         volumes: ids of the volumes the run began with, or None for all of the store.
         start: the weights it began with, or None for random ones.
+        changes: options that differ from those it had when it was last resumed.
+        overwrite: whether a new run may take the place of another, with checkpoints, in its folder.
     """
 
     folder: Path
@@ -35,6 +47,8 @@ class Run:
     data: Path
     volumes: tuple[str, ...] | None = None
     start: Start | None = None
+    changes: tuple[Change, ...] = ()
+    overwrite: bool = False
 
     @property
     def checkpoints(self) -> Path:
@@ -47,14 +61,28 @@ class Run:
         return self.folder / "pictures"
 
     def require_empty(self) -> None:
-        """Make sure that nothing is lost by writing here.
+        """Make sure that nothing of value is lost by writing here.
+
+        A run that failed before its first checkpoint is worth nothing; another one is replaced with ``overwrite``.
 
         Raises:
-            ConfigError: if the folder already holds something.
+            ConfigError: if the folder holds something else.
         """
-        if self.folder.is_dir() and any(self.folder.iterdir()):
-            remedy = f"continue it with 'umzoo pretrain --resume {self.folder}', or " if is_run(self.folder) else ""
-            raise ConfigError(f"{self.folder} is not empty: {remedy}choose another --out")
+        if not self.folder.is_dir() or not any(self.folder.iterdir()):
+            return
+        if not is_run(self.folder):
+            raise ConfigError(f"{self.folder} is not empty: choose another --out")
+        if foreign := sorted({path.name for path in self.folder.iterdir()} - MADE):
+            raise ConfigError(
+                f"{self.folder} is not empty, and holds what no run wrote ({', '.join(foreign)}): choose another --out,"
+                f" or continue the run with 'umzoo pretrain --resume {self.folder}'"
+            )
+        failed = has_failed(self.folder) and not has_checkpoint(self.folder)
+        if not failed and not self.overwrite:
+            raise ConfigError(
+                f"{self.folder} is not empty: continue it with 'umzoo pretrain --resume {self.folder}', choose another"
+                " --out, or put the new run in its place with --overwrite"
+            )
 
     def begin(self, volumes: tuple[str, ...], start: Start | None = None) -> None:
         """Write the folder of a new run over *volumes*, from the weights that *start* tells of.
@@ -63,6 +91,8 @@ class Run:
             ConfigError: if the folder already holds something.
         """
         self.require_empty()
+        if self.folder.is_dir():
+            _remove(self.folder)
         self.pictures.mkdir(parents=True)
         (self.folder / "recipe.toml").write_text(dump_recipe(self.recipe), encoding="utf-8")
         content = {"data": str(self.data.resolve()), "volumes": volumes}
@@ -76,11 +106,32 @@ def is_run(folder: Path) -> bool:
     return (folder / "run.json").is_file() and (folder / "recipe.toml").is_file()
 
 
-def open_run(folder: Path, data: Path | None = None) -> Run:
-    """Open the run in *folder*; *data* replaces the path of a store that has moved.
+def has_checkpoint(folder: Path) -> bool:
+    """Whether the run in *folder* has a checkpoint of any kind."""
+    checkpoints = folder / "checkpoints"
+    return latest_checkpoint(checkpoints) is not None or (checkpoints / BEST).exists()
+
+
+def _remove(folder: Path) -> None:
+    """Remove what a run wrote into *folder*; what says that it is one goes last."""
+    for name in sorted(MADE, key=lambda name: name in ("run.json", "recipe.toml")):
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def open_run(folder: Path, data: Path | None = None, overrides: Sequence[str] = ()) -> Run:
+    """Open the run in *folder*.
+
+    Args:
+        folder: the run's folder.
+        data: replaces the path of a store that has moved.
+        overrides: changed options, such as ``"trainer.steps=2000"``; recorded once the run goes on.
 
     Raises:
-        ConfigError: if *folder* is not a run.
+        ConfigError: if *folder* is not a run, or an option cannot change.
     """
     if not is_run(folder):
         raise ConfigError(
@@ -90,7 +141,36 @@ def open_run(folder: Path, data: Path | None = None) -> Run:
     known = folder / START
     start = Start.parse(json.loads(known.read_text(encoding="utf-8")), START) if known.is_file() else None
     recipe = load_recipe(folder / "recipe.toml")
-    return Run(folder, recipe, data or Path(content["data"]), tuple(content["volumes"]), start)
+    run = Run(folder, recipe, data or Path(content["data"]), tuple(content["volumes"]), start)
+    return with_changes(run, overrides)
+
+
+def open_data(run: Run) -> Store:
+    """Open the store of *run*, with the volumes that it began with.
+
+    Raises:
+        DataError: if it is not there any more, or cannot be used.
+    """
+    if run.volumes is not None and not run.data.exists():
+        raise DataError(
+            f"the store of {run.folder} is not at {run.data}: if it has moved, say where it is now, with"
+            f" 'umzoo pretrain --resume {run.folder} --data STORE'"
+        )
+    return open_store(run.data, only=run.volumes)
+
+
+def finished(run: Run) -> bool:
+    """Whether the newest checkpoint of *run* is that of its last step.
+
+    Raises:
+        ConfigError: if ``trainer.steps`` is less than what it has done already.
+    """
+    if (newest := latest_checkpoint(run.checkpoints)) is None:
+        return False
+    step, steps = step_of(newest), run.recipe.trainer.steps
+    if step > steps:
+        raise ConfigError(f"trainer.steps={steps} is less than the {step} steps that {run.folder} has done already")
+    return step == steps
 
 
 def newest_state(run: Run) -> Path:

@@ -1,4 +1,4 @@
-"""Turns SIGTERM and SIGINT into a request to stop after the current step."""
+"""Turns signals into a request to stop after the current step."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ from typing import Any
 
 from typing_extensions import Self
 
+INSISTENT = (signal.SIGTERM, signal.SIGINT)
+"""Signals that act as usual when another one has come before."""
+PATIENT = tuple(getattr(signal, name) for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name))
+"""Signals that only ask to stop, however often they come: a terminal that closes may send several."""
+
 
 class StopRequest:
-    """While entered, the first SIGTERM or SIGINT is only noted in ``signum``; a second one acts as usual."""
+    """While entered, the first signal is only noted in ``signum``; a second SIGTERM or SIGINT acts as usual.
 
-    SIGNALS = (signal.SIGTERM, signal.SIGINT)
+    SIGHUP and SIGUSR1, by which terminals and schedulers tell of the end, never do more than ask. A SIGHUP that is
+    ignored, as under nohup, stays so.
+    """
 
     def __init__(self) -> None:
         self.signum: int | None = None
@@ -21,17 +28,24 @@ class StopRequest:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._note) for number in self.SIGNALS}
+            signals = [number for number in (*INSISTENT, *PATIENT) if not _ignored(number)]
+            self._previous = {number: signal.signal(number, self._note) for number in signals}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
-        self._restore()
+        self._restore(tuple(self._previous))
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         self.signum = signum
-        self._restore()
+        if signum in INSISTENT:
+            self._restore(INSISTENT)
 
-    def _restore(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous = {}
+    def _restore(self, signals: tuple[int, ...]) -> None:
+        for number in signals:
+            if number in self._previous:
+                signal.signal(number, self._previous.pop(number))
+
+
+def _ignored(number: int) -> bool:
+    """Whether *number* is one that only asks, and the process was started to ignore it."""
+    return number in PATIENT and signal.getsignal(number) is signal.SIG_IGN

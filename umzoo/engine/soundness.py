@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from umzoo.errors import ComponentError
-from umzoo.pretext.model import PretextModel
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ class Untrained:
         steps: steps to look at, at most: those of the run, or the first, where DDP takes no parameter without one.
     """
 
-    def __init__(self, model: PretextModel, steps: int) -> None:
+    def __init__(self, model: nn.Module, steps: int) -> None:
         self._waiting = {name: value for name, value in model.named_parameters() if value.requires_grad}
         self._backbone = self._in_backbone()
         self._left = min(STEPS, steps)
@@ -48,10 +47,10 @@ class Untrained:
         if self._left == 0:
             return
         self._left -= 1
-        self._waiting = {name: value for name, value in self._waiting.items() if value.grad is None}
+        self._waiting = {name: it for name, it in self._waiting.items() if it.grad is None and it.requires_grad}
         if self._left or not self._waiting:
             return
-        if self._in_backbone() == self._backbone:
+        if self._backbone and self._in_backbone() == self._backbone:
             raise ComponentError(
                 "no gradient reaches the backbone, so nothing is trained: a task must compute its loss from 'features',"
                 " and not detach them"

@@ -1,0 +1,78 @@
+"""Options that may change while a run goes on: they say how long and how fast it trains, not what the weights mean."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from umzoo.engine.recipe import Recipe, dump_recipe, load_recipe
+from umzoo.errors import ConfigError
+from umzoo.files import written_whole
+
+if TYPE_CHECKING:
+    from umzoo.engine.run import Run
+
+OPEN = ("optim", "trainer")
+"""Tables of a recipe whose options may change."""
+FIXED = {
+    "optim.name": "the state in the checkpoints is that of the optimizer the run began with",
+    "trainer.ema": "it says which weights are exported",
+}
+"""Options of these tables that may not, and why."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """An option that was changed: its dotted key, and its values before and after."""
+
+    key: str
+    before: Any
+    after: Any
+
+
+def with_changes(run: Run, overrides: Sequence[str]) -> Run:
+    """Return *run* with *overrides* such as ``"optim.lr=1e-4"`` in its recipe; nothing is written yet.
+
+    Raises:
+        ConfigError: if a key is unknown, a value is wrong, or an option may not change.
+    """
+    for override in overrides:
+        _check(override.partition("=")[0].strip())
+    recipe = load_recipe(run.folder / "recipe.toml", overrides)
+    return replace(run, recipe=recipe, changes=tuple(_differences(run.recipe, recipe)))
+
+
+def _check(key: str) -> None:
+    if key in FIXED:
+        raise ConfigError(f"'{key}' cannot change while a run goes on: {FIXED[key]}; begin a new run")
+    table, _, option = key.partition(".")
+    if table not in OPEN or not option:
+        raise ConfigError(
+            f"'{key}' cannot change while a run goes on, as it says what the weights mean: only options of"
+            f" {' and '.join(OPEN)} can, such as optim.lr=1e-4 or trainer.steps=2000; begin a new run"
+        )
+
+
+def _differences(old: Recipe, new: Recipe) -> list[Change]:
+    found = []
+    for table in OPEN:
+        before, after = (getattr(recipe, table).model_dump(mode="json") for recipe in (old, new))
+        found += [Change(f"{table}.{key}", before[key], after[key]) for key in after if before[key] != after[key]]
+    return found
+
+
+def record_changes(run: Run, step: int) -> None:
+    """Write what changed in *run* at *step*: the new recipe, the place of the data, and a line for each option."""
+    file = run.folder / "run.json"
+    before = json.loads(file.read_text(encoding="utf-8"))
+    content = {**before, "data": str(run.data.resolve())}
+    if run.changes:
+        content["changes"] = [*before.get("changes", []), *({"step": step, **asdict(it)} for it in run.changes)]
+    if content != before:
+        with written_whole(file) as new:
+            new.write_text(json.dumps(content), encoding="utf-8")
+    if run.changes:
+        with written_whole(run.folder / "recipe.toml") as new:
+            new.write_text(dump_recipe(run.recipe), encoding="utf-8")

@@ -1,0 +1,48 @@
+"""Remembers in a run's folder that its training failed, and says what to do."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from umzoo.errors import in_one_line
+
+log = logging.getLogger(__name__)
+
+FAILED = "failed.json"
+
+
+class Failure:
+    """While entered, an exception is noted in ``failed.json``, and the log says what to do; a retry removes the note.
+
+    Args:
+        folder: the run's folder.
+        active: False on all processes but the main one.
+        step: gives the step that the training is at.
+        remedy: gives the sentence that says how to go on.
+    """
+
+    def __init__(self, folder: Path, active: bool, step: Callable[[], int], remedy: Callable[[], str]) -> None:
+        self.file, self.active, self.step, self.remedy = folder / FAILED, active, step, remedy
+
+    def __enter__(self) -> None:
+        if self.active:
+            self.file.unlink(missing_ok=True)
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
+        if not self.active or not isinstance(value, Exception):
+            return
+        log.error("the run failed at step %d: %s", self.step(), self.remedy())
+        try:
+            note = {"step": self.step(), "error": in_one_line(value)}
+            self.file.write_text(json.dumps(note), encoding="utf-8")
+        except OSError as error:  # such as a full disk, which may be why it failed
+            log.warning("cannot write %s: %s", self.file, error)
+
+
+def has_failed(folder: Path) -> bool:
+    """Whether the last training in *folder* ended in an exception."""
+    return (folder / FAILED).is_file()

@@ -1,0 +1,391 @@
+"""What every training does, whatever is trained: the loop, its precision, its checkpoints and its log.
+
+Devices and processes are Accelerate's business; optimizer, schedule and moving average are timm's.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object, set_seed
+from torch import nn
+
+from umzoo.engine.checkpoint import best_checkpoint, latest_checkpoint, load_checkpoint, save_best, save_checkpoint
+from umzoo.engine.device import build_accelerator, random_state, set_random_state
+from umzoo.engine.failure import Failure
+from umzoo.engine.log import RunLog, read_metrics
+from umzoo.engine.meter import Meter
+from umzoo.engine.optim import build_optimizer, build_schedule, load_optimizer
+from umzoo.engine.pictures import save_curves
+from umzoo.engine.recipe import OptimConfig, TrainerConfig
+from umzoo.engine.signals import StopRequest
+from umzoo.engine.soundness import Untrained, poisoned
+from umzoo.errors import UmzooError
+from umzoo.fields import Fields, Rng
+from umzoo.pretext.model import Output
+
+log = logging.getLogger(__name__)
+
+
+class Training(ABC):
+    """Trains what a subclass builds, in the run's *folder*.
+
+    Everything random must be a function of (seed, step, process); the rest of the state is in the checkpoints. So a
+    resumed training equals the uninterrupted one; on the CPU bit for bit. A subclass sets what its hooks need before
+    it calls this constructor, which calls ``require_new``, ``build_model`` and ``begin``.
+
+    Args:
+        folder: the run's folder.
+        config: length, precision, and what is written when.
+        optim: optimizer and schedule.
+        seed: of everything random.
+        resume: continue from the newest checkpoint.
+        cpu: stay on the CPU even if there is a GPU.
+
+    Attributes:
+        model: what :meth:`build_model` gave, on the device.
+        ema: timm's moving average of :meth:`network`, or None.
+        step: optimizer steps done.
+        samples: items seen so far, by all processes.
+        log: the run's log, while :meth:`fit` runs.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: TrainerConfig,
+        optim: OptimConfig,
+        seed: int,
+        *,
+        resume: bool = False,
+        cpu: bool = False,
+    ) -> None:
+        self.folder, self.config, self.optim, self.seed = folder, config, optim, seed
+        self.accelerator = build_accelerator(config, cpu)
+        self.step, self.samples, self.seconds, self._bad = 0, 0, 0.0, 0
+        if not resume and self.is_main:
+            self.require_new()
+        self._build()
+        if resume:
+            self._resume()
+        elif self.is_main:
+            self.begin()
+        self.accelerator.wait_for_everyone()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the training runs."""
+        return self.accelerator.device  # type: ignore[no-any-return]
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that writes and evaluates."""
+        return bool(self.accelerator.is_main_process)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.folder / "checkpoints"
+
+    @property
+    def pictures(self) -> Path:
+        """Folder of the pictures."""
+        return self.folder / "pictures"
+
+    # -- what a subclass says -----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def require_new(self) -> None:
+        """Raise ConfigError if a new run would overwrite something; called on the main process, first of all."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Write the folder of a new run; called on the main process, once all is built."""
+
+    @abstractmethod
+    def build_model(self) -> nn.Module:
+        """Return what is trained; ``model(batch, rng)`` gives an :class:`~umzoo.pretext.model.Output`."""
+
+    @abstractmethod
+    def batches(self, start: int) -> AbstractContextManager[Iterator[Fields]]:
+        """Open the endless batches of this process from micro-step *start*, a pure function of (seed, micro-step).
+
+        An attribute ``wait_seconds`` of the iterator, if there is one, is logged as the share of time spent waiting.
+        """
+
+    @abstractmethod
+    def prepare_batch(self, raw: Fields, micro_step: int) -> tuple[Fields, Rng]:
+        """Take *raw* to the device and make of it what the model reads, with the draws of this micro-step."""
+
+    @abstractmethod
+    def evaluate(self, last: bool) -> dict[str, float]:
+        """Return metrics to log, as far as any are due at ``self.step``; draw pictures, keep the best checkpoint.
+
+        It is called before the first step and after each, on the main process, and must not touch global random
+        state. *last* is True after the last step.
+        """
+
+    def network(self, model: nn.Module) -> nn.Module:
+        """Return the part of *model* that is compiled, and that the moving average follows; all of it by default."""
+        return model
+
+    def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]] | None:
+        """Return groups of parameters for the optimizer, or None for one group with decay and one without.
+
+        A group may have its own ``weight_decay``, and an ``lr_scale``: a factor on the learning rate at every step.
+        """
+        return None
+
+    def may_leave_out(self) -> bool:
+        """Whether some trained parameters may get no gradient in a step, which DDP must know beforehand."""
+        return False
+
+    def losses(self) -> Sequence[str]:
+        """Names of the parts of an output that are losses, to be named where one is not finite."""
+        return ()
+
+    def items(self, raw: Fields) -> int:
+        """Return the number of items in a batch."""
+        return int(next(iter(raw.values())).shape[0])
+
+    def before_step(self) -> None:  # noqa: B027 - optional
+        """Do what comes before step ``self.step``, such as freezing; a function of the step alone."""
+
+    def after_update(self, finite: bool) -> None:  # noqa: B027 - optional
+        """Do what comes after an update; where not *finite*, it was skipped."""
+
+    def state(self) -> dict[str, Any]:
+        """Return what checkpoints hold beyond the training's own: plain values and tensors, by names of their own."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:  # noqa: B027 - optional
+        """Take back what :meth:`state` gave; *state* is the whole checkpoint."""
+
+    def should_stop(self) -> bool:
+        """Whether the training is over before its last step; a function of what :meth:`state` holds."""
+        return False
+
+    def saves_first(self) -> bool:
+        """Whether step 0 gets a checkpoint, as what the run began with may be gone when it is resumed."""
+        return False
+
+    def no_checkpoint(self) -> None:
+        """Resume a run that has no checkpoint; by default it starts at step 0."""
+        log.warning("%s has no checkpoint yet: starting at step 0", self.folder)
+
+    def remedy(self) -> str:
+        """Say how to go on with a run that failed."""
+        return f"resume the run in {self.folder}, if need be with other options"
+
+    # -- building -----------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        """Make model, optimizer, schedule and moving average."""
+        config = self.config
+        self.model = self.build_model().to(self.device)
+        set_seed(self.seed, device_specific=True)
+        if config.channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.ema = self._build_ema()
+        if config.compile:
+            self.network(self.model).compile()
+        optimizer = build_optimizer(self.optim, self.model, self.parameter_groups(self.model))
+        self.schedule = build_schedule(self.optim, optimizer, config.steps)
+        self.accelerator.ddp_handler.find_unused_parameters = self.may_leave_out()
+        self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
+        self._untrained = Untrained(self.model, config.steps if self.accelerator.num_processes == 1 else 1)
+
+    def _build_ema(self) -> Any:
+        if not self.config.ema:
+            return None
+        from timm.utils import ModelEmaV3
+
+        return ModelEmaV3(self.network(self.model), decay=self.config.ema)
+
+    # -- the loop -----------------------------------------------------------------------------------------------
+
+    def fit(self) -> int | None:
+        """Train to the end; return the signal that stopped it earlier, if one did.
+
+        Raises:
+            UmzooError: if the loss stays non-finite, the data runs out or a checkpoint cannot be written.
+        """
+        config, stopping = self.config, None
+        record = RunLog(self.folder, config.steps, self.step, self.is_main)
+        failure = Failure(self.folder, self.is_main, lambda: self.step, self.remedy)
+        data = self.batches(self.step * config.accumulate)
+        with failure, StopRequest() as stop, record as self.log, data as self._batches:
+            self._waited, self._meter = 0.0, Meter()
+            if self.step == 0:
+                if self.saves_first():
+                    self.save()
+                self._evaluate()
+            while stopping is None and not self._over():
+                self._train_step(self._batches)
+                self._report()
+                if self.step % config.checkpoint_every == 0:
+                    self.save()
+                stopping = self._agree(stop.signum)
+            if self.step % config.checkpoint_every or self.step == 0:
+                self.save()
+        return stopping
+
+    def _over(self) -> bool:
+        return self.step >= self.config.steps or bool(self._greatest(int(self.should_stop())))
+
+    def _train_step(self, batches: Iterator[Fields]) -> None:
+        """One optimizer step: ``accumulate`` batches forward and backward, then the update."""
+        began = time.perf_counter()
+        self.before_step()
+        for part in range(self.config.accumulate):
+            raw = next(batches)
+            items = self.items(raw)
+            batch, rng = self.prepare_batch(raw, self.step * self.config.accumulate + part)
+            with self.accelerator.accumulate(self.wrapped):
+                output = self.wrapped(batch, rng)
+                self.accelerator.backward(poisoned(output.loss))
+                if self.accelerator.sync_gradients:
+                    self._update(output)
+            self._meter.add({"loss": output.loss, **output.parts}, items)
+            self.samples += items * self.accelerator.num_processes
+        self.step += 1
+        self.schedule.step_update(self.step)
+        self.seconds += time.perf_counter() - began
+
+    def _update(self, output: Output) -> None:
+        """Clip and step, or skip the step if loss or gradient are not finite."""
+        norm = self.accelerator.clip_grad_norm_(self.wrapped.parameters(), self.optim.clip or math.inf)
+        finite = bool(torch.isfinite(norm))
+        if finite or self.accelerator.scaler is not None:  # the scaler skips bad steps itself, and must see them
+            self.optimizer.step()
+        self._untrained.look()
+        self.optimizer.zero_grad()
+        self._guard(finite, output)
+        self.after_update(finite)
+        if finite and self.ema is not None:
+            self.ema.update(self.network(self.model), step=self.step)
+
+    def _guard(self, finite: bool, output: Output) -> None:
+        """Count the steps that are not finite, and stop the run where they are too many in a row."""
+        scaler = self.accelerator.scaler
+        if finite or (scaler is not None and scaler.get_scale() > 1):
+            self._bad = 0
+            return
+        self._bad += 1
+        culprits = [name for name in self.losses() if not output.parts[name].isfinite()]
+        what = f"loss of {', '.join(culprits)}" if culprits else "gradient" if output.loss.isfinite() else "loss"
+        log.warning("step %d: the %s is not finite, the step is skipped", self.step + 1, what)
+        if self._bad >= self.config.nan_patience:
+            last = latest_checkpoint(self.checkpoints)
+            raise UmzooError(
+                f"the {what} was not finite for {self._bad} steps in a row, up to step {self.step + 1}:"
+                f" lower optim.lr or use trainer.precision='bf16'; last checkpoint: {last.name if last else 'none'}"
+            )
+
+    # -- what is written ----------------------------------------------------------------------------------------
+
+    def _report(self) -> None:
+        """Log and evaluate when it is due."""
+        last = self.step == self.config.steps
+        if self.step % self.config.log_every == 0 or last:
+            total = getattr(self._batches, "wait_seconds", 0.0)
+            waited, self._waited = total - self._waited, total
+            metrics = self._meter.flush(waited, self.accelerator.num_processes)
+            metrics["lr"] = max(group["lr"] for group in self.optimizer.param_groups)
+            self.log.write(self.step, metrics)
+        self._evaluate(last)
+
+    def _evaluate(self, last: bool = False) -> None:
+        if not self.is_main:
+            return
+        if metrics := self.evaluate(last):
+            self.log.write(self.step, metrics)
+        if self.step % self.config.picture_every == 0 or last:
+            save_curves(self.pictures / "curves.png", read_metrics(self.log.file))
+        self._meter = Meter() if self.step == 0 else self._meter
+
+    # -- state --------------------------------------------------------------------------------------------------
+
+    def _agree(self, signum: int | None) -> int | None:
+        """The signal that any process has received, so that all stop at the same step."""
+        return self._greatest(signum or 0) or None
+
+    def _greatest(self, value: int) -> int:
+        """The greatest *value* of all processes."""
+        if self.accelerator.num_processes == 1:
+            return value
+        return int(self.accelerator.gather(torch.tensor([value], device=self.device)).max())
+
+    def save(self) -> None:
+        """Write a checkpoint; all processes must call it."""
+        rng = gather_object([random_state(self.device)])
+        if self.is_main:
+            scaler = self.accelerator.scaler
+            state = {
+                **self._weights(),
+                "processes": self.accelerator.num_processes,
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": scaler.state_dict() if scaler is not None else None,
+                "rng": rng,
+            }
+            path = save_checkpoint(self.checkpoints, self.step, state, self.config.keep)
+            log.info("saved %s", path)
+        self.accelerator.wait_for_everyone()
+
+    def save_best(self) -> None:
+        """Keep the weights of this step as the best ones, whatever comes later; for :meth:`evaluate` to call.
+
+        The folder ``checkpoints/best`` holds what a checkpoint does, but for what only resuming needs.
+        """
+        log.info("step %d is the best so far: saved %s", self.step, save_best(self.checkpoints, self._weights()))
+
+    def load_best(self) -> int | None:
+        """Set model and moving average to the best weights; return their step, or None where none are kept."""
+        if (path := best_checkpoint(self.checkpoints)) is None:
+            return None
+        state = load_checkpoint(path)
+        self._load_weights(state)
+        return int(state["step"])
+
+    def _weights(self) -> dict[str, Any]:
+        return {
+            **self.state(),
+            "step": self.step,
+            "samples": self.samples,
+            "seconds": self.seconds,
+            "model": self.model.state_dict(),
+            "ema": self.ema.module.state_dict() if self.ema is not None else None,
+        }
+
+    def _load_weights(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        if self.ema is not None and state["ema"] is not None:
+            self.ema.module.load_state_dict(state["ema"])
+
+    def _resume(self) -> None:
+        path = latest_checkpoint(self.checkpoints)
+        if path is None:
+            self.no_checkpoint()
+            return
+        state = load_checkpoint(path)
+        self.step, self.samples, self.seconds = state["step"], state["samples"], state["seconds"]
+        self._load_weights(state)
+        load_optimizer(self.optimizer, state["optimizer"])
+        self.schedule.step_update(self.step)
+        if self.accelerator.scaler is not None and state["scaler"] is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.load_state(state)
+        if state["processes"] == self.accelerator.num_processes:
+            set_random_state(state["rng"][self.accelerator.process_index], self.device)
+        else:
+            log.warning("the run had %d processes and now has %d: it goes on with other samples", state["processes"],
+                        self.accelerator.num_processes)  # fmt: skip
+        log.info("continuing from %s", path)
