@@ -126,12 +126,95 @@ def test_a_base_on_this_machine_is_named_without_its_path(folder, tmp_path):
     assert str(tmp_path) not in (tmp_path / "fine" / "config.json").read_text()
 
 
-def test_only_backbones_are_saved(folder, tmp_path):
-    model = umzoo.from_pretrained(folder, head="segmentation")
-    with pytest.raises(WeightsError, match=r"save model\.backbone"):
-        umzoo.save_pretrained(model, tmp_path / "no")
+def test_only_networks_are_saved(tmp_path):
     with pytest.raises(WeightsError, match="got Linear"):
         umzoo.save_pretrained(nn.Linear(1, 1), tmp_path / "no")
+
+
+ANSWER = {
+    "task": "segmentation",
+    "classes": ("background", "liver", "tumor"),
+    "labels": {"background": 0, "liver": 1, "tumor": 7},
+    "metrics": {"dice": 0.875},
+}
+
+
+@pytest.fixture
+def tuned(pretrained, tmp_path):
+    """A folder with a head, trained from *pretrained*, and the model it was written from."""
+    model = umzoo.from_pretrained(pretrained, head={"name": "segmentation", "classes": 3})
+    with torch.no_grad():
+        next(model.parameters()).add_(1)
+    umzoo.save_pretrained(model, tmp_path / "tuned", tag="tuned", answer=ANSWER, provenance={"volumes": 3})
+    return tmp_path / "tuned", model
+
+
+def test_a_head_comes_back_as_it_went(tuned, pretrained):
+    folder, model = tuned
+    loaded = umzoo.from_pretrained(folder)
+    image = Rng(0).uniform((1, 1, 16, 16, 16))
+    assert isinstance(loaded, Model) and not loaded.training
+    assert torch.equal(loaded(image), model(image))
+    assert loaded.answer.labels["tumor"] == 7 and loaded.weights_info.answer == loaded.answer
+    info = read_info(folder)
+    assert info.files.keys() == {"model.safetensors", "head.safetensors"}
+    assert (info.base_model.repository, info.licence, info.citations) == ("lab/base--v1", "mit", ("Us",))
+    assert (info.provenance.volumes, info.task) == (3, "segmentation")
+
+
+def test_which_head_is_loaded_can_be_chosen(tuned, folder):
+    assert isinstance(umzoo.from_pretrained(tuned[0], head=False), umzoo.Backbone)
+    fresh = umzoo.from_pretrained(tuned[0], head={"name": "classification", "classes": 5})
+    assert fresh(torch.rand(2, 1, 16, 16, 16)).shape == (2, 5) and fresh.answer is None
+    assert umzoo.from_pretrained(tuned[0], head=True, in_channels=2).info.in_channels == 2
+    with pytest.raises(WeightsError, match="has no head"):
+        umzoo.from_pretrained(folder, head=True)
+    with pytest.raises(ConfigError, match="'head': expected a name or a table.*got Linear"):
+        umzoo.from_pretrained(folder, head=nn.Linear(1, 1))
+
+
+def test_a_head_that_is_trained_on_loses_its_metrics_only(tuned, tmp_path):
+    loaded = umzoo.from_pretrained(tuned[0])
+    same = umzoo.save_pretrained(loaded, tmp_path / "same")
+    assert same.answer.metrics == {"dice": 0.875} and same.provenance.volumes == 3
+    with torch.no_grad():
+        loaded.head.layer.weight.add_(1)
+    info = umzoo.save_pretrained(nn.DataParallel(loaded), tmp_path / "on")
+    assert info.answer.metrics == {} and info.answer.labels == ANSWER["labels"]
+    assert info.base_model.name == "genesis_unet.tuned" and info.provenance.volumes == 0
+    alone = umzoo.save_pretrained(loaded.backbone, tmp_path / "alone")
+    assert (alone.head, alone.answer) == (None, None)
+    assert isinstance(umzoo.from_pretrained(tmp_path / "alone"), umzoo.Backbone)
+
+
+def test_an_answer_fits_its_head(folder, tmp_path):
+    model = umzoo.from_pretrained(folder, head={"name": "classification", "classes": 2})
+    with pytest.raises(WeightsError, match="names 3 classes, the network has 2"):
+        umzoo.save_pretrained(model, tmp_path / "no", answer={"task": "multilabel", "classes": ["a", "b", "c"]})
+    with pytest.raises(ConfigError, match="answer.task"):
+        umzoo.save_pretrained(model, tmp_path / "no", answer={"task": "guessing"})
+    with pytest.raises(WeightsError, match="an answer belongs to a head"):
+        umzoo.save_pretrained(model.backbone, tmp_path / "no", answer=ANSWER)
+
+
+def test_what_is_not_used_is_not_warned_of(backbone, tmp_path, caplog):
+    state = {name: value for name, value in canonical_state(backbone).items() if name.startswith("encoder.")}
+    save_folder(tmp_path / "w", state, describe(backbone, parts=("encoder",)))
+    umzoo.from_pretrained(tmp_path / "w", head="classification")
+    assert "random" not in caplog.text
+    umzoo.from_pretrained(tmp_path / "w", head="segmentation")
+    assert "the rest of the network is random" in caplog.text
+
+
+def test_arrays_are_refused_in_one_line(backbone):
+    with pytest.raises(ConfigError, match="expects a tensor, got ndarray: torch.from_numpy"):
+        backbone(torch.zeros(1, 1, 16, 16, 16).numpy())
+
+
+def test_backbones_take_weights_with_a_head(tuned):
+    target = umzoo.create_model("genesis_unet", width=1)
+    assert umzoo.transfer(tuned[0], target).coverage == 1
+    assert umzoo.transfer(tuned[1], target).coverage == 1
 
 
 def test_transfer_from_a_folder(backbone, folder):

@@ -5,27 +5,30 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar, overload
 
 import torch
 from torch import nn
 
 from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import canonical_state, unwrap
+from umzoo.config import Config
 from umzoo.errors import WeightsError
+from umzoo.heads.answer import Answer
 from umzoo.heads.model import Model
 from umzoo.hub.access import Access
 from umzoo.hub.push import Target, push_folder
 from umzoo.hub.refs import load
 from umzoo.plugins import zoo
-from umzoo.spec import ComponentSpec, InputSpec
-from umzoo.weights.build import load_backbone
-from umzoo.weights.info import Result, WeightsInfo
+from umzoo.spec import InputSpec
+from umzoo.weights.describe import describe
+from umzoo.weights.info import Provenance, Result, WeightsInfo
 from umzoo.weights.io import save_folder
+from umzoo.weights.network import HeadSpec, head_state, load_network, require_agreement
 from umzoo.weights.transfer import Source, TransferReport, TransferRules
 from umzoo.weights.transfer import transfer as transfer_weights
 
-HeadSpec = ComponentSpec | Mapping[str, Any] | str
+Kind = TypeVar("Kind", bound=Config)
 
 
 def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
@@ -47,10 +50,11 @@ def create_model(name: str, **options: Any) -> Backbone:
     return backbone
 
 
+@overload
 def from_pretrained(
     ref: Path | str,
     *,
-    head: HeadSpec | None = None,
+    head: Literal[False],
     in_channels: int | None = None,
     device: torch.device | str = "cpu",
     revision: str | None = None,
@@ -58,15 +62,60 @@ def from_pretrained(
     cache_dir: Path | str | None = None,
     local_files_only: bool = False,
     force_download: bool = False,
-) -> Any:
-    """Return a pre-trained backbone in evaluation mode, or with *head* a :class:`umzoo.heads.model.Model`.
+) -> Backbone: ...
 
-    What the weights were trained to see is ``model.weights_info.input``.
+
+@overload
+def from_pretrained(
+    ref: Path | str,
+    *,
+    head: HeadSpec | Literal[True],
+    in_channels: int | None = None,
+    device: torch.device | str = "cpu",
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: Path | str | None = None,
+    local_files_only: bool = False,
+    force_download: bool = False,
+) -> Model: ...
+
+
+@overload
+def from_pretrained(
+    ref: Path | str,
+    *,
+    head: HeadSpec | bool | None = None,
+    in_channels: int | None = None,
+    device: torch.device | str = "cpu",
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: Path | str | None = None,
+    local_files_only: bool = False,
+    force_download: bool = False,
+) -> Backbone | Model: ...
+
+
+def from_pretrained(
+    ref: Path | str,
+    *,
+    head: HeadSpec | bool | None = None,
+    in_channels: int | None = None,
+    device: torch.device | str = "cpu",
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: Path | str | None = None,
+    local_files_only: bool = False,
+    force_download: bool = False,
+) -> Backbone | Model:
+    """Return a pre-trained backbone in evaluation mode, or with a head a :class:`umzoo.heads.model.Model`.
+
+    What the weights were trained to see is ``model.weights_info.input``; what a trained head says, ``model.answer``.
 
     Args:
         ref: a weights folder, ``org/name`` on the Hugging Face Hub, or a registered ``architecture.tag``; all forms
             are those of :func:`umzoo.hub.refs.resolve`.
-        head: a fresh head for the backbone, such as ``{"name": "segmentation", "classes": 3}``.
+        head: None is the trained head of the weights, where they have one; True requires one; False gives the
+            backbone alone; ``{"name": "segmentation", "classes": 3}`` is a fresh head.
         in_channels: channels of the input; if other than trained, the first convolution is repeated and rescaled.
         device: where the network goes.
         revision: commit, tag or branch of a Hub repository.
@@ -76,13 +125,11 @@ def from_pretrained(
         force_download: download again what is in the cache.
 
     Raises:
+        ConfigError: if *head* names no head, or one that the backbone cannot carry.
         WeightsError: if the weights are incomplete, altered, of an unknown format, or do not fit.
     """
     access = Access(token, cache_dir, local_files_only, force_download)
-    backbone = load(ref, lambda folder: load_backbone(folder, in_channels, device), revision, access)
-    if head is None:
-        return backbone
-    return Model(backbone, zoo().heads.build(head, "head", info=backbone.info)).to(device).eval()
+    return load(ref, lambda folder: load_network(folder, head, in_channels, device), revision, access)
 
 
 def save_pretrained(
@@ -93,36 +140,52 @@ def save_pretrained(
     licence: str | None = None,
     input: InputSpec | None = None,
     results: Iterable[Mapping[str, Any]] = (),
+    answer: Answer | Mapping[str, Any] | None = None,
+    provenance: Provenance | Mapping[str, Any] | None = None,
 ) -> WeightsInfo:
-    """Write the backbone *model* as a weights folder.
+    """Write *model*, a backbone alone or with a head, as a weights folder.
 
     A network that was loaded keeps the input, licence and citations of its weights. Unless its tensors are still the
     same, it names those weights as ``base_model`` in place of their provenance, pretext tasks and results.
 
     Args:
-        model: a backbone, perhaps wrapped by DDP or ``torch.compile``.
+        model: a backbone or a :class:`umzoo.heads.model.Model`, perhaps wrapped by DDP or ``torch.compile``.
         folder: where to write; an existing weights folder is replaced.
         tag: the weights are called ``architecture.tag``.
         licence: SPDX identifier; None keeps that of the loaded weights, or "unknown".
         input: what the network expects; None keeps that of the loaded weights, or the defaults.
         results: evaluations for the model card, with the keys of :class:`umzoo.weights.info.Result`, such as
             ``{"dataset": "MSD Task09 Spleen", "metric": "dice", "value": 0.951}``.
+        answer: what the head's numbers mean, with the keys of :class:`umzoo.heads.answer.Answer`, such as
+            ``{"task": "classification", "classes": ["benign", "malignant"]}``; None keeps ``model.answer``.
+        provenance: data and cost of the training, with the keys of :class:`umzoo.weights.info.Provenance`.
 
     Raises:
-        ConfigError: if an entry of *results* lacks a key or has a wrong value.
-        WeightsError: if *model* is not a backbone, or *folder* holds something else.
+        ConfigError: if *results*, *answer* or *provenance* lack a key or have a wrong value.
+        WeightsError: if *model* is no such network, *answer* does not fit it, or *folder* holds something else.
     """
-    backbone = unwrap(model)
-    if not isinstance(backbone, Backbone):
-        remedy = (
-            "save model.backbone, and the head with torch.save" if isinstance(backbone, Model) else "pass a Backbone"
-        )
-        raise WeightsError(f"a weights folder holds a backbone, got {type(backbone).__name__}: {remedy}")
+    network = unwrap(model)
+    if not isinstance(network, Backbone | Model):
+        kind = type(network).__name__
+        raise WeightsError(f"a weights folder holds a backbone, alone or with a head, got {kind}: pass one of these")
     evaluations = tuple(Result.parse(result, "results") for result in results)
-    given = {"licence": licence, "input": input, "results": evaluations or None}
+    given = {
+        "licence": licence,
+        "input": input,
+        "results": evaluations or None,
+        "answer": _parsed(Answer, answer, "answer"),
+        "provenance": _parsed(Provenance, provenance, "provenance"),
+    }
     changes = {key: value for key, value in given.items() if value is not None}
-    info, unchanged = (description.model_copy(update=changes) for description in _describe(backbone, tag))
-    return save_folder(folder, canonical_state(backbone), info, unchanged=unchanged)
+    info, unchanged = (description.model_copy(update=changes) for description in describe(network, tag))
+    if not isinstance(network, Model):
+        if answer is not None:
+            raise WeightsError("an answer belongs to a head, and this is a backbone alone: pass a Model")
+        return save_folder(folder, canonical_state(network), info, unchanged=unchanged)
+    if info.answer is not None:
+        require_agreement(info.answer, network.head, network.info.in_channels)
+    state = canonical_state(network.backbone)
+    return save_folder(folder, state, info, unchanged=unchanged, head_state=head_state(network.head))
 
 
 def push_to_hub(
@@ -139,14 +202,15 @@ def push_to_hub(
     weights_tag: str = "custom",
     input: InputSpec | None = None,
     results: Iterable[Mapping[str, Any]] = (),
+    answer: Answer | Mapping[str, Any] | None = None,
 ) -> str:
-    """Upload a weights folder or a backbone to the Hub in one commit; return the URL of the commit or pull request.
+    """Upload a weights folder or a network to the Hub in one commit; return the URL of the commit or pull request.
 
     What the repository holds already is no new commit. Before anything is uploaded the weights are loaded, and the
     texts are searched for what could identify a patient.
 
     Args:
-        source: a weights folder, or a backbone.
+        source: a weights folder, or a network as for :func:`save_pretrained`.
         repo_id: ``org/name``; made if it is missing.
         private: whether a new repository is private; None means yes. Must agree with one that exists.
         licence: SPDX identifier; None keeps that of the weights, which must state one.
@@ -155,9 +219,10 @@ def push_to_hub(
         create_pr: propose the change as a pull request.
         tag: Git tag to put on the commit.
         token: a token with write access; None takes ``HF_TOKEN`` or the one of ``hf auth login``.
-        weights_tag: a backbone's weights are called ``architecture.weights_tag``.
-        input: what a backbone expects; None keeps that of the loaded weights, or the defaults.
-        results: evaluations of a backbone, as for :func:`save_pretrained`.
+        weights_tag: a network's weights are called ``architecture.weights_tag``.
+        input: what a network expects; None keeps that of the loaded weights, or the defaults.
+        results: evaluations of a network, as for :func:`save_pretrained`.
+        answer: what the head of a network says, as for :func:`save_pretrained`.
 
     Raises:
         WeightsError: if the weights state no licence or are damaged, a text could identify a patient, or the Hub
@@ -168,7 +233,8 @@ def push_to_hub(
         return push_folder(source, target, licence=licence, message=message, token=token)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "weights"
-        save_pretrained(source, folder, tag=weights_tag, licence=licence, input=input, results=results)
+        about: dict[str, Any] = {"licence": licence, "input": input, "results": results, "answer": answer}
+        save_pretrained(source, folder, tag=weights_tag, **about)
         return push_folder(folder, target, message=message, token=token)
 
 
@@ -197,26 +263,10 @@ def transfer(
 
 
 Backbone.push_to_hub = push_to_hub
-"""Backbones lie below the Hub in the order of imports, so they get their method from here."""
+Model.push_to_hub = push_to_hub
+"""Networks lie below the Hub in the order of imports, so they get their method from here."""
 
 
-def _describe(backbone: Backbone, tag: str) -> tuple[WeightsInfo, WeightsInfo]:
-    """What is known of *backbone*: if it was trained on since it was loaded, and if it was not."""
-    known: WeightsInfo | None = backbone.weights_info
-    name, channels = f"{backbone.name}.{tag}", backbone.info.in_channels
-    if known is None:
-        space = InputSpec(space=backbone.info.input_space, in_channels=channels)
-        new = WeightsInfo(name=name, backbone=backbone.spec, input=space, base_model=backbone.weights_origin)
-        return new, new
-    spec = known.input.model_copy(update={"in_channels": channels})
-    trained = WeightsInfo(
-        name=name,
-        backbone=backbone.spec,
-        input=spec,
-        token_order=known.token_order,
-        base_model=backbone.weights_origin,
-        licence=known.licence,
-        licence_link=known.licence_link,
-        citations=known.citations,
-    )
-    return trained, known.model_copy(update={"name": name})
+def _parsed(kind: type[Kind], value: Kind | Mapping[str, Any] | None, where: str) -> Kind | None:
+    """*value* as a record of *kind*."""
+    return kind.parse(value, where) if isinstance(value, Mapping) else value

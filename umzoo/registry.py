@@ -107,6 +107,9 @@ class Registry(Generic[T]):
         """
         if isinstance(spec, str):
             spec = {"name": spec}
+        if not isinstance(spec, ComponentSpec | Mapping):
+            expected = f"a name or a table such as {{'name': ...}} of a registered {self.kind}"
+            raise ConfigError(f"'{where or self.kind}': expected {expected}, got {type(spec).__name__}")
         if not isinstance(spec, ComponentSpec):
             spec = ComponentSpec.parse(spec, where)
         component: Any = self[spec.name]

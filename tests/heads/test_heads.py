@@ -6,6 +6,7 @@ import torch
 from umzoo.backbones.base import BackboneInfo, Features, Level
 from umzoo.errors import ConfigError
 from umzoo.fields import Rng
+from umzoo.heads.answer import Answer
 from umzoo.heads.model import Model
 from umzoo.plugins import zoo
 
@@ -23,6 +24,8 @@ def features(dense=True):
         ({"name": "segmentation", "classes": 3}, (2, 3, 8, 8, 8)),
         ({"name": "classification", "classes": 4}, (2, 4)),
         ({"name": "regression", "targets": 2}, (2, 2)),
+        ({"name": "regression", "targets": 2, "pooling": "octants"}, (2, 2)),
+        ({"name": "survival", "standardize": False}, (2, 1)),
         ({"name": "projection", "dim": 7}, (2, 7)),
     ],
 )
@@ -51,3 +54,48 @@ def test_model_joins_backbone_and_head():
     assert model(Rng(0).uniform((1, 1, 16, 16, 16))).shape == (1, 3, 16, 16, 16)
     assert model.info is backbone.info
     assert {name.partition(".")[0] for name in model.state_dict()} == {"backbone", "head"}
+
+
+@pytest.mark.parametrize("pooling", ["mean", "octants"])
+def test_statistics_standardize_pooled_features(pooling):
+    head = zoo().heads.build({"name": "regression", "pooling": pooling}, info=INFO)
+    vectors = head.pool(features())
+    head.set_statistics(vectors.mean(0), vectors.std(0))
+    expected = head.layer((vectors - vectors.mean(0)) / vectors.std(0))
+    torch.testing.assert_close(head(features()), expected)
+    twin = zoo().heads.build(head.spec, info=INFO)
+    twin.load_state_dict(head.state_dict())
+    torch.testing.assert_close(twin(features()), expected)
+
+
+def test_a_feature_that_does_not_vary_is_centered_only():
+    head = zoo().heads.build("survival", info=INFO)
+    head.set_statistics(torch.zeros(6), torch.zeros(6))
+    assert head(features()).isfinite().all()
+
+
+def test_statistics_must_fit():
+    head = zoo().heads.build("classification", info=INFO)
+    with pytest.raises(ConfigError, match=r"expected statistics \(6,\), got \(1,\)"):
+        head.set_statistics(torch.zeros(1), torch.ones(1))
+    plain = zoo().heads.build({"name": "classification", "standardize": False}, info=INFO)
+    with pytest.raises(ConfigError, match="standardize = false"):
+        plain.set_statistics(torch.zeros(6), torch.ones(6))
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"task": "regression", "targets": ["age"], "mean": [1, 2], "std": [1, 2]}, "mean has 2 entries for 1 targets"),
+        ({"task": "regression", "targets": ["age"], "mean": [1]}, "come together"),
+        ({"task": "classification", "classes": ["a"], "thresholds": {"b": 0.5}}, "which are no classes"),
+        ({"task": "survival", "metrics": {"c": float("nan")}}, "finite"),
+    ],
+)
+def test_answers_that_contradict_themselves(options, reason):
+    with pytest.raises(ConfigError, match=reason):
+        Answer.parse(options, "answer")
+
+
+def test_fields_of_later_versions_are_kept():
+    assert Answer.parse({"task": "survival", "horizon": 5}).model_dump()["horizon"] == 5

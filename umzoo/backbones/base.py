@@ -112,8 +112,11 @@ class Backbone(Component, nn.Module):
         """Refuse an *image* this network cannot take.
 
         Raises:
-            ConfigError: if it is not ``(B, C, D, H, W)``, or its channels or size do not fit.
+            ConfigError: if it is not a tensor ``(B, C, D, H, W)``, or its channels or size do not fit.
         """
+        if not isinstance(image, Tensor):
+            kind = type(image).__name__
+            raise ConfigError(f"{self.name} expects a tensor, got {kind}: torch.from_numpy makes one of an array")
         if image.ndim != 5 or image.shape[1] != self.info.in_channels:
             raise ConfigError(
                 f"{self.name} expects (B, {self.info.in_channels}, D, H, W), got {tuple(image.shape)}:"

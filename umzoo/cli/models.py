@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from umzoo.hub.catalogue import Look
     from umzoo.spec import InputSpec
     from umzoo.weights.entry import WeightsEntry
+    from umzoo.weights.info import WeightsInfo
 
 
 def info(
@@ -93,6 +94,7 @@ def _describe_weights(seen: Look) -> Listing:
         "architecture": info.backbone.name,
         "plug-in": info.plugin,
         **{f"  {name}": value for name, value in info.backbone.options.items()},
+        **_answer(info),
         "parts": ", ".join(info.parts),
         "tensors": "" if seen.values is None else f"{seen.tensors}, {seen.values:,} values",
         "size": ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in seen.sizes.items()),
@@ -111,6 +113,22 @@ def _describe_weights(seen: Look) -> Listing:
         "cite": "\n".join(info.citations),
     }
     return fact_table(f"weights {info.name} (format {info.format})", facts)
+
+
+def _answer(info: WeightsInfo) -> dict[str, Any]:
+    """What the trained head says; nothing without one."""
+    answer = info.answer
+    if info.head is None or answer is None:
+        return {"head": info.head and info.head.name}
+    return {
+        "head": info.head.name,
+        "task": answer.task,
+        "classes": ", ".join(answer.classes),
+        "targets": ", ".join(answer.targets),
+        "thresholds": ", ".join(f"{name} {value:.4g}" for name, value in answer.thresholds.items()),
+        "channels": ", ".join(answer.channels),
+        "validation": ", ".join(f"{name} {value:.4g}" for name, value in answer.metrics.items()),
+    }
 
 
 def _describe_run(folder: Path) -> Listing:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from umzoo.backbones.base import BackboneInfo, Features
 from umzoo.registry import Component
+from umzoo.spec import ComponentSpec
 
 
 class Head(Component, nn.Module):
@@ -20,6 +21,11 @@ class Head(Component, nn.Module):
     def __init__(self, config: Any, info: BackboneInfo) -> None:
         super().__init__()
         self.config = config
+
+    @property
+    def spec(self) -> ComponentSpec:
+        """Name and all options: what rebuilds this head."""
+        return ComponentSpec.parse({"name": self.name, **self.config.model_dump(mode="json")})
 
     @abstractmethod
     def forward(self, features: Features) -> Tensor:

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, ClassVar
+
 from torch import Tensor, nn
 
 from umzoo.backbones.base import Backbone, BackboneInfo
+from umzoo.heads.answer import Answer
 from umzoo.heads.base import Head
 
 
 class Model(nn.Module):
-    """Answers images: ``head(backbone(image))``. Parameters lie under ``backbone.*`` and ``head.*``."""
+    """Answers images: ``head(backbone(image))``. Parameters lie under ``backbone.*`` and ``head.*``.
 
-    def __init__(self, backbone: Backbone, head: Head) -> None:
+    Attributes:
+        backbone: the network; save or train it alone where only features are wanted.
+        head: what turns its features into an answer.
+        answer: what the numbers mean, if the head was loaded with its weights or trained; else None.
+    """
+
+    push_to_hub: ClassVar[Callable[..., str]]
+    """:func:`umzoo.push_to_hub` of this network; put here by :mod:`umzoo.api`, which lies above."""
+
+    def __init__(self, backbone: Backbone, head: Head, answer: Answer | None = None) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.answer = answer
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the head's answer to *image* ``(B, C, D, H, W)``, given in the backbone's input space."""
@@ -25,3 +39,8 @@ class Model(nn.Module):
     def info(self) -> BackboneInfo:
         """What the backbone says of itself."""
         return self.backbone.info
+
+    @property
+    def weights_info(self) -> Any:
+        """What the weights folder said that the backbone was loaded from, None with random weights."""
+        return self.backbone.weights_info

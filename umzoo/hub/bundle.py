@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import tarfile
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from umzoo.hub.manifest import MANIFEST, Manifest, Member, installed_version
 from umzoo.hub.pull import known_files
 from umzoo.weights.io import CARD, CONFIG, FILES, checked_file
 from umzoo.weights.strict import own_file
+
+log = logging.getLogger(__name__)
 
 
 def write_bundle(folder: Path, out: Path, reference: str = "") -> Manifest:
@@ -31,6 +34,8 @@ def write_bundle(folder: Path, out: Path, reference: str = "") -> Manifest:
         WeightsError: if weights are missing or altered, or *out* exists or cannot be written.
     """
     manifest, files = _describe(folder, reference)
+    if manifest.licence in ("", "unknown"):
+        log.warning("%s states no licence: ask its authors before you pass the bundle on", manifest.name)
     if out.exists():
         raise WeightsError(f"{out} exists: choose another file, or remove it")
     try:
@@ -50,7 +55,8 @@ def _describe(folder: Path, reference: str) -> tuple[Manifest, dict[str, Path]]:
     files = {name: checked_file(folder, name) for name in info.files}
     files |= {name: own_file(folder, name) for name in (CONFIG, CARD) if (folder / name).is_file()}
     ordered = {name: files[name] for name in FILES if name in files}
-    requires = {"umzoo": __version__} | ({info.plugin: installed_version(info.plugin)} if info.plugin else {})
+    plugins = filter(None, (info.plugin, info.head_plugin))
+    requires = {"umzoo": __version__} | {name: installed_version(name) for name in plugins}
     members = {name: Member(size=file.stat().st_size, sha256=sha256(file)) for name, file in ordered.items()}
     return (
         Manifest(name=info.name, reference=reference, licence=info.licence, requires=requires, files=members),

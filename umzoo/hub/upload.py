@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,18 +11,21 @@ from typing import TYPE_CHECKING
 
 from safetensors import safe_open
 
-from umzoo.errors import WeightsError
+from umzoo.errors import WeightsError, nearest
 from umzoo.files import sha256
 from umzoo.hub.checksum import git_oid
 from umzoo.hub.privacy import require_anonymous
 from umzoo.hub.pull import known_files
-from umzoo.weights.build import load_backbone
 from umzoo.weights.card import BEGIN, END, merge_card, model_card
 from umzoo.weights.info import WeightsInfo
-from umzoo.weights.io import CARD, CONFIG, FILES, MODEL, checked_file, read_info
+from umzoo.weights.io import CARD, CONFIG, FILES, HEAD, MODEL, checked_file, read_info
+from umzoo.weights.licences import HUB_LICENCES, hub_licence
+from umzoo.weights.network import load_network
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
+
+log = logging.getLogger(__name__)
 
 MAX_CARD = 1 << 20
 NNSSL_CHECKPOINT, NNSSL_PLAN = "checkpoint_final.pth", "adaptation_plan.json"
@@ -78,6 +82,9 @@ def prepare(
     info = info.model_copy(update=changed)
     if info.licence in ("", "unknown"):
         raise WeightsError(f"{info.name} states no licence: give one, such as licence='cc-by-4.0'")
+    if hub_licence(info.licence) == "other" and not info.licence_link:
+        hint = nearest(info.licence.lower(), HUB_LICENCES)
+        log.warning("licence %r is none that the Hub knows%s: it is shown as 'other'", info.licence, hint)
     config = _dump(info) if changed else (folder / CONFIG).read_text(encoding="utf-8")
     texts = {CONFIG: config, CARD: _card(folder, repo_id, info, remote_card)}
     tensors = {name: (folder / name, recorded) for name, recorded in info.files.items()}
@@ -95,9 +102,9 @@ def validate(folder: Path | str) -> None:
         WeightsError: if files are missing, altered, or do not fit the architecture.
     """
     for name in known_files(Path(folder)).files:
-        if name != MODEL:
+        if name not in (MODEL, HEAD):
             checked_file(folder, name)
-    load_backbone(folder)
+    load_network(folder)
 
 
 def _dump(info: WeightsInfo) -> str:

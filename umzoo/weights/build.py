@@ -22,7 +22,9 @@ from umzoo.weights.transfer import TransferRules, transfer
 log = logging.getLogger(__name__)
 
 
-def load_backbone(folder: Path | str, in_channels: int | None = None, device: torch.device | str = "cpu") -> Backbone:
+def load_backbone(
+    folder: Path | str, in_channels: int | None = None, device: torch.device | str = "cpu", dense: bool = True
+) -> Backbone:
     """Return the network in *folder*, in evaluation mode; ``weights_info`` is what the folder says.
 
     The network is built without values, and each tensor goes to *device* as soon as it is read: besides the network
@@ -33,6 +35,7 @@ def load_backbone(folder: Path | str, in_channels: int | None = None, device: to
         in_channels: channels of the input if it shall differ; the first convolution is repeated and rescaled, which
             needs memory for the weights twice.
         device: where the network goes.
+        dense: whether the dense map will be used; a warning tells if the file lacks the decoder then.
 
     Raises:
         WeightsError: if the folder is incomplete, altered, or does not fit the architecture it names.
@@ -42,12 +45,12 @@ def load_backbone(folder: Path | str, in_channels: int | None = None, device: to
         backbone = build_to_fill(info, file.shapes, in_channels)
         tensors = named_tensors(backbone)
         fresh = [name for name in tensors if not belongs(name, info)]
-        if fresh:
+        if any(dense or not name.startswith("decoder.") for name in fresh):
             log.warning("%s holds %s only: the rest of the network is random", info.name, ", ".join(info.parts))
         alike = all(tuple(tensors[name].shape) == shape for name, shape in file.shapes.items() if name in tensors)
         if alike or in_channels is None:
             require_fit(backbone, info, file.shapes)
-            _fill(tensors, file, device)
+            fill(tensors, file, device)
             backbone.to(device)
         else:
             _load_adapted(folder, backbone, fresh, device)
@@ -69,7 +72,7 @@ def origin(folder: Path | str, info: WeightsInfo) -> BaseModel:
     return known.model_copy(update={"repository": repository, "revision": place.name})
 
 
-def _fill(targets: Mapping[str, Tensor], values: Iterable[tuple[str, Tensor]], device: torch.device) -> None:
+def fill(targets: Mapping[str, Tensor], values: Iterable[tuple[str, Tensor]], device: torch.device) -> None:
     """Give *targets*, which stay the same objects, the *values* of their names."""
     for name, value in values:
         target = targets[name]

@@ -16,6 +16,12 @@ __all__ = ["BEGIN", "END", "merge_card", "model_card"]
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
+PIPELINES = {
+    "segmentation": "image-segmentation",
+    "classification": "image-classification",
+    "multilabel": "image-classification",
+}
+
 
 def model_card(info: WeightsInfo, ref: str = "FOLDER") -> str:
     """Return README.md for *info*; *ref* is how its examples call the weights, such as ``org/name``."""
@@ -24,7 +30,7 @@ def model_card(info: WeightsInfo, ref: str = "FOLDER") -> str:
 
 def _front_matter(info: WeightsInfo) -> str:
     licence = hub_licence(info.licence)
-    fields: dict[str, Any] = {"license": licence, "library_name": "umzoo", "pipeline_tag": "image-feature-extraction"}
+    fields: dict[str, Any] = {"license": licence, "library_name": "umzoo", "pipeline_tag": _pipeline(info)}
     if licence == "other":
         fields |= {"license_name": re.sub(r"[^a-z0-9.-]+", "-", info.licence.lower()).strip("-") or "other"}
         fields |= {"license_link": info.licence_link} if info.licence_link else {}
@@ -35,6 +41,11 @@ def _front_matter(info: WeightsInfo) -> str:
     if info.results:
         fields |= {"model_name": info.name, "eval_results": [_evaluation(result) for result in info.results]}
     return ModelCardData(tags=_tags(info), **fields).to_yaml()
+
+
+def _pipeline(info: WeightsInfo) -> str:
+    """What the Hub calls the task; it has no name for regression and survival from images."""
+    return PIPELINES.get(info.task, "image-feature-extraction")
 
 
 def _tags(info: WeightsInfo) -> list[str]:
@@ -48,6 +59,7 @@ def _tags(info: WeightsInfo) -> list[str]:
                 *sorted(info.provenance.modalities.keys() - {"unknown"}),
                 *info.provenance.regions,
                 info.backbone.name,
+                *filter(None, [info.task]),
                 *info.pretext_tasks,
             )
         )

@@ -5,47 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from umzoo.weights.card_usage import usage
 from umzoo.weights.info import WeightsInfo
-
-USAGE = """\
-```python
-import umzoo
-
-backbone = umzoo.from_pretrained("{ref}")  # features: backbone(image, dense=True)
-model = umzoo.from_pretrained("{ref}", head={{"name": "segmentation", "classes": 3}}, in_channels={channels})
-```
-
-Without installing umzoo, from a checkout of it:
-
-```python
-import torch
-
-backbone = torch.hub.load("CHECKOUT", "from_pretrained", "{ref}", source="local")
-```
-
-In nnU-Net v2, with plans that fit the weights:
-
-```
-umzoo nnunet train DATASET 3d_fullres 0 --weights {ref}
-```
-
-Into a network of your own, with a report of what became of every tensor:
-
-```python
-print(umzoo.transfer("{ref}", network))
-```
-
-{which}The names in `model.safetensors` are the parameters of `{architecture}`."""
 
 CAUTION = "No medical device: not made, tested or cleared for the diagnosis or treatment of patients."
 
 
 def body(info: WeightsInfo, ref: str) -> str:
     """Return the sections of the card of *info*, whose examples call the weights *ref*."""
-    which = "`FOLDER` is this folder, or the `org/name` of this repository on the Hub. " if ref == "FOLDER" else ""
-    usage = USAGE.format(ref=ref, which=which, channels=info.input.in_channels, architecture=_plain(info.backbone.name))
     sections = {
-        "Use": usage,
+        "Use": usage(info, ref, _plain),
+        "Answer": _table(_answer_rows(info)),
         "Input": _table(_input_rows(info)),
         "Network": _table({"architecture": info.backbone.name, **info.backbone.options, "plug-in": info.plugin}),
         "Training": _table(_training_rows(info)),
@@ -62,6 +32,7 @@ def _summary(info: WeightsInfo) -> str:
     """One sentence: architecture, pretext tasks, data, base."""
     provenance, tasks = info.provenance, " and ".join(info.pretext_tasks)
     text = f"Weights of the 3D network `{_plain(info.backbone.name)}`"
+    text += f" with a head for {_plain(info.task)}" if info.head else ""
     if info.base_model:
         base = info.base_model.repository or info.base_model.name
         text += f", trained on from `{_plain(base)}`"
@@ -92,6 +63,26 @@ def _input_rows(info: WeightsInfo) -> dict[str, Any]:
         **rules,
         "values the network sees": space,
         "patch size (D, H, W)": "any" if spec.patch_size is None else _by(spec.patch_size),
+    }
+
+
+def _answer_rows(info: WeightsInfo) -> dict[str, Any]:
+    """What the head says; nothing without one."""
+    answer = info.answer
+    if info.head is None or answer is None:
+        return {"head": info.head and info.head.name}
+    return {
+        "task": answer.task,
+        "classes, in the order of the logits": ", ".join(answer.classes),
+        "values in the files": _pairs(answer.labels),
+        "predicted numbers": ", ".join(answer.targets),
+        "mean of these": ", ".join(f"{value:.4g}" for value in answer.mean),
+        "standard deviation of these": ", ".join(f"{value:.4g}" for value in answer.std),
+        "thresholds": _pairs(answer.thresholds),
+        "channels": ", ".join(answer.channels),
+        "modality of each channel": ", ".join(answer.modalities),
+        "view": "a crop from the center" if answer.view == "center" else "sliding windows",
+        **{f"validation, {name}": f"{value:.4g}" for name, value in answer.metrics.items()},
     }
 
 
@@ -141,7 +132,7 @@ def _limitations(info: WeightsInfo) -> Iterator[str]:
     missing = [part for part in ("encoder", "decoder") if part not in info.parts]
     if missing:
         yield f"The file holds no {' and no '.join(missing)}: that part starts at random."
-    if not info.results:
+    if not info.results and not (info.answer and info.answer.metrics):
         yield "No evaluation on a task of its own is recorded here."
     if info.provenance.metrics:
         yield "The metrics of training are those of the pretext tasks, not of any clinical task."
@@ -164,13 +155,17 @@ def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} ({count})" for name, count in counts.items())
 
 
+def _pairs(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in values.items())
+
+
 def _by(values: tuple[float, ...]) -> str:
     return " x ".join(f"{value:g}" for value in values)
 
 
 def _table(rows: Mapping[str, Any]) -> str:
     lines = [f"| {_plain(name)} | {_plain(value)} |" for name, value in rows.items() if value not in (None, "", ())]
-    return "| | |\n|---|---|\n" + "\n".join(lines)
+    return "| | |\n|---|---|\n" + "\n".join(lines) if lines else ""
 
 
 def _listed(items: Any) -> str:

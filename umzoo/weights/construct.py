@@ -67,7 +67,7 @@ def build_on_meta(info: WeightsInfo, held: Shapes) -> Backbone | None:
         WeightsError: if its architecture or an option is unknown, or it is far larger than what a file of the shapes
             *held* can fill.
     """
-    with _budget(held), torch.device("meta"):
+    with budget(held), torch.device("meta"):
         return _attempt(info)
 
 
@@ -85,11 +85,11 @@ def build_to_fill(info: WeightsInfo, held: Shapes, in_channels: int | None = Non
         require_fit(sketch, info, held)
     with torch.random.fork_rng(devices=[]):
         if sketch is not None:
-            with _budget(held), _on_registration(_move_to_meta):
+            with budget(held), _on_registration(_move_to_meta):
                 network = _attempt(info, in_channels)
             if network is not None and _is_filled_by(network, held):
                 return network
-        with _budget(held):
+        with budget(held):
             return build_backbone(info, in_channels)
 
 
@@ -180,7 +180,7 @@ def _move_to_meta(layer: nn.Module, name: str, tensor: Any) -> None:
 
 
 @contextmanager
-def _budget(held: Shapes) -> Iterator[None]:
+def budget(held: Shapes) -> Iterator[None]:
     """Stop the construction of a network that goes far beyond a file of the shapes *held*."""
     values, parts = 5 * sum(map(prod, held.values())) + FREE_VALUES, 20 * len(held) + FREE_PARTS
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from umzoo.config import Config
+from umzoo.heads.answer import Answer
 from umzoo.spec import ComponentSpec, InputSpec
 
 FORMAT = 1
@@ -73,6 +74,8 @@ class WeightsInfo(Tolerant):
     format: int = Field(FORMAT, description="format number")
     name: str = Field(description="architecture.tag")
     backbone: ComponentSpec = Field(description="name and options that rebuild the backbone")
+    head: ComponentSpec | None = Field(None, description="name and options that rebuild the head, if there is one")
+    answer: Answer | None = Field(None, description="what the head's numbers mean")
     parts: tuple[str, ...] = Field(("encoder", "decoder"), description="trained parts, which the file holds")
     input: InputSpec = Field(description="what the network expects")
     token_order: str = Field("dhw", description="order in which a transformer's tokens run over the axes (D, H, W)")
@@ -85,7 +88,13 @@ class WeightsInfo(Tolerant):
     licence_link: str = Field("", description="text of a licence that has no SPDX identifier")
     citations: tuple[str, ...] = Field((), description="what to cite")
     plugin: str = Field("", description="distribution that brings the architecture; empty if it is umzoo's own")
+    head_plugin: str = Field("", description="distribution that brings the head; empty if it is umzoo's own")
     files: dict[FileName, Sha256] = Field({}, description="sha256 of each file of tensors")
+
+    @property
+    def task(self) -> str:
+        """What the head is for, such as segmentation; empty without a head."""
+        return self.answer.task if self.answer else self.head.name if self.head else ""
 
     @property
     def pretext_tasks(self) -> tuple[str, ...]:

@@ -1,4 +1,5 @@
-"""The weights folder on disk: ``model.safetensors``, ``config.json``, ``README.md``, perhaps ``pretext.safetensors``.
+"""The weights folder on disk: ``model.safetensors``, ``config.json``, ``README.md``, perhaps ``head.safetensors``
+and ``pretext.safetensors``.
 
 It is written under a temporary name, fsynced and renamed, and read strictly: what is missing, altered or of an
 unknown format is an error.
@@ -26,8 +27,9 @@ from umzoo.weights.info import FORMAT, WeightsInfo
 from umzoo.weights.strict import own_file, strict_json
 from umzoo.weights.tensors import REMEDY, TensorFile, is_finite
 
-CONFIG, CARD, MODEL, PRETEXT = "config.json", "README.md", "model.safetensors", "pretext.safetensors"
-FILES = (CONFIG, CARD, MODEL, PRETEXT)
+CONFIG, CARD, MODEL = "config.json", "README.md", "model.safetensors"
+HEAD, PRETEXT = "head.safetensors", "pretext.safetensors"
+FILES = (CONFIG, CARD, MODEL, HEAD, PRETEXT)
 MAX_CONFIG = 4 << 20
 """Bytes of ``config.json`` that are read."""
 _LOCAL_PATH = re.compile(r"^(/|~|file:|[A-Za-z]:[\\/]|\\\\)")
@@ -40,16 +42,18 @@ def save_folder(
     pretext_state: Mapping[str, Tensor] | None = None,
     card: str | None = None,
     unchanged: WeightsInfo | None = None,
+    head_state: Mapping[str, Tensor] | None = None,
 ) -> WeightsInfo:
     """Write a weights folder; return *info* as written.
 
     Args:
         folder: the folder; replaced if it is a weights folder already.
         state: tensors of the backbone by canonical name (``encoder.*``, ``decoder.*``).
-        info: what the folder says of itself; ``files`` and ``plugin`` are filled in.
+        info: what the folder says of itself; ``files``, ``plugin`` and ``head_plugin`` are filled in.
         pretext_state: parameters of the pretext tasks, ``label.*``.
         card: text of README.md; made from *info* if None.
         unchanged: written in place of *info* if the tensors turn out to be those it was read with.
+        head_state: tensors of the head that *info* names, ``head.*``.
 
     Raises:
         WeightsError: if *folder* holds something else, cannot be written, or *info* holds a local path; if there are
@@ -64,12 +68,13 @@ def save_folder(
     try:
         temporary.mkdir(parents=True)
         _save_tensors(temporary / MODEL, state)
-        if pretext_state:
-            _save_tensors(temporary / PRETEXT, pretext_state)
+        for name, tensors in ((HEAD, head_state), (PRETEXT, pretext_state or None)):
+            if tensors is not None:
+                _save_tensors(temporary / name, tensors)
         files = {file.name: sha256(file) for file in sorted(temporary.iterdir())}
-        if unchanged is not None and unchanged.files.get(MODEL) == files[MODEL]:
+        if unchanged is not None and all(unchanged.files.get(name) == files.get(name) for name in (MODEL, HEAD)):
             info = unchanged
-        info = info.model_copy(update={"files": files, "plugin": info.plugin or _plugin_of(info.backbone.name)})
+        info = info.model_copy(update={"files": files, **_plugins_of(info)})
         _describe(temporary, info, card)
         _put_in_place(temporary, folder)
     except OSError as error:
@@ -192,11 +197,17 @@ def _refuse_paths(value: Any, where: str = "config") -> None:
         raise WeightsError(f"'{where}' holds a local path, which must not leave this machine: {value!r}")
 
 
-def _plugin_of(architecture: str) -> str:
-    """Distribution that brings *architecture*; empty for umzoo's own and for unknown ones."""
-    if architecture not in zoo().backbones:
+def _plugins_of(info: WeightsInfo) -> dict[str, str]:
+    """Distributions that bring backbone and head; what *info* names already stays."""
+    head = _plugin_of("head", info.head.name) if info.head else ""
+    return {"plugin": info.plugin or _plugin_of("backbone", info.backbone.name), "head_plugin": head}
+
+
+def _plugin_of(kind: str, name: str) -> str:
+    """Distribution that brings component *name*; empty for umzoo's own and for unknown ones."""
+    if name not in zoo().registries[kind]:
         return ""
-    origin = zoo().plugin_of("backbone", architecture).origin
+    origin = zoo().plugin_of(kind, name).origin
     return "" if origin == "umzoo" else origin
 
 
