@@ -38,7 +38,7 @@ def read_manifest(manifest: Path) -> list[Row]:
     """
     rows = []
     try:
-        for number, row in _lines(manifest):
+        for number, row in read_lines(manifest):
             if not isinstance(row, dict) or not row.get("file"):
                 raise DataError(f"{manifest} line {number} has no 'file': each line needs one")
             rows.append(_row(manifest, {key: str(value or "").strip() for key, value in row.items() if key}))
@@ -47,7 +47,8 @@ def read_manifest(manifest: Path) -> list[Row]:
     return rows
 
 
-def _lines(manifest: Path) -> Iterator[tuple[int, Any]]:
+def read_lines(manifest: Path) -> Iterator[tuple[int, Any]]:
+    """Yield the number and the content of each row of a table, ``.csv`` with a header or ``.jsonl``."""
     with manifest.open(encoding="utf-8-sig", newline="") as file:
         if manifest.suffix.lower() == ".csv":
             yield from enumerate(csv.DictReader(file), 2)

@@ -1,0 +1,10 @@
+"""Labelled tasks: which scans, which answers, which persons, and how they are split."""
+
+from __future__ import annotations
+
+from umzoo.downstream.tasks.config import TaskConfig
+from umzoo.downstream.tasks.folds import Split
+from umzoo.downstream.tasks.load import load_task, make_task
+from umzoo.downstream.tasks.task import Case, Task
+
+__all__ = ["Case", "Split", "Task", "TaskConfig", "load_task", "make_task"]

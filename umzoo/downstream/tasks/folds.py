@@ -1,0 +1,108 @@
+"""Splits into training and validation, grouped by person and stratified by answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from umzoo.errors import DataError
+
+if TYPE_CHECKING:
+    from umzoo.downstream.tasks.task import Case
+
+BINS = 4
+"""Quantiles by which numbers are stratified."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Cases to train on, to validate on, and to leave alone until the end."""
+
+    train: tuple[Case, ...]
+    validation: tuple[Case, ...]
+    test: tuple[Case, ...] = ()
+
+    @classmethod
+    def of(cls, cases: Sequence[Case]) -> Split:
+        """The split that *cases* name themselves; those that name none are trained on."""
+        parts = {"train": [], "validation": [], "test": []}  # type: dict[str, list[Case]]
+        for case in cases:
+            parts[case.split or "train"].append(case)
+        return cls(tuple(parts["train"]), tuple(parts["validation"]), tuple(parts["test"]))
+
+
+def split_cases(cases: Sequence[Case], kind: str, classes: Sequence[str], folds: int, seed: int) -> tuple[Split, ...]:
+    """Return one split per fold; see :meth:`Task.folds <umzoo.downstream.tasks.task.Task.folds>`."""
+    test = tuple(case for case in cases if case.split == "test")
+    rest = [case for case in cases if case.split != "test"]
+    named = sorted({case.fold for case in rest if case.fold}, key=lambda name: (len(name), name))
+    if named:
+        held = [[case.fold == name for case in rest] for name in named]
+    else:
+        _require_persons(rest, kind, classes, folds)
+        held = _drawn(rest, kind, folds, seed)
+    return tuple(
+        Split(
+            tuple(case for case, out in zip(rest, mask, strict=True) if not out),
+            tuple(case for case, out in zip(rest, mask, strict=True) if out),
+            test,
+        )
+        for mask in held
+    )
+
+
+def strata(cases: Sequence[Case], kind: str) -> NDArray[np.int64]:
+    """Return the group each case is balanced by: its class, its rarest label, its event, or a quantile."""
+    if kind == "segmentation":
+        return np.zeros(len(cases), np.int64)
+    targets = np.array([case.targets for case in cases])
+    if kind == "classification":
+        return targets[:, 0].astype(np.int64)
+    if kind == "survival":
+        return (targets[:, 1] > 0).astype(np.int64)
+    if kind == "multilabel":
+        rarity = np.argsort(np.argsort(targets.sum(axis=0)))
+        return np.where(targets > 0, rarity, targets.shape[1]).min(axis=1).astype(np.int64)
+    edges = np.quantile(targets[:, 0], np.linspace(0, 1, BINS + 1)[1:-1])
+    return np.searchsorted(edges, targets[:, 0]).astype(np.int64)
+
+
+def _drawn(cases: Sequence[Case], kind: str, folds: int, seed: int) -> list[list[bool]]:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    groups = [case.subject for case in cases]
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    held = []
+    for _, validation in splitter.split(np.zeros(len(cases)), _common(strata(cases, kind), folds), groups):
+        inside = set(validation.tolist())
+        held.append([number in inside for number in range(len(cases))])
+    return held
+
+
+def _common(groups: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
+    """*groups* with those that are smaller than *folds* made one, as they cannot be balanced."""
+    values, counts = np.unique(groups, return_counts=True)
+    rare = np.isin(groups, values[counts < folds])
+    return np.where(rare, -1, groups)
+
+
+def _require_persons(cases: Sequence[Case], kind: str, classes: Sequence[str], folds: int) -> None:
+    persons = {case.subject for case in cases}
+    if len(persons) < folds:
+        raise DataError(
+            f"{len(persons)} persons cannot be split into {folds} folds:"
+            f" give more cases, or lower task.folds (or raise task.validation)"
+        )
+    if kind != "classification":
+        return
+    for index, name in enumerate(classes):
+        having = {case.subject for case in cases if case.targets[0] == index}
+        if len(having) < folds:
+            raise DataError(
+                f"class '{name}' has {len(having)} persons, {folds} folds need {folds}:"
+                " give more cases, lower task.folds (or raise task.validation), or leave the class out of task.classes"
+            )
