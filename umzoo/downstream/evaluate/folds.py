@@ -21,7 +21,8 @@ def strata(targets: NDArray, kind: str) -> NDArray[np.int64]:
         return targets[:, 1].astype(np.int64)
     if kind == "multilabel":
         rarity = np.argsort(np.argsort(targets.sum(axis=0)))
-        return np.where(targets > 0, rarity, targets.shape[1]).min(axis=1).astype(np.int64)
+        found: NDArray[np.int64] = np.where(targets > 0, rarity, targets.shape[1]).min(axis=1).astype(np.int64)
+        return found
     first = targets.reshape(len(targets), -1)[:, 0]
     return np.searchsorted(np.quantile(first, np.linspace(0, 1, BINS + 1)[1:-1]), first).astype(np.int64)
 

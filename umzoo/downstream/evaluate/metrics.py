@@ -7,6 +7,7 @@ mean over seeds. Ones give the metric itself, counts of drawn subjects give the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,8 @@ def comparable(targets: NDArray, kind: str) -> list[NDArray]:
 def order(first: NDArray, second: NDArray) -> NDArray:
     """Return ``(n, n)``: in how many of the seeds *first* ``(S, n)`` is above *second*, a tie counts half."""
     above = first[:, :, None] > second[:, None, :]
-    return (above + 0.5 * (first[:, :, None] == second[:, None, :])).mean(axis=0)
+    found: NDArray[Any] = (above + 0.5 * (first[:, :, None] == second[:, None, :])).mean(axis=0)
+    return found
 
 
 def concordance(targets: NDArray, scores: NDArray, weights: NDArray, kind: str) -> NDArray:
@@ -59,7 +61,8 @@ def balanced_accuracy(targets: NDArray, scores: NDArray, weights: NDArray) -> ND
         hits = (scores.argmax(-1) == targets).mean(axis=0)
         return _mean_recall(targets, hits, weights)
     columns = [(c, ((scores[..., c] > 0.5) == (targets[:, c] > 0)).mean(axis=0)) for c in range(targets.shape[1])]
-    return np.mean([_mean_recall(targets[:, c], hits, weights) for c, hits in columns], axis=0)
+    found: NDArray[Any] = np.mean([_mean_recall(targets[:, c], hits, weights) for c, hits in columns], axis=0)
+    return found
 
 
 def r2(targets: NDArray, scores: NDArray, weights: NDArray) -> NDArray:
@@ -68,12 +71,14 @@ def r2(targets: NDArray, scores: NDArray, weights: NDArray) -> NDArray:
     total = weights.sum(1, keepdims=True)
     mean = weights @ targets / total
     variance = weights @ targets**2 / total - mean**2
-    return (1 - ratio(weights @ error / total, variance)).mean(axis=1)
+    found: NDArray[Any] = (1 - ratio(weights @ error / total, variance)).mean(axis=1)
+    return found
 
 
 def mae(targets: NDArray, scores: NDArray, weights: NDArray) -> NDArray:
     """Mean absolute error, mean over outputs."""
-    return (weights @ np.abs(scores - targets).mean(axis=(0, 2))) / weights.sum(1)
+    found: NDArray[Any] = (weights @ np.abs(scores - targets).mean(axis=(0, 2))) / weights.sum(1)
+    return found
 
 
 def spearman(targets: NDArray, scores: NDArray, weights: NDArray) -> NDArray:
@@ -81,7 +86,8 @@ def spearman(targets: NDArray, scores: NDArray, weights: NDArray) -> NDArray:
     from scipy.stats import rankdata
 
     truth = rankdata(targets, axis=0)
-    return np.mean([_correlation(truth, rankdata(one, axis=0), weights) for one in scores], axis=0)
+    found: NDArray[Any] = np.mean([_correlation(truth, rankdata(one, axis=0), weights) for one in scores], axis=0)
+    return found
 
 
 def _correlation(first: NDArray, second: NDArray, weights: NDArray) -> NDArray:
@@ -89,17 +95,20 @@ def _correlation(first: NDArray, second: NDArray, weights: NDArray) -> NDArray:
     a, b = share @ first, share @ second
     covariance = share @ (first * second) - a * b
     spread = np.sqrt((share @ first**2 - a**2).clip(0) * (share @ second**2 - b**2).clip(0))
-    return ratio(covariance, spread).mean(axis=1)
+    found: NDArray[Any] = ratio(covariance, spread).mean(axis=1)
+    return found
 
 
 def _mean_recall(truth: NDArray, hits: NDArray, weights: NDArray) -> NDArray:
     recalls = [ratio(weights @ (hits * (truth == c)), weights @ (truth == c)) for c in np.unique(truth)]
-    return np.nanmean(recalls, axis=0)
+    found: NDArray[Any] = np.nanmean(recalls, axis=0)
+    return found
 
 
 def ratio(above: NDArray, below: NDArray) -> NDArray:
     """*above* / *below*, NaN where *below* is 0."""
-    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 1e-12)
+    found: NDArray[Any] = np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 1e-12)
+    return found
 
 
 METRICS: dict[str, dict[str, Metric]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +104,8 @@ def _ridge(rows: NDArray, targets: NDArray, held: NDArray, penalty: float) -> ND
     from sklearn.linear_model import Ridge
 
     model = Ridge(alpha=penalty * len(rows)).fit(rows, targets)
-    return model.predict(held).reshape(len(held), -1)
+    found: NDArray[Any] = model.predict(held).reshape(len(held), -1)
+    return found
 
 
 def _logistic(rows: NDArray, targets: NDArray, held: NDArray, penalty: float) -> NDArray:
@@ -141,7 +143,8 @@ def _cox(rows: NDArray, targets: NDArray, held: NDArray, penalty: float) -> NDAr
         return np.zeros((len(held), 1))
     answers = Surv.from_arrays(targets[:, 1] > 0, targets[:, 0])
     model = CoxPHSurvivalAnalysis(alpha=penalty * len(rows), n_iter=50)
-    return model.fit(rows, answers).predict(held).reshape(-1, 1)
+    found: NDArray[Any] = model.fit(rows, answers).predict(held).reshape(-1, 1)
+    return found
 
 
 def _neighbors(rows: NDArray, targets: NDArray, held: NDArray, neighbors: float) -> NDArray:
@@ -149,4 +152,5 @@ def _neighbors(rows: NDArray, targets: NDArray, held: NDArray, neighbors: float)
     from sklearn.neighbors import KNeighborsRegressor
 
     model = KNeighborsRegressor(min(int(neighbors), len(rows)), weights="distance").fit(rows, targets)
-    return model.predict(held).reshape(len(held), -1)
+    found: NDArray[Any] = model.predict(held).reshape(len(held), -1)
+    return found

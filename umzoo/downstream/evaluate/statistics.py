@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,7 +156,8 @@ def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
 def _ranked(scores: NDArray) -> NDArray:
     from scipy.stats import rankdata
 
-    return rankdata(scores, axis=1)
+    found: NDArray[Any] = rankdata(scores, axis=1)
+    return found
 
 
 def _swapped_concordance(first: NDArray, second: NDArray, targets: NDArray, kind: str, swapped: NDArray) -> NDArray:
@@ -169,4 +171,5 @@ def _swapped_concordance(first: NDArray, second: NDArray, targets: NDArray, kind
         same = (kept @ (aa - bb) * kept).sum(1) - (swapped @ (aa - bb) * swapped).sum(1)
         mixed = (kept @ (ab - ba) * swapped).sum(1) + (swapped @ (ba - ab) * kept).sum(1)
         gaps.append(same + mixed)
-    return np.mean(gaps, axis=0)
+    found: NDArray[Any] = np.mean(gaps, axis=0)
+    return found

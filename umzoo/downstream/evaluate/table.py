@@ -20,7 +20,8 @@ class FeatureTable:
 
     Attributes:
         features: reference to its vectors ``(n, d)``.
-        targets: index of the class ``(n,)``; 0 or 1 per label ``(n, k)``; numbers ``(n, k)``; or time and event ``(n, 2)``.
+        targets: index of the class ``(n,)``; 0 or 1 per label ``(n, k)``; numbers ``(n, k)``; or time and event
+            ``(n, 2)``.
         subjects: person of each scan ``(n,)``.
         kind: classification, multilabel, regression or survival.
         random: reference to the name of its control, features of random weights of the same network.

@@ -66,7 +66,8 @@ def strata(cases: Sequence[Case], kind: str) -> NDArray[np.int64]:
         return (targets[:, 1] > 0).astype(np.int64)
     if kind == "multilabel":
         rarity = np.argsort(np.argsort(targets.sum(axis=0)))
-        return np.where(targets > 0, rarity, targets.shape[1]).min(axis=1).astype(np.int64)
+        found: NDArray[np.int64] = np.where(targets > 0, rarity, targets.shape[1]).min(axis=1).astype(np.int64)
+        return found
     edges = np.quantile(targets[:, 0], np.linspace(0, 1, BINS + 1)[1:-1])
     return np.searchsorted(edges, targets[:, 0]).astype(np.int64)
 
