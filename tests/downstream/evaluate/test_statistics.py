@@ -23,7 +23,7 @@ def score_pair(rng, subjects, gap_first, gap_second, correlation=CORRELATION, sc
 
 
 def decisions(gaps, subjects, seed, scans=1):
-    """Decision and whether the interval holds the truth, of each repetition."""
+    """The comparison of each repetition; *gaps* are the distances of the classes' means."""
     rng, found = np.random.default_rng(seed), []
     for _ in range(REPETITIONS):
         truth, person, scores = score_pair(rng, subjects, *gaps, scans=scans)
@@ -53,15 +53,15 @@ def test_the_visible_difference_is_what_is_seen_four_times_in_five():
 
 
 def test_auroc_and_c_index_are_those_of_others():
-    rng = np.random.default_rng(0)
     from sklearn.metrics import roc_auc_score
-    from sksurv.metrics import concordance_index_censored
 
+    rng = np.random.default_rng(0)
     truth, one = rng.integers(0, 3, 50), np.ones((1, 50))
     scores = rng.dirichlet(np.ones(3), 50)
     assert auroc(truth, scores[None], one)[0] == pytest.approx(roc_auc_score(truth, scores, multi_class="ovr"))
+    survival = pytest.importorskip("sksurv.metrics")
     time, event, risk = rng.exponential(size=50), rng.integers(0, 2, 50), rng.normal(size=50)
-    wanted = concordance_index_censored(event > 0, time, risk)[0]
+    wanted = survival.concordance_index_censored(event > 0, time, risk)[0]
     assert c_index(np.stack([time, event], 1), risk[None, :, None], one)[0] == pytest.approx(wanted)
 
 

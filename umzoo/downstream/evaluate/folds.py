@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ BINS = 4
 """Quantiles by which numbers are stratified."""
 
 
-def strata(targets: NDArray, kind: str) -> NDArray[np.int64]:
+def strata(targets: NDArray[Any], kind: str) -> NDArray[np.int64]:
     """Return the group that each scan is balanced by: class, rarest label, event, or quantile of the first number."""
     if kind == "classification":
         return targets.astype(np.int64)
@@ -21,13 +22,12 @@ def strata(targets: NDArray, kind: str) -> NDArray[np.int64]:
         return targets[:, 1].astype(np.int64)
     if kind == "multilabel":
         rarity = np.argsort(np.argsort(targets.sum(axis=0)))
-        found: NDArray[np.int64] = np.where(targets > 0, rarity, targets.shape[1]).min(axis=1).astype(np.int64)
-        return found
+        return np.asarray(np.where(targets > 0, rarity, targets.shape[1]).min(axis=1).astype(np.int64))
     first = targets.reshape(len(targets), -1)[:, 0]
     return np.searchsorted(np.quantile(first, np.linspace(0, 1, BINS + 1)[1:-1]), first).astype(np.int64)
 
 
-def assign_folds(groups: NDArray, subjects: NDArray, folds: int, seed: int) -> NDArray[np.int64]:
+def assign_folds(groups: NDArray[Any], subjects: NDArray[Any], folds: int, seed: int) -> NDArray[np.int64]:
     """Return the fold of each scan ``(n,)``: whole subjects, balanced by *groups*.
 
     Raises:
@@ -47,14 +47,14 @@ def assign_folds(groups: NDArray, subjects: NDArray, folds: int, seed: int) -> N
     return fold
 
 
-def _usable(groups: NDArray, folds: int) -> NDArray:
+def _usable(groups: NDArray[Any], folds: int) -> NDArray[Any]:
     """*groups* with those that are smaller than *folds* made one, as they cannot be balanced."""
     values, counts = np.unique(groups, return_counts=True)
     merged = np.where(np.isin(groups, values[counts < folds]), -1, groups)
     return np.zeros_like(groups) if (merged == -1).all() else merged
 
 
-def labelled_order(groups: NDArray, subjects: NDArray, rng: np.random.Generator) -> NDArray:
+def labelled_order(groups: NDArray[Any], subjects: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
     """Return the subjects in the order in which they are labelled: one of each group first, then in proportion.
 
     Budgets are beginnings of this one order, so the subjects of a small budget are in every larger one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -12,9 +13,9 @@ from umzoo.downstream.evaluate.table import FeatureTable, Kind
 
 
 def invariances(
-    features: Mapping[str, NDArray],
-    properties: Mapping[str, tuple[Kind, NDArray]],
-    subjects: NDArray,
+    features: Mapping[str, NDArray[Any]],
+    properties: Mapping[str, tuple[Kind, NDArray[Any]]],
+    subjects: NDArray[Any],
     random: Mapping[str, str],
     config: EvaluateConfig | None = None,
 ) -> dict[str, Evaluation]:

@@ -19,11 +19,11 @@ NEIGHBORS = (3, 5, 10)
 PROBES = {"classification": ("linear", "knn"), "multilabel": ("linear", "knn"), "regression": ("linear", "knn")}
 """Kind to its probes; the first decides. Survival has Cox's model alone."""
 
-Fit = Callable[[NDArray, NDArray, NDArray, float], NDArray]
+Fit = Callable[[NDArray[Any], NDArray[Any], NDArray[Any], float], NDArray[Any]]
 """Training rows and targets, rows to score, setting -> scores ``(m, k)``."""
 
 
-def reduce(train: NDArray, test: NDArray) -> tuple[NDArray, NDArray]:
+def reduce(train: NDArray[Any], test: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Standardize by *train* ``(n, d)`` and turn both into the at most ``n - 1`` axes that *train* spans.
 
     Models with a squared penalty, and distances between training rows, are the same there: a rotation alters neither.
@@ -43,8 +43,15 @@ def reduce(train: NDArray, test: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def probe(
-    name: str, kind: str, train: NDArray, targets: NDArray, subjects: NDArray, test: NDArray, inner: int, seed: int
-) -> NDArray:
+    name: str,
+    kind: str,
+    train: NDArray[Any],
+    targets: NDArray[Any],
+    subjects: NDArray[Any],
+    test: NDArray[Any],
+    inner: int,
+    seed: int,
+) -> NDArray[Any]:
     """Fit probe *name* on *train* ``(n, d)``, its setting chosen by *inner* folds, and score *test*: ``(m, k)``.
 
     Targets are as in :class:`FeatureTable <umzoo.downstream.evaluate.table.FeatureTable>`, but classes are one-hot.
@@ -65,9 +72,9 @@ def _choose(
     fit: Fit,
     settings: Sequence[float],
     kind: str,
-    rows: NDArray,
-    targets: NDArray,
-    subjects: NDArray,
+    rows: NDArray[Any],
+    targets: NDArray[Any],
+    subjects: NDArray[Any],
     inner: int,
     seed: int,
 ) -> float:
@@ -87,7 +94,7 @@ def _choose(
     return settings[int(losses.argmin())]
 
 
-def _loss(scores: NDArray, targets: NDArray, kind: str) -> float:
+def _loss(scores: NDArray[Any], targets: NDArray[Any], kind: str) -> float:
     """Summed squared error of numbers, log loss of probabilities, discordance of risks."""
     if kind == "regression":
         return float(((scores - targets) ** 2).sum())
@@ -100,15 +107,14 @@ def _loss(scores: NDArray, targets: NDArray, kind: str) -> float:
     return float(-np.log(wanted.clip(1e-3)).sum())
 
 
-def _ridge(rows: NDArray, targets: NDArray, held: NDArray, penalty: float) -> NDArray:
+def _ridge(rows: NDArray[Any], targets: NDArray[Any], held: NDArray[Any], penalty: float) -> NDArray[Any]:
     from sklearn.linear_model import Ridge
 
     model = Ridge(alpha=penalty * len(rows)).fit(rows, targets)
-    found: NDArray[Any] = model.predict(held).reshape(len(held), -1)
-    return found
+    return np.asarray(model.predict(held).reshape(len(held), -1))
 
 
-def _logistic(rows: NDArray, targets: NDArray, held: NDArray, penalty: float) -> NDArray:
+def _logistic(rows: NDArray[Any], targets: NDArray[Any], held: NDArray[Any], penalty: float) -> NDArray[Any]:
     """Multinomial logistic regression; classes that are not there to learn from get 0."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -126,13 +132,13 @@ def _logistic(rows: NDArray, targets: NDArray, held: NDArray, penalty: float) ->
     return scores
 
 
-def _labels(rows: NDArray, targets: NDArray, held: NDArray, penalty: float) -> NDArray:
+def _labels(rows: NDArray[Any], targets: NDArray[Any], held: NDArray[Any], penalty: float) -> NDArray[Any]:
     """One logistic regression a label."""
     pairs = [np.stack([1 - column, column], axis=1) for column in targets.T]
     return np.stack([_logistic(rows, pair, held, penalty)[:, 1] for pair in pairs], axis=1)
 
 
-def _cox(rows: NDArray, targets: NDArray, held: NDArray, penalty: float) -> NDArray:
+def _cox(rows: NDArray[Any], targets: NDArray[Any], held: NDArray[Any], penalty: float) -> NDArray[Any]:
     """Cox's proportional hazards with a squared penalty (Cox, JRSS B 1972); no event to learn from gives 0."""
     try:
         from sksurv.linear_model import CoxPHSurvivalAnalysis
@@ -143,14 +149,12 @@ def _cox(rows: NDArray, targets: NDArray, held: NDArray, penalty: float) -> NDAr
         return np.zeros((len(held), 1))
     answers = Surv.from_arrays(targets[:, 1] > 0, targets[:, 0])
     model = CoxPHSurvivalAnalysis(alpha=penalty * len(rows), n_iter=50)
-    found: NDArray[Any] = model.fit(rows, answers).predict(held).reshape(-1, 1)
-    return found
+    return np.asarray(model.fit(rows, answers).predict(held).reshape(-1, 1))
 
 
-def _neighbors(rows: NDArray, targets: NDArray, held: NDArray, neighbors: float) -> NDArray:
+def _neighbors(rows: NDArray[Any], targets: NDArray[Any], held: NDArray[Any], neighbors: float) -> NDArray[Any]:
     """Mean target of the nearest rows, closer ones counting more."""
     from sklearn.neighbors import KNeighborsRegressor
 
     model = KNeighborsRegressor(min(int(neighbors), len(rows)), weights="distance").fit(rows, targets)
-    found: NDArray[Any] = model.predict(held).reshape(len(held), -1)
-    return found
+    return np.asarray(model.predict(held).reshape(len(held), -1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ class Evaluation:
 
     table: FeatureTable
     config: EvaluateConfig
-    predictions: dict[Key, NDArray]
+    predictions: dict[Key, NDArray[Any]]
     scores: tuple[Score, ...]
     comparisons: tuple[Comparison, ...]
 
@@ -64,7 +65,7 @@ def evaluate(table: FeatureTable, config: EvaluateConfig | None = None) -> Evalu
     return Evaluation(table, config, predictions, scores, tuple(_comparisons(table, config, predictions, weights)))
 
 
-def out_of_fold(table: FeatureTable, config: EvaluateConfig) -> dict[Key, NDArray]:
+def out_of_fold(table: FeatureTable, config: EvaluateConfig) -> dict[Key, NDArray[Any]]:
     """Return scores ``(S, n, k)`` of every scan by probes that saw no scan of its subject.
 
     Folds, and the subjects that are labelled, are the same for all references, controls and probes.
@@ -89,7 +90,7 @@ def out_of_fold(table: FeatureTable, config: EvaluateConfig) -> dict[Key, NDArra
     return found
 
 
-def _splits(table: FeatureTable, config: EvaluateConfig) -> Iterator[tuple[int, str, NDArray, NDArray, int]]:
+def _splits(table: FeatureTable, config: EvaluateConfig) -> Iterator[tuple[int, str, NDArray[Any], NDArray[Any], int]]:
     """Yield number of the seed, budget, scans to train on, scans to score, and seed."""
     groups = strata(table.targets, table.kind)
     for number in range(config.seeds):
@@ -104,7 +105,7 @@ def _splits(table: FeatureTable, config: EvaluateConfig) -> Iterator[tuple[int, 
                 yield number, budget, rest[np.isin(table.subjects[rest], chosen)], held, seed
 
 
-def _trained_on(table: FeatureTable) -> NDArray:
+def _trained_on(table: FeatureTable) -> NDArray[Any]:
     if table.kind == "classification":
         return np.eye(int(table.targets.max()) + 1)[table.targets.astype(np.int64)]
     return np.asarray(table.targets, np.float64)
@@ -115,7 +116,7 @@ def _outputs(table: FeatureTable) -> int:
 
 
 def _scores(
-    table: FeatureTable, config: EvaluateConfig, predictions: dict[Key, NDArray], weights: NDArray
+    table: FeatureTable, config: EvaluateConfig, predictions: dict[Key, NDArray[Any]], weights: NDArray[Any]
 ) -> Iterator[Score]:
     one = np.ones((1, len(table.subjects)))
     for (reference, name, budget), scores in predictions.items():
@@ -135,7 +136,7 @@ def pairs_of(table: FeatureTable) -> list[tuple[str, str]]:
 
 
 def _comparisons(
-    table: FeatureTable, config: EvaluateConfig, predictions: dict[Key, NDArray], weights: NDArray
+    table: FeatureTable, config: EvaluateConfig, predictions: dict[Key, NDArray[Any]], weights: NDArray[Any]
 ) -> Iterator[Comparison]:
     """Comparisons by the deciding probe; those of one budget are one family of Holm's correction."""
     name = PROBES.get(table.kind, ("linear",))[0]

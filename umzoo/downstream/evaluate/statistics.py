@@ -75,7 +75,7 @@ class Comparison:
 TITLES = {"auroc": "AUROC", "balanced_accuracy": "balanced accuracy", "r2": "R2", "mae": "MAE", "c_index": "C-index"}
 
 
-def draw_weights(subjects: NDArray, count: int, seed: int) -> NDArray:
+def draw_weights(subjects: NDArray[Any], count: int, seed: int) -> NDArray[Any]:
     """Return how often each scan is in each of *count* bootstrap samples of the subjects: ``(count, n)``."""
     names, member = np.unique(subjects, return_inverse=True)
     rng = np.random.default_rng(seed)
@@ -83,7 +83,7 @@ def draw_weights(subjects: NDArray, count: int, seed: int) -> NDArray:
     return drawn[:, member].astype(np.float64)
 
 
-def interval(value: float, drawn: NDArray, level: float) -> Interval:
+def interval(value: float, drawn: NDArray[Any], level: float) -> Interval:
     """Percentile interval of the drawings *drawn* ``(B,)`` around *value*."""
     drawn = drawn[np.isfinite(drawn)]
     if not len(drawn):
@@ -94,12 +94,12 @@ def interval(value: float, drawn: NDArray, level: float) -> Interval:
 
 def compare(
     names: tuple[str, str],
-    scores: tuple[NDArray, NDArray],
-    targets: NDArray,
-    subjects: NDArray,
+    scores: tuple[NDArray[Any], NDArray[Any]],
+    targets: NDArray[Any],
+    subjects: NDArray[Any],
     kind: str,
     budget: str,
-    drawings: tuple[NDArray, int, float, int],
+    drawings: tuple[NDArray[Any], int, float, int],
 ) -> Comparison:
     """Compare out-of-fold *scores* ``(S, n, k)`` of two references for the same scans.
 
@@ -117,7 +117,7 @@ def compare(
     return Comparison(*names, name, budget, gap, p, p, visible_difference(drawn, level), count, level)
 
 
-def visible_difference(drawn: NDArray, level: float) -> float:
+def visible_difference(drawn: NDArray[Any], level: float) -> float:
     """Least true difference that is seen with probability :data:`POWER`, from the spread of the paired bootstrap."""
     from scipy.stats import norm
 
@@ -125,7 +125,12 @@ def visible_difference(drawn: NDArray, level: float) -> float:
 
 
 def swap_test(
-    scores: tuple[NDArray, NDArray], targets: NDArray, subjects: NDArray, kind: str, permutations: int, seed: int
+    scores: tuple[NDArray[Any], NDArray[Any]],
+    targets: NDArray[Any],
+    subjects: NDArray[Any],
+    kind: str,
+    permutations: int,
+    seed: int,
 ) -> float:
     """Two-sided p that exchanging the two references' scores, subject by subject, makes a difference as large.
 
@@ -153,14 +158,15 @@ def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
     return adjusted
 
 
-def _ranked(scores: NDArray) -> NDArray:
+def _ranked(scores: NDArray[Any]) -> NDArray[Any]:
     from scipy.stats import rankdata
 
-    found: NDArray[Any] = rankdata(scores, axis=1)
-    return found
+    return np.asarray(rankdata(scores, axis=1))
 
 
-def _swapped_concordance(first: NDArray, second: NDArray, targets: NDArray, kind: str, swapped: NDArray) -> NDArray:
+def _swapped_concordance(
+    first: NDArray[Any], second: NDArray[Any], targets: NDArray[Any], kind: str, swapped: NDArray[Any]
+) -> NDArray[Any]:
     """Differences of concordance ``(P,)`` where the rows *swapped* ``(P, n)`` say which scans change sides."""
     gaps, kept = [], 1 - swapped
     for column, pairs in enumerate(comparable(targets, kind)):
@@ -171,5 +177,4 @@ def _swapped_concordance(first: NDArray, second: NDArray, targets: NDArray, kind
         same = (kept @ (aa - bb) * kept).sum(1) - (swapped @ (aa - bb) * swapped).sum(1)
         mixed = (kept @ (ab - ba) * swapped).sum(1) + (swapped @ (ba - ab) * kept).sum(1)
         gaps.append(same + mixed)
-    found: NDArray[Any] = np.mean(gaps, axis=0)
-    return found
+    return np.asarray(np.mean(gaps, axis=0))

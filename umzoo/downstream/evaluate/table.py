@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,7 @@ class FeatureTable:
 
     Attributes:
         features: reference to its vectors ``(n, d)``.
-        targets: index of the class ``(n,)``; 0 or 1 per label ``(n, k)``; numbers ``(n, k)``; or time and event
-            ``(n, 2)``.
+        targets: index of the class ``(n,)``; 0 or 1 per label ``(n, k)``; numbers ``(n, k)``; time, event ``(n, 2)``.
         subjects: person of each scan ``(n,)``.
         kind: classification, multilabel, regression or survival.
         random: reference to the name of its control, features of random weights of the same network.
@@ -33,14 +32,14 @@ class FeatureTable:
         DataError: if arrays do not fit together, or one person is in two folds.
     """
 
-    features: Mapping[str, NDArray]
-    targets: NDArray
-    subjects: NDArray
+    features: Mapping[str, NDArray[Any]]
+    targets: NDArray[Any]
+    subjects: NDArray[Any]
     kind: Kind
     random: Mapping[str, str] = field(default_factory=dict)
     simple: str = ""
     classes: tuple[str, ...] = ()
-    folds: NDArray | None = None
+    folds: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.subjects)
@@ -68,7 +67,7 @@ class FeatureTable:
         return tuple(name for name in self.features if name not in self.controls)
 
 
-def refuse_leaks(subjects: NDArray, folds: NDArray) -> None:
+def refuse_leaks(subjects: NDArray[Any], folds: NDArray[Any]) -> None:
     """Raise DataError if scans of one person are in two folds."""
     for subject in np.unique(subjects):
         found = np.unique(folds[subjects == subject])
