@@ -30,6 +30,27 @@ one. `RUN/recipe.toml` is the recipe with every default written out. A default o
 is off, or follows from others as its meaning says; `required` means that it must be given.
 
 The options of each backbone, corruption and pretext task are in [zoo.md](zoo.md).
+
+## Going on
+
+`umzoo pretrain --resume RUN` goes on from the newest checkpoint, after an interruption, a failure or a signal: at
+SIGTERM, SIGINT, SIGHUP or SIGUSR1 the run saves and stops. Options of `[optim]` and `[trainer]` may change there, all
+but `optim.name` and `trainer.ema`. `RUN/recipe.toml` then holds the new value, and `RUN/run.json` what changed at
+which step:
+
+```
+umzoo pretrain --resume RUN optim.lr=1e-4 trainer.steps=2000
+```
+
+A store that has moved is given once with `--data`. A run that failed before its first checkpoint may be begun again in
+its place; any other is replaced with `--overwrite` only.
+
+## Trackers
+
+Every run writes `metrics.jsonl` and TensorBoard logs. With `'trainer.trackers=["wandb", "mlflow"]'` the same metrics,
+and the options, go to these too, under the project `umzoo`. Their packages must be installed, and their own
+environment variables hold, such as `WANDB_MODE` and `MLFLOW_TRACKING_URI`. A resumed run is a new run there, with the
+same name, unless such a variable (`WANDB_RUN_ID` with `WANDB_RESUME`, `MLFLOW_RUN_ID`) says which one to go on with.
 """
 
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from umzoo.config import Config
 from umzoo.data.phantom import LABELS, make_phantom, write_phantoms
 from umzoo.data.prepare import prepare
+from umzoo.downstream.claim import claim
 from umzoo.downstream.compare import ARMS, Outcome, compare
 from umzoo.downstream.finetune import FinetuneConfig
 from umzoo.downstream.pictures import save_losses, save_segmentations
@@ -51,7 +52,12 @@ class QuickstartConfig(Config):
 
 
 def quickstart(out: Path, config: QuickstartConfig, console: Console) -> list[Outcome]:
-    """Do the tour in the folder *out*; what an earlier, interrupted tour has finished is not done again."""
+    """Do the tour in the folder *out*; what an earlier, interrupted tour has finished is not done again.
+
+    Raises:
+        ConfigError: if *out* holds anything but a tour with the same options.
+    """
+    claim(out, config)
     began = time.perf_counter()
     with _stage(console, f"1. Phantoms: {config.volumes} CT and {config.volumes} MR volumes of shared anatomy"):
         write_phantoms(out / "phantoms", config.volumes, config.volumes, size=(config.size,) * 3)

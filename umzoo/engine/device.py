@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,23 +10,32 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 
 from umzoo.engine.recipe import TrainerConfig
+from umzoo.engine.trackers import check_trackers
 from umzoo.errors import ConfigError
 
 PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 """Our names of precisions to Accelerate's."""
 
 
-def build_accelerator(config: TrainerConfig, cpu: bool) -> Accelerator:
-    """Return Accelerate's handle on devices and processes; *cpu* leaves a GPU alone.
+def build_accelerator(config: TrainerConfig, cpu: bool, folder: Path) -> Accelerator:
+    """Return Accelerate's handle on devices, processes and trackers.
+
+    Args:
+        config: precision, accumulation and trackers.
+        cpu: leave a GPU alone.
+        folder: where trackers that write files may do so.
 
     Raises:
-        ConfigError: if the device cannot do the precision.
+        ConfigError: if the device cannot do the precision, or there is no such tracker.
     """
+    check_trackers(config.trackers)
     try:
         return Accelerator(
             cpu=cpu,
             mixed_precision=PRECISION[config.precision],
             gradient_accumulation_steps=config.accumulate,
+            log_with=list(config.trackers) or None,
+            project_dir=folder,
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=False)],
         )
     except ValueError as error:

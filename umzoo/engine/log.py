@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -39,9 +40,18 @@ class RunLog:
         steps: optimizer steps of the run, for the bar.
         start: step to begin at; lines of later steps, from before an interruption, are dropped.
         active: False on all processes but the main one.
+        also: is called with the step and the finite metrics, their names as TensorBoard has them.
     """
 
-    def __init__(self, folder: Path, steps: int, start: int, active: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        steps: int,
+        start: int,
+        active: bool,
+        also: Callable[[int, dict[str, float]], None] | None = None,
+    ) -> None:
+        self.also = also
         self.folder, self.steps, self.start, self.active = folder, steps, start, active
         self.console = Console(stderr=True)
         self.file = folder / "metrics.jsonl"
@@ -74,9 +84,11 @@ class RunLog:
         line = {"step": step} | {k: (round(v, 6) if math.isfinite(v) else None) for k, v in metrics.items()}
         with self.file.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")
-        for name, value in metrics.items():
-            if math.isfinite(value):
-                self._events.add_scalar(name.replace(".", "/"), value, step)
+        finite = {name.replace(".", "/"): value for name, value in metrics.items() if math.isfinite(value)}
+        for name, value in finite.items():
+            self._events.add_scalar(name, value, step)
+        if self.also is not None:
+            self.also(step, finite)
         if "loss" in metrics:
             self._show(step, metrics)
 

@@ -35,7 +35,9 @@ class OptimConfig(Config):
     name: str = Field("adamw", description="optimizer, a name of timm's create_optimizer_v2")
     lr: float = Field(3e-4, gt=0, description="peak learning rate")
     weight_decay: float = Field(1e-5, ge=0, description="weight decay (not on biases and norms)")
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum, or beta1")
+    momentum: float = Field(
+        0.9, ge=0, lt=1, description="momentum of optimizers that have one; those with betas keep timm's"
+    )
     schedule: Literal["cosine", "poly", "constant"] = Field("cosine", description="decay after warm-up")
     warmup_steps: int = Field(0, ge=0, description="steps of linear warm-up")
     clip: float | None = Field(1.0, gt=0, description="greatest norm of the gradient")
@@ -56,6 +58,9 @@ class TrainerConfig(Config):
     picture_every: int = Field(500, ge=1, description="steps between pictures")
     probe_every: int = Field(500, ge=1, description="steps between linear probes of the modality")
     probe_volumes: int = Field(128, ge=2, description="volumes a probe looks at, at most")
+    trackers: tuple[str, ...] = Field(
+        (), description="what to log to beside TensorBoard, by Accelerate's names: wandb, mlflow, comet_ml, ..."
+    )
     nan_patience: int = Field(5, ge=1, description="steps with a non-finite loss in a row before the run stops")
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from umzoo.errors import ComponentError
+from umzoo.engine.checkpoint import latest_checkpoint
+from umzoo.errors import ComponentError, UmzooError
+from umzoo.pretext.model import Output
 
 log = logging.getLogger(__name__)
 
@@ -61,3 +65,36 @@ class Untrained:
 
     def _in_backbone(self) -> int:
         return sum(name.startswith("backbone.") for name in self._waiting)
+
+
+class NonFinite:
+    """Counts the steps in a row whose loss or gradient is not finite.
+
+    Args:
+        patience: the run is stopped after so many.
+        checkpoints: folder of the run's checkpoints, the last of which is named then.
+    """
+
+    def __init__(self, patience: int, checkpoints: Path) -> None:
+        self.patience, self.checkpoints, self._steps = patience, checkpoints, 0
+
+    def reset(self) -> None:
+        """Forget the steps so far, as one was finite."""
+        self._steps = 0
+
+    def count(self, step: int, output: Output, losses: Sequence[str]) -> None:
+        """Warn of *step*, whose *output* has parts that are *losses*.
+
+        Raises:
+            UmzooError: if it is one too many.
+        """
+        self._steps += 1
+        culprits = [name for name in losses if not output.parts[name].isfinite()]
+        what = f"loss of {', '.join(culprits)}" if culprits else "gradient" if output.loss.isfinite() else "loss"
+        log.warning("step %d: the %s is not finite, the step is skipped", step, what)
+        if self._steps >= self.patience:
+            last = latest_checkpoint(self.checkpoints)
+            raise UmzooError(
+                f"the {what} was not finite for {self._steps} steps in a row, up to step {step}:"
+                f" lower optim.lr or use trainer.precision='bf16'; last checkpoint: {last.name if last else 'none'}"
+            )

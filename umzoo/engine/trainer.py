@@ -126,6 +126,10 @@ class Trainer(Training):
             )
         super().no_checkpoint()
 
+    def settings(self) -> dict[str, Any]:
+        """Return the recipe."""
+        return self.recipe.model_dump(mode="json", by_alias=True)
+
     def remedy(self) -> str:
         """Name the command that goes on, or begins again."""
         if (newest := latest_checkpoint(self.checkpoints)) is None:

@@ -27,8 +27,8 @@ from umzoo.engine.optim import build_optimizer, build_schedule, load_optimizer
 from umzoo.engine.pictures import save_curves
 from umzoo.engine.recipe import OptimConfig, TrainerConfig
 from umzoo.engine.signals import StopRequest
-from umzoo.engine.soundness import Untrained, poisoned
-from umzoo.errors import UmzooError
+from umzoo.engine.soundness import NonFinite, Untrained, poisoned
+from umzoo.engine.trackers import Trackers
 from umzoo.fields import Fields, Rng
 from umzoo.pretext.model import Output
 
@@ -69,8 +69,9 @@ class Training(ABC):
         cpu: bool = False,
     ) -> None:
         self.folder, self.config, self.optim, self.seed = folder, config, optim, seed
-        self.accelerator = build_accelerator(config, cpu)
-        self.step, self.samples, self.seconds, self._bad = 0, 0, 0.0, 0
+        self.accelerator = build_accelerator(config, cpu, folder)
+        self.step, self.samples, self.seconds = 0, 0, 0.0
+        self._nonfinite = NonFinite(config.nan_patience, self.checkpoints)
         if not resume and self.is_main:
             self.require_new()
         self._build()
@@ -181,6 +182,11 @@ class Training(ABC):
         """Resume a run that has no checkpoint; by default it starts at step 0."""
         log.warning("%s has no checkpoint yet: starting at step 0", self.folder)
 
+    def settings(self) -> dict[str, Any]:
+        """Return what the run is configured with, for the trackers."""
+        options = {"optim": self.optim, "trainer": self.config}
+        return {"seed": self.seed, **{name: config.model_dump(mode="json") for name, config in options.items()}}
+
     def remedy(self) -> str:
         """Say how to go on with a run that failed."""
         return f"resume the run in {self.folder}, if need be with other options"
@@ -219,10 +225,11 @@ class Training(ABC):
             UmzooError: if the loss stays non-finite, the data runs out or a checkpoint cannot be written.
         """
         config, stopping = self.config, None
-        record = RunLog(self.folder, config.steps, self.step, self.is_main)
+        trackers = Trackers(self.accelerator, self.folder.resolve().name, self.settings())
+        record = RunLog(self.folder, config.steps, self.step, self.is_main, trackers.write)
         failure = Failure(self.folder, self.is_main, lambda: self.step, self.remedy)
         data = self.batches(self.step * config.accumulate)
-        with failure, StopRequest() as stop, record as self.log, data as self._batches:
+        with failure, StopRequest() as stop, trackers, record as self.log, data as self._batches:
             self._waited, self._meter = 0.0, Meter()
             if self.step == 0:
                 if self.saves_first():
@@ -268,27 +275,14 @@ class Training(ABC):
             self.optimizer.step()
         self._untrained.look()
         self.optimizer.zero_grad()
-        self._guard(finite, output)
+        scaler = self.accelerator.scaler
+        if finite or (scaler is not None and scaler.get_scale() > 1):
+            self._nonfinite.reset()
+        else:
+            self._nonfinite.count(self.step + 1, output, self.losses())
         self.after_update(finite)
         if finite and self.ema is not None:
             self.ema.update(self.network(self.model), step=self.step)
-
-    def _guard(self, finite: bool, output: Output) -> None:
-        """Count the steps that are not finite, and stop the run where they are too many in a row."""
-        scaler = self.accelerator.scaler
-        if finite or (scaler is not None and scaler.get_scale() > 1):
-            self._bad = 0
-            return
-        self._bad += 1
-        culprits = [name for name in self.losses() if not output.parts[name].isfinite()]
-        what = f"loss of {', '.join(culprits)}" if culprits else "gradient" if output.loss.isfinite() else "loss"
-        log.warning("step %d: the %s is not finite, the step is skipped", self.step + 1, what)
-        if self._bad >= self.config.nan_patience:
-            last = latest_checkpoint(self.checkpoints)
-            raise UmzooError(
-                f"the {what} was not finite for {self._bad} steps in a row, up to step {self.step + 1}:"
-                f" lower optim.lr or use trainer.precision='bf16'; last checkpoint: {last.name if last else 'none'}"
-            )
 
     # -- what is written ----------------------------------------------------------------------------------------
 

@@ -1,0 +1,78 @@
+"""Weights & Biases, MLflow and others, beside TensorBoard: whatever Accelerate can log to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from accelerate import Accelerator
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+from accelerate.utils import LoggerType
+from typing_extensions import Self
+
+from umzoo.errors import ConfigError, nearest
+
+PROJECT = "umzoo"
+"""Project or experiment that the runs are filed under."""
+NAME_OPTION = {"wandb": "name", "mlflow": "run_name"}
+"""How these trackers call the name of a run; the others give one of their own."""
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Make sure that each of *names* can be logged to.
+
+    Raises:
+        ConfigError: if Accelerate does not know one, or its package is not installed.
+    """
+    known = sorted(str(name) for name in LOGGER_TYPE_TO_CLASS if name != "tensorboard")
+    for name in names:
+        if name == "tensorboard":
+            raise ConfigError("trainer.trackers: leave out 'tensorboard', whose logs are always written")
+        if name not in known:
+            raise ConfigError(
+                f"trainer.trackers: no tracker '{name}'{nearest(name, known)}: give some of {', '.join(known)}"
+            )
+        if name in LoggerType.list() and LoggerType(name) not in get_available_trackers():
+            raise ConfigError(
+                f"trainer.trackers: the package of '{name}' is not installed: 'pip install {name}', or leave it out"
+            )
+
+
+class Trackers:
+    """While entered, hands metrics on to the trackers that *accelerator* was made with.
+
+    Args:
+        accelerator: made with ``log_with``.
+        run: name of the run.
+        settings: what the run was configured with; nested tables are flattened to dotted keys.
+    """
+
+    def __init__(self, accelerator: Accelerator, run: str, settings: Mapping[str, Any]) -> None:
+        self.accelerator, self.run, self.settings = accelerator, run, settings
+
+    def __enter__(self) -> Self:
+        if self.accelerator.log_with:
+            names = {name: {option: self.run} for name, option in NAME_OPTION.items()}
+            self.accelerator.init_trackers(PROJECT, config=flat(self.settings), init_kwargs=names)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
+        for tracker in self.accelerator.trackers:  # end_training() would also end the group of processes
+            tracker.finish()
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Log *metrics*, which must be finite, at *step*."""
+        self.accelerator.log(dict(metrics), step=step)
+
+
+def flat(settings: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """Return *settings* with dotted keys; lists become JSON, as trackers take plain values only."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{where}{key}.")
+        else:
+            found[f"{where}{key}"] = json.dumps(value) if isinstance(value, list | tuple) else value
+    return found
