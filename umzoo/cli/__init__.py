@@ -13,6 +13,7 @@ import typer
 from umzoo import __version__
 from umzoo.cli.data import data
 from umzoo.cli.embed import embed
+from umzoo.cli.evaluate import evaluate
 from umzoo.cli.hub import bundle, push, search, unbundle
 from umzoo.cli.models import import_, info
 from umzoo.cli.nnunet import train as nnunet_train
@@ -35,7 +36,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Start": {"quickstart": quickstart},
     "Data": {"prepare": prepare, "data": data},
     "Training": {"pretrain": pretrain, "export": export},
-    "Scans": {"embed": embed, "predict": predict},
+    "Scans": {"embed": embed, "predict": predict, "evaluate": evaluate},
     "Zoo": {"info": info, "list": list_, "plugins": plugins, "import": import_},
     "Sharing": {"search": search, "push": push, "bundle": bundle, "unbundle": unbundle},
 }

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import csv
+import json
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+
+import umzoo
+from tests.scans.conftest import as_nifti
+from umzoo.downstream.evaluate.references import SIMPLE, random_twin, simple_features
+from umzoo.errors import ConfigError
+from umzoo.spec import InputSpec
+
+
+@pytest.fixture
+def task(tmp_path):
+    """Scans of 12 persons whose body is bright in every second one, and a table of them."""
+    rows = []
+    for number in range(12):
+        rng = np.random.default_rng(number)
+        voxels = np.full((16, 16, 16), -1000.0)
+        voxels[3:13, 3:13, 3:13] = 300 if number % 2 else -100
+        nibabel.save(
+            as_nifti((voxels + rng.normal(0, 30, voxels.shape)).astype(np.int16)), tmp_path / f"s{number}.nii.gz"
+        )
+        rows.append({"image": f"s{number}.nii.gz", "bright": number % 2, "subject": f"p{number}"})
+    with (tmp_path / "scans.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    text = '[task]\nkind = "classification"\ndata = "scans.csv"\ntargets = "bright"\nmodality = "ct"\n'
+    (tmp_path / "task.toml").write_text(text)
+    return tmp_path / "task.toml"
+
+
+@pytest.fixture
+def weights(tmp_path):
+    torch.manual_seed(0)
+    network = umzoo.create_model("resenc_unet_s", features_per_stage=(4, 8), n_blocks_per_stage=(1, 1))
+    umzoo.save_pretrained(network, tmp_path / "w", input=InputSpec(spacing=None, patch_size=(16, 16, 16)))
+    return tmp_path / "w"
+
+
+def test_the_command_says_what_simple_numbers_say_as_well(tmp_path, task, weights, run):
+    out = tmp_path / "out"
+    text = run("evaluate", task, "--weights", weights, "--out", out, "--seeds", "1", "--cpu", "--crop", "8,8,8")
+    assert "page:" in text
+    page = (out / "README.md").read_text()
+    assert SIMPLE in page
+    assert "random resenc_unet_s" in page
+    scores = list(csv.DictReader((out / "scores.csv").open()))
+    simple = [row for row in scores if row["reference"] == SIMPLE and row["metric"] == "auroc"]
+    assert max(float(row["value"]) for row in simple) > 0.95, "brightness alone tells these classes"
+    assert (out / "scores.png").is_file()
+    assert json.loads((out / "results.json").read_text())
+    before = {file: file.stat().st_mtime_ns for file in (out / "features").rglob("*.npz")}
+    assert len(before) == 12
+    run("evaluate", task, "--weights", weights, "--out", out, "--seeds", "1", "--cpu", "--crop", "8,8,8")
+    assert {file: file.stat().st_mtime_ns for file in (out / "features").rglob("*.npz")} == before
+
+
+def test_what_cannot_be_evaluated_is_refused(tmp_path, task, weights, run):
+    with pytest.raises(ConfigError, match="give --weights"):
+        run("evaluate", task)
+    with pytest.raises(ConfigError, match="three numbers"):
+        run("evaluate", task, "--weights", weights, "--crop", "8,8")
+    with pytest.raises(ConfigError, match="label budget"):
+        run("evaluate", task, "--weights", weights, "--labels", "many")
+
+
+def test_controls_see_what_the_reference_sees(weights, body):
+    network = umzoo.from_pretrained(weights, head=False)
+    twin = random_twin(network, 0)
+    assert twin.weights_info is network.weights_info
+    assert not torch.equal(next(twin.parameters()), next(random_twin(network, 1).parameters()))
+    numbers = simple_features(umzoo.load_scan(as_nifti(body), network))
+    assert numbers.shape == (9 + 6,)
+    assert np.isfinite(numbers).all()
+
+
+@pytest.fixture
+def body():
+    """A CT volume ``(D, H, W)``."""
+    from tests.scans.conftest import make_body
+
+    return make_body()

@@ -1,0 +1,65 @@
+"""``umzoo evaluate``: do these weights help on my data?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def evaluate(
+    task: Annotated[Path, typer.Argument(help="TASK.toml with a table [task]")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="changes to it, as task.key=value")] = None,
+    weights: Annotated[
+        list[str] | None, typer.Option(help="a folder, org/name[@revision], or architecture.tag; repeatable")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="folder for page, pictures, rows and cached features")] = Path("evaluation"),
+    labels: Annotated[str, typer.Option(help="label budgets: subjects or shares, such as 10,25,100%")] = "100%",
+    seeds: Annotated[int, typer.Option(min=1, help="repetitions with other folds and labels")] = 3,
+    crop: Annotated[str, typer.Option(help="voxels D,H,W about the center of the mask, or of the scan")] = "",
+    levels: Annotated[str, typer.Option(help="levels of features, joined: 0 the finest, -1 the coarsest")] = "-1",
+    pooling: Annotated[str, typer.Option(help="mean, max or mean+max")] = "mean",
+    cpu: Annotated[bool, typer.Option("--cpu", help="stay on the CPU")] = False,
+) -> None:
+    """Compare weights on a labelled task by frozen features, beside random weights and simple numbers as controls."""
+    import umzoo
+    from umzoo.cli.progress import scan_bar
+    from umzoo.downstream.embed.config import EmbedConfig
+    from umzoo.downstream.embed.work import default_device, numbers
+    from umzoo.downstream.evaluate import EvaluateConfig
+    from umzoo.downstream.evaluate import evaluate as run
+    from umzoo.downstream.evaluate.page import write_page
+    from umzoo.downstream.evaluate.references import feature_table, named
+    from umzoo.downstream.evaluate.results import card_results, write_rows
+    from umzoo.downstream.tasks import load_task
+    from umzoo.errors import ConfigError
+
+    if not weights:
+        raise ConfigError("nothing to evaluate: give --weights REF, as often as you like")
+    config = EvaluateConfig.parse({"labels": labels.split(","), "seeds": seeds})
+    embedding = EmbedConfig.parse({"levels": numbers(levels, "--levels"), "pooling": pooling})
+    size: Any = numbers(crop, "--crop") if crop else None
+    if size is not None and (len(size) != 3 or min(size) < 1):
+        raise ConfigError(f"--crop expects three numbers of voxels D,H,W, got '{crop}'")
+    loaded = load_task(task, overrides or ())
+    device, _ = default_device(cpu)
+    networks = [umzoo.from_pretrained(ref, head=False, device=device) for ref in weights]
+    references = dict(named([(network.weights_info.name, network) for network in networks]))
+    with scan_bar("embedding") as progress:
+        table, scans = feature_table(loaded, references, out / "features", embedding, size, progress=progress)
+    found = run(table, config)
+    page = write_page(found, f"{loaded.name}: do these weights help?", out)
+    write_rows(found, scans, out)
+    _write_card_results({name: card_results(found, name, loaded.name) for name in references}, out)
+    for comparison in found.comparisons:
+        typer.echo(f"{comparison.first}, {comparison.budget} of labels: {comparison.verdict}")
+    typer.echo(f"page: {page}")
+
+
+def _write_card_results(results: dict[str, Any], out: Path) -> None:
+    """Write what the model card of each reference may show."""
+    import json
+
+    content = {name: [result.model_dump(mode="json") for result in entries] for name, entries in results.items()}
+    (out / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,201 @@
+"""Features of several weights for the cases of a task, with the controls that go with them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from umzoo.api import create_model
+from umzoo.backbones.base import Backbone
+from umzoo.downstream.embed.config import EmbedConfig
+from umzoo.downstream.embed.vectors import embed
+from umzoo.downstream.evaluate.table import FeatureTable
+from umzoo.downstream.prediction.answers import center_crop
+from umzoo.downstream.tasks import Case, Task
+from umzoo.errors import ConfigError, DataError, UmzooError
+from umzoo.files import written_whole
+from umzoo.scans.labels import load_labels
+from umzoo.scans.load import input_of, load_scan
+from umzoo.scans.scan import Scan
+from umzoo.scans.windows import Size
+
+log = logging.getLogger(__name__)
+
+SIMPLE = "intensity and size"
+"""Name of the control that knows no anatomy."""
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+Progress = Callable[[int, int, int], None]
+
+
+def feature_table(
+    task: Task,
+    references: Mapping[str, Backbone],
+    cache: Path,
+    config: EmbedConfig,
+    crop: Size | None = None,
+    seed: int = 0,
+    progress: Progress = lambda done, total, skipped: None,
+) -> tuple[FeatureTable, tuple[str, ...]]:
+    """Embed the cases of *task* with every reference, with random weights of the same networks, and by simple numbers.
+
+    Cases of the split "test" stay out. A case that cannot be used by one reference is left out for all.
+
+    Args:
+        task: its cases are what is embedded; no segmentation.
+        references: networks of :func:`umzoo.from_pretrained` by name.
+        cache: folder that keeps what is done.
+        config: options of embedding.
+        crop: voxels (D, H, W) cut about the center of the mask, or of the scan; None takes the whole scan.
+        seed: of the random weights.
+        progress: called with cases done, cases in all, and cases left out.
+
+    Returns:
+        The table and the ids of its cases.
+
+    Raises:
+        ConfigError: if the task is a segmentation.
+        DataError: if no case can be used.
+    """
+    if task.kind == "segmentation":
+        raise ConfigError("frozen features answer for whole scans, not for masks: compare masks by 'umzoo finetune'")
+    cases = [case for case in task.cases if case.split != "test"]
+    features: dict[str, dict[str, NDArray[Any]]] = {}
+    random: dict[str, str] = {}
+    for name, network in references.items():
+        random[name] = f"random {network.name}" if len(references) == 1 else f"random weights like {name}"
+        networks = {name: network, random[name]: random_twin(network, seed)}
+        for key, rows in _embedded(cases, networks, cache, config, crop, progress).items():
+            features.setdefault(key, {}).update(rows)
+    kept = [case for case in cases if all(case.id in rows for rows in features.values())]
+    if not kept:
+        raise DataError(f"none of {len(cases)} cases could be used: see the reasons above")
+    return _table(task, kept, features, random), tuple(case.id for case in kept)
+
+
+def random_twin(network: Backbone, seed: int) -> Backbone:
+    """Return the same network with random weights, which expects the same input."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        spec = network.spec
+        twin = create_model(spec.name, **spec.options)
+    twin.weights_info = network.weights_info
+    return twin.to(next(network.parameters()).device).eval()
+
+
+def _embedded(
+    cases: Sequence[Case],
+    networks: Mapping[str, Backbone],
+    cache: Path,
+    config: EmbedConfig,
+    crop: Size | None,
+    progress: Progress,
+) -> dict[str, dict[str, NDArray[Any]]]:
+    """Vectors of each case by network, and its simple numbers."""
+    found: dict[str, dict[str, NDArray[Any]]] = {name: {} for name in (*networks, SIMPLE)}
+    folder = cache / _signature(networks, config, crop)
+    skipped = 0
+    for done, case in enumerate(cases):
+        progress(done, len(cases), skipped)
+        file = folder / f"{hashlib.sha256(repr((case.id, case.images)).encode()).hexdigest()[:32]}.npz"
+        try:
+            rows = _kept(file) or _embed_case(case, networks, config, crop, file)
+        except ConfigError:
+            raise
+        except UmzooError as error:
+            log.warning("%s is left out: %s", case.id, error)
+            skipped += 1
+            continue
+        for name, row in zip(found, rows, strict=True):
+            found[name][case.id] = row
+    progress(len(cases), len(cases), skipped)
+    return found
+
+
+def _embed_case(
+    case: Case, networks: Mapping[str, Backbone], config: EmbedConfig, crop: Size | None, file: Path
+) -> list[NDArray[Any]]:
+    first = next(iter(networks.values()))
+    scan = load_scan(case.image, input_of(first), modality=case.modality if case.modality else None)
+    if crop is not None:
+        scan = _cropped(scan, case, crop)
+    rows = [embed(network, scan, config).vector.numpy() for network in networks.values()]
+    rows.append(simple_features(scan))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(file) as temporary, temporary.open("wb") as stream:
+        arrays: dict[str, Any] = {f"a{number}": row for number, row in enumerate(rows)}
+        np.savez(stream, **arrays)
+    return rows
+
+
+def _kept(file: Path) -> list[NDArray[Any]]:
+    if not file.is_file():
+        return []
+    with np.load(file) as kept:
+        return [kept[f"a{number}"] for number in range(len(kept.files))]
+
+
+def _cropped(scan: Scan, case: Case, crop: Size) -> Scan:
+    """*scan* cut to *crop* about the center of the case's mask, or its own; its grid is that of the crop's voxels."""
+    center = None
+    if case.mask is not None:
+        places = load_labels(case.mask, scan).nonzero()
+        if not len(places):
+            raise DataError(f"mask '{case.mask.name}' is empty: nothing to cut the crop about")
+        center = ((places.amin(0) + places.amax(0)) / 2).tolist()
+    image = center_crop(scan.image, crop, center)
+    return replace(scan, image=image, grid=scan.grid.moved(crop, np.eye(4)))
+
+
+def simple_features(scan: Scan) -> NDArray[np.float32]:
+    """Mean, deviation and quantiles of each channel, and size in mm and voxels: all that knows no anatomy."""
+    values = scan.image.flatten(1).double().numpy()
+    numbers = [values.mean(1), values.std(1), *np.quantile(values, QUANTILES, axis=1)]
+    shape = np.array(scan.image.shape[1:], float)
+    return np.concatenate([*numbers, shape, shape * scan.spacing]).astype(np.float32)
+
+
+def _signature(networks: Mapping[str, Backbone], config: EmbedConfig, crop: Size | None) -> str:
+    """What makes the vectors what they are."""
+    digest = hashlib.sha256(json.dumps([config.model_dump(mode="json"), crop]).encode())
+    for network in networks.values():
+        digest.update(input_of(network).model_dump_json().encode())
+        for name, tensor in network.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _table(
+    task: Task, cases: Sequence[Case], features: Mapping[str, Mapping[str, Any]], random: Mapping[str, str]
+) -> FeatureTable:
+    targets = np.array([case.targets for case in cases])
+    if task.kind == "classification":
+        targets = targets[:, 0].astype(np.int64)
+    folds = [case.fold for case in cases]
+    return FeatureTable(
+        {name: np.stack([rows[case.id] for case in cases]) for name, rows in features.items()},
+        targets,
+        np.array([case.subject for case in cases]),
+        task.kind,  # type: ignore[arg-type]
+        dict(random),
+        SIMPLE,
+        task.classes,
+        np.array(folds) if all(folds) else None,
+    )
+
+
+def named(references: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Yield networks under the names of their weights, numbered where two have one name."""
+    counts: dict[str, int] = {}
+    for name, network in references:
+        counts[name] = counts.get(name, 0) + 1
+        yield (name if counts[name] == 1 else f"{name} ({counts[name]})"), network
