@@ -14,6 +14,7 @@ from umzoo import __version__
 from umzoo.cli.data import data
 from umzoo.cli.embed import embed
 from umzoo.cli.evaluate import evaluate
+from umzoo.cli.finetune import finetune
 from umzoo.cli.hub import bundle, push, search, unbundle
 from umzoo.cli.models import import_, info
 from umzoo.cli.nnunet import train as nnunet_train
@@ -35,7 +36,7 @@ log = logging.getLogger("umzoo")
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Start": {"quickstart": quickstart},
     "Data": {"prepare": prepare, "data": data},
-    "Training": {"pretrain": pretrain, "export": export},
+    "Training": {"pretrain": pretrain, "export": export, "finetune": finetune},
     "Scans": {"embed": embed, "predict": predict, "evaluate": evaluate},
     "Zoo": {"info": info, "list": list_, "plugins": plugins, "import": import_},
     "Sharing": {"search": search, "push": push, "bundle": bundle, "unbundle": unbundle},

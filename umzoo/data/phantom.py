@@ -7,6 +7,7 @@ at several sizes) and are no model of any patient.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -114,6 +115,32 @@ def write_phantoms(
             suffix = f"_{phantom.contrast}" if phantom.contrast else ""
             files.append(_write(phantom.image, phantom, folder / modality / f"{modality}_{number:03d}{suffix}.nii.gz"))
     return files + _write_task(folder / "Dataset001_Phantom", labelled, size, seed + 10_000)
+
+
+def write_labelled(
+    folder: Path | str, counts: Mapping[str, int], size: Size = (80, 80, 80), seed: int = 10_000
+) -> Path:
+    """Write labelled phantoms, CT and MR in turn, and a table of them; return the table.
+
+    Args:
+        folder: for ``images``, ``labels`` and ``cases.csv`` (image, label, subject, modality, split).
+        counts: phantoms of each split, such as ``{"train": 4, "validation": 4}``.
+        size: edges in mm (D, H, W).
+        seed: number of the first body.
+    """
+    folder, lines, number = Path(folder), ["image,label,subject,modality,split"], 0
+    for split, count in counts.items():
+        for _ in range(count):
+            modality: Modality = "mr" if number % 2 else "ct"
+            phantom = make_phantom(seed + number, modality, size=size)
+            image, label = (f"{kind}/phantom_{number:03d}.nii.gz" for kind in ("images", "labels"))
+            _write(phantom.image, phantom, folder / image)
+            _write(phantom.label, phantom, folder / label)
+            lines.append(f"{image},{label},body_{number:03d},{modality},{split}")
+            number += 1
+    table = folder / "cases.csv"
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return table
 
 
 def _write_task(folder: Path, count: int, size: Size, seed: int) -> list[Path]:

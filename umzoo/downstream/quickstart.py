@@ -3,34 +3,52 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import tomli_w
 from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 
 from umzoo.config import Config
-from umzoo.data.phantom import LABELS, make_phantom, write_phantoms
+from umzoo.data.phantom import LABELS, write_labelled, write_phantoms
 from umzoo.data.prepare import prepare
 from umzoo.downstream.claim import claim
-from umzoo.downstream.compare import ARMS, Outcome, compare
-from umzoo.downstream.finetune import FinetuneConfig
-from umzoo.downstream.pictures import save_losses, save_segmentations
-from umzoo.downstream.volumes import LabelledVolume, label_volume
+from umzoo.downstream.finetune import FinetuneConfig, Origin, finetune, load_config
+from umzoo.downstream.pictures import save_losses
 from umzoo.engine.export import export_run
+from umzoo.engine.log import read_metrics
 from umzoo.engine.recipe import load_recipe
 from umzoo.engine.run import Run, is_run, open_run
 from umzoo.engine.trainer import Trainer
 from umzoo.errors import UmzooError
-from umzoo.spec import InputSpec
-from umzoo.weights.io import read_info
 
+ARMS = ("from scratch", "pre-trained")
 LABELLED_SEED = 10_000
 """Bodies of labelled phantoms are numbered from here, so that none of them is pre-trained on."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one fine-tuning came to.
+
+    Attributes:
+        arm: one of :data:`ARMS`.
+        seed: of the head, the random backbone and the crops; the arms share it.
+        dice: by class, mean over the held-out volumes.
+        losses: training loss, as it was logged.
+    """
+
+    arm: str
+    seed: int
+    dice: dict[str, float]
+    losses: tuple[float, ...]
 
 
 class QuickstartConfig(Config):
@@ -45,8 +63,9 @@ class QuickstartConfig(Config):
         ("trainer.steps=160", "data.scales=[1.0, 1.75, 3.0]", "trainer.probe_volumes=64"),
         description="changes to it; the scales fit the phantoms",
     )
-    finetune: FinetuneConfig = Field(
-        FinetuneConfig(steps=70, batch_size=1, patch_size=(48, 48, 48)), description="options of the fine-tuning"
+    finetune: tuple[str, ...] = Field(
+        ("trainer.steps=70", "data.batch_size=1", "data.patch_size=[48, 48, 48]", "data.overlap=0.25"),
+        description="options of the fine-tuning",
     )
     seeds: tuple[int, ...] = Field((0,), min_length=1, description="each fine-tunes both arms once")
 
@@ -84,54 +103,59 @@ def _pretrain(out: Path, config: QuickstartConfig, console: Console) -> Run:
 
 
 def _finetune(out: Path, config: QuickstartConfig, console: Console) -> list[Outcome]:
-    spec = read_info(out / "weights").input
-    train = labelled_phantoms(config.labelled, LABELLED_SEED, config.size, spec)
-    held_out = labelled_phantoms(config.held_out, LABELLED_SEED + config.labelled, config.size, spec)
-    steps, seeds = config.finetune.steps, len(config.seeds)
-    title = f"5. Fine-tune on {len(train)} labelled phantoms, {steps} steps, {seeds} seed(s), judge on {len(held_out)}"
-    with _stage(console, title):
-        outcomes = compare(
-            out / "weights",
-            train,
-            held_out,
-            len(LABELS),
-            config.finetune,
-            config.seeds,
-            lambda doing: console.print(f"   {doing}"),
-        )
-    shown = min(4, len(held_out))
-    names = [("CT", "MR")[number % 2] for number in range(shown)]
-    save_segmentations(out / "segmentations.png", held_out[:shown], outcomes, names)
-    save_losses(out / "finetuning.png", outcomes)
-    _write(out / "comparison.json", outcomes)
+    size = (config.size,) * 3
+    write_labelled(out / "labelled", {"train": config.labelled, "validation": config.held_out}, size, LABELLED_SEED)
+    file = write_task(out / "task.toml")
+    title = f"5. umzoo finetune: {config.labelled} labelled phantoms, {len(config.seeds)} seed(s), both arms"
+    with _stage(console, f"{title}, judged on {config.held_out}"):
+        outcomes = [
+            _fit_arm(out, file, arm, load_config(file, (*config.finetune, f"seed={seed}")), console)
+            for seed in config.seeds
+            for arm in ARMS
+        ]
+    save_losses(out / "finetuning.png", [(outcome.arm, outcome.losses) for outcome in outcomes])
+    content = [asdict(outcome) for outcome in outcomes]
+    (out / "comparison.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
     console.print(comparison_table(outcomes))
-    console.print(f"Pictures: {out / 'segmentations.png'}, {out / 'finetuning.png'}, {out / 'run' / 'pictures'}")
+    console.print(f"Pictures: {out / 'finetuning.png'}, {out / 'finetune'}/*/pictures, {out / 'run' / 'pictures'}")
     return outcomes
 
 
-def labelled_phantoms(count: int, seed: int, size: int, spec: InputSpec) -> list[LabelledVolume]:
-    """Return *count* labelled phantoms, CT and MR in turn, of bodies numbered from *seed*."""
-    phantoms = (make_phantom(seed + number, ("ct", "mr")[number % 2], size=(size,) * 3) for number in range(count))
-    return [label_volume(phantom.image, phantom.label, phantom.modality, spec) for phantom in phantoms]
+def write_task(file: Path) -> Path:
+    """Write the TOML of the task in ``labelled/cases.csv`` beside it; return it."""
+    classes = [name for name, _ in sorted(LABELS.items(), key=lambda item: item[1])]
+    task = {"kind": "segmentation", "data": "labelled/cases.csv", "classes": classes}
+    file.write_text(tomli_w.dumps({"task": task}), encoding="utf-8")
+    return file
+
+
+def _fit_arm(out: Path, file: Path, arm: str, config: FinetuneConfig, console: Console) -> Outcome:
+    """Fine-tune one arm, unless an earlier tour has done it."""
+    folder = out / "finetune" / f"{arm.replace(' ', '-')}-{config.seed}"
+    console.print(f"   fine-tuning {arm}, seed {config.seed}")
+    if not (folder / "summary.json").is_file():
+        ref = str(out / "weights")
+        origin = Origin(like=ref) if arm == ARMS[0] else Origin(ref)
+        shutil.rmtree(folder, ignore_errors=True)
+        if finetune(config, file, folder, origin, cpu=True).signal is not None:
+            raise UmzooError(f"stopped by a signal, all is saved in {out}: the same command goes on from there")
+    metrics = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["metrics"]
+    dice = {name.removeprefix("dice."): value for name, value in metrics.items() if name.startswith("dice.")}
+    losses = [line["loss"] for line in read_metrics(folder / "metrics.jsonl") if line.get("loss") is not None]
+    return Outcome(arm, config.seed, dice, tuple(losses))
 
 
 def comparison_table(outcomes: Sequence[Outcome]) -> Table:
     """Mean Dice of each arm on the held-out volumes, with its range over the seeds."""
     table = Table(title="Dice on held-out phantoms, mean over seeds (least to greatest)", title_justify="left")
     table.add_column("fine-tuned")
-    names = [name for name, code in sorted(LABELS.items(), key=lambda item: item[1]) if code]
-    for name in (*names, "mean"):
+    for name in (*outcomes[0].dice, "mean"):
         table.add_column(name, justify="right")
     for arm in ARMS:
-        scores = np.array([outcome.dice for outcome in outcomes if outcome.arm == arm])
+        scores = np.array([list(outcome.dice.values()) for outcome in outcomes if outcome.arm == arm], float)
         columns = [*scores.T, scores.mean(axis=1)]
         table.add_row(arm, *(f"{c.mean():.3f} ({c.min():.3f} to {c.max():.3f})" for c in columns))
     return table
-
-
-def _write(file: Path, outcomes: Sequence[Outcome]) -> None:
-    content = [{"arm": o.arm, "seed": o.seed, "dice": o.dice, "losses": o.losses} for o in outcomes]
-    file.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 @contextmanager

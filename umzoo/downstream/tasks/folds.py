@@ -69,7 +69,7 @@ def strata(cases: Sequence[Case], kind: str) -> NDArray[np.int64]:
         found: NDArray[np.int64] = np.where(targets > 0, rarity, targets.shape[1]).min(axis=1).astype(np.int64)
         return found
     edges = np.quantile(targets[:, 0], np.linspace(0, 1, BINS + 1)[1:-1])
-    return np.searchsorted(edges, targets[:, 0]).astype(np.int64)
+    return np.asarray(np.searchsorted(edges, targets[:, 0]), np.int64)
 
 
 def _drawn(cases: Sequence[Case], kind: str, folds: int, seed: int) -> list[list[bool]]:
@@ -85,10 +85,10 @@ def _drawn(cases: Sequence[Case], kind: str, folds: int, seed: int) -> list[list
 
 
 def _common(groups: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
-    """*groups* with those that are smaller than *folds* made one, as they cannot be balanced."""
+    """*groups* with those that are smaller than *folds* made part of the greatest, as they cannot be balanced."""
     values, counts = np.unique(groups, return_counts=True)
     rare = np.isin(groups, values[counts < folds])
-    return np.where(rare, -1, groups)
+    return np.where(rare, values[counts.argmax()], groups).astype(np.int64)
 
 
 def _require_persons(cases: Sequence[Case], kind: str, classes: Sequence[str], folds: int) -> None:

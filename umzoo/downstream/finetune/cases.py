@@ -1,0 +1,140 @@
+"""Scans of a task as the network expects them, read once and kept as memory-mapped arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+from torch import Tensor
+
+from umzoo.downstream.tasks import Case, Task
+from umzoo.errors import DataError, UmzooError
+from umzoo.files import written_whole
+from umzoo.scans.labels import load_labels
+from umzoo.scans.load import load_scan
+from umzoo.scans.scan import Scan
+from umzoo.spec import InputSpec
+
+POINTS = 2000
+"""Labelled voxels remembered per case, for crops that are centered on one."""
+
+
+@dataclass(frozen=True)
+class CachedCase:
+    """A case on disk.
+
+    Attributes:
+        case: what it is.
+        image: ``(C, D, H, W)``, memory-mapped.
+        label: ``(D, H, W)``, memory-mapped; None without label map.
+        points: labelled voxels ``(n, 3)``, every class alike.
+        center: voxel (D, H, W) that center crops lie on.
+        modality: one per channel.
+    """
+
+    case: Case
+    image: NDArray[Any]
+    label: NDArray[Any] | None
+    points: NDArray[np.int64]
+    center: tuple[int, int, int]
+    modality: tuple[str, ...]
+
+
+def cache_cases(folder: Path, task: Task, spec: InputSpec, dtype: str = "float32") -> dict[str, CachedCase]:
+    """Return the cases of *task* by id; those that *folder* does not hold yet are read and kept there.
+
+    Raises:
+        DataError: if a scan cannot be used; the message names it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    cached = {}
+    for case in track(task.cases, "reading scans", disable=len(task.cases) < 8, transient=True):
+        place = folder / _digest(case, spec, dtype)
+        if not place.is_dir():
+            with written_whole(place) as temporary:
+                temporary.mkdir()
+                _write(temporary, case, spec, dtype, task)
+        cached[case.id] = _open(place, case)
+    return cached
+
+
+def _digest(case: Case, spec: InputSpec, dtype: str) -> str:
+    """A name that changes with whatever the arrays depend on."""
+    files = [*case.images, *filter(None, (case.label, case.mask))]
+    parts = [spec.model_dump_json(exclude={"patch_size"}), dtype, *case.modality]
+    parts += [f"{file}:{file.stat().st_mtime_ns}" for file in files]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _write(folder: Path, case: Case, spec: InputSpec, dtype: str, task: Task) -> None:
+    try:
+        scan = load_scan(case.image, spec, modality=_modality(case, spec))
+        label = load_labels(case.label, scan) if case.label else None
+        mask = load_labels(case.mask, scan) if case.mask else None
+    except UmzooError as error:
+        raise DataError(f"case '{case.id}': {error}") from None
+    np.save(folder / "image.npy", scan.image.numpy().astype(dtype))
+    points = np.zeros((0, 3), np.int64)
+    if label is not None:
+        values = label.numpy()
+        if values.max() >= len(task.classes) or values.min() < 0:
+            raise DataError(f"case '{case.id}' has label {values.max()}, the task names {len(task.classes)} classes")
+        np.save(folder / "label.npy", values.astype(np.uint8 if len(task.classes) <= 256 else np.int16))
+        points = _points(values)
+    np.save(folder / "points.npy", points)
+    about = {"center": _center(scan, mask), "modality": scan.modality}
+    (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
+
+
+def _modality(case: Case, spec: InputSpec) -> str | Sequence[str] | None:
+    named = tuple(filter(None, case.modality))
+    return None if not named else named[0] if len(named) == 1 else named[: spec.in_channels]
+
+
+def _open(folder: Path, case: Case) -> CachedCase:
+    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    label = folder / "label.npy"
+    return CachedCase(
+        case,
+        np.load(folder / "image.npy", mmap_mode="r"),
+        np.load(label, mmap_mode="r") if label.is_file() else None,
+        np.load(folder / "points.npy"),
+        tuple(about["center"]),
+        tuple(about["modality"]),
+    )
+
+
+def _points(label: NDArray[Any]) -> NDArray[np.int64]:
+    """Labelled voxels, as many of each class where there are so many; a function of *label*."""
+    rng = np.random.default_rng(0)
+    kinds = [kind for kind in np.unique(label) if kind]
+    found = [np.argwhere(label == kind) for kind in kinds]
+    most = POINTS // max(1, len(kinds))
+    return np.concatenate([np.zeros((0, 3), np.int64), *(rng.permutation(these)[:most] for these in found)])
+
+
+def _center(scan: Scan, mask: Tensor | None) -> list[int]:
+    """Middle of the mask's bounding box, else of the image."""
+    inside = mask.nonzero() if mask is not None else None
+    if inside is None or not len(inside):
+        return [size // 2 for size in scan.image.shape[1:]]
+    return [int(value) for value in (inside.amin(0) + inside.amax(0) + 1) // 2]
+
+
+def channels_of(cases: Iterable[Case]) -> int:
+    """Channels of the scans: images per case, or volumes of a file that holds all.
+
+    Raises:
+        DataError: if cases differ.
+    """
+    counts = {max(len(case.images), len(case.modality)) for case in cases}
+    if len(counts) > 1:
+        raise DataError(f"all cases must have as many channels, got {', '.join(map(str, sorted(counts)))}")
+    return counts.pop()

@@ -1,0 +1,114 @@
+"""Options of a fine-tuning: the tables of TASK.toml."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from umzoo.config import Config
+from umzoo.data.config import Size
+from umzoo.downstream.tasks.config import TaskConfig
+from umzoo.downstream.tasks.load import read_toml
+from umzoo.engine.recipe import OptimConfig, TrainerConfig
+from umzoo.nnunet.finetuning import FineTuning
+from umzoo.spec import ComponentSpec
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class CropConfig(Config):
+    """What the network sees of a scan."""
+
+    patch_size: Size | None = Field(None, description="voxels (D, H, W) of a crop; by default that of the weights")
+    spacing: Literal["native"] | tuple[Positive, Positive, Positive] | None = Field(
+        None, description="mm (D, H, W), or native for that of each scan; by default that of the weights"
+    )
+    batch_size: int = Field(2, ge=1, description="crops per step; survival compares persons within a batch")
+    foreground: float = Field(0.67, ge=0, le=1, description="share of crops centered on a labelled voxel")
+    view: Literal["center", "windows"] = Field(
+        "center", description="numbers per scan: from a crop at its center or mask, or from the mean of all windows"
+    )
+    jitter: float = Field(0.05, ge=0, le=0.5, description="greatest shift of a center crop, in shares of its edges")
+    overlap: float = Field(0.5, ge=0, lt=1, description="overlap of neighboring windows in validation")
+    dtype: Literal["float32", "float16"] = Field("float32", description="type of the cached images")
+
+
+class StrategyConfig(Config):
+    """What is trained, when, and how fast. Sawtooth and warm-up did best in the OpenMind study (arXiv 2412.17041)."""
+
+    name: Literal["full", "warmup", "sawtooth", "frozen", "probe"] = Field(
+        "full",
+        description="all at once; with a slow start; the head first, then all; the encoder kept; a linear probe",
+    )
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the rate rises (not with full)")
+    frozen: float = Field(0.1, gt=0, lt=1, description="share of the steps in which sawtooth keeps the encoder")
+    layer_decay: float = Field(1.0, gt=0, le=1, description="factor on the rate from an encoder stage to that above")
+    class_weights: Literal["balanced", "none"] | tuple[Positive, ...] = Field(
+        "none", description="weight of each class in the loss, in their order; balanced: inverse to its share"
+    )
+    probe_rates: tuple[Positive, ...] = Field(
+        (1e-4, 1e-3, 1e-2, 1e-1), min_length=1, description="learning rates of the probes, the best one is kept"
+    )
+    validate_every: int | None = Field(None, ge=1, description="steps between validations; by default a tenth of all")
+    patience: int | None = Field(None, ge=1, description="validations without a gain before the training stops")
+
+    def phases(self, steps: int, lr: float) -> FineTuning:
+        """Return how the rate rises and falls over *steps*, with ``frozen`` steps at the start."""
+        frozen = {"frozen": steps, "probe": steps, "sawtooth": max(1, round(self.frozen * steps))}.get(self.name, 0)
+        restart = self.name == "sawtooth" and frozen < steps
+        shortest = min(frozen, steps - frozen) if restart else steps
+        warmup = 0 if self.name in ("full", "probe") else round(self.warmup * shortest)
+        return FineTuning(epochs=steps, iterations=1, lr=lr, warmup=warmup, frozen=frozen, restart=restart)
+
+
+class AugmentationConfig(Config):
+    """Random changes of crops, on the training device."""
+
+    enabled: bool = Field(True, description="whether crops are changed at all")
+    flip: bool = Field(True, description="mirror each axis with probability one half; off where sides have a meaning")
+    p: float = Field(0.3, ge=0, le=1, description="probability of rotation and scaling, of gamma, noise, brightness")
+    rotation: float = Field(15.0, ge=0, le=180, description="greatest angle about each axis, in degrees")
+    scale: float = Field(0.15, ge=0, lt=1, description="greatest change of size, in shares")
+    gamma: tuple[Positive, Positive] = Field((0.7, 1.5), description="least and greatest exponent")
+    noise: float = Field(0.1, ge=0, description="greatest standard deviation of noise, in units of the crop's range")
+    brightness: float = Field(0.1, ge=0, description="greatest shift of brightness, likewise")
+
+
+class HeadConfig(Config):
+    """The head of tasks with an answer per scan."""
+
+    pooling: Literal["mean", "octants"] = Field("mean", description="how the coarsest level becomes one vector")
+    dropout: float = Field(0.0, ge=0, lt=1, description="rate of dropout before the last layer")
+
+
+class FinetuneConfig(Config):
+    """Everything that defines a fine-tuning, but for the weights it begins with."""
+
+    task: TaskConfig
+    data: CropConfig = CropConfig()
+    strategy: StrategyConfig = StrategyConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    head: HeadConfig = HeadConfig()
+    optim: OptimConfig = OptimConfig(lr=1e-3, weight_decay=1e-4, schedule="poly")
+    trainer: TrainerConfig = TrainerConfig()
+    backbone: ComponentSpec | None = Field(None, description='network without weights, such as { name = "unet" }')
+    seed: int = Field(0, ge=0, description="seed of head, folds, crops and augmentation")
+
+    @property
+    def validate_every(self) -> int:
+        """Steps between validations."""
+        return self.strategy.validate_every or max(1, self.trainer.steps // 10)
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:
+    """Read TASK.toml and apply *overrides* such as ``"trainer.steps=100"``.
+
+    Raises:
+        ConfigError: if the file cannot be read, or a key or value is wrong.
+    """
+    table = read_toml(path, overrides)
+    optim = {"lr": 1e-3, "weight_decay": 1e-4, "schedule": "poly", **table.get("optim", {})}
+    return FinetuneConfig.parse({**table, "optim": optim})

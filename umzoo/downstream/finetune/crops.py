@@ -1,0 +1,88 @@
+"""Crops of cached scans: what is seen is a function of (seed, item) alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from umzoo.data.config import Size
+from umzoo.downstream.finetune.cases import CachedCase
+from umzoo.downstream.finetune.config import CropConfig
+from umzoo.fields import Fields
+
+
+class Crops:
+    """Endless batches of training crops.
+
+    Every case is seen once before any is seen again. Fields: ``image`` ``(B, C, D, H, W)``, ``label``
+    ``(B, 1, D, H, W)`` of segmentation, ``targets`` ``(B, n)`` of other tasks.
+    """
+
+    def __init__(
+        self, cases: Sequence[CachedCase], config: CropConfig, patch: Size, seed: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self.cases, self.config, self.patch, self.seed = cases, config, patch, seed
+        self.rank, self.world = rank, world
+
+    def open(self, start: int) -> AbstractContextManager[Iterator[Fields]]:
+        """Batches of this process from micro-step *start*."""
+        return nullcontext(self._from(start))
+
+    def _from(self, start: int) -> Iterator[Fields]:
+        while True:
+            yield self.batch(start)
+            start += 1
+
+    def batch(self, micro_step: int) -> Fields:
+        """Return the batch of *micro_step*."""
+        first = (micro_step * self.world + self.rank) * self.config.batch_size
+        items = [self._item(number) for number in range(first, first + self.config.batch_size)]
+        return {name: torch.stack([item[name] for item in items]) for name in items[0]}
+
+    def _item(self, number: int) -> Fields:
+        epoch, place = divmod(number, len(self.cases))
+        order = np.random.default_rng((self.seed, 1, epoch)).permutation(len(self.cases))
+        cached, rng = self.cases[order[place]], np.random.default_rng((self.seed, 2, number))
+        start = self._start(cached, rng)
+        fields = {"image": cut(cached.image, start, self.patch)}
+        if cached.label is not None:
+            fields["label"] = cut(cached.label[None], start, self.patch, 0).long()
+        else:
+            fields["targets"] = torch.tensor(cached.case.targets)
+        return fields
+
+    def _start(self, cached: CachedCase, rng: np.random.Generator) -> NDArray[np.int64]:
+        """First voxel of a crop; it may lie outside where the crop is larger than the scan."""
+        patch, shape = np.array(self.patch), np.array(cached.image.shape[1:])
+        if cached.label is None and self.config.view == "center":
+            shift = np.rint(rng.uniform(-1, 1, 3) * self.config.jitter * patch)
+            return (np.array(cached.center) - patch // 2 + shift).astype(np.int64)
+        low, high = np.minimum(0, (shape - patch) // 2), np.maximum(shape - patch, (shape - patch) // 2)
+        start = rng.integers(low, high + 1)
+        if len(cached.points) and rng.random() < self.config.foreground:
+            start = np.clip(cached.points[rng.integers(len(cached.points))] - patch // 2, low, high)
+        return np.asarray(start, np.int64)
+
+
+def center_crop(cached: CachedCase, patch: Size) -> Tensor:
+    """Return the crop ``(C, D, H, W)`` at the center of a scan."""
+    return cut(cached.image, np.array(cached.center) - np.array(patch) // 2, patch)
+
+
+def cut(array: NDArray[Any], start: NDArray[np.int64], size: Size, fill: float | None = None) -> Tensor:
+    """Return the part of *array* ``(C, D, H, W)`` from *start*; outside lies *fill*, or its least value."""
+    first = np.clip(start, 0, array.shape[1:])
+    last = np.clip(start + np.array(size), 0, array.shape[1:])
+    inside = np.ascontiguousarray(array[:, first[0] : last[0], first[1] : last[1], first[2] : last[2]])
+    before, after = first - start, start + np.array(size) - last
+    if before.any() or after.any():
+        value = fill if fill is not None else float(inside.min()) if inside.size else 0.0
+        margins = [(0, 0), *zip(before.tolist(), after.tolist(), strict=True)]
+        inside = np.pad(inside, margins, constant_values=value)
+    return torch.from_numpy(inside.astype(np.int64) if fill is not None else inside.astype(np.float32))

@@ -1,0 +1,163 @@
+"""The network of a fine-tuning: a backbone from weights or from random values, and a head that both share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from umzoo.api import create_model, from_pretrained, transfer
+from umzoo.backbones.base import Backbone
+from umzoo.backbones.state import named_tensors
+from umzoo.downstream.finetune.config import FinetuneConfig
+from umzoo.downstream.finetune.losses import Loss
+from umzoo.downstream.tasks import Task
+from umzoo.errors import ConfigError
+from umzoo.fields import Fields, Rng
+from umzoo.heads.base import Head
+from umzoo.hub.refs import resolve
+from umzoo.nnunet.finetuning import encoder_parameters, parameter_groups
+from umzoo.plugins import zoo
+from umzoo.pretext.model import Output
+from umzoo.spec import ComponentSpec, InputSpec
+from umzoo.weights.io import read_info
+
+log = logging.getLogger(__name__)
+
+HEADS = {"multilabel": "classification"}
+"""Kinds of task whose head has another name."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a network begins with: *weights*, or random values in the network of the reference *like*."""
+
+    weights: str | None = None
+    like: str | None = None
+
+
+def expected_input(origin: Origin, config: FinetuneConfig, channels: int) -> tuple[ComponentSpec, InputSpec]:
+    """Return the backbone and what it shall see.
+
+    Raises:
+        ConfigError: if nothing says which network to train.
+        WeightsError: if the reference cannot be read.
+    """
+    if ref := origin.weights or origin.like:
+        info = read_info(resolve(ref))
+        backbone, spec = info.backbone, info.input
+    elif config.backbone is not None:
+        backbone, spec = config.backbone, InputSpec(spacing=(1.0, 1.0, 1.0))
+        spec = spec.model_copy(update={"space": create_model(backbone.name, **backbone.options).info.input_space})
+    else:
+        raise ConfigError("no network: give --weights REF; or --no-weights with --like REF or the table [backbone]")
+    changes: dict[str, Any] = {"in_channels": channels}
+    changes["patch_size"] = config.data.patch_size or spec.patch_size or (64, 64, 64)
+    if config.data.spacing is not None:
+        changes["spacing"] = None if config.data.spacing == "native" else config.data.spacing
+    return backbone, spec.model_copy(update=changes)
+
+
+def build_backbone(origin: Origin, spec: ComponentSpec, input: InputSpec, seed: int) -> Backbone:
+    """Return the backbone, after the report on its weights."""
+    if origin.weights is None:
+        return _fresh(spec, input, seed)
+    report = transfer(origin.weights, _fresh(spec, input, seed), input=input)
+    log.info("%s", report.verdict)
+    for warning in report.warnings:
+        log.warning("%s", warning)
+    return from_pretrained(origin.weights, head=False, in_channels=input.in_channels)
+
+
+def _fresh(spec: ComponentSpec, input: InputSpec, seed: int) -> Backbone:
+    changes = {} if input.in_channels == 1 else {"in_channels": input.in_channels}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return create_model(spec.name, **{**spec.options, **changes})
+
+
+def build_head(task: Task, config: FinetuneConfig, backbone: Backbone) -> Head:
+    """Return the head; equal seeds give equal values, whatever the backbone holds."""
+    name = HEADS.get(task.kind, task.kind)
+    options: dict[str, Any] = {"name": name}
+    if task.kind != "segmentation":
+        options |= {"pooling": config.head.pooling, "dropout": config.head.dropout}
+    if name in ("segmentation", "classification"):
+        options["classes"] = len(task.classes)
+    elif name == "regression":
+        options["targets"] = len(task.classes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        head: Head = zoo().heads.build(options, "head", info=backbone.info)
+    return head
+
+
+class Learner(nn.Module):
+    """A backbone, its heads (one; a probe has one per learning rate) and the loss.
+
+    Args:
+        backbone: the network.
+        heads: answer from the same features.
+        loss: of one head's answer.
+        augment: changes a batch in training.
+    """
+
+    def __init__(
+        self, backbone: Backbone, heads: list[Head], loss: Loss, augment: Callable[[Fields, Rng], Fields]
+    ) -> None:
+        super().__init__()
+        self.backbone, self.heads = backbone, nn.ModuleList(heads)
+        self.loss, self.augment = loss, augment
+        self.kept = False
+
+    def forward(self, batch: Fields, rng: Rng) -> Output:
+        """Return the sum of the heads' losses on the augmented *batch*."""
+        batch = self.augment(batch, rng)
+        losses = [self.loss(answer, batch) for answer in self.answers(batch["image"])]
+        return Output(torch.stack(losses).sum())
+
+    def answers(self, image: Tensor) -> list[Tensor]:
+        """Return each head's answer to *image* ``(B, C, D, H, W)``."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.kept):
+            features = self.backbone(image, dense=self._dense)
+        return [head(features) for head in self.heads]
+
+    @property
+    def _dense(self) -> bool:
+        return any(getattr(head, "dense", False) for head in self.heads)
+
+    def keep(self, everything: bool) -> None:
+        """Freeze the backbone; its encoder alone if the decoder goes on learning."""
+        self.kept = everything or not self._dense
+        parameters = self.backbone.parameters() if self.kept else encoder_parameters(self.backbone, self._names())
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+
+    def release(self) -> None:
+        """Let the backbone learn."""
+        self.kept = False
+        self.backbone.requires_grad_(True)
+
+    def _names(self) -> frozenset[str]:
+        return frozenset(named_tensors(self.backbone))
+
+    def groups(self, layer_decay: float, rates: list[float]) -> list[dict[str, Any]]:
+        """Return groups for the optimizer: one set per head with the factors *rates*, and the backbone's by stage."""
+        groups = []
+        for head, rate in zip(self.heads, rates, strict=True):
+            groups += _by_decay(list(head.parameters()), rate)
+        for group in parameter_groups(self.backbone, layer_decay):
+            groups += _by_decay(group["params"], group["factor"])  # type: ignore[arg-type]
+        return groups
+
+
+def _by_decay(parameters: list[Tensor], scale: float) -> list[dict[str, Any]]:
+    """Two groups: biases and norms have no weight decay."""
+    plain = [parameter for parameter in parameters if parameter.ndim <= 1]
+    others = [parameter for parameter in parameters if parameter.ndim > 1]
+    groups = [{"params": others, "lr_scale": scale}, {"params": plain, "lr_scale": scale, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]

@@ -1,0 +1,139 @@
+"""How good answers are, per case and over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from umzoo.downstream.tasks import Task
+
+Row = dict[str, Any]
+"""A case of ``validation.csv``: case, subject, and what was answered."""
+MAIN = {
+    "segmentation": "dice",
+    "classification": "auroc",
+    "multilabel": "auroc",
+    "regression": "mae",
+    "survival": "concordance",
+}
+"""The metric that decides which checkpoint is best."""
+LOWER_IS_BETTER = frozenset({"mae"})
+RESAMPLES = 1000
+
+
+def dice_row(task: Task, answer: Tensor, label: NDArray[Any]) -> Row:
+    """Return Dice of each class of *answer* ``(D, H, W)``; NaN for a class that is in neither."""
+    from monai.metrics import compute_dice
+    from monai.networks.utils import one_hot
+
+    count = len(task.classes)
+    pair = [one_hot(torch.as_tensor(it).long()[None, None], count) for it in (answer, label.astype(np.int64))]
+    dice = compute_dice(*pair, include_background=False, ignore_empty=False)[0].numpy()
+    present = [bool((answer == kind).any()) or bool((label == kind).any()) for kind in range(1, count)]
+    found = np.where(present, dice, np.nan)
+    row = {f"dice.{name}": float(value) for name, value in zip(task.classes[1:], found, strict=True)}
+    return {"dice": float(np.nanmean(found)) if any(present) else 1.0, **row}
+
+
+def answer_row(task: Task, answer: Tensor, targets: Sequence[float]) -> Row:
+    """Return the truth and what *answer* ``(n,)`` says: probabilities, numbers or the log of the hazard."""
+    if task.kind == "classification":
+        shares = answer.softmax(0).tolist()
+        row = {"truth": task.classes[int(targets[0])], "predicted": task.classes[int(answer.argmax())]}
+        return {**row, **{f"p.{name}": value for name, value in zip(task.classes, shares, strict=True)}}
+    if task.kind == "survival":
+        return {"time": targets[0], "event": targets[1], "risk": float(answer[0])}
+    values = answer.sigmoid() if task.kind == "multilabel" else answer
+    mark = "p." if task.kind == "multilabel" else "predicted."
+    truths = {f"truth.{name}": value for name, value in zip(task.classes, targets, strict=True)}
+    return {**truths, **{f"{mark}{name}": float(value) for name, value in zip(task.classes, values, strict=True)}}
+
+
+def metrics_of(task: Task, rows: Sequence[Row]) -> dict[str, float]:
+    """Return the metrics of *rows*; NaN where they are not defined, such as AUROC with one class."""
+    table = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    return _METRICS[task.kind](task, table)
+
+
+def intervals(task: Task, rows: Sequence[Row], seed: int) -> dict[str, tuple[float, float]]:
+    """Return 95 % percentile intervals of the metrics, from bootstrap samples of the persons."""
+    from scipy.stats import bootstrap
+
+    persons = sorted({row["subject"] for row in rows})
+    if len(persons) < 2:
+        return {}
+    of_person = [[row for row in rows if row["subject"] == person] for person in persons]
+    found = {}
+    for name in metrics_of(task, rows):
+
+        def statistic(chosen: NDArray[np.int64], name: str = name) -> float:
+            return metrics_of(task, [row for index in chosen for row in of_person[index]])[name]
+
+        result = bootstrap(
+            (np.arange(len(persons)),),
+            statistic,
+            vectorized=False,
+            n_resamples=RESAMPLES,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        )
+        low, high = np.nanpercentile(result.bootstrap_distribution, (2.5, 97.5))
+        found[name] = (float(low), float(high))
+    return found
+
+
+def _segmentation(task: Task, table: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+    names = [name for name in table if name.startswith("dice")]
+    return {name: float(np.nanmean(table[name])) if np.isfinite(table[name]).any() else np.nan for name in names}
+
+
+def _classification(task: Task, table: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+    truth = table["truth"]
+    areas = [_auroc(truth == name, table[f"p.{name}"]) for name in task.classes[-1:] * (len(task.classes) == 2)]
+    areas = areas or [_auroc(truth == name, table[f"p.{name}"]) for name in task.classes]
+    recalls = [np.mean(table["predicted"][truth == name] == name) for name in task.classes if (truth == name).any()]
+    return {"auroc": float(np.mean(areas)), "balanced_accuracy": float(np.mean(recalls))}
+
+
+def _multilabel(task: Task, table: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+    areas = {f"auroc.{name}": _auroc(table[f"truth.{name}"] > 0, table[f"p.{name}"]) for name in task.classes}
+    defined = [area for area in areas.values() if np.isfinite(area)]
+    return {"auroc": float(np.mean(defined)) if defined else np.nan, **areas}
+
+
+def _regression(task: Task, table: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+    errors, found = [], {}
+    for name in task.classes:
+        truth, said = table[f"truth.{name}"], table[f"predicted.{name}"]
+        errors.append(float(np.abs(truth - said).mean()))
+        spread = ((truth - truth.mean()) ** 2).sum()
+        found[f"r2.{name}"] = float(1 - ((truth - said) ** 2).sum() / spread) if spread else np.nan
+    return {"mae": float(np.mean(errors)), **found}
+
+
+def _survival(task: Task, table: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+    """Harrell's concordance (JAMA 247, 1982): the share of comparable pairs that the risks put in order."""
+    time, event, risk = table["time"], table["event"] > 0, table["risk"]
+    comparable = event[:, None] & (time[:, None] < time[None, :])
+    right = (risk[:, None] > risk[None, :]) + 0.5 * (risk[:, None] == risk[None, :])
+    return {"concordance": float(right[comparable].mean()) if comparable.any() else np.nan}
+
+
+def _auroc(truth: NDArray[Any], score: NDArray[Any]) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(truth, score)) if 0 < truth.sum() < len(truth) else np.nan
+
+
+_METRICS: dict[str, Callable[[Task, Mapping[str, NDArray[Any]]], dict[str, float]]] = {
+    "segmentation": _segmentation,
+    "classification": _classification,
+    "multilabel": _multilabel,
+    "regression": _regression,
+    "survival": _survival,
+}
