@@ -62,7 +62,7 @@ class Crops:
         patch, shape = np.array(self.patch), np.array(cached.image.shape[1:])
         if cached.label is None and self.config.view == "center":
             shift = np.rint(rng.uniform(-1, 1, 3) * self.config.jitter * patch)
-            return (np.array(cached.center) - patch // 2 + shift).astype(np.int64)
+            return np.asarray(np.array(cached.center) - patch // 2 + shift, np.int64)
         low, high = np.minimum(0, (shape - patch) // 2), np.maximum(shape - patch, (shape - patch) // 2)
         start = rng.integers(low, high + 1)
         if len(cached.points) and rng.random() < self.config.foreground:

@@ -48,5 +48,7 @@ def mean_over_windows(
     padded = torch.as_tensor(SpatialPad(patch, constant_values=float(image.min()))(image))
     steps = [max(1, round(size * (1 - overlap))) for size in patch]
     windows = dense_patch_slices(padded.shape[1:], patch, steps)
-    answers = [network(padded[(slice(None), *window)][None].to(device))[0].float().cpu() for window in windows]
+    answers = [
+        network(padded[None, :, window[0], window[1], window[2]].to(device))[0].float().cpu() for window in windows
+    ]
     return torch.stack(answers).mean(dim=0)

@@ -32,8 +32,8 @@ def dice_row(task: Task, answer: Tensor, label: NDArray[Any]) -> Row:
     from monai.networks.utils import one_hot
 
     count = len(task.classes)
-    pair = [one_hot(torch.as_tensor(it).long()[None, None], count) for it in (answer, label.astype(np.int64))]
-    dice = compute_dice(*pair, include_background=False, ignore_empty=False)[0].numpy()
+    said, truth = (one_hot(torch.as_tensor(it).long()[None, None], count) for it in (answer, label.astype(np.int64)))
+    dice = compute_dice(said, truth, include_background=False, ignore_empty=False)[0].numpy()
     present = [bool((answer == kind).any()) or bool((label == kind).any()) for kind in range(1, count)]
     found = np.where(present, dice, np.nan)
     row = {f"dice.{name}": float(value) for name, value in zip(task.classes[1:], found, strict=True)}

@@ -66,8 +66,7 @@ def strata(cases: Sequence[Case], kind: str) -> NDArray[np.int64]:
         return (targets[:, 1] > 0).astype(np.int64)
     if kind == "multilabel":
         rarity = np.argsort(np.argsort(targets.sum(axis=0)))
-        found: NDArray[np.int64] = np.where(targets > 0, rarity, targets.shape[1]).min(axis=1).astype(np.int64)
-        return found
+        return np.asarray(np.where(targets > 0, rarity, targets.shape[1]).min(axis=1), np.int64)
     edges = np.quantile(targets[:, 0], np.linspace(0, 1, BINS + 1)[1:-1])
     return np.asarray(np.searchsorted(edges, targets[:, 0]), np.int64)
 
