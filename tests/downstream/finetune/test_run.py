@@ -109,3 +109,11 @@ def test_a_run_is_not_overwritten(tmp_path):
     run(file, tmp_path / "run")
     with pytest.raises(ConfigError, match="holds a run"):
         run(file, tmp_path / "run")
+
+
+def test_a_scan_that_cannot_be_used_is_left_out_and_named(tmp_path, caplog):
+    file = write(tmp_path)
+    nibabel.save(nibabel.Nifti1Image(np.ones((18, 17, 3), np.float32), np.eye(4)), tmp_path / "image0.nii.gz")
+    result = run(file, tmp_path / "run")
+    assert result.summary["left_out"]["unusable"] == ["image0"]
+    assert any("image0" in record.getMessage() for record in caplog.records)

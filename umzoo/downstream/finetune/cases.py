@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,14 @@ from umzoo.scans.load import load_scan
 from umzoo.scans.scan import Scan
 from umzoo.spec import InputSpec
 
+log = logging.getLogger(__name__)
+
 POINTS = 2000
 """Labelled voxels remembered per case, for crops that are centered on one."""
+
+
+class UnusableScan(DataError):  # noqa: N818 - says what it is
+    """A scan or its labels cannot be read as the network expects them."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +57,27 @@ class CachedCase:
 def cache_cases(folder: Path, task: Task, spec: InputSpec, dtype: str = "float32") -> dict[str, CachedCase]:
     """Return the cases of *task* by id; those that *folder* does not hold yet are read and kept there.
 
+    Scans that cannot be used are left out, each with a warning that says why.
+
     Raises:
-        DataError: if a scan cannot be used; the message names it.
+        DataError: if that is more than half of them, or a label map has labels without a class.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    cached = {}
+    cached, refused = {}, []
     for case in track(task.cases, "reading scans", disable=len(task.cases) < 8, transient=True):
         place = folder / _digest(case, spec, dtype)
-        if not place.is_dir():
-            with written_whole(place) as temporary:
-                temporary.mkdir()
-                _write(temporary, case, spec, dtype, task)
+        try:
+            if not place.is_dir():
+                with written_whole(place) as temporary:
+                    temporary.mkdir()
+                    _write(temporary, case, spec, dtype, task)
+        except UnusableScan as why:
+            log.warning("%s: it is left out", why)
+            refused.append(str(why))
+            continue
         cached[case.id] = _open(place, case)
+    if 2 * len(refused) > len(task.cases):
+        raise DataError(f"{len(refused)} of {len(task.cases)} scans cannot be used, the first: {refused[0]}")
     return cached
 
 
@@ -79,7 +95,7 @@ def _write(folder: Path, case: Case, spec: InputSpec, dtype: str, task: Task) ->
         label = load_labels(case.label, scan) if case.label else None
         mask = load_labels(case.mask, scan) if case.mask else None
     except UmzooError as error:
-        raise DataError(f"case '{case.id}': {error}") from None
+        raise UnusableScan(f"case '{case.id}': {error}") from None
     np.save(folder / "image.npy", scan.image.numpy().astype(dtype))
     points = np.zeros((0, 3), np.int64)
     if label is not None:

@@ -153,6 +153,7 @@ def _finish(training: FineTuningRun) -> Summary:
         "step": training.best_step,
         "train": len(training.train_cases),
         "validation": len(rows),
+        "left_out": {"without an answer": training.task.left_out, "unusable": training.unusable},
         "metrics": {name: _number(value) for name, value in metrics.items()},
         "intervals": intervals(training.task, rows, training.seed),
     }

@@ -85,8 +85,12 @@ class FineTuningRun(Training):
                 f"{len(split.train)} cases to train on and {len(split.validation)} to validate on: give both"
             )
         cached = cache_cases(cases, task, self.input, config.data.dtype)
-        self.train_cases = [cached[case.id] for case in split.train]
-        self.validation_cases = [cached[case.id] for case in split.validation]
+        self.train_cases = [cached[case.id] for case in split.train if case.id in cached]
+        self.validation_cases = [cached[case.id] for case in split.validation if case.id in cached]
+        if not self.train_cases or not self.validation_cases:
+            counts = f"{len(self.train_cases)} cases to train on and {len(self.validation_cases)} to validate on"
+            raise ConfigError(f"expected cases for both, got {counts}: correct the splits of the table")
+        self.unusable = sorted(case.id for case in task.cases if case.id not in cached)
         self.mean, self.std = _target_statistics(task, self.train_cases)
         self.best, self.best_step, self.best_head = -math.inf, 0, 0
         self.augmentation = Augmentation(config.augmentation)
