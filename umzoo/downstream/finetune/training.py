@@ -80,10 +80,6 @@ class FineTuningRun(Training):
         self.options, self.task, self.origin, self.about = config, task, origin, about
         self.spec, self.input = network
         self.patch = self.input.patch_size or (64, 64, 64)
-        if not split.train or not split.validation:
-            raise ConfigError(
-                f"{len(split.train)} cases to train on and {len(split.validation)} to validate on: give both"
-            )
         cached = cache_cases(cases, task, self.input, config.data.dtype)
         self.train_cases = [cached[case.id] for case in split.train if case.id in cached]
         self.validation_cases = [cached[case.id] for case in split.validation if case.id in cached]
