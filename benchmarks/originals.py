@@ -72,7 +72,7 @@ def models_genesis(folder: Path) -> Original:
     network = shaken(load(folder, "ModelsGenesis", "pytorch/unet3d.py").UNet3D())
     state = {f"module.{name}": value for name, value in network.state_dict().items()}
     return Original(
-        {"name": "models_genesis"},
+        {"name": "models_genesis", "batch_statistics": True},
         network,
         lambda file: torch.save({"epoch": 1, "state_dict": state, "optimizer_state_dict": {}}, file),
         lambda image: [network(image)],

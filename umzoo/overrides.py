@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from umzoo.errors import ConfigError
@@ -11,6 +12,41 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
+
+
+KEPT = ("name", "as", "weight")
+"""What a table that names a component holds beside the component's options."""
+
+
+def apply_overrides(table: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Apply *overrides* in turn. Another ``name`` for a component drops the options of the one it replaces.
+
+    So ``backbone.name=resenc_unet_l`` leaves no ``width`` behind; options that other overrides give stay.
+
+    Raises:
+        ConfigError: as :func:`apply_override`.
+    """
+    given = {override.partition("=")[0].strip() for override in overrides}
+    for override in overrides:
+        path = override.partition("=")[0].strip()
+        parent, _, last = path.rpartition(".")
+        before = _find(table, parent) if parent and last == "name" else None
+        replaced = before.get("name") if isinstance(before, dict) else None
+        apply_override(table, override)
+        if isinstance(before, dict) and replaced not in (None, before["name"]):
+            mine = {key for key in before if any(f"{it}.".startswith(f"{parent}.{key}.") for it in given)}
+            for key in before.keys() - mine - set(KEPT):
+                del before[key]
+
+
+def _find(table: Any, path: str) -> Any:
+    """What lies at *path* of *table*; None if nothing does."""
+    for part in path.split("."):
+        if isinstance(table, list):
+            table = table[_index(table, part, path)]
+        else:
+            table = table.get(part) if isinstance(table, dict) else None
+    return table
 
 
 def apply_override(table: dict[str, Any], override: str) -> None:

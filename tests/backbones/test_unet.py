@@ -39,8 +39,8 @@ def test_published_size_and_names():
         assert state[f"decoder.up_tr{level}.up_conv.weight"].shape == (channels, channels, 2, 2, 2)
 
 
-def test_evaluation_uses_the_batch_and_changes_nothing():
-    model, image = tiny(), Rng(0).uniform((2, 1, 16, 16, 16))
+def test_in_parity_mode_evaluation_uses_the_batch_and_changes_nothing():
+    model, image = tiny(batch_statistics=True), Rng(0).uniform((2, 1, 16, 16, 16))
     trained = model(image, dense=True).dense
     before = {name: value.clone() for name, value in model.state_dict().items()}
     evaluated = model.eval()(image, dense=True).dense
@@ -48,8 +48,8 @@ def test_evaluation_uses_the_batch_and_changes_nothing():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_ordinary_batch_norm_is_an_option():
-    model, image = tiny(batch_statistics=False).eval(), Rng(0).uniform((2, 1, 16, 16, 16))
+def test_batch_norm_is_an_ordinary_one():
+    model, image = tiny().eval(), Rng(0).uniform((2, 1, 16, 16, 16))
     together = model(image).pooled
     alone = torch.cat([model(image[i : i + 1]).pooled for i in range(2)])
     torch.testing.assert_close(together, alone)
@@ -64,7 +64,7 @@ def test_training_updates_running_statistics(size):
 
 def test_matches_a_plain_reference():
     """The forward pass is that of the published network: skips before pooling, upsampled features first."""
-    model, image = tiny().eval(), Rng(3).uniform((2, 1, 16, 16, 16))
+    model, image = tiny(batch_statistics=True).eval(), Rng(3).uniform((2, 1, 16, 16, 16))
     state = model.state_dict()
 
     def block(x, name):

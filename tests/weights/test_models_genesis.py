@@ -132,3 +132,16 @@ def test_pickled_code_is_not_run(tmp_path, capsys):
     out = run(tmp_path, {"state_dict": released(), "extra": Payload()})
     assert "run" not in capsys.readouterr().out
     assert read_info(out).name == "genesis_unet.chest_ct"
+
+
+@pytest.mark.parametrize(("fresh", "options", "expected"), [(0, {}, 0), (1, {}, 1), (0, {"batch_statistics": True}, 1)])
+def test_answers_depend_on_the_batch_only_where_they_must(tmp_path, caplog, fresh, options, expected):
+    state = released()
+    for name, value in state.items():
+        if fresh and "running_" in name:
+            value.fill_(float(name.endswith("var")))
+    torch.save({"state_dict": state}, tmp_path / "Genesis_Chest_CT.pt")
+    importer = zoo().importers.build({"name": "models_genesis", **options})
+    importer.run(tmp_path / "Genesis_Chest_CT.pt", tmp_path / "out")
+    assert load_backbone(tmp_path / "out").config.batch_statistics == bool(expected)
+    assert caplog.text.count("answers depend on the rest of the batch") == expected

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from typing_extensions import Self
 
+from umzoo.backbones.features import Features as Features
 from umzoo.errors import ConfigError
 from umzoo.registry import Component
 from umzoo.spec import ComponentSpec
@@ -59,31 +60,11 @@ class BackboneInfo:
         return depth, height, width
 
 
-@dataclass
-class Features:
-    """What a forward pass gives.
+class Backbone(nn.Module, Component):
+    """A 3D network. All parameters live under ``encoder.*`` and ``decoder.*``: that is the weights contract.
 
-    Attributes:
-        levels: ``(B, C_i, D/s, H/s, W/s)`` tensors, fine to coarse.
-        dense: ``(B, decoder_channels, D, H, W)``, or None if it was not asked for.
-        pooled: ``(B, C_last)``, the mean of the coarsest level over space.
+    ``nn.Module`` is the first base: FSDP2 changes the class of a network, which Python allows in this order only.
     """
-
-    levels: list[Tensor]
-    dense: Tensor | None
-    pooled: Tensor
-
-    @property
-    def octants(self) -> Tensor:
-        """The means of the coarsest level over each of its octants, ``(B, 8 * C_last)``: they still tell directions.
-
-        ``pooled`` hardly does, least of all behind an instance norm, which leaves every channel the same mean.
-        """
-        return functional.adaptive_avg_pool3d(self.levels[-1], 2).flatten(1)
-
-
-class Backbone(Component, nn.Module):
-    """A 3D network. All parameters live under ``encoder.*`` and ``decoder.*``: that is the weights contract."""
 
     config: Any
     info: BackboneInfo
@@ -104,6 +85,11 @@ class Backbone(Component, nn.Module):
         return cls(options)
 
     @property
+    def caution(self) -> str:
+        """What whoever loads this network should know of its answers, in a line; empty if there is nothing."""
+        return ""
+
+    @property
     def spec(self) -> ComponentSpec:
         """Name and all options: what rebuilds this network."""
         return ComponentSpec.parse({"name": self.name, **self.config.model_dump(mode="json")})
@@ -122,6 +108,8 @@ class Backbone(Component, nn.Module):
                 f"{self.name} expects (B, {self.info.in_channels}, D, H, W), got {tuple(image.shape)}:"
                 " add axes, or build it with other 'in_channels'"
             )
+        if torch.compiler.is_exporting():  # sizes are symbols there, and their multiples are stated by who exports
+            return
         size = (int(image.shape[2]), int(image.shape[3]), int(image.shape[4]))
         nearest = self.info.nearest_size(size)
         if nearest != size:

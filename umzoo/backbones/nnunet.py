@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from dynamic_network_architectures.building_blocks.plain_conv_encoder import PlainConvEncoder
+from dynamic_network_architectures.building_blocks.residual import BasicBlockD
 from dynamic_network_architectures.building_blocks.residual_encoders import ResidualEncoder
 from dynamic_network_architectures.building_blocks.simple_conv_blocks import ConvDropoutNormReLU
 from dynamic_network_architectures.building_blocks.unet_decoder import UNetDecoder
@@ -154,6 +155,8 @@ class ResEncUNetXL(ResEncUNet):
 def _drop_aliases(network: nn.Module) -> None:
     """Unregister ``all_modules``, which holds each block's layers a second time; the forward pass still uses it."""
     for module in network.modules():
+        if isinstance(module, BasicBlockD) and not isinstance(module.skip, nn.Module):
+            module.skip = nn.Identity()  # a lambda, which cannot be pickled
         if isinstance(module, ConvDropoutNormReLU):
             layers = module.all_modules
             del module.all_modules

@@ -19,9 +19,9 @@ class GenesisConfig(Config):
     in_channels: int = Field(1, ge=1, description="channels of the input")
     width: int = Field(32, ge=1, description="channels of the first convolution; 32 is the published network")
     batch_statistics: bool = Field(
-        True,
-        description="normalise by the statistics of the batch in evaluation too, as the original always does;"
-        " false gives ordinary batch norm",
+        False,
+        description="normalise by the statistics of the batch in evaluation too, as the original always does: an"
+        " answer then depends on the rest of the batch; false gives ordinary batch norm",
     )
 
 
@@ -116,6 +116,16 @@ class GenesisUNet(Backbone):
             input_space="unit",
             divisor=(8, 8, 8),
             least_voxels=2,
+        )
+
+    @property
+    def caution(self) -> str:
+        """That answers depend on the batch, and the remedy."""
+        if not self.config.batch_statistics:
+            return ""
+        return (
+            "batch_statistics is on: answers depend on the rest of the batch;"
+            " umzoo.backbones.recalibrate.recalibrate(model, images) makes them independent of it"
         )
 
     def encode(self, image: Tensor) -> list[Tensor]:

@@ -13,7 +13,7 @@ from pydantic import Field
 from umzoo.config import Config
 from umzoo.data.config import DataConfig
 from umzoo.errors import ConfigError
-from umzoo.overrides import apply_override
+from umzoo.overrides import apply_overrides
 from umzoo.spec import ComponentSpec, TaskSpec
 
 if sys.version_info >= (3, 11):
@@ -89,8 +89,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
         table = tomllib.loads(source.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source} is not valid TOML: {error}") from None
-    for override in overrides:
-        apply_override(table, override)
+    apply_overrides(table, overrides)
     return Recipe.parse(table)
 
 

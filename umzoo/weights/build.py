@@ -55,6 +55,8 @@ def load_backbone(
         else:
             _load_adapted(folder, backbone, fresh, device)
     backbone.weights_info, backbone.weights_origin = info, origin(folder, info)
+    if backbone.caution:
+        log.warning("%s: %s", info.name, backbone.caution)
     return backbone.eval()
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from umzoo.backbones.state import named_tensors, shapes
 from umzoo.backbones.unet import GenesisUNet
@@ -26,7 +28,9 @@ HEAD = {"out_tr.final_conv.weight": (1, 64, 1, 1, 1), "out_tr.final_conv.bias": 
 class ModelsGenesisImporter(Importer):
     """Genesis Chest CT: a dict with ``state_dict``, its 106 keys with or without ``module.`` (from DataParallel).
 
-    Tensors keep their values. The authors' arrays have axes (x, y, z), not umzoo's (z, y, x): the input spec says so.
+    Tensors keep their values. The original updates running statistics and never uses them: here evaluation does, so
+    that an answer does not depend on the rest of the batch. ``batch_statistics=true`` computes what the original does.
+    The authors' arrays have axes (x, y, z), not umzoo's (z, y, x): the input spec says so.
     The last convolution becomes the parameters of the restoration task. Networks fine-tuned from it may hold other
     tensors instead or beside (``base_model.`` before the names is understood): those go to ``pretext.safetensors``
     under ``models_genesis.*``.
@@ -39,6 +43,11 @@ class ModelsGenesisImporter(Importer):
 
         tag: str | None = Field(
             None, description="name is genesis_unet.tag; None: chest_ct, or fine_tuned if the file holds other heads"
+        )
+        batch_statistics: bool | None = Field(
+            None,
+            description="normalise by the statistics of the batch in evaluation, as the original does; None: only if"
+            " the file's running statistics were never updated",
         )
 
     def run(self, source: Path, out: Path, licence: str = "unknown") -> None:
@@ -56,6 +65,10 @@ class ModelsGenesisImporter(Importer):
         taken, rest = split(released, wanted)
         restores = HEAD.items() <= shapes(rest).items()
         head = {name: rest.pop(name) for name in HEAD} if restores else {}
+        batch = self.config.batch_statistics
+        network.config = network.config.model_copy(
+            update={"batch_statistics": not _measured(taken) if batch is None else batch}
+        )
         info = _describe(network.spec, licence, self.config.tag, restores and not rest)
         heads = {f"restoration.head.{name.rpartition('.')[2]}": tensor for name, tensor in head.items()}
         save_folder(
@@ -69,6 +82,12 @@ class ModelsGenesisImporter(Importer):
 def released_name(name: str) -> str:
     """Return the released checkpoint's name for tensor *name* of ``genesis_unet``."""
     return name.removeprefix("encoder.").removeprefix("decoder.")
+
+
+def _measured(released: Mapping[str, Tensor]) -> bool:
+    """Whether running statistics are others than those a network starts with."""
+    means, variances = ([v for name, v in released.items() if name.endswith(f"running_{it}")] for it in ("mean", "var"))
+    return any(bool(mean.any()) for mean in means) or any(bool((variance != 1).any()) for variance in variances)
 
 
 def _describe(backbone: ComponentSpec, licence: str, tag: str | None, original: bool) -> WeightsInfo:

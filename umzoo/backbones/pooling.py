@@ -1,0 +1,80 @@
+"""Vectors of feature maps: what is left of a level once space is summed up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from umzoo.errors import ConfigError, nearest
+
+
+def pool(level: Tensor, pooling: str, mask: Tensor | None = None) -> Tensor:
+    """Sum up a level over space.
+
+    Args:
+        level: ``(B, C, d, h, w)``.
+        pooling: ``"mean"``, ``"max"``, ``"std"`` and ``"mean+max"`` of every channel, or ``"octants"``, the means over
+            each octant of space. ``std`` tells something where an instance norm has made all means alike, and
+            ``octants`` tells directions.
+        mask: ``(B, 1, d, h, w)`` or what broadcasts to it; only voxels where it is not 0 count. Scans where it is
+            empty get zeros.
+
+    Returns:
+        ``(B, n)``: n is C, 2 C for ``mean+max`` and 8 C for ``octants``.
+
+    Raises:
+        ConfigError: if there is no such *pooling*, or the shape of *level* or *mask* does not fit.
+    """
+    if pooling not in POOLINGS:
+        hint = nearest(pooling, POOLINGS) or f" (known: {', '.join(POOLINGS)})"
+        raise ConfigError(f"unknown pooling '{pooling}'{hint}")
+    if level.ndim != 5:
+        raise ConfigError(f"a level is (B, C, D, H, W), got {tuple(level.shape)}")
+    return POOLINGS[pooling](level, _weights(level, mask))
+
+
+def _weights(level: Tensor, mask: Tensor | None) -> Tensor:
+    """1 where a voxel counts and 0 elsewhere, ``(B, 1, d, h, w)``."""
+    shape = (len(level), 1, *level.shape[2:])
+    if mask is None:
+        return level.new_ones(shape)
+    try:
+        return (mask != 0).to(level).expand(shape)
+    except RuntimeError:
+        raise ConfigError(f"the mask must broadcast to {shape}, got {tuple(mask.shape)}: resize it") from None
+
+
+def _mean(level: Tensor, weights: Tensor) -> Tensor:
+    return (level * weights).sum((2, 3, 4)) / weights.sum((2, 3, 4)).clamp(min=1)
+
+
+def _std(level: Tensor, weights: Tensor) -> Tensor:
+    centred = level - _mean(level, weights)[..., None, None, None]
+    return _mean(centred.square(), weights).sqrt()
+
+
+def _max(level: Tensor, weights: Tensor) -> Tensor:
+    greatest = level.masked_fill(weights == 0, -torch.inf).amax((2, 3, 4))
+    return greatest.where(weights.amax((2, 3, 4)) > 0, 0)
+
+
+def _both(level: Tensor, weights: Tensor) -> Tensor:
+    return torch.cat((_mean(level, weights), _max(level, weights)), dim=1)
+
+
+def _octants(level: Tensor, weights: Tensor) -> Tensor:
+    total, count = (functional.adaptive_avg_pool3d(value, 2) for value in (level * weights, weights))
+    return torch.where(count > 0, total / count.where(count > 0, 1), 0).flatten(1)
+
+
+POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mean": _mean,
+    "max": _max,
+    "std": _std,
+    "mean+max": _both,
+    "octants": _octants,
+}
+"""What ``pooling`` may be."""
