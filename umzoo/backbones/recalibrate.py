@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from itertools import chain
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from umzoo.backbones.base import Backbone
@@ -45,7 +45,7 @@ def recalibrate(backbone: Backbone, images: Iterable[Tensor]) -> Backbone:
     if getattr(backbone.config, "batch_statistics", False):
         backbone.config = backbone.config.model_copy(update={"batch_statistics": False})
         for norm in norms:
-            norm.batch_statistics = False
+            setattr(norm, "batch_statistics", False)  # noqa: B010 - of the network's own kind of batch norm
     return backbone
 
 
