@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from umzoo.backbones.base import Backbone
 from umzoo.downstream.embed.vectors import patch_size
+from umzoo.downstream.finetune.config import CropConfig
+from umzoo.downstream.finetune.inference import mean_over_windows
 from umzoo.errors import ConfigError
 from umzoo.heads.answer import Answer
 from umzoo.heads.model import Model
 from umzoo.scans.scan import Scan
-from umzoo.scans.windows import Size, body, pad_to, windows
+from umzoo.scans.windows import Size
 
 OVERLAP = 0.5
 """Share by which windows of a segmentation overlap."""
@@ -71,7 +73,7 @@ def _one(model: Model, answer: Answer, scan: Scan, flipped: tuple[int, ...]) -> 
     """The answer of one network to one flip of the image."""
     model.eval()
     device = next(model.parameters()).device
-    size = patch_size(model.backbone, _size(scan.image), None)
+    size = _trained_size(model, scan.image)
 
     def ask(images: Tensor) -> Tensor:
         images = images.to(device)
@@ -80,17 +82,17 @@ def _one(model: Model, answer: Answer, scan: Scan, flipped: tuple[int, ...]) -> 
 
     if answer.task == "segmentation":
         return _everywhere(scan, size, lambda part: (ask(part).flip(flipped) if flipped else ask(part)).softmax(1))
-    crops = (
-        [center_crop(scan.image, _center_size(model, size))] if answer.view == "center" else _windows(scan.image, size)
-    )
-    logits = torch.cat([ask(crop[None]).cpu() for crop in crops])
-    return _meaning(logits, answer).mean(0)
+    if answer.view == "center":
+        logits = ask(center_crop(scan.image, size)[None])[0].cpu()
+    else:
+        logits = mean_over_windows(ask, scan.image, CropConfig().overlap, size, device)
+    return _meaning(logits, answer)
 
 
 def _meaning(logits: Tensor, answer: Answer) -> Tensor:
-    """Logits ``(B, n)`` as probabilities, or as numbers in the units of the training."""
+    """Logits ``(n,)`` as probabilities, or as numbers in the units of the training."""
     if answer.task == "classification":
-        return logits.softmax(1)
+        return logits.softmax(0)
     if answer.task == "multilabel":
         return logits.sigmoid()
     if answer.mean:
@@ -105,7 +107,14 @@ def _everywhere(scan: Scan, size: Size, ask: Any) -> Tensor:
         raise ConfigError("segmentation needs MONAI: pip install 'umzoo[finetune]'") from None
     image = scan.image[None]
     found: Any = sliding_window_inference(
-        image, size, 1, ask, overlap=OVERLAP, mode="gaussian", device=torch.device("cpu")
+        image,
+        size,
+        1,
+        ask,
+        overlap=OVERLAP,
+        mode="gaussian",
+        cval=float(image.min()),
+        device=torch.device("cpu"),
     )
     return torch.as_tensor(found[0])
 
@@ -115,19 +124,11 @@ def _size(image: Tensor) -> Size:
     return depth, height, width
 
 
-def _center_size(model: Model, size: Size) -> Size:
-    """The size of the crop that the network was trained on, else of a window."""
+def _trained_size(model: Model, image: Tensor) -> Size:
+    """The window that the network was trained on, or one that suits it where the weights do not say."""
     info = model.weights_info
-    known = info.input.patch_size if info is not None else None
-    return known or size
-
-
-def _windows(image: Tensor, size: Size) -> list[Tensor]:
-    """The windows that show the body."""
-    padded, mask = pad_to(image, size), body(image)
-    found = list(windows(_size(padded), size))
-    kept = [window for window in found if mask[window].any()] or found
-    return [padded[:, z, y, x] for z, y, x in kept]
+    known: Size | None = info.input.patch_size if info is not None else None
+    return known or patch_size(model.backbone, _size(image), None)
 
 
 def center_crop(image: Tensor, size: Size, center: Sequence[float] | None = None) -> Tensor:
