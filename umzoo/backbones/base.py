@@ -75,6 +75,9 @@ class Backbone(nn.Module, Component):
     weights_origin: Any = None
     """Where these weights are to be found, as a record for those who train on from them."""
 
+    fixed_export: ClassVar[str] = ""
+    """Why ``torch.export`` and ONNX have to be told one size of image, in a line; empty where they need not."""
+
     def __init__(self, config: Any = None) -> None:
         super().__init__()
         self.config = self.Config() if config is None else config

@@ -10,6 +10,7 @@ from math import prod
 from types import SimpleNamespace
 from typing import Annotated, Any, ClassVar
 
+import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
@@ -147,7 +148,7 @@ class Primus(Backbone):
 
     def _positions(self, eva: Any, grid: Size) -> tuple[Tensor, Tensor]:
         """Learned and rotary position embeddings for *grid*, resized if it is not the one they were made for."""
-        if grid == self.grid:
+        if not torch.compiler.is_exporting() and grid == self.grid:  # else an export would hold for this size alone
             return eva.pos_embed, eva.rope.get_embed()
         learned = eva.pos_embed.transpose(1, 2).unflatten(2, self.grid)
         learned = functional.interpolate(learned, size=grid, mode="trilinear", align_corners=False)

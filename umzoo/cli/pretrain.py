@@ -78,14 +78,40 @@ def _say_finished(run: Run) -> None:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="folder of a run")],
-    folder: Annotated[Path, typer.Argument(help="weights folder to write")],
+    source: Annotated[str, typer.Argument(help="folder of a run; with --onnx also weights, in any form of reference")],
+    target: Annotated[Path, typer.Argument(help="weights folder to write, or the file with --onnx")],
     licence: Annotated[str, typer.Option(help="SPDX identifier of the weights, such as cc-by-4.0")] = "unknown",
     name: Annotated[str | None, typer.Option(help="architecture.tag; by default from the recipe")] = None,
+    onnx: Annotated[bool, typer.Option("--onnx", help="write one ONNX file for images of any size")] = False,
+    size: Annotated[
+        tuple[int, int, int] | None, typer.Option(help="with --onnx: voxels (D, H, W), for images of this size only")
+    ] = None,
 ) -> None:
-    """Write the newest checkpoint of a run as a weights folder."""
+    """Write the newest checkpoint of a run as a weights folder, or weights or a run as ONNX."""
+    if onnx:
+        _export_onnx(source, target, size)
+        return
     from umzoo.engine.export import export_run
     from umzoo.engine.run import open_run
 
-    info = export_run(open_run(run), folder, licence, name)
-    typer.echo(f"{info.name}: {info.provenance.steps} steps on {info.provenance.volumes} volumes -> {folder}")
+    info = export_run(open_run(Path(source)), target, licence, name)
+    typer.echo(f"{info.name}: {info.provenance.steps} steps on {info.provenance.volumes} volumes -> {target}")
+
+
+def _export_onnx(source: str, file: Path, size: tuple[int, int, int] | None) -> None:
+    """Write weights *source*, or the newest checkpoint of the run there, to *file*."""
+    from tempfile import TemporaryDirectory
+
+    from umzoo.api import from_pretrained
+    from umzoo.engine.export import export_run
+    from umzoo.engine.run import open_run
+    from umzoo.weights.onnx import output_names, write_onnx
+
+    with TemporaryDirectory() as folder:
+        if (Path(source) / "recipe.toml").is_file():
+            export_run(open_run(Path(source)), Path(folder) / "weights")
+            source = str(Path(folder) / "weights")
+        model = from_pretrained(source)
+        write_onnx(model, file, size)
+    sizes = f"of size {size}" if size else f"in multiples of {model.info.divisor}"
+    typer.echo(f"image {sizes} -> {', '.join(output_names(model))} -> {file}")

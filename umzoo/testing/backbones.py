@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import io
+import pickle
 from typing import Any
 
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor
 
 from umzoo.backbones.base import Backbone, BackboneInfo, Features, Size
 from umzoo.fields import Rng
-from umzoo.testing.promises import ComponentChecks, NotApplicableError, made_once, promise
+from umzoo.testing.promises import ComponentChecks, ConformanceError, NotApplicableError, made_once, promise
 from umzoo.testing.tensors import (
     Watch,
     cuda,
@@ -114,6 +116,30 @@ class BackboneChecks(ComponentChecks):
         with Watch() as watch, torch.no_grad():
             again = _flat(_features(self.frozen, self.image[:1]))
         self.require(not watch.drew and same(again, self.answer), "in evaluation it must not draw at random")
+
+    @promise("independent of the batch")
+    def _alone(self) -> None:
+        image = self.image
+        with torch.no_grad():
+            alone = [_pass(self.frozen, image[i : i + 1]) for i in range(len(image))]
+            together, turned = _pass(self.frozen, image), _pass(self.frozen, image.flip(0))
+        for parts, whole, other in zip(
+            zip(*map(_tensors, alone), strict=True), _tensors(together), _tensors(turned), strict=True
+        ):
+            complaint = "in evaluation the answer to an image must not depend on the rest of the batch"
+            require_close(self, torch.cat(parts), whole, complaint)
+            require_close(self, other.flip(0), whole, complaint)
+
+    @promise("copies and pickles")
+    def _pickles(self) -> None:
+        file = io.BytesIO()
+        try:
+            torch.save(self.frozen, file)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise ConformanceError(f"{self.name}: it cannot be pickled: {error}") from None
+        file.seek(0)
+        twin = torch.load(file, weights_only=False)
+        require_close(self, self._evaluate(twin), self.answer, "read back it must give the same features")
 
     @promise("gradient reaches every parameter")
     def _gradient(self) -> None:

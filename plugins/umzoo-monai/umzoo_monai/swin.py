@@ -15,6 +15,7 @@ from umzoo_monai.optional import get_monai
 Count = Annotated[int, Field(ge=1)]
 Four = tuple[Count, Count, Count, Count]
 SKIPS = ("encoder1", "encoder2", "encoder3", "encoder4", "encoder10")
+FIXED = "MONAI's attention windows and their masks are laid out by loops over the size"
 UPS = ("decoder5", "decoder4", "decoder3", "decoder2", "decoder1")
 
 
@@ -51,6 +52,7 @@ class SwinUNETR(umzoo.Backbone):
 
     name = "swin_unetr"
     Config = SwinConfig
+    fixed_export = FIXED
 
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)
@@ -89,6 +91,7 @@ class SwinViT(umzoo.Backbone):
 
     name = "swin_vit"
     Config = SwinConfig
+    fixed_export = FIXED
 
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)
