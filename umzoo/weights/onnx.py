@@ -31,7 +31,9 @@ def export_program(model: Backbone | Model, size: Size | None = None) -> Exporte
     if size is None and backbone.fixed_export:
         raise ConfigError(f"{backbone.name} is exported for one size of image, give it: {backbone.fixed_export}")
     if size is not None and model.info.nearest_size(size) != size:
-        raise ConfigError(f"{backbone.name} takes no {size}: the nearest usable size is {model.info.nearest_size(size)}")
+        raise ConfigError(
+            f"{backbone.name} takes no {size}: the nearest usable size is {model.info.nearest_size(size)}"
+        )
     dims = {0: Dim("batch", max=1 << 12), **({} if size else _sizes(model.info.divisor))}
     image = torch.zeros(2, model.info.in_channels, *(size or _example(model.info.divisor)))
     image = image.to(next(model.parameters()).device)
@@ -55,8 +57,9 @@ def output_names(model: Backbone | Model) -> list[str]:
 
 
 def write_onnx(model: Backbone | Model, file: Path | str, size: Size | None = None) -> Path:
-    """Write *model* as ONNX to *file*, for any size of image or *size* alone, see :func:`export_program`. Its input is ``image`` and its outputs are :func:`output_names`.
+    """Write *model* as ONNX to *file*, for any size of image or *size* alone, see :func:`export_program`.
 
+    Its input is ``image`` and its outputs are :func:`output_names`.
     Large networks put their weights into a file of the same name with ``.data`` behind it.
 
     Raises:
