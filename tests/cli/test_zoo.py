@@ -67,6 +67,6 @@ def test_plugins_and_reasons(own, run):
     broken = SimpleNamespace(name="rotten", value="rotten", dist=None, load=lambda: 1 / 0)
     own.load_entry_point(broken)
     rows = {row[0]: row for row in cells(run("plugins"))}
-    brings = "head: classification, projection, regression, segmentation"
+    brings = "head: classification, projection, regression, segmentation, survival"
     assert rows["heads"] == ["heads", "umzoo", umzoo.__version__, brings]
     assert rows["rotten"][3].startswith("not loaded: ZeroDivisionError")
