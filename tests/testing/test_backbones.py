@@ -98,7 +98,6 @@ def knows_the_compiler(self, level):
                 "same seed, same features",
                 "nothing random in evaluation",
                 "independent of the batch",
-                "copies and pickles",
                 "state dict round trip",
                 "compiled",
             ],
