@@ -25,6 +25,7 @@ line:
 umzoo pretrain universal_tiny --data STORE --out RUN trainer.steps=200 pretext.tasks.restoration.weight=2
 ```
 
+Another `name` for a component, as in `backbone.name=resenc_unet_l`, drops the options of the one it replaces.
 An element of a list is named by its position, its `as` or its `name`. An unknown key is an error that names the nearest
 one. `RUN/recipe.toml` is the recipe with every default written out. A default of `none` means that the option
 is off, or follows from others as its meaning says; `required` means that it must be given.

@@ -1,7 +1,5 @@
 """Each broken promise of a backbone is found, in its row."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import nn
@@ -96,12 +94,18 @@ def knows_the_compiler(self, level):
         ),
         (
             {"encode": encoded(lambda self, level: level + next(NUMBERS))},
-            ["same seed, same features", "nothing random in evaluation", "state dict round trip", "compiled"],
+            [
+                "same seed, same features",
+                "nothing random in evaluation",
+                "independent of the batch",
+                "state dict round trip",
+                "compiled",
+            ],
             "equal seeds",
         ),
         (
             {"encode": encoded(lambda self, level: nn.functional.dropout(level, 0.5))},
-            ["nothing random in evaluation"],
+            ["nothing random in evaluation", "independent of the batch"],
             "must not draw",
         ),
         (
@@ -111,6 +115,11 @@ def knows_the_compiler(self, level):
             },
             ["state dict round trip"],
             "with equal state",
+        ),
+        (
+            {"encode": encoded(lambda self, level: level - level.mean(0) * (not self.training))},
+            ["independent of the batch"],
+            "must not depend on the rest of the batch",
         ),
         ({"encode": only_pairs}, ["batch of 1"], "RuntimeError: expected two"),
         ({"encode": swaps_axes}, ["anisotropic patch"], "info promises levels"),
@@ -165,7 +174,7 @@ def _shorter(self, image, dense=False, visible=None):
 
 def _seen(self, image, dense=False, visible=None):
     features = PrimusS.forward(self, image, dense, visible)
-    return features if visible is None else replace(features, levels=[features.levels[0] * image.mean()])
+    return features if visible is None else features._replace(levels=[features.levels[0] * image.mean()])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import sys
 from typing import Any
 
 import torch
@@ -119,10 +120,9 @@ class BackboneChecks(ComponentChecks):
 
     @promise("independent of the batch")
     def _alone(self) -> None:
-        image = self.image
         with torch.no_grad():
-            alone = [_pass(self.frozen, image[i : i + 1]) for i in range(len(image))]
-            together, turned = _pass(self.frozen, image), _pass(self.frozen, image.flip(0))
+            alone = [_pass(self.frozen, self.image[i : i + 1]) for i in range(len(self.image))]
+            together, turned = _pass(self.frozen, self.image), _pass(self.frozen, self.image.flip(0))
         for parts, whole, other in zip(
             zip(*map(_tensors, alone), strict=True), _tensors(together), _tensors(turned), strict=True
         ):
@@ -132,6 +132,9 @@ class BackboneChecks(ComponentChecks):
 
     @promise("copies and pickles")
     def _pickles(self) -> None:
+        kinds = (self.component, type(self.built.config))
+        if any(getattr(sys.modules[kind.__module__], kind.__qualname__.split(".")[0], None) is None for kind in kinds):
+            raise NotApplicableError("its class is not to be found in its module")
         file = io.BytesIO()
         try:
             torch.save(self.frozen, file)
