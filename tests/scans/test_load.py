@@ -160,3 +160,10 @@ def test_itk_origin_is_kept(tmp_path, body):
     scan = umzoo.load_scan(as_nifti(body), SPECS["native"])
     saved = scan.to_original(scan.image[0]).save(tmp_path / "a.mha")
     assert sitk.ReadImage(str(saved)).GetOrigin() == pytest.approx((-30, -20, -40))
+
+
+def test_a_thin_scan_is_answered_though_it_is_not_trained_on(tmp_path, body):
+    nibabel.save(as_nifti(body[:5]), tmp_path / "thin.nii.gz")
+    report = prepare([tmp_path / "thin.nii.gz"], tmp_path / "store", spacing=None, workers=0)
+    assert report.outcomes[0].reason == "too thin"
+    assert umzoo.load_scan(tmp_path / "thin.nii.gz", SPECS["native"]).image.shape == (1, 5, 24, 28)

@@ -15,17 +15,17 @@ LABEL_VALUES = 256
 SAMPLE_VOXELS = 2_000_000
 
 
-def check_shape(shape: tuple[int, ...], when: str = "") -> None:
+def check_shape(shape: tuple[int, ...], when: str = "", least: int = MIN_VOXELS) -> None:
     """Refuse shapes that are no volume.
 
     Raises:
-        Refused: if an axis holds one voxel (2-D) or fewer than ``MIN_VOXELS`` (too thin).
+        Refused: if an axis holds one voxel (2-D) or fewer than *least* (too thin).
     """
     shown = " x ".join(map(str, shape))
     if len(shape) < 3 or min(shape) == 1:
         raise Refused(Reason.TWO_D, f"{shown} voxels{when}")
-    if min(shape) < MIN_VOXELS:
-        raise Refused(Reason.THIN, f"{shown} voxels{when}, at least {MIN_VOXELS} along each axis are needed")
+    if min(shape) < least:
+        raise Refused(Reason.THIN, f"{shown} voxels{when}, at least {least} along each axis are needed")
 
 
 def value_range(voxels: NDArray[Any]) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data import rules
-from umzoo.data.checks import check_not_labels, check_shape, value_range
+from umzoo.data.checks import MIN_VOXELS, check_not_labels, check_shape, value_range
 from umzoo.data.geometry import Spacing
 from umzoo.data.resample import resample, resampled_shape
 from umzoo.data.rules import Encoding
@@ -25,14 +25,14 @@ class Standardized:
     spacing: Spacing
 
 
-def check(volume: Volume, spec: InputSpec) -> tuple[float, float]:
-    """Return the least and greatest value of *volume*.
+def check(volume: Volume, spec: InputSpec, least: int = MIN_VOXELS) -> tuple[float, float]:
+    """Return the least and greatest value of *volume*, which needs *least* voxels along each axis.
 
     Raises:
         Refused: if it is too thin, constant, not finite or a label map.
     """
-    check_shape(volume.voxels.shape)
-    check_shape(resampled_shape(volume.voxels.shape, volume.spacing, spec.spacing), " after resampling")
+    check_shape(volume.voxels.shape, least=least)
+    check_shape(resampled_shape(volume.voxels.shape, volume.spacing, spec.spacing), " after resampling", least)
     limits = value_range(volume.voxels)
     check_not_labels(volume.voxels)
     return limits

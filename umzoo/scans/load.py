@@ -28,6 +28,9 @@ from umzoo.spec import InputSpec
 
 log = logging.getLogger(__name__)
 
+LEAST_VOXELS = 2
+"""Voxels along each axis of a scan that is to be answered; ``umzoo prepare`` wants more to learn from."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Channel:
@@ -190,7 +193,7 @@ def _size(grid: Grid) -> str:
 def _make(channel: _Channel, spec: InputSpec) -> _Made:
     """Check *channel* and bring it to spacing, rule and space of *spec*."""
     try:
-        limits = check(channel.volume, spec)
+        limits = check(channel.volume, spec, LEAST_VOXELS)
         modality = _modality(channel)
         made = standardize(channel.volume, limits, modality, spec)
         return _Made(modality, _to_space(made, spec), made.encoding)
