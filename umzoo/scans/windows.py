@@ -17,6 +17,12 @@ BODY_SHARE = 0.02
 _SAMPLE = 200_000
 
 
+def size_of(image: Tensor) -> Size:
+    """Return the size (D, H, W) of *image* ``(C, D, H, W)``."""
+    depth, height, width = image.shape[1:]
+    return depth, height, width
+
+
 def window_size(shape: Size, patch: Size, divisor: Size) -> Size:
     """Return *patch*, made smaller where the image is, down to the least multiple of *divisor* that holds it."""
     sizes = [min(p, -(-n // d) * d) for n, p, d in zip(shape, patch, divisor, strict=True)]

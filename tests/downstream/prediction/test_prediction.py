@@ -10,7 +10,7 @@ import torch
 
 import umzoo
 from tests.scans.conftest import as_nifti, make_body
-from umzoo.downstream.prediction.answers import center_crop, predict
+from umzoo.downstream.prediction.answers import predict
 from umzoo.downstream.prediction.folder import predict_scans, to_label_map
 from umzoo.errors import ConfigError
 from umzoo.heads.answer import Answer
@@ -118,15 +118,6 @@ def test_numbers_are_in_the_units_of_the_training(tmp_path, body):
         model.head.layer.weight.zero_()
         model.head.layer.bias.fill_(0.5)
     assert predict(model, scan).tolist() == pytest.approx([55.0])
-
-
-def test_a_crop_about_the_center_is_padded_with_the_least_value():
-    image = torch.arange(27.0).reshape(1, 3, 3, 3) + 1
-    crop = center_crop(image, (5, 3, 1))
-    assert crop.shape == (1, 5, 3, 1)
-    assert (crop[0, [0, 4]] == 1).all()
-    assert torch.equal(crop[0, 1:4, :, 0], image[0, :, :, 1])
-    assert (center_crop(image, (3, 3, 3), (50, 50, 50)) == 1).all()
 
 
 def test_networks_without_an_answer_are_refused(tmp_path, segmenter, body):

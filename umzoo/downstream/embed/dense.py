@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from umzoo.backbones.base import Backbone
 from umzoo.downstream.embed.vectors import patch_size
+from umzoo.downstream.inference import OVERLAP, slide
 from umzoo.errors import ConfigError
 from umzoo.heads.model import Model
 from umzoo.scans.scan import Scan
+from umzoo.scans.windows import size_of
 
 
-def dense_features(model: Backbone | Model, scan: Scan, level: int | None = None, overlap: float = 0.5) -> Tensor:
+def dense_features(model: Backbone | Model, scan: Scan, level: int | None = None, overlap: float = OVERLAP) -> Tensor:
     """Return a feature map ``(C, D, H, W)`` on the image of *scan*.
 
     Windows overlap and are blended with a Gaussian weight (MONAI's sliding window).
@@ -32,11 +32,6 @@ def dense_features(model: Backbone | Model, scan: Scan, level: int | None = None
     backbone = model.backbone if isinstance(model, Model) else model
     if level is None and backbone.info.decoder_channels is None:
         raise ConfigError(f"{backbone.name} has no decoder: choose a level of the encoder, such as level=0")
-    try:
-        from monai.inferers import sliding_window_inference
-    except ImportError:
-        raise ConfigError("dense maps need MONAI: pip install 'umzoo[finetune]'") from None
-    shape = (scan.image.shape[1], scan.image.shape[2], scan.image.shape[3])
     device = next(backbone.parameters()).device
 
     def answer(windows: Tensor) -> Tensor:
@@ -47,13 +42,5 @@ def dense_features(model: Backbone | Model, scan: Scan, level: int | None = None
 
     backbone.eval()
     with torch.inference_mode():
-        found: Any = sliding_window_inference(
-            scan.image[None].to(device),
-            patch_size(backbone, shape, None),
-            1,
-            answer,
-            overlap=overlap,
-            mode="gaussian",
-            device=torch.device("cpu"),
-        )
-    return torch.as_tensor(found[0])
+        patch = patch_size(backbone, size_of(scan.image), None)
+        return slide(answer, scan.image, patch, overlap, device)

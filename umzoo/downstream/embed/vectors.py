@@ -17,7 +17,7 @@ from umzoo.downstream.embed.config import EmbedConfig
 from umzoo.errors import ConfigError, DataError
 from umzoo.heads.model import Model
 from umzoo.scans.scan import Scan
-from umzoo.scans.windows import BODY_SHARE, Size, Window, body, pad_to, window_size, windows
+from umzoo.scans.windows import BODY_SHARE, Size, Window, body, pad_to, size_of, window_size, windows
 
 DEFAULT_PATCH: Size = (96, 96, 96)
 """Window of weights that do not say what they were trained on."""
@@ -99,14 +99,16 @@ def embed(
     config = EmbedConfig.parse({**(config.model_dump() if config else {}), **options})
     backbone = model.backbone if isinstance(model, Model) else model
     levels = _levels(backbone, config.levels)
-    size = patch_size(backbone, _size(scan), config.patch_size)
+    size = patch_size(backbone, size_of(scan.image), config.patch_size)
     image = pad_to(scan.image, size)
-    chosen = _of_body(list(windows(_size(image), size, config.overlap)), scan.image)
+    chosen = _of_body(list(windows(size_of(image), size, config.overlap)), scan.image)
     regions = _regions(scan, config, roi, chosen)
     pools: dict[str, list[_Pool]] = {}
     for window, features in _features(backbone, image, chosen, config):
-        for name, weights in _weights(regions, window, scan):
-            for pool, level in zip(pools.setdefault(name, [_Pool() for _ in levels]), levels, strict=True):
+        place = ",".join(str(axis.start) for axis in window) if config.per == "window" else ""
+        for name, mask in regions.items():
+            weights = _cut(mask, window)
+            for pool, level in zip(pools.setdefault(name or place, [_Pool() for _ in levels]), levels, strict=True):
                 pool.add(features[level], _shrink(weights, features[level]))
     rows = {name: [pool.result(config.pooling) for pool in found] for name, found in sorted(pools.items())}
     rows = {name: parts for name, parts in rows.items() if all(part is not None for part in parts)}
@@ -123,21 +125,14 @@ def _levels(backbone: Backbone, levels: tuple[int, ...]) -> list[int]:
     return [level % count for level in levels]
 
 
-def _size(scan: Scan | Tensor) -> Size:
-    depth, height, width = (scan if isinstance(scan, Tensor) else scan.image).shape[1:]
-    return depth, height, width
-
-
-def _regions(
-    scan: Scan, config: EmbedConfig, roi: Tensor | None, chosen: Sequence[Window]
-) -> Mapping[str, Tensor] | None:
-    """Weights ``(D, H, W)`` by name; None if every window is a region.
+def _regions(scan: Scan, config: EmbedConfig, roi: Tensor | None, chosen: Sequence[Window]) -> Mapping[str, Tensor]:
+    """Weights ``(D, H, W)`` by name; where every window is a region of its own, it gives the name.
 
     A voxel that several windows show counts as one.
     """
     size = scan.image.shape[1:]
     if config.per == "window":
-        return None
+        return {"": torch.ones(size)}
     if config.per == "scan":
         return {"": _once(size, chosen)}
     if roi is None:
@@ -156,17 +151,8 @@ def _once(size: torch.Size, chosen: Sequence[Window]) -> Tensor:
     return 1 / seen.clamp_min(1)
 
 
-def _weights(regions: Mapping[str, Tensor] | None, window: Window, scan: Scan) -> Iterator[tuple[str, Tensor]]:
-    """Name and part of each region in *window*; what lies beyond the image counts nothing."""
-    if regions is None:
-        inside = torch.ones(scan.image.shape[1:])
-        yield ",".join(str(axis.start) for axis in window), _cut(inside, window)
-        return
-    for name, mask in regions.items():
-        yield name, _cut(mask, window)
-
-
 def _cut(mask: Tensor, window: Window) -> Tensor:
+    """The part of *mask* in *window*; what lies beyond the image counts nothing."""
     part = mask[window]
     margins = [
         side
@@ -193,12 +179,9 @@ def patch_size(backbone: Backbone, shape: Size, wanted: Size | None) -> Size:
     size = wanted or fixed or known or DEFAULT_PATCH
     if fixed is None:
         size = window_size(shape, size, backbone.info.divisor)
-    nearest = backbone.info.nearest_size(size)
-    if wanted is not None and backbone.info.nearest_size(wanted) != wanted:
-        raise ConfigError(
-            f"{backbone.name} takes no window of {wanted}: the nearest is {backbone.info.nearest_size(wanted)}"
-        )
-    return nearest
+    if wanted is not None and (nearest := backbone.info.nearest_size(wanted)) != wanted:
+        raise ConfigError(f"{backbone.name} takes no window of {wanted}: the nearest is {nearest}")
+    return backbone.info.nearest_size(size)
 
 
 def _features(

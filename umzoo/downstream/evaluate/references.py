@@ -19,12 +19,13 @@ from umzoo.backbones.base import Backbone
 from umzoo.downstream.embed.config import EmbedConfig
 from umzoo.downstream.embed.vectors import embed
 from umzoo.downstream.evaluate.table import FeatureTable
-from umzoo.downstream.prediction.answers import center_crop
+from umzoo.downstream.finetune.cases import read_case
 from umzoo.downstream.tasks import Case, Task
 from umzoo.errors import ConfigError, DataError, UmzooError
 from umzoo.files import written_whole
+from umzoo.scans.crops import center_of, crop_about
 from umzoo.scans.labels import load_labels
-from umzoo.scans.load import input_of, load_scan
+from umzoo.scans.load import input_of
 from umzoo.scans.scan import Scan
 from umzoo.scans.windows import Size
 
@@ -124,7 +125,7 @@ def _embed_case(
     case: Case, networks: Mapping[str, Backbone], config: EmbedConfig, crop: Size | None, file: Path
 ) -> list[NDArray[Any]]:
     first = next(iter(networks.values()))
-    scan = load_scan(case.image, input_of(first), modality=case.modality if case.modality else None)
+    scan = read_case(case, input_of(first))
     if crop is not None:
         scan = _cropped(scan, case, crop)
     rows = [embed(network, scan, config).vector.numpy() for network in networks.values()]
@@ -145,14 +146,11 @@ def _kept(file: Path) -> list[NDArray[Any]]:
 
 def _cropped(scan: Scan, case: Case, crop: Size) -> Scan:
     """*scan* cut to *crop* about the center of the case's mask, or its own; its grid is that of the crop's voxels."""
-    center = None
-    if case.mask is not None:
-        places = load_labels(case.mask, scan).nonzero()
-        if not len(places):
-            raise DataError(f"mask '{case.mask.name}' is empty: nothing to cut the crop about")
-        center = ((places.amin(0) + places.amax(0)) / 2).tolist()
-    image = center_crop(scan.image, crop, center)
-    return replace(scan, image=image, grid=scan.grid.moved(crop, np.eye(4)))
+    mask = load_labels(case.mask, scan) if case.mask is not None else None
+    if case.mask is not None and mask is not None and not mask.any():
+        raise DataError(f"mask '{case.mask.name}' is empty: nothing to cut the crop about")
+    image = crop_about(scan.image.numpy(), center_of(scan, mask), crop, float(scan.image.min()))
+    return replace(scan, image=torch.from_numpy(image), grid=scan.grid.moved(crop, np.eye(4)))
 
 
 def simple_features(scan: Scan) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
-from torch import Tensor
 
 from umzoo.downstream.tasks import Case, Task
 from umzoo.errors import DataError, UmzooError
 from umzoo.files import written_whole
+from umzoo.scans.crops import center_of
 from umzoo.scans.labels import load_labels
 from umzoo.scans.load import load_scan
 from umzoo.scans.scan import Scan
@@ -43,6 +43,7 @@ class CachedCase:
         label: ``(D, H, W)``, memory-mapped; None without label map.
         points: labelled voxels ``(n, 3)``, every class alike.
         center: voxel (D, H, W) that center crops lie on.
+        least: value of what lies beyond the image.
         modality: one per channel.
     """
 
@@ -51,6 +52,7 @@ class CachedCase:
     label: NDArray[Any] | None
     points: NDArray[np.int64]
     center: tuple[int, int, int]
+    least: float
     modality: tuple[str, ...]
 
 
@@ -91,7 +93,7 @@ def _digest(case: Case, spec: InputSpec, dtype: str) -> str:
 
 def _write(folder: Path, case: Case, spec: InputSpec, dtype: str, task: Task) -> None:
     try:
-        scan = load_scan(case.image, spec, modality=_modality(case, spec))
+        scan = read_case(case, spec)
         label = load_labels(case.label, scan) if case.label else None
         mask = load_labels(case.mask, scan) if case.mask else None
     except UmzooError as error:
@@ -105,13 +107,15 @@ def _write(folder: Path, case: Case, spec: InputSpec, dtype: str, task: Task) ->
         np.save(folder / "label.npy", values.astype(np.uint8 if len(task.classes) <= 256 else np.int16))
         points = _points(values)
     np.save(folder / "points.npy", points)
-    about = {"center": _center(scan, mask), "modality": scan.modality}
+    about = {"center": center_of(scan, mask), "least": float(scan.image.min()), "modality": scan.modality}
     (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
 
 
-def _modality(case: Case, spec: InputSpec) -> str | Sequence[str] | None:
+def read_case(case: Case, spec: InputSpec) -> Scan:
+    """Read the scan of *case* as *spec* says, with the modality that the task tells; see :func:`umzoo.load_scan`."""
     named = tuple(filter(None, case.modality))
-    return None if not named else named[0] if len(named) == 1 else named[: spec.in_channels]
+    told = None if not named else named[0] if len(named) == 1 else named[: spec.in_channels]
+    return load_scan(case.image, spec, modality=told)
 
 
 def _open(folder: Path, case: Case) -> CachedCase:
@@ -123,6 +127,7 @@ def _open(folder: Path, case: Case) -> CachedCase:
         np.load(label, mmap_mode="r") if label.is_file() else None,
         np.load(folder / "points.npy"),
         tuple(about["center"]),
+        about["least"],
         tuple(about["modality"]),
     )
 
@@ -134,14 +139,6 @@ def _points(label: NDArray[Any]) -> NDArray[np.int64]:
     found = [np.argwhere(label == kind) for kind in kinds]
     most = POINTS // max(1, len(kinds))
     return np.concatenate([np.zeros((0, 3), np.int64), *(rng.permutation(these)[:most] for these in found)])
-
-
-def _center(scan: Scan, mask: Tensor | None) -> list[int]:
-    """Middle of the mask's bounding box, else of the image."""
-    inside = mask.nonzero() if mask is not None else None
-    if inside is None or not len(inside):
-        return [size // 2 for size in scan.image.shape[1:]]
-    return [int(value) for value in (inside.amin(0) + inside.amax(0) + 1) // 2]
 
 
 def channels_of(cases: Iterable[Case]) -> int:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from umzoo.config import Config
 from umzoo.data.config import Size
+from umzoo.downstream.inference import OVERLAP
 from umzoo.downstream.tasks.config import TaskConfig
 from umzoo.downstream.tasks.load import read_toml
 from umzoo.engine.recipe import OptimConfig, TrainerConfig
@@ -32,7 +33,7 @@ class CropConfig(Config):
         "center", description="numbers per scan: from a crop at its center or mask, or from the mean of all windows"
     )
     jitter: float = Field(0.05, ge=0, le=0.5, description="greatest shift of a center crop, in shares of its edges")
-    overlap: float = Field(0.5, ge=0, lt=1, description="overlap of neighboring windows in validation")
+    overlap: float = Field(OVERLAP, ge=0, lt=1, description="overlap of neighboring windows in validation")
     dtype: Literal["float32", "float16"] = Field("float32", description="type of the cached images")
 
 

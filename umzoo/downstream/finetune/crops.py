@@ -15,6 +15,7 @@ from umzoo.data.config import Size
 from umzoo.downstream.finetune.cases import CachedCase
 from umzoo.downstream.finetune.config import CropConfig
 from umzoo.fields import Fields
+from umzoo.scans.crops import crop_about, cut
 
 
 class Crops:
@@ -50,9 +51,9 @@ class Crops:
         order = np.random.default_rng((self.seed, 1, epoch)).permutation(len(self.cases))
         cached, rng = self.cases[order[place]], np.random.default_rng((self.seed, 2, number))
         start = self._start(cached, rng)
-        fields = {"image": cut(cached.image, start, self.patch)}
+        fields = {"image": _image(cut(cached.image, start, self.patch, cached.least))}
         if cached.label is not None:
-            fields["label"] = cut(cached.label[None], start, self.patch, 0).long()
+            fields["label"] = torch.from_numpy(cut(cached.label[None], start, self.patch, 0)).long()
         else:
             fields["targets"] = torch.tensor(cached.case.targets)
         return fields
@@ -72,17 +73,8 @@ class Crops:
 
 def center_crop(cached: CachedCase, patch: Size) -> Tensor:
     """Return the crop ``(C, D, H, W)`` at the center of a scan."""
-    return cut(cached.image, np.array(cached.center) - np.array(patch) // 2, patch)
+    return _image(crop_about(cached.image, cached.center, patch, cached.least))
 
 
-def cut(array: NDArray[Any], start: NDArray[np.int64], size: Size, fill: float | None = None) -> Tensor:
-    """Return the part of *array* ``(C, D, H, W)`` from *start*; outside lies *fill*, or its least value."""
-    first = np.clip(start, 0, array.shape[1:])
-    last = np.clip(start + np.array(size), 0, array.shape[1:])
-    inside = np.ascontiguousarray(array[:, first[0] : last[0], first[1] : last[1], first[2] : last[2]])
-    before, after = first - start, start + np.array(size) - last
-    if before.any() or after.any():
-        value = fill if fill is not None else float(inside.min()) if inside.size else 0.0
-        margins = [(0, 0), *zip(before.tolist(), after.tolist(), strict=True)]
-        inside = np.pad(inside, margins, constant_values=value)
-    return torch.from_numpy(inside.astype(np.int64) if fill is not None else inside.astype(np.float32))
+def _image(crop: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(crop.astype(np.float32))

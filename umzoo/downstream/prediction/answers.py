@@ -11,16 +11,13 @@ from torch import Tensor, nn
 
 from umzoo.backbones.base import Backbone
 from umzoo.downstream.embed.vectors import patch_size
-from umzoo.downstream.finetune.config import CropConfig
-from umzoo.downstream.finetune.inference import mean_over_windows
+from umzoo.downstream.inference import OVERLAP, mean_over_windows, slide
 from umzoo.errors import ConfigError
 from umzoo.heads.answer import Answer
 from umzoo.heads.model import Model
+from umzoo.scans.crops import center_of, crop_about
 from umzoo.scans.scan import Scan
-from umzoo.scans.windows import Size
-
-OVERLAP = 0.5
-"""Share by which windows of a segmentation overlap."""
+from umzoo.scans.windows import Size, size_of
 
 
 def answer_of(model: Any) -> Answer:
@@ -76,16 +73,16 @@ def _one(model: Model, answer: Answer, scan: Scan, flipped: tuple[int, ...]) -> 
     size = _trained_size(model, scan.image)
 
     def ask(images: Tensor) -> Tensor:
-        images = images.to(device)
-        found: Tensor = model(images.flip(flipped) if flipped else images).float()
+        found: Tensor = model(images.flip(flipped)).float()
         return found
 
     if answer.task == "segmentation":
-        return _everywhere(scan, size, lambda part: (ask(part).flip(flipped) if flipped else ask(part)).softmax(1))
+        return slide(lambda part: ask(part).flip(flipped).softmax(1), scan.image, size, OVERLAP, device)
     if answer.view == "center":
-        logits = ask(center_crop(scan.image, size)[None])[0].cpu()
+        crop = crop_about(scan.image.numpy(), center_of(scan), size, float(scan.image.min()))
+        logits = ask(torch.from_numpy(crop)[None].to(device))[0].cpu()
     else:
-        logits = mean_over_windows(ask, scan.image, CropConfig().overlap, size, device)
+        logits = mean_over_windows(ask, scan.image, size, OVERLAP, device)
     return _meaning(logits, answer)
 
 
@@ -100,51 +97,8 @@ def _meaning(logits: Tensor, answer: Answer) -> Tensor:
     return logits
 
 
-def _everywhere(scan: Scan, size: Size, ask: Any) -> Tensor:
-    try:
-        from monai.inferers import sliding_window_inference
-    except ImportError:
-        raise ConfigError("segmentation needs MONAI: pip install 'umzoo[finetune]'") from None
-    image = scan.image[None]
-    found: Any = sliding_window_inference(
-        image,
-        size,
-        1,
-        ask,
-        overlap=OVERLAP,
-        mode="gaussian",
-        cval=float(image.min()),
-        device=torch.device("cpu"),
-    )
-    return torch.as_tensor(found[0])
-
-
-def _size(image: Tensor) -> Size:
-    depth, height, width = image.shape[1:]
-    return depth, height, width
-
-
 def _trained_size(model: Model, image: Tensor) -> Size:
     """The window that the network was trained on, or one that suits it where the weights do not say."""
     info = model.weights_info
     known: Size | None = info.input.patch_size if info is not None else None
-    return known or patch_size(model.backbone, _size(image), None)
-
-
-def center_crop(image: Tensor, size: Size, center: Sequence[float] | None = None) -> Tensor:
-    """Cut *size* voxels about the *center* (default: the middle) out of *image* ``(C, D, H, W)``.
-
-    What lies beyond the image gets each channel's least value.
-    """
-    middle = center or [(n - 1) / 2 for n in image.shape[1:]]
-    crop = image.amin(dim=(1, 2, 3)).view(-1, 1, 1, 1).expand(-1, *size).clone()
-    there, here = [slice(None)], [slice(None)]
-    for place, edge, full in zip(middle, size, image.shape[1:], strict=True):
-        start = round(place - (edge - 1) / 2)
-        low, high = max(start, 0), min(start + edge, full)
-        if low >= high:
-            return crop
-        there.append(slice(low, high))
-        here.append(slice(low - start, high - start))
-    crop[tuple(here)] = image[tuple(there)]
-    return crop
+    return known or patch_size(model.backbone, size_of(image), None)
