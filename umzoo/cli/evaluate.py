@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from umzoo.cli.scan_options import Cpu, Levels, Pooling, default_device, numbers
+
 
 def evaluate(
     task: Annotated[Path, typer.Argument(help="TASK.toml with a table [task]")],
@@ -18,15 +20,14 @@ def evaluate(
     labels: Annotated[str, typer.Option(help="label budgets: subjects or shares, such as 10,25,100%")] = "100%",
     seeds: Annotated[int, typer.Option(min=1, help="repetitions with other folds and labels")] = 3,
     crop: Annotated[str, typer.Option(help="voxels D,H,W about the center of the mask, or of the scan")] = "",
-    levels: Annotated[str, typer.Option(help="levels of features, joined: 0 the finest, -1 the coarsest")] = "-1",
-    pooling: Annotated[str, typer.Option(help="mean, max or mean+max")] = "mean",
-    cpu: Annotated[bool, typer.Option("--cpu", help="stay on the CPU")] = False,
+    levels: Levels = "-1",
+    pooling: Pooling = "mean",
+    cpu: Cpu = False,
 ) -> None:
     """Compare weights on a labelled task by frozen features, beside random weights and simple numbers as controls."""
     import umzoo
     from umzoo.cli.progress import scan_bar
     from umzoo.downstream.embed.config import EmbedConfig
-    from umzoo.downstream.embed.work import default_device, numbers
     from umzoo.downstream.evaluate import EvaluateConfig
     from umzoo.downstream.evaluate import evaluate as run
     from umzoo.downstream.evaluate.page import write_page

@@ -7,28 +7,27 @@ from typing import Annotated
 
 import typer
 
+from umzoo.cli.scan_options import Cpu, Modality, Scans, default_device, say_left_out
+
 
 def predict(
     ref: Annotated[str, typer.Argument(help="fine-tuned weights: a folder, org/name[@revision], or architecture.tag")],
-    scans: Annotated[list[str], typer.Argument(help="files, DICOM folders, folders or manifests")],
+    scans: Scans,
     out: Annotated[Path, typer.Option(help="folder for masks on each scan's own grid, or for predictions.csv")],
     ensemble: Annotated[
         list[str] | None, typer.Option(help="weights of another fold, to average with; repeatable")
     ] = None,
-    modality: Annotated[
-        list[str] | None, typer.Option(help="ct, mr, ... for all scans, or MODALITY=PATTERN for some; repeatable")
-    ] = None,
+    modality: Modality = None,
     flips: Annotated[bool, typer.Option("--flips", help="average over the flips of the image; 8 times slower")] = False,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="write the probability maps of a segmentation too")
     ] = False,
     pictures: Annotated[bool, typer.Option("--pictures", help="draw each segmentation over its scan")] = False,
-    cpu: Annotated[bool, typer.Option("--cpu", help="stay on the CPU")] = False,
+    cpu: Cpu = False,
 ) -> None:
     """Predict new scans with a fine-tuned network: masks on each scan's own grid, or a table of classes and numbers."""
     import umzoo
     from umzoo.cli.progress import scan_bar
-    from umzoo.downstream.embed.work import default_device
     from umzoo.downstream.prediction.folder import predict_scans
     from umzoo.scans.listing import list_scans
     from umzoo.scans.load import input_of
@@ -40,6 +39,5 @@ def predict(
         skipped = predict_scans(
             models, listing, out, flips=flips, probabilities=probabilities, pictures=pictures, progress=progress
         )
-    for name, reason in skipped:
-        typer.echo(f"left out {name}: {reason}", err=True)
-    typer.echo(f"{len(listing.scans) + len(listing.refused) - len(skipped)} scans predicted in {out}")
+    say_left_out(skipped)
+    typer.echo(f"{listing.found - len(skipped)} scans predicted in {out}")

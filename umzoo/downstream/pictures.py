@@ -1,11 +1,32 @@
-"""The picture of fine-tunings."""
+"""Pictures of fine-tunings, and label maps drawn over images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 COLORS = ("#999999", "#0072b2")
+CLASS_COLORS = ("#e69f00", "#56b4e9", "#cc79a7", "#009e73", "#f0e442", "#0072b2", "#d55e00")
+"""Of classes 1, 2, ..., told apart by color-blind readers too (Okabe and Ito)."""
+
+
+def class_color(number: int, alpha: float = 1.0) -> tuple[float, float, float, float]:
+    """Return the color of class *number*; the background 0 is transparent."""
+    from matplotlib.colors import to_rgba
+
+    return to_rgba(CLASS_COLORS[(number - 1) % len(CLASS_COLORS)], alpha) if number else (0.0, 0.0, 0.0, 0.0)
+
+
+def draw_labels(axes: Any, labels: NDArray[Any], alpha: float, aspect: float | str = "equal") -> None:
+    """Draw a slice of *labels* over what *axes* show."""
+    colors = np.zeros((*labels.shape, 4))
+    for number in np.unique(labels):
+        colors[labels == number] = class_color(int(number), alpha)
+    axes.imshow(colors, aspect=aspect, interpolation="nearest")
 
 
 def save_losses(file: Path, curves: Sequence[tuple[str, Sequence[float]]]) -> None:

@@ -18,10 +18,17 @@ from umzoo.data.modality import parse_options
 from umzoo.data.open import open_store
 from umzoo.data.scan_source import ScanSource
 from umzoo.data.store import Store
-from umzoo.errors import ConfigError, DataError
+from umzoo.errors import ConfigError, DataError, UmzooError, in_one_line
 from umzoo.scans.load import load_scan, parse_modality
 from umzoo.scans.scan import Scan
 from umzoo.spec import InputSpec
+
+Progress = Callable[[int, int, int], None]
+"""Is told scans done, scans in all, and scans left out."""
+
+
+def no_progress(done: int, total: int, left_out: int) -> None:
+    """Show nothing."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,40 @@ class Listing:
 
     scans: tuple[Listed, ...]
     refused: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def found(self) -> int:
+        """How many there are, with those that were refused."""
+        return len(self.scans) + len(self.refused)
+
+
+def for_each_scan(
+    listing: Listing, work: Callable[[Listed, Scan], object], progress: Progress, is_done: Callable[[Listed], bool]
+) -> tuple[tuple[str, str], ...]:
+    """Read the scans of *listing* one after the other and do *work* with each; return what was left out and why.
+
+    Args:
+        listing: the scans; those that are refused at sight are left out too.
+        work: what is done; a scan it cannot use is left out.
+        progress: called with scans done, scans in all, and scans left out.
+        is_done: says which scans need not be read.
+
+    Raises:
+        ConfigError: if an option is wrong, which no other scan would mend.
+    """
+    skipped = list(listing.refused)
+    for done, listed in enumerate(listing.scans):
+        progress(done, len(listing.scans), len(skipped))
+        if is_done(listed):
+            continue
+        try:
+            work(listed, listed.read())
+        except ConfigError:
+            raise
+        except UmzooError as error:
+            skipped.append((listed.name, in_one_line(error)))
+    progress(len(listing.scans), len(listing.scans), len(skipped))
+    return tuple(skipped)
 
 
 def list_scans(sources: Sequence[str | Path], spec: InputSpec, modality: Sequence[str] = ()) -> Listing:

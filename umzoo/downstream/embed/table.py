@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import logging
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,22 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from umzoo.backbones.base import Backbone
 from umzoo.downstream.embed.config import EmbedConfig
-from umzoo.downstream.embed.vectors import Embedding, embed
-from umzoo.errors import ConfigError, UmzooError, in_one_line
+from umzoo.downstream.embed.kept import file_name, save_arrays, signature
+from umzoo.downstream.embed.vectors import embed
+from umzoo.errors import ConfigError
 from umzoo.files import written_whole
 from umzoo.heads.model import Model
-from umzoo.scans.listing import Listed, Listing
+from umzoo.scans.listing import Listed, Listing, Progress, for_each_scan, no_progress
 from umzoo.scans.scan import Scan
 
-log = logging.getLogger(__name__)
-
 SUFFIXES = (".parquet", ".csv", ".npz")
-Progress = Callable[[int, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -44,7 +39,7 @@ def embed_scans(
     out: Path,
     config: EmbedConfig,
     mask_of: Callable[[Listed, Scan], Tensor] | None = None,
-    progress: Progress = lambda done, total, skipped: None,
+    progress: Progress = no_progress,
 ) -> Embedded:
     """Embed every scan of *listing* and write the table *out*, a row for each vector.
 
@@ -65,59 +60,25 @@ def embed_scans(
     if out.suffix not in SUFFIXES:
         raise ConfigError(f"--out expects a name that ends in {', '.join(SUFFIXES)}, got '{out.name}'")
     partial = out.with_name(f"{out.name}.partial")
-    _begin(partial, _signature(model, config))
-    skipped = list(listing.refused)
-    for done, scan in enumerate(listing.scans):
-        progress(done, len(listing.scans), len(skipped))
-        file = partial / f"{hashlib.sha256(scan.name.encode()).hexdigest()[:32]}.npz"
-        if not file.is_file() and (reason := _embed_one(model, scan, file, config, mask_of)):
-            skipped.append((scan.name, reason))
-    rows = _write(out, [scan for scan in listing.scans], partial)
-    shutil.rmtree(partial)
-    progress(len(listing.scans), len(listing.scans), len(skipped))
-    return Embedded(rows, tuple(skipped))
+    _begin(partial, signature(model.backbone if isinstance(model, Model) else model, config))
 
-
-def _embed_one(
-    model: Backbone | Model,
-    listed: Listed,
-    file: Path,
-    config: EmbedConfig,
-    mask_of: Callable[[Listed, Scan], Tensor] | None,
-) -> str:
-    """Keep the vectors of one scan in *file*; return why there are none, if so."""
-    try:
-        scan = listed.read()
+    def keep(listed: Listed, scan: Scan) -> None:
         found = embed(model, scan, config, roi=mask_of(listed, scan) if mask_of else None)
-    except ConfigError:
-        raise
-    except UmzooError as error:
-        return in_one_line(error)
-    _keep(file, found)
-    return ""
+        arrays = {"vectors": found.vectors.numpy(), "regions": np.array(found.regions)}
+        save_arrays(partial / file_name(listed.name), arrays)
+
+    skipped = for_each_scan(listing, keep, progress, lambda listed: (partial / file_name(listed.name)).is_file())
+    rows = _write(out, listing.scans, partial)
+    shutil.rmtree(partial)
+    return Embedded(rows, skipped)
 
 
-def _keep(file: Path, found: Embedding) -> None:
-    with written_whole(file) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, vectors=found.vectors.numpy(), regions=np.array(found.regions))
-
-
-def _signature(model: Backbone | Model, config: EmbedConfig) -> str:
-    """What makes vectors what they are: options and the values of the network."""
-    backbone = model.backbone if isinstance(model, Model) else model
-    digest = hashlib.sha256(config.model_dump_json(exclude={"batch_size"}).encode())
-    for name, tensor in backbone.state_dict().items():
-        values = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
-        digest.update(name.encode() + values.numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _begin(partial: Path, signature: str) -> None:
+def _begin(partial: Path, made_by: str) -> None:
     file = partial / "options.json"
     if not file.is_file():
         partial.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({"signature": signature}), encoding="utf-8")
-    elif json.loads(file.read_text(encoding="utf-8"))["signature"] != signature:
+        file.write_text(json.dumps({"signature": made_by}), encoding="utf-8")
+    elif json.loads(file.read_text(encoding="utf-8"))["signature"] != made_by:
         raise ConfigError(f"{partial} was begun with other weights or options: remove it, or choose another --out")
 
 
@@ -126,7 +87,7 @@ def _write(out: Path, scans: Sequence[Listed], partial: Path) -> int:
     columns: dict[str, list[str]] = {"scan": [], "subject": [], "region": []}
     vectors: list[Any] = []
     for scan in scans:
-        file = partial / f"{hashlib.sha256(scan.name.encode()).hexdigest()[:32]}.npz"
+        file = partial / file_name(scan.name)
         if not file.is_file():
             continue
         with np.load(file) as kept:
@@ -144,9 +105,7 @@ def _write(out: Path, scans: Sequence[Listed], partial: Path) -> int:
 
 def _write_as(suffix: str, file: Path, columns: dict[str, list[str]], vectors: Any) -> None:
     if suffix == ".npz":
-        with file.open("wb") as stream:
-            arrays: dict[str, Any] = {name: np.array(values) for name, values in columns.items()}
-            np.savez(stream, features=vectors, **arrays)
+        save_arrays(file, {"features": vectors, **{name: np.array(values) for name, values in columns.items()}})
         return
     import pandas
 

@@ -1,40 +1,20 @@
-"""What ``umzoo embed`` needs beside the vectors: device, masks of scans, maps on disk."""
+"""What ``umzoo embed`` needs beside the vectors: masks of scans, maps on disk."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from umzoo.backbones.base import Backbone
 from umzoo.data.volume import stem_of
 from umzoo.downstream.embed.dense import dense_features
-from umzoo.errors import ConfigError, DataError, UmzooError, in_one_line
+from umzoo.errors import DataError
 from umzoo.heads.model import Model
 from umzoo.scans.labels import load_labels
-from umzoo.scans.listing import Listed, Listing
+from umzoo.scans.listing import Listed, Listing, Progress, for_each_scan
 from umzoo.scans.scan import Scan
-
-
-def default_device(cpu: bool) -> tuple[str, str]:
-    """Return the device to run on, and the precision that suits it: bf16 on a GPU that has it."""
-    if cpu or not torch.cuda.is_available():
-        return "cpu", "fp32"
-    return "cuda", "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-
-
-def numbers(text: str, option: str) -> tuple[int, ...]:
-    """Read whole numbers such as ``"64,96,96"``.
-
-    Raises:
-        ConfigError: if *text* is something else.
-    """
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise ConfigError(f"{option} expects whole numbers with commas between them, got '{text}'") from None
 
 
 def mask_reader(pattern: str) -> Callable[[Listed, Scan], Tensor]:
@@ -48,7 +28,7 @@ def mask_reader(pattern: str) -> Callable[[Listed, Scan], Tensor]:
 
 
 def write_dense(
-    model: Backbone | Model, listing: Listing, out: Path, progress: Callable[[int, int, int], None]
+    model: Backbone | Model, listing: Listing, out: Path, progress: Progress
 ) -> tuple[tuple[str, str], ...]:
     """Write the feature map of each scan into *out*, on its own grid; return what was left out and why.
 
@@ -57,19 +37,14 @@ def write_dense(
     Raises:
         DataError: if no map could be written.
     """
-    skipped = list(listing.refused)
-    for done, listed in enumerate(listing.scans):
-        progress(done, len(listing.scans), len(skipped))
-        file = out / f"{stem_of(listed.name.replace('/', '_'))}_features.nii.gz"
-        if file.is_file():
-            continue
-        try:
-            scan = listed.read()
-            scan.to_original(dense_features(model, scan)).save(file)
-        except ConfigError:
-            raise
-        except UmzooError as error:
-            skipped.append((listed.name, in_one_line(error)))
-    if len(skipped) == len(listing.scans) + len(listing.refused):
+
+    def file_of(listed: Listed) -> Path:
+        return out / f"{stem_of(listed.name.replace('/', '_'))}_features.nii.gz"
+
+    def write(listed: Listed, scan: Scan) -> None:
+        scan.to_original(dense_features(model, scan)).save(file_of(listed))
+
+    skipped = for_each_scan(listing, write, progress, lambda listed: file_of(listed).is_file())
+    if len(skipped) == listing.found:
         raise DataError(f"no map could be written: {skipped[0][0]}: {skipped[0][1]}")
-    return tuple(skipped)
+    return skipped

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,18 +11,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from umzoo.api import create_model
 from umzoo.backbones.base import Backbone
 from umzoo.downstream.embed.config import EmbedConfig
+from umzoo.downstream.embed.kept import file_name, save_arrays, signature
 from umzoo.downstream.embed.vectors import embed
 from umzoo.downstream.evaluate.table import FeatureTable
 from umzoo.downstream.finetune.cases import read_case
+from umzoo.downstream.finetune.network import fresh_backbone
 from umzoo.downstream.tasks import Case, Task
 from umzoo.errors import ConfigError, DataError, UmzooError
-from umzoo.files import written_whole
 from umzoo.scans.crops import center_of, crop_about
 from umzoo.scans.labels import load_labels
+from umzoo.scans.listing import Progress, no_progress
 from umzoo.scans.load import input_of
 from umzoo.scans.scan import Scan
 from umzoo.scans.windows import Size
@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 SIMPLE = "intensity and size"
 """Name of the control that knows no anatomy."""
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-Progress = Callable[[int, int, int], None]
 
 
 def feature_table(
@@ -44,7 +43,7 @@ def feature_table(
     config: EmbedConfig,
     crop: Size | None = None,
     seed: int = 0,
-    progress: Progress = lambda done, total, skipped: None,
+    progress: Progress = no_progress,
 ) -> tuple[FeatureTable, tuple[str, ...]]:
     """Embed the cases of *task* with every reference, with random weights of the same networks, and by simple numbers.
 
@@ -69,13 +68,12 @@ def feature_table(
     if task.kind == "segmentation":
         raise ConfigError("frozen features answer for whole scans, not for masks: compare masks by 'umzoo finetune'")
     cases = [case for case in task.cases if case.split != "test"]
-    features: dict[str, dict[str, NDArray[Any]]] = {}
-    random: dict[str, str] = {}
-    for name, network in references.items():
-        random[name] = f"random {network.name}" if len(references) == 1 else f"random weights like {name}"
-        networks = {name: network, random[name]: random_twin(network, seed)}
-        for key, rows in _embedded(cases, networks, cache, config, crop, progress).items():
-            features.setdefault(key, {}).update(rows)
+    random = {
+        name: f"random {network.name}" if len(references) == 1 else f"random weights like {name}"
+        for name, network in references.items()
+    }
+    pairs = [{name: network, random[name]: random_twin(network, seed)} for name, network in references.items()]
+    features = _embedded(cases, pairs, cache, config, crop, progress)
     kept = [case for case in cases if all(case.id in rows for rows in features.values())]
     if not kept:
         raise DataError(f"none of {len(cases)} cases could be used: see the reasons above")
@@ -84,64 +82,69 @@ def feature_table(
 
 def random_twin(network: Backbone, seed: int) -> Backbone:
     """Return the same network with random weights, which expects the same input."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        spec = network.spec
-        twin = create_model(spec.name, **spec.options)
+    twin = fresh_backbone(network.spec, seed)
     twin.weights_info = network.weights_info
     return twin.to(next(network.parameters()).device).eval()
 
 
 def _embedded(
     cases: Sequence[Case],
-    networks: Mapping[str, Backbone],
+    pairs: Sequence[Mapping[str, Backbone]],
     cache: Path,
     config: EmbedConfig,
     crop: Size | None,
     progress: Progress,
 ) -> dict[str, dict[str, NDArray[Any]]]:
-    """Vectors of each case by network, and its simple numbers."""
-    found: dict[str, dict[str, NDArray[Any]]] = {name: {} for name in (*networks, SIMPLE)}
-    folder = cache / _signature(networks, config, crop)
+    """Vectors of each case by network, and its simple numbers as the first network sees it.
+
+    The networks of one of the *pairs* expect the same input, and what they give is kept in one file a case.
+    """
+    folders = [cache / signature(nn.ModuleList(pair.values()), config, _seen(pair, crop)) for pair in pairs]
+    found: dict[str, dict[str, NDArray[Any]]] = {name: {} for pair in pairs for name in (*pair, SIMPLE)}
     skipped = 0
     for done, case in enumerate(cases):
         progress(done, len(cases), skipped)
-        file = folder / f"{hashlib.sha256(repr((case.id, case.images)).encode()).hexdigest()[:32]}.npz"
+        scans: dict[str, Scan] = {}
         try:
-            rows = _kept(file) or _embed_case(case, networks, config, crop, file)
+            for pair, folder in zip(pairs, folders, strict=True):
+                rows = _rows(case, pair, folder / file_name(repr((case.id, case.images))), config, crop, scans)
+                for name, row in zip((*pair, SIMPLE), rows, strict=True):
+                    found[name].setdefault(case.id, row)
         except ConfigError:
             raise
         except UmzooError as error:
             log.warning("%s is left out: %s", case.id, error)
             skipped += 1
-            continue
-        for name, row in zip(found, rows, strict=True):
-            found[name][case.id] = row
     progress(len(cases), len(cases), skipped)
     return found
 
 
-def _embed_case(
-    case: Case, networks: Mapping[str, Backbone], config: EmbedConfig, crop: Size | None, file: Path
+def _rows(
+    case: Case,
+    networks: Mapping[str, Backbone],
+    file: Path,
+    config: EmbedConfig,
+    crop: Size | None,
+    scans: dict[str, Scan],
 ) -> list[NDArray[Any]]:
-    first = next(iter(networks.values()))
-    scan = read_case(case, input_of(first))
-    if crop is not None:
-        scan = _cropped(scan, case, crop)
-    rows = [embed(network, scan, config).vector.numpy() for network in networks.values()]
-    rows.append(simple_features(scan))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(file) as temporary, temporary.open("wb") as stream:
-        arrays: dict[str, Any] = {f"a{number}": row for number, row in enumerate(rows)}
-        np.savez(stream, **arrays)
-    return rows
-
-
-def _kept(file: Path) -> list[NDArray[Any]]:
+    """A vector by each network and the simple numbers, from *file* if it is there; *scans* holds what was read."""
     if not file.is_file():
-        return []
+        spec = input_of(next(iter(networks.values())))
+        key = spec.model_dump_json(exclude={"patch_size"})
+        if key not in scans:
+            scan = read_case(case, spec)
+            scans[key] = scan if crop is None else _cropped(scan, case, crop)
+        rows = [embed(network, scans[key], config).vector.numpy() for network in networks.values()]
+        rows.append(simple_features(scans[key]))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_arrays(file, {f"a{number}": row for number, row in enumerate(rows)})
     with np.load(file) as kept:
         return [kept[f"a{number}"] for number in range(len(kept.files))]
+
+
+def _seen(networks: Mapping[str, Backbone], crop: Size | None) -> str:
+    """What the networks see of a case."""
+    return f"{input_of(next(iter(networks.values()))).model_dump_json()} {crop}"
 
 
 def _cropped(scan: Scan, case: Case, crop: Size) -> Scan:
@@ -159,17 +162,6 @@ def simple_features(scan: Scan) -> NDArray[np.float32]:
     numbers = [values.mean(1), values.std(1), *np.quantile(values, QUANTILES, axis=1)]
     shape = np.array(scan.image.shape[1:], float)
     return np.concatenate([*numbers, shape, shape * scan.spacing]).astype(np.float32)
-
-
-def _signature(networks: Mapping[str, Backbone], config: EmbedConfig, crop: Size | None) -> str:
-    """What makes the vectors what they are."""
-    digest = hashlib.sha256(json.dumps([config.model_dump(mode="json"), crop]).encode())
-    for network in networks.values():
-        digest.update(input_of(network).model_dump_json().encode())
-        for name, tensor in network.state_dict().items():
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:32]
 
 
 def _table(

@@ -65,16 +65,17 @@ def expected_input(origin: Origin, config: FinetuneConfig, channels: int) -> tup
 def build_backbone(origin: Origin, spec: ComponentSpec, input: InputSpec, seed: int) -> Backbone:
     """Return the backbone, after the report on its weights."""
     if origin.weights is None:
-        return _fresh(spec, input, seed)
-    report = transfer(origin.weights, _fresh(spec, input, seed), input=input)
+        return fresh_backbone(spec, seed, input.in_channels)
+    report = transfer(origin.weights, fresh_backbone(spec, seed, input.in_channels), input=input)
     log.info("%s", report.verdict)
     for warning in report.warnings:
         log.warning("%s", warning)
     return from_pretrained(origin.weights, head=False, in_channels=input.in_channels)
 
 
-def _fresh(spec: ComponentSpec, input: InputSpec, seed: int) -> Backbone:
-    changes = {} if input.in_channels == 1 else {"in_channels": input.in_channels}
+def fresh_backbone(spec: ComponentSpec, seed: int, in_channels: int = 1) -> Backbone:
+    """Return the backbone *spec* with random values that are a function of *seed*; one channel keeps what it says."""
+    changes = {} if in_channels == 1 else {"in_channels": in_channels}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return create_model(spec.name, **{**spec.options, **changes})

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from umzoo.downstream.pictures import draw_labels
+
 if TYPE_CHECKING:
     from umzoo.downstream.finetune.training import FineTuningRun
 
-COLORS = ("#00000000", "#e69f00b0", "#56b4e9b0", "#cc79a7b0", "#009e73b0", "#f0e442b0", "#0072b2b0", "#d55e00b0")
-"""Background (transparent) and classes, told apart by color-blind readers too (Okabe and Ito)."""
 SHOWN = 4
 
 
 def save_overlays(file: Path, training: FineTuningRun, head: int) -> None:
     """Draw image, truth and answer of some validation cases, each in the axial slice with the most labelled voxels."""
-    from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
 
     cases = training.validation_cases[:SHOWN]
@@ -30,8 +29,7 @@ def save_overlays(file: Path, training: FineTuningRun, head: int) -> None:
         for axis, title, overlay in zip(line, ("image", "truth", "answer"), (None, label, answer), strict=True):
             axis.imshow(cached.image[0, depth].astype(np.float32), cmap="gray")
             if overlay is not None:
-                kinds = ListedColormap([COLORS[i if i == 0 else 1 + (i - 1) % 7] for i in range(256)])
-                axis.imshow(overlay[depth], cmap=kinds, vmin=0, vmax=255, interpolation="nearest")
+                draw_labels(axis, overlay[depth], 0.69)
             axis.set(xticks=[], yticks=[])
             axis.set_title(title if line is not None and axis.get_subplotspec().is_first_row() else "", fontsize=9)
         line[0].set_ylabel(cached.case.id, fontsize=7)

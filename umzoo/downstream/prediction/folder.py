@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,16 @@ from torch import Tensor
 from umzoo.data.volume import stem_of
 from umzoo.downstream.prediction.answers import answer_of, predict
 from umzoo.downstream.prediction.pictures import save_overlay
-from umzoo.errors import ConfigError, DataError, UmzooError, in_one_line
+from umzoo.errors import DataError
 from umzoo.files import written_whole
 from umzoo.heads.answer import Answer
 from umzoo.heads.model import Model
-from umzoo.scans.listing import Listed, Listing
+from umzoo.scans.listing import Listed, Listing, Progress, for_each_scan, no_progress
 from umzoo.scans.original import OriginalImage
 from umzoo.scans.scan import Scan
 
 TABLE = "predictions.csv"
 LABELS = "labels.json"
-Progress = Callable[[int, int, int], None]
 
 
 def predict_scans(
@@ -36,7 +35,7 @@ def predict_scans(
     flips: bool = False,
     probabilities: bool = False,
     pictures: bool = False,
-    progress: Progress = lambda done, total, skipped: None,
+    progress: Progress = no_progress,
 ) -> tuple[tuple[str, str], ...]:
     """Predict every scan of *listing* into the folder *out*; return what was left out and why.
 
@@ -63,22 +62,16 @@ def predict_scans(
     if answer.task == "segmentation":
         _write_text(out / LABELS, json.dumps(label_values(answer), indent=1) + "\n")
     known = set() if answer.task == "segmentation" else _known(out / TABLE)
-    skipped = list(listing.refused)
-    for done, listed in enumerate(listing.scans):
-        progress(done, len(listing.scans), len(skipped))
-        if listed.name in known or _mask_file(out, listed).is_file():
-            continue
-        try:
-            scan = listed.read()
-            write(out, listed, scan, predict(models, scan, flips=flips), answer, (probabilities, pictures))
-        except ConfigError:
-            raise
-        except UmzooError as error:
-            skipped.append((listed.name, in_one_line(error)))
-    progress(len(listing.scans), len(listing.scans), len(skipped))
-    if len(skipped) == len(listing.scans) + len(listing.refused):
+
+    def answer_scan(listed: Listed, scan: Scan) -> None:
+        write(out, listed, scan, predict(models, scan, flips=flips), answer, (probabilities, pictures))
+
+    skipped = for_each_scan(
+        listing, answer_scan, progress, lambda listed: listed.name in known or _mask_file(out, listed).is_file()
+    )
+    if len(skipped) == listing.found:
         raise DataError(f"nothing could be predicted: {skipped[0][0]}: {skipped[0][1]}")
-    return tuple(skipped)
+    return skipped
 
 
 def label_values(answer: Answer) -> dict[str, int]:

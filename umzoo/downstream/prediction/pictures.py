@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from umzoo.downstream.pictures import class_color, draw_labels
 from umzoo.errors import ConfigError
 from umzoo.scans.scan import Scan
 
-COLORS = ("#e69f00", "#56b4e9", "#cc79a7", "#009e73", "#f0e442", "#0072b2", "#d55e00")
-"""Told apart by color-blind readers too (Okabe and Ito)."""
 PLANES = ("axial", "coronal", "sagittal")
 
 
@@ -39,7 +38,7 @@ def save_overlay(file: Path, scan: Scan, labels: Tensor, classes: Sequence[str])
         axes = figure.add_subplot(1, 3, axis + 1, title=plane, xticks=[], yticks=[])
         _draw(axes, image.take(place, axis), mask.take(place, axis), [scan.spacing[other] for other in others], plane)
     shown = [number for number in np.unique(mask) if number > 0]
-    handles = [Patch(color=COLORS[(number - 1) % len(COLORS)], label=classes[number]) for number in shown]
+    handles = [Patch(color=class_color(int(number)), label=classes[number]) for number in shown]
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     figure.suptitle(scan.name)
@@ -55,13 +54,9 @@ def _is_canonical(scan: Scan) -> bool:
 
 def _draw(axes: Any, image: Any, mask: Any, spacing: Sequence[float], plane: str) -> None:
     """One slice; coronal and sagittal ones are turned upside down, since D runs upwards."""
-    from matplotlib.colors import to_rgba
-
     if plane != "axial":
         image, mask = image[::-1], mask[::-1]
     low, high = np.percentile(image, (0.5, 99.5))
-    axes.imshow(image, cmap="gray", vmin=low, vmax=high if high > low else low + 1, aspect=spacing[0] / spacing[1])
-    colors = np.zeros((*mask.shape, 4))
-    for number in np.unique(mask[mask > 0]):
-        colors[mask == number] = to_rgba(COLORS[(number - 1) % len(COLORS)], 0.5)
-    axes.imshow(colors, aspect=spacing[0] / spacing[1], interpolation="nearest")
+    aspect = spacing[0] / spacing[1]
+    axes.imshow(image, cmap="gray", vmin=low, vmax=high if high > low else low + 1, aspect=aspect)
+    draw_labels(axes, mask, 0.5, aspect)
