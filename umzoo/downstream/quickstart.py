@@ -64,8 +64,14 @@ class QuickstartConfig(Config):
         description="changes to it; the scales fit the phantoms",
     )
     finetune: tuple[str, ...] = Field(
-        ("trainer.steps=70", "data.batch_size=1", "data.patch_size=[48, 48, 48]", "data.overlap=0.25"),
-        description="options of the fine-tuning",
+        (
+            "trainer.steps=70",
+            "strategy.validate_every=70",
+            "data.batch_size=1",
+            "data.patch_size=[48, 48, 48]",
+            "data.overlap=0.25",
+        ),
+        description="options of the fine-tuning; it is judged once, in the end",
     )
     seeds: tuple[int, ...] = Field((0,), min_length=1, description="each fine-tunes both arms once")
 
