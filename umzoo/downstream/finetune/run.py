@@ -141,10 +141,13 @@ def _split(task: Task, seed: int, fold: int | None) -> Split:
 
 
 def _finish(training: FineTuningRun) -> Summary:
-    """Validate the best weights; write rows, summary, pictures and the weights folder."""
+    """Take the best weights, and write rows, summary, pictures and the weights folder.
+
+    They are validated anew only if that was before an interruption.
+    """
     training.load_best()
     head = training.best_head
-    rows = training.validate([head])[0]
+    rows = training.best_rows or training.validate([head])[0]
     metrics = metrics_of(training.task, rows)
     summary = {
         "task": training.task.name,

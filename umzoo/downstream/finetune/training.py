@@ -89,6 +89,7 @@ class FineTuningRun(Training):
         self.unusable = sorted(case.id for case in task.cases if case.id not in cached)
         self.mean, self.std = _target_statistics(task, self.train_cases)
         self.best, self.best_step, self.best_head = -math.inf, 0, 0
+        self.best_rows: list[Row] | None = None
         self.augmentation = Augmentation(config.augmentation)
         self.phases = config.strategy.phases(config.trainer.steps, config.optim.lr)
         self._is_new = not resume
@@ -161,11 +162,13 @@ class FineTuningRun(Training):
         if self.step == 0 or not (last or self.step % self.options.validate_every == 0):
             return {}
         name = MAIN[self.task.kind]
-        found = [metrics_of(self.task, rows) for rows in self.validate(range(len(self.model.heads)))]
+        rows = self.validate(range(len(self.model.heads)))
+        found = [metrics_of(self.task, of_head) for of_head in rows]
         values = [self._gain(metrics[name]) for metrics in found]
         head = max(range(len(values)), key=values.__getitem__)
         if values[head] > self.best or not self.best_step:
             self.best, self.best_step, self.best_head = values[head], self.step, head
+            self.best_rows = rows[head]
             self.save_best()
         return {f"val.{key}": value for key, value in found[head].items()}
 
