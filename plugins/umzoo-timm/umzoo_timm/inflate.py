@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -48,7 +49,7 @@ def _twin(module: nn.Module) -> nn.Module:
     if kind in FLAT:
         module.__class__ = FLAT[kind]
     elif change := _timm_layers().get(kind):
-        module.forward = change.__get__(module)  # type: ignore[method-assign, attr-defined]
+        module.forward = partial(change, module)  # type: ignore[method-assign]  # a bound method is not pickled
     elif isinstance(module, nn.Conv2d) or kind.__name__.endswith("2d"):
         raise ValueError(f"its {kind.__name__} has no 3-D form")
     return module
