@@ -5,7 +5,7 @@
 Contenders take turns, each in a process of its own, with the file in the page cache and all imports done. Time runs
 until every value has been read once, because ``load_file`` maps the file and reads nothing before. "again" is a second
 load in the same process. Memory is the peak above what the process held before. Reference is ``load_file`` with the
-network built on ``meta``; "without initialisers" is the same with what umzoo spares there, and checks nothing: a floor.
+network built on ``meta``; "without initializers" is the same with what umzoo spares there, and checks nothing: a floor.
 ``from_pretrained`` checks the sha256 of the file, its header, and that all values are finite.
 """
 
@@ -75,7 +75,7 @@ def reference(folder: Path) -> nn.Module:
 
 
 def floor(folder: Path) -> nn.Module:
-    """The bare way, without running initialisers on ``meta``."""
+    """The bare way, without running initializers on ``meta``."""
     state = load_file(folder / "weights" / "model.safetensors")
     network = build_on_meta(read_info(folder / "weights"), {key: tuple(it.shape) for key, it in state.items()})
     network.load_state_dict(state, assign=True)
@@ -92,7 +92,7 @@ def checkpoint(folder: Path) -> nn.Module:
 CONTENDERS: dict[str, Callable[[Path], nn.Module]] = {
     REFERENCE: reference,
     "umzoo.from_pretrained": from_pretrained,
-    "load_file + meta without initialisers": floor,
+    "load_file + meta without initializers": floor,
     "torch.load of 956 names + network": checkpoint,
 }
 
@@ -131,7 +131,7 @@ def run(name: str, folder: Path) -> dict[str, float]:
     return measured
 
 
-def summarise(rounds: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
+def summarize(rounds: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
     """Medians of each contender, and medians over the rounds of its ratios to the reference."""
     result: dict[str, dict[str, float]] = {}
     for name in CONTENDERS:
@@ -157,7 +157,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         parameters = write_files(Path(temporary), options.backbone)
         rounds = [{name: run(name, Path(temporary)) for name in CONTENDERS} for _ in range(options.rounds + 1)][1:]
-    summary = summarise(rounds)
+    summary = summarize(rounds)
     title = f"{options.backbone}, {parameters / 1e6:.1f} million parameters, {options.rounds} rounds"
     table = Table("", "first s", "ratio", "again s", "ratio", "peak MiB", "ratio", title=title)
     for name, row in summary.items():

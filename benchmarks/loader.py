@@ -34,7 +34,7 @@ from genesis import load_original, original_pairs
 from numpy.typing import NDArray
 from report import write_results
 from rich.console import Console
-from rounds import interleave, show, summarise
+from rounds import interleave, show, summarize
 
 from umzoo.corruptions.pipeline import Pipeline
 from umzoo.data.config import DataConfig
@@ -81,7 +81,7 @@ class Comparison:
         found = {}
         for patch in self.patches:
             rates = interleave(self.contenders(patch), rounds, seconds, self.clock)
-            found[name_of(patch)] = summarise(rates, self.reference)
+            found[name_of(patch)] = summarize(rates, self.reference)
         show(console, f"{self.title}: crops per second", found, self.reference)
         return found
 
@@ -153,10 +153,10 @@ def write_copies(store: Store, folder: Path) -> dict[str, Path]:
         return files
     files["nnU-Net"] = folder / "nnunet"
     files["nnU-Net"].mkdir()
-    normalised = ((voxels - voxels.mean()) / voxels.std()).astype(np.float32)[None]
-    blocks, chunks = comp_blosc2_params(normalised.shape, (128, 128, 128))
+    normalized = ((voxels - voxels.mean()) / voxels.std()).astype(np.float32)[None]
+    blocks, chunks = comp_blosc2_params(normalized.shape, (128, 128, 128))
     nnUNetDatasetBlosc2.save_case(
-        normalised, np.zeros_like(normalised, np.int8), {}, str(files["nnU-Net"] / "case"), chunks=chunks, blocks=blocks
+        normalized, np.zeros_like(normalized, np.int8), {}, str(files["nnU-Net"] / "case"), chunks=chunks, blocks=blocks
     )
     return files
 

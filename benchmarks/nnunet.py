@@ -2,7 +2,7 @@
 
     python benchmarks/nnunet.py 4 --weights FOLDER --folds 0 1 2 --device cpu --batch-size 2 finetuning.epochs=10
 
-The data set must be planned and preprocessed, and hold labelled test cases (``imagesTs`` and ``labelsTs`` in
+The data set must be planned and preprocessed, and hold labeled test cases (``imagesTs`` and ``labelsTs`` in
 ``nnUNet_raw``). Each fold is trained twice, from the weights and from scratch, with the same plans, trainer and
 schedule; the Dice of the test cases is the mean over cases and classes. Folds that are trained already are not
 trained again.
@@ -38,14 +38,14 @@ def main() -> None:
             _train(request, fold, arguments)
             dice[arm].append(_score(request, fold, arguments.device))
             console.print(f"fold {fold}, {arm}: Dice {dice[arm][-1]:.3f}", highlight=False)
-    result = summarise(dice)
+    result = summarize(dice)
     console.print(_table(dice, result))
     settings = {"options": arguments.options, "recipe": arguments.recipe, "batch_size": arguments.batch_size}
     file = write_results(arguments.name, {"folds": arguments.folds, **settings, "dice": dice, **result})
     console.print(f"wrote {file}")
 
 
-def summarise(dice: dict[str, list[float]]) -> dict[str, Any]:
+def summarize(dice: dict[str, list[float]]) -> dict[str, Any]:
     """Means, and the gain of each fold."""
     gains = [a - b for a, b in zip(dice["weights"], dice["scratch"], strict=True)]
     means = {arm: round(statistics.mean(values), 4) for arm, values in dice.items()}

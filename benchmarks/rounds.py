@@ -34,7 +34,7 @@ def interleave(
     return rates
 
 
-def summarise(rates: Mapping[str, list[float]], reference: str) -> dict[str, dict[str, float]]:
+def summarize(rates: Mapping[str, list[float]], reference: str) -> dict[str, dict[str, float]]:
     """Median rate of each contender, and the median over the rounds of its ratio to *reference*."""
     return {
         name: {

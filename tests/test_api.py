@@ -20,7 +20,7 @@ def backbone():
 
 @pytest.fixture
 def folder(backbone, tmp_path):
-    umzoo.save_pretrained(backbone, tmp_path / "w", licence="mit")
+    umzoo.save_pretrained(backbone, tmp_path / "w", license="mit")
     return tmp_path / "w"
 
 
@@ -65,7 +65,7 @@ def test_what_was_loaded_can_be_saved_again(folder, tmp_path):
     loaded = umzoo.from_pretrained(folder, in_channels=2)
     umzoo.save_pretrained(nn.DataParallel(loaded), tmp_path / "again", tag="two")
     info = read_info(tmp_path / "again")
-    assert (info.name, info.licence, info.input.in_channels) == ("genesis_unet.two", "mit", 2)
+    assert (info.name, info.license, info.input.in_channels) == ("genesis_unet.two", "mit", 2)
     assert umzoo.from_pretrained(tmp_path / "again").info.in_channels == 2
 
 
@@ -75,7 +75,7 @@ def pretrained(backbone, tmp_path):
     folder = tmp_path / "hub" / "models--lab--base--v1" / "snapshots" / "c0ffee"
     folder.parent.mkdir(parents=True)
     facts = {"provenance": {"volumes": 7}, "pretext": {"tasks": [{"name": "restoration"}]}, "citations": ("Us",)}
-    save_folder(folder, canonical_state(backbone), describe(backbone, licence="mit", **facts))
+    save_folder(folder, canonical_state(backbone), describe(backbone, license="mit", **facts))
     return folder
 
 
@@ -92,7 +92,7 @@ def test_weights_that_were_trained_on_name_their_base(pretrained, tmp_path):
     assert (base.name, base.repository, base.revision) == ("genesis_unet.base", "lab/base--v1", "c0ffee")
     assert base.sha256 == read_info(pretrained).files["model.safetensors"]
     assert (info.provenance.volumes, info.pretext_tasks) == (0, ()), "these are facts of the base"
-    assert (info.licence, info.citations, info.input.space) == ("mit", ("Us",), "unit")
+    assert (info.license, info.citations, info.input.space) == ("mit", ("Us",), "unit")
     card = (tmp_path / "fine" / "README.md").read_text()
     assert "base_model: lab/base--v1" in card and "7 volumes" not in card
     again = umzoo.save_pretrained(umzoo.from_pretrained(tmp_path / "fine"), tmp_path / "again", tag="again")
@@ -100,8 +100,8 @@ def test_weights_that_were_trained_on_name_their_base(pretrained, tmp_path):
 
 
 def test_weights_that_were_not_changed_keep_their_history(pretrained, tmp_path):
-    info = umzoo.save_pretrained(umzoo.from_pretrained(pretrained), tmp_path / "copy", tag="copy", licence="cc0-1.0")
-    assert (info.name, info.licence, info.provenance.volumes, info.base_model) == (
+    info = umzoo.save_pretrained(umzoo.from_pretrained(pretrained), tmp_path / "copy", tag="copy", license="cc0-1.0")
+    assert (info.name, info.license, info.provenance.volumes, info.base_model) == (
         "genesis_unet.copy",
         "cc0-1.0",
         7,
@@ -158,7 +158,7 @@ def test_a_head_comes_back_as_it_went(tuned, pretrained):
     assert loaded.answer.labels["tumor"] == 7 and loaded.weights_info.answer == loaded.answer
     info = read_info(folder)
     assert info.files.keys() == {"model.safetensors", "head.safetensors"}
-    assert (info.base_model.repository, info.licence, info.citations) == ("lab/base--v1", "mit", ("Us",))
+    assert (info.base_model.repository, info.license, info.citations) == ("lab/base--v1", "mit", ("Us",))
     assert (info.provenance.volumes, info.task) == (3, "segmentation")
 
 

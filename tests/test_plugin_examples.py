@@ -100,7 +100,7 @@ def test_a_task_may_export_its_teacher(slow_twin, examples, tmp_path, monkeypatc
 
 
 def test_the_teacher_begins_with_the_weights_that_the_run_begins_with(slow_twin, tmp_path):
-    umzoo.save_pretrained(umzoo.create_model("genesis_unet", width=2), tmp_path / "begin", licence="cc0-1.0")
+    umzoo.save_pretrained(umzoo.create_model("genesis_unet", width=2), tmp_path / "begin", license="cc0-1.0")
     model = Trainer(slow_twin("run"), cpu=True, weights=tmp_path / "begin").model
     fast, slow = model.backbone.state_dict(), model.tasks["slow_twin"].teacher[0].state_dict()
     assert all(torch.equal(value, slow[name]) for name, value in fast.items())

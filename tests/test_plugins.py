@@ -288,7 +288,7 @@ def test_an_entry_added_by_hand_has_no_origin():
     zoo = load(good=plugin(heads=[head("mine")]))
     zoo.heads.add("by_hand", head("by_hand"), "notebook")
     assert zoo.plugin_of("head", "mine").origin == "dist-good"
-    assert (zoo.plugin_of("head", "by_hand").origin, zoo.plugin_of("head", "by_hand").licence) == ("", "")
+    assert (zoo.plugin_of("head", "by_hand").origin, zoo.plugin_of("head", "by_hand").license) == ("", "")
 
 
 def test_an_interface_without_a_list_of_changes(monkeypatch):

@@ -19,8 +19,8 @@ class Thing(Component):
     name = "thing"
     Config = Options
 
-    def __init__(self, config, colour=None):
-        self.config, self.colour = config, colour
+    def __init__(self, config, color=None):
+        self.config, self.color = config, color
 
 
 @pytest.fixture
@@ -70,8 +70,8 @@ def test_broken_names_say_so_until_someone_brings_them(registry):
 
 @pytest.mark.parametrize("spec", ["other", {"name": "other"}, ComponentSpec(name="other")])
 def test_build_from_every_form(registry, spec):
-    thing = registry.build(spec, colour="red")
-    assert (thing.config.size, thing.colour) == (3, "red")
+    thing = registry.build(spec, color="red")
+    assert (thing.config.size, thing.color) == (3, "red")
 
 
 def test_options_are_checked_where_they_stand(registry):

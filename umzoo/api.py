@@ -137,7 +137,7 @@ def save_pretrained(
     folder: Path | str,
     *,
     tag: str = "custom",
-    licence: str | None = None,
+    license: str | None = None,
     input: InputSpec | None = None,
     results: Iterable[Mapping[str, Any]] = (),
     answer: Answer | Mapping[str, Any] | None = None,
@@ -145,14 +145,14 @@ def save_pretrained(
 ) -> WeightsInfo:
     """Write *model*, a backbone alone or with a head, as a weights folder.
 
-    A network that was loaded keeps the input, licence and citations of its weights. Unless its tensors are still the
+    A network that was loaded keeps the input, license and citations of its weights. Unless its tensors are still the
     same, it names those weights as ``base_model`` in place of their provenance, pretext tasks and results.
 
     Args:
         model: a backbone or a :class:`umzoo.heads.model.Model`, perhaps wrapped by DDP or ``torch.compile``.
         folder: where to write; an existing weights folder is replaced.
         tag: the weights are called ``architecture.tag``.
-        licence: SPDX identifier; None keeps that of the loaded weights, or "unknown".
+        license: SPDX identifier; None keeps that of the loaded weights, or "unknown".
         input: what the network expects; None keeps that of the loaded weights, or the defaults.
         results: evaluations for the model card, with the keys of :class:`umzoo.weights.info.Result`, such as
             ``{"dataset": "MSD Task09 Spleen", "metric": "dice", "value": 0.951}``.
@@ -170,7 +170,7 @@ def save_pretrained(
         raise WeightsError(f"a weights folder holds a backbone, alone or with a head, got {kind}: pass one of these")
     evaluations = tuple(Result.parse(result, "results") for result in results)
     given = {
-        "licence": licence,
+        "license": license,
         "input": input,
         "results": evaluations or None,
         "answer": _parsed(Answer, answer, "answer"),
@@ -193,7 +193,7 @@ def push_to_hub(
     repo_id: str,
     *,
     private: bool | None = None,
-    licence: str | None = None,
+    license: str | None = None,
     message: str | None = None,
     revision: str | None = None,
     create_pr: bool = False,
@@ -213,7 +213,7 @@ def push_to_hub(
         source: a weights folder, or a network as for :func:`save_pretrained`.
         repo_id: ``org/name``; made if it is missing.
         private: whether a new repository is private; None means yes. Must agree with one that exists.
-        licence: SPDX identifier; None keeps that of the weights, which must state one.
+        license: SPDX identifier; None keeps that of the weights, which must state one.
         message: message of the commit.
         revision: branch to commit to, made if it is missing.
         create_pr: propose the change as a pull request.
@@ -225,15 +225,15 @@ def push_to_hub(
         answer: what the head of a network says, as for :func:`save_pretrained`.
 
     Raises:
-        WeightsError: if the weights state no licence or are damaged, a text could identify a patient, or the Hub
+        WeightsError: if the weights state no license or are damaged, a text could identify a patient, or the Hub
             refuses.
     """
     target = Target(repo_id, private, revision, create_pr, tag)
     if not isinstance(source, nn.Module):
-        return push_folder(source, target, licence=licence, message=message, token=token)
+        return push_folder(source, target, license=license, message=message, token=token)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "weights"
-        about: dict[str, Any] = {"licence": licence, "input": input, "results": results, "answer": answer}
+        about: dict[str, Any] = {"license": license, "input": input, "results": results, "answer": answer}
         save_pretrained(source, folder, tag=weights_tag, **about)
         return push_folder(folder, target, message=message, token=token)
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from typing_extensions import Self
 
 from umzoo.errors import ConfigError, nearest
+
+
+BRITISH = {"licence": "license", "licence_link": "license_link"}
+"""Keys of files that earlier versions wrote, and what they are called now."""
 
 
 class Config(BaseModel):
@@ -18,6 +22,12 @@ class Config(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_spelling(cls, options: Any) -> Any:
+        old = BRITISH.keys() & options.keys() - cls.model_fields.keys() if isinstance(options, dict) else set()
+        return {BRITISH[key] if key in old else key: value for key, value in options.items()} if old else options
 
     @classmethod
     def parse(cls, options: Mapping[str, Any], where: str = "") -> Self:

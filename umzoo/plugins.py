@@ -53,8 +53,8 @@ class Plugin:
     entries: dict[str, list[str]] = field(default_factory=dict)
 
     @property
-    def licence(self) -> str:
-        """Licence of the plug-in's package, as its metadata say; empty if they do not, or it is not installed."""
+    def license(self) -> str:
+        """License of the plug-in's package, as its metadata say; empty if they do not, or it is not installed."""
         if not self.origin:
             return ""
         try:

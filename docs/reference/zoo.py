@@ -78,14 +78,14 @@ def _is_installed(name: str) -> bool:
 
 def _contents(zoo: Zoo) -> Iterator[str]:
     """Which package brings how many entries of each kind."""
-    packages = {plugin.origin: plugin.licence for plugin in zoo.plugins}
+    packages = {plugin.origin: plugin.license for plugin in zoo.plugins}
     rows = []
-    for package, licence in packages.items():
+    for package, license in packages.items():
         own = [plugin.entries for plugin in zoo.plugins if plugin.origin == package]
         counts = [sum(len(entries.get(kind, ())) for entries in own) for kind in SECTIONS]
-        rows.append((_link(package), licence, *(str(count or "") for count in counts)))
+        rows.append((_link(package), license, *(str(count or "") for count in counts)))
     titles = [f"[{section.title.lower()}](#{section.title.lower().replace(' ', '-')})" for section in SECTIONS.values()]
-    yield from table(("package", "licence", *titles), rows)
+    yield from table(("package", "license", *titles), rows)
 
 
 def _section(zoo: Zoo, kind: str) -> Iterator[str]:
@@ -96,11 +96,11 @@ def _section(zoo: Zoo, kind: str) -> Iterator[str]:
     for name in registry:
         plugin, entry = zoo.plugin_of(kind, name), registry[name]
         summary = [cell(registry.summary(name))] if section.summary else []
-        licence, text = getattr(entry, "licence", "") or plugin.licence, getattr(entry, "licence_link", "")
-        licence = f"[{licence}]({text})" if text else licence
-        rows.append((f"`{name}`", *section.cells(entry), *summary, _link(plugin.origin), licence))
+        license, text = getattr(entry, "license", "") or plugin.license, getattr(entry, "license_link", "")
+        license = f"[{license}]({text})" if text else license
+        rows.append((f"`{name}`", *section.cells(entry), *summary, _link(plugin.origin), license))
     summary = ["what"] if section.summary else []
-    yield from table(("name", *section.columns, *summary, "package", "licence"), rows)
+    yield from table(("name", *section.columns, *summary, "package", "license"), rows)
     yield from _options(zoo, kind)
 
 

@@ -74,7 +74,7 @@ def test_outcomes(plugin):
     results = {(row.component, row.check): row for row in rows}
     assert {row.outcome for (name, title), row in results.items() if name == "sound" and title != "CUDA"} == {"yes"}
     wrong = {(row.component, row.check) for row in rows if row.outcome == "no"}
-    assert wrong == {("broken", "finite"), ("broken", "bf16"), ("a.b", "licence stated")}
+    assert wrong == {("broken", "finite"), ("broken", "bf16"), ("a.b", "license stated")}
     assert results["broken", "finite"].note == "the result must be finite"
     refused = results["picky", "batch of 1"]
     assert (refused.outcome, refused.note) == ("refused", "picky compares items: give it two at least")

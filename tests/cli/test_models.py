@@ -11,7 +11,7 @@ from umzoo.errors import UnknownNameError, WeightsError
 
 @pytest.fixture
 def weights(tmp_path):
-    umzoo.save_pretrained(umzoo.create_model("genesis_unet", width=1), tmp_path / "w", licence="mit")
+    umzoo.save_pretrained(umzoo.create_model("genesis_unet", width=1), tmp_path / "w", license="mit")
     return tmp_path / "w"
 
 

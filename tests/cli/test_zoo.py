@@ -34,9 +34,9 @@ def test_a_line_for_each_entry_of_every_kind(own, run):
     assert {(row[0], row[1]) for row in rows} == {(kind, name) for kind in KINDS for name in own.registries[kind]}
     assert {len(row) for row in rows} == {6}
     assert ["weights", "genesis_unet.lab", "", "umzoo", "cc-by-4.0", "A test."] in rows
-    for kind, name, size, package, licence, text in rows:
+    for kind, name, size, package, license, text in rows:
         assert (size.endswith(" M"), package) == (kind == "backbone", "umzoo") and text
-        assert licence == (own.weights[name].licence if kind == "weights" else "Apache-2.0")
+        assert license == (own.weights[name].license if kind == "weights" else "Apache-2.0")
 
 
 @pytest.mark.parametrize("kind", ["backbone", "backbones", "Backbones"])

@@ -10,14 +10,14 @@ from umzoo.fields import Rng
 SEED = torch.tensor(1234, dtype=torch.int32)
 
 
-def test_uniform_is_flat_and_independent_of_neighbours() -> None:
+def test_uniform_is_flat_and_independent_of_neighbors() -> None:
     noise = uniform_like(SEED, torch.empty(1, 64, 64, 64)).flatten().double()
     counts = torch.histc(noise, 64, 0, 1)
     expected = len(noise) / 64
     assert ((counts - expected) ** 2 / expected).sum() < 63 + 6 * (2 * 63) ** 0.5
-    centred = (noise - 0.5) * 12**0.5
+    centered = (noise - 0.5) * 12**0.5
     for lag in (1, 2, 3, 64, 65, 4096):
-        correlation = (centred[:-lag] * centred[lag:]).mean()
+        correlation = (centered[:-lag] * centered[lag:]).mean()
         assert abs(correlation) < 5 / len(noise) ** 0.5, lag
     assert noise.min() > 0 and noise.max() < 1
 

@@ -123,7 +123,7 @@ def test_z_scored_images_are_refused() -> None:
         build("bezier")(scored, Rng(0))
 
 
-def test_grey_values_survive_on_unit_images() -> None:
+def test_gray_values_survive_on_unit_images() -> None:
     """The map of z-scores collapses two thirds of the voxels onto two constants; on [0, 1] hardly any."""
     image = Rng(0).uniform((8, 1, 16, 16, 16))
     mapped = build({"name": "bezier", "p": 1})(image, Rng(0))[0]

@@ -13,7 +13,7 @@ Scan = NDArray[np.int16]
 
 
 def make_scan(seed: int = 0, shape: tuple[int, int, int] = (20, 24, 28), ct: bool = False) -> Scan:
-    """An int16 volume in canonical (D, H, W): a ball off the centre, with noise; in HU if *ct*, else 0..1000."""
+    """An int16 volume in canonical (D, H, W): a ball off the center, with noise; in HU if *ct*, else 0..1000."""
     rng = np.random.default_rng(seed)
     z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
     inside = (z - 0.1) ** 2 + (y + 0.15) ** 2 + (x - 0.2) ** 2 < 0.6

@@ -42,7 +42,7 @@ def test_anatomy_does_not_depend_on_the_grid():
 
 
 def test_written_files_can_be_read_back(tmp_path):
-    files = write_phantoms(tmp_path, ct=1, mr=2, labelled=1, size=(16, 16, 16), seed=1)
+    files = write_phantoms(tmp_path, ct=1, mr=2, labeled=1, size=(16, 16, 16), seed=1)
     assert [file.relative_to(tmp_path).parts[0] for file in files] == ["ct", "mr", "mr", "Dataset001_Phantom"]
     image = nibabel.load(files[0])
     assert nibabel.aff2axcodes(image.affine) == ("L", "P", "S")

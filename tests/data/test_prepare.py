@@ -47,7 +47,7 @@ def test_what_goes_in_comes_out(tmp_path, scans, make_scan):
         assert record.mean == pytest.approx(unit.mean(), abs=0.02) and len(record.points) == 64
 
 
-def test_default_spacing_is_one_millimetre(tmp_path, make_scan, write_nifti):
+def test_default_spacing_is_one_millimeter(tmp_path, make_scan, write_nifti):
     write_nifti(tmp_path / "in" / "a.nii", make_scan(), (2.5, 0.8, 0.8))
     prepare([tmp_path / "in"], tmp_path / "store", workers=0)
     (record,) = Store(tmp_path / "store").records
@@ -65,7 +65,7 @@ def refused_scans(folder: Path, make_scan, write_nifti, write_dicom) -> dict[str
     folder.mkdir()
     save("flat.nii", scan[0])
     save("thin.nii", scan[:5])
-    save("colour.nii", np.zeros((9, 9, 9), [("R", "u1"), ("G", "u1"), ("B", "u1")]))
+    save("color.nii", np.zeros((9, 9, 9), [("R", "u1"), ("G", "u1"), ("B", "u1")]))
     save("complex.nii", scan.astype(np.complex64))
     save("vector.nii", np.zeros((9, 9, 9, 3, 3), np.float32))
     save("nan.nii", np.where(scan > 500, np.nan, scan).astype(np.float32))
@@ -78,7 +78,7 @@ def refused_scans(folder: Path, make_scan, write_nifti, write_dicom) -> dict[str
     write_dicom(folder / "gap", make_scan(ct=True))
     sorted((folder / "gap").glob("*.dcm"))[5].unlink()
     return {
-        "flat.nii": "2-D", "thin.nii": "too thin", "colour.nii": "RGB", "complex.nii": "complex",
+        "flat.nii": "2-D", "thin.nii": "too thin", "color.nii": "RGB", "complex.nii": "complex",
         "vector.nii": "vector field", "nan.nii": "NaN", "constant.nii": "constant", "labels.nii": "label map",
         "geometry.nii": "geometry", "damaged.nii.gz": "unreadable", "us/000.dcm": "not a volume",
         "gap [000.dcm + 18]": "missing slices",

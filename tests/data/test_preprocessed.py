@@ -22,7 +22,7 @@ def _own_cache(tmp_path, monkeypatch):
 
 
 def write_case(file, channels=1, seed=0, properties=None, scale=1.0):
-    """Write normalised voxels as nnU-Net does, with a bright box at 20:26 along each axis; return them."""
+    """Write normalized voxels as nnU-Net does, with a bright box at 20:26 along each axis; return them."""
     rng = np.random.default_rng(seed)
     voxels = rng.normal(0, 0.2, (channels, *SHAPE)).astype(np.float32) - 1
     voxels[:, 20:26, 20:26, 20:26] += 2
@@ -121,7 +121,7 @@ def test_nothing_is_written_into_the_folder_and_the_second_time_is_cached(tmp_pa
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "D").rglob("*")}
     first = open_store(configuration)
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "D").rglob("*")} == before
-    monkeypatch.setattr("umzoo.data.preprocessed.summarise", None)
+    monkeypatch.setattr("umzoo.data.preprocessed.summarize", None)
     assert open_store(configuration).records == first.records
     chosen = open_store(configuration, only=[first.records[1].id])
     assert chosen.records == first.records[1:]

@@ -13,7 +13,7 @@ CT, ANY = DEFAULT_RULES["ct"], DEFAULT_RULES["*"]
 def encode(volume, modality="mr", resampled=False):
     rule = CT if modality == "ct" else ANY
     encoding = rules.fit(volume, (float(volume.min()), float(volume.max())), modality, rule, resampled)
-    return encoding, rules.quantise(volume, encoding)
+    return encoding, rules.quantize(volume, encoding)
 
 
 def physical(stored, encoding):

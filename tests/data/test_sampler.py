@@ -88,8 +88,8 @@ def test_thin_volumes_are_overhung_by_as_much_as_they_lack():
 def test_foreground_share():
     point = (25, 25, 25)
     made = sampler([record(0, points=(point,))], foreground=0.7, scales=(1.0,))
-    centred = np.mean([crop.start == (17, 17, 17) for crop in crops(made, 2000)])
-    assert centred == pytest.approx(0.7, abs=0.03)
+    centered = np.mean([crop.start == (17, 17, 17) for crop in crops(made, 2000)])
+    assert centered == pytest.approx(0.7, abs=0.03)
 
 
 def test_matched_crops_have_one_distribution_of_widths_at_every_scale():

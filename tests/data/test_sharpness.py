@@ -28,7 +28,7 @@ def texture(seed):
 
 
 def features(image):
-    """Log power in bands of frequency, and log differences of neighbours, of crops brought to equal variance."""
+    """Log power in bands of frequency, and log differences of neighbors, of crops brought to equal variance."""
     image = image[:, 0] - image.mean(dim=(1, 2, 3, 4)).view(-1, 1, 1, 1)
     image = image / image.flatten(1).std(dim=1).view(-1, 1, 1, 1)
     power = torch.fft.rfftn(image, dim=(1, 2, 3)).abs() ** 2

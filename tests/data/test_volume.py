@@ -101,7 +101,7 @@ def test_flat_files_are_2d(tmp_path, make_scan):
     assert {refusal(tmp_path / name).reason for name in ("a.nii", "b.nii", "c.mha")} == {Reason.TWO_D}
 
 
-def test_colours_complex_numbers_and_vectors_are_refused(tmp_path):
+def test_colors_complex_numbers_and_vectors_are_refused(tmp_path):
     rgb = np.zeros((9, 9, 9), [("R", "u1"), ("G", "u1"), ("B", "u1")])
     nibabel.save(nibabel.Nifti1Image(rgb, np.eye(4)), tmp_path / "a.nii")
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((9, 9, 9, 3), np.uint8), isVector=True), str(tmp_path / "b.mha"))
@@ -111,7 +111,7 @@ def test_colours_complex_numbers_and_vectors_are_refused(tmp_path):
     nibabel.save(warp, tmp_path / "d.nii")
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((9, 9, 9, 3), np.float32), isVector=True), str(tmp_path / "e.mha"))
     reasons = [refusal(tmp_path / name).reason for name in ("a.nii", "b.mha", "c.nii", "d.nii", "e.mha")]
-    assert reasons == [Reason.COLOUR, Reason.COLOUR, Reason.COMPLEX, Reason.VECTOR, Reason.VECTOR]
+    assert reasons == [Reason.COLOR, Reason.COLOR, Reason.COMPLEX, Reason.VECTOR, Reason.VECTOR]
 
 
 def test_a_label_intent_is_a_label_map(tmp_path, make_scan, write_nifti):

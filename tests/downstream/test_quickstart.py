@@ -9,7 +9,7 @@ from umzoo.downstream.quickstart import ARMS, QuickstartConfig, quickstart
 
 SMALL = QuickstartConfig(
     volumes=1,
-    labelled=1,
+    labeled=1,
     held_out=1,
     size=40,
     overrides=(

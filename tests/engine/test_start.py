@@ -21,7 +21,7 @@ from .test_trainer import final_state, new_run, same  # noqa: F401
 def weights(tmp_path):
     torch.manual_seed(7)
     folder = tmp_path / "weights"
-    umzoo.save_pretrained(umzoo.create_model("genesis_unet", width=2), folder, tag="lab", licence="CC-BY-SA-4.0")
+    umzoo.save_pretrained(umzoo.create_model("genesis_unet", width=2), folder, tag="lab", license="CC-BY-SA-4.0")
     rewrite_info(folder, citations=("A. Lab, 2026",))
     return folder
 
@@ -50,8 +50,8 @@ def test_exported_weights_name_those_they_began_with(new_run, weights, tmp_path)
         "genesis_unet.lab",
         read_info(weights).files["model.safetensors"],
     )
-    assert info.licence == "CC-BY-SA-4.0" and "A. Lab, 2026" in info.citations
-    assert export_run(open_run(run.folder), tmp_path / "other", "mit").licence == "mit"
+    assert info.license == "CC-BY-SA-4.0" and "A. Lab, 2026" in info.citations
+    assert export_run(open_run(run.folder), tmp_path / "other", "mit").license == "mit"
     assert "trained on from `genesis_unet.lab`" in (tmp_path / "out" / "README.md").read_text()
     assert str(tmp_path) not in (run.folder / "start.json").read_text()
 

@@ -252,7 +252,7 @@ def test_export_needs_a_checkpoint_and_says_what_it_wrote(new_run, tmp_path):
     with pytest.raises(ConfigError, match="no checkpoint yet"):
         export_run(run, tmp_path / "weights")
     trainer.fit()
-    info = export_run(run, tmp_path / "weights", licence="cc-by-4.0")
+    info = export_run(run, tmp_path / "weights", license="cc-by-4.0")
     assert info.name == "genesis_unet.universal_tiny"
     assert info.provenance.steps == 4
     assert info.provenance.samples == 8

@@ -72,7 +72,7 @@ def backbone() -> umzoo.Backbone:
 @pytest.fixture
 def folder(backbone: umzoo.Backbone, tmp_path: Path) -> Path:
     """A weights folder of *backbone*."""
-    umzoo.save_pretrained(backbone, tmp_path / "weights", licence="mit")
+    umzoo.save_pretrained(backbone, tmp_path / "weights", license="mit")
     return tmp_path / "weights"
 
 

@@ -54,7 +54,7 @@ def on_hub(hub, released):
 
 
 def register(monkeypatch, **fields):
-    fields = {"name": NAME, "location": "lab/resnet", "licence": "MIT", "importer": "medicalnet"} | fields
+    fields = {"name": NAME, "location": "lab/resnet", "license": "MIT", "importer": "medicalnet"} | fields
     entry = WeightsEntry(**fields)
     monkeypatch.setitem(zoo().weights._entries, entry.name, entry)
     return entry
@@ -68,7 +68,7 @@ def test_loaded_by_name(monkeypatch, hub, on_hub, network, released):
         torch.equal(it, named_tensors(network.encoder)[name]) for name, it in named_tensors(loaded.encoder).items()
     )
     said = loaded.weights_info
-    assert (said.name, said.licence) == (NAME, "MIT")
+    assert (said.name, said.license) == (NAME, "MIT")
     assert said.provenance.volumes == 8 and "Trained on ct only" in (resolve(NAME) / "README.md").read_text()
     origin = said.imported_from
     assert (origin.location, origin.revision, origin.files) == ("lab/resnet", on_hub, ("sub/resnet_10.pth",))
@@ -110,7 +110,7 @@ def test_another_file_than_recorded_is_refused(monkeypatch, hub, on_hub):
 
 def test_another_network_than_registered_is_refused(monkeypatch, hub, on_hub):
     entry = register(monkeypatch, name="resnet3d_18.lab", files=("sub/resnet_10.pth",))
-    with pytest.raises(WeightsError, match=r"is a resnet3d_10\.lab, not the resnet3d_18\.lab of the catalogue"):
+    with pytest.raises(WeightsError, match=r"is a resnet3d_10\.lab, not the resnet3d_18\.lab of the catalog"):
         resolve(entry.name)
     assert not kept_folder(entry, None, Access()).exists()
 
@@ -263,7 +263,7 @@ def test_import_by_hand_from_the_hub_and_the_web(hub, on_hub, released, tmp_path
     infos = [read_info(tmp_path / str(number)) for number in range(3)]
     assert [info.imported_from.revision for info in infos] == [on_hub, on_hub, ""]
     assert len({info.files["model.safetensors"] for info in infos}) == 1
-    assert {(info.name, info.licence) for info in infos} == {("resnet3d_10.mine", "MIT")}
+    assert {(info.name, info.license) for info in infos} == {("resnet3d_10.mine", "MIT")}
 
 
 def test_import_of_several_files_names_them(hub, released, tmp_path):

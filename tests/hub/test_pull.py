@@ -24,7 +24,7 @@ def test_weights_come_back_as_they_went(backbone, commit):
 
 def test_a_revision_stays_what_it_was(backbone, commit):
     second = umzoo.create_model("genesis_unet", width=1)
-    umzoo.push_to_hub(second, "org/name", licence="mit")
+    umzoo.push_to_hub(second, "org/name", license="mit")
     assert same(umzoo.from_pretrained("org/name", revision=commit), backbone)
     assert same(umzoo.from_pretrained("org/name"), second)
     assert same(umzoo.from_pretrained("org/name", revision="main"), second)
@@ -59,7 +59,7 @@ def test_all_files_are_of_the_commit_that_the_branch_was_at(backbone, folder, co
     known_files = pull.known_files
 
     def then_another_pushes(place):
-        umzoo.push_to_hub(second, "org/name", licence="mit")
+        umzoo.push_to_hub(second, "org/name", license="mit")
         return known_files(place)
 
     monkeypatch.setattr(pull, "known_files", then_another_pushes)

@@ -36,7 +36,7 @@ def test_a_folder_becomes_a_private_repository(folder, hub):
 
 
 def test_a_backbone_can_be_pushed_in_public(backbone, hub):
-    umzoo.push_to_hub(backbone, "org/name", private=False, licence="cc-by-4.0", weights_tag="lab", message="First")
+    umzoo.push_to_hub(backbone, "org/name", private=False, license="cc-by-4.0", weights_tag="lab", message="First")
     assert not hub.repositories["org/name"].private
     assert hub.repositories["org/name"].messages[-1] == "First"
     pushed = load(hub.files("org/name")["model.safetensors"].content)
@@ -63,15 +63,15 @@ def test_a_push_takes_the_place_of_the_last(backbone, folder, hub):
     umzoo.push_to_hub(folder, "org/name")
     hub.files("org/name")["figure.png"] = hub.files("org/name")["README.md"]
     assert "pretext.safetensors" in hub.files("org/name")
-    umzoo.push_to_hub(backbone, "org/name", licence="mit")
+    umzoo.push_to_hub(backbone, "org/name", license="mit")
     assert hub.files("org/name").keys() == {
         ".gitattributes", "README.md", "config.json", "figure.png", "model.safetensors"
     }  # fmt: skip
     assert len(hub.repositories["org/name"].commits) == 3
 
 
-def test_a_licence_and_whole_weights_are_needed(backbone, folder, hub):
-    with pytest.raises(WeightsError, match=r"^genesis_unet\.custom states no licence"):
+def test_a_license_and_whole_weights_are_needed(backbone, folder, hub):
+    with pytest.raises(WeightsError, match=r"^genesis_unet\.custom states no license"):
         umzoo.push_to_hub(backbone, "org/name")
     content = (folder / "model.safetensors").read_bytes()
     for damaged in (b"damaged", content[:-1] + bytes([content[-1] ^ 1])):
@@ -148,12 +148,12 @@ def test_a_push_between_is_not_overwritten(folder, hub, monkeypatch):
 
     def then_another_pushes(self, commit):
         monkeypatch.setattr(Repository, "card", card)
-        umzoo.push_to_hub(other, "org/name", licence="mit")
+        umzoo.push_to_hub(other, "org/name", license="mit")
         return card(self, commit)
 
     monkeypatch.setattr(Repository, "card", then_another_pushes)
     with pytest.raises(WeightsError, match="somebody else pushed to org/name meanwhile"):
-        umzoo.push_to_hub(umzoo.create_model("genesis_unet", width=3), "org/name", licence="mit")
+        umzoo.push_to_hub(umzoo.create_model("genesis_unet", width=3), "org/name", license="mit")
     assert commits(hub) == 3
     assert umzoo.from_pretrained("org/name").config.width == 2
 
@@ -169,21 +169,21 @@ def test_the_hub_refuses_what_is_not_on_top(folder, hub, monkeypatch):
 
     monkeypatch.setattr(Repository, "commit", too_late)
     with pytest.raises(WeightsError, match="cannot push to org/name: .*412|has happened since"):
-        umzoo.push_to_hub(umzoo.create_model("genesis_unet", width=3), "org/name", licence="mit")
+        umzoo.push_to_hub(umzoo.create_model("genesis_unet", width=3), "org/name", license="mit")
     assert hub.repositories["org/name"].messages[-1] == "by another"
 
 
 def test_branches_and_tags(backbone, folder, hub):
     umzoo.push_to_hub(folder, "org/name", tag="v1")
     other = umzoo.create_model("genesis_unet", width=2)
-    umzoo.push_to_hub(other, "org/name", licence="mit", revision="wider")
+    umzoo.push_to_hub(other, "org/name", license="mit", revision="wider")
     assert same(umzoo.from_pretrained("org/name@v1"), backbone)
     assert same(umzoo.from_pretrained("hf-hub:org/name@main"), backbone)
     assert same(umzoo.from_pretrained("org/name", revision="wider"), other)
     umzoo.push_to_hub(folder, "org/name", tag="v1")
     assert commits(hub) == 3
     with pytest.raises(WeightsError, match="tag v1 of org/name is on other weights .*choose another tag"):
-        umzoo.push_to_hub(other, "org/name", licence="mit", tag="v1")
+        umzoo.push_to_hub(other, "org/name", license="mit", tag="v1")
     assert same(umzoo.from_pretrained("org/name"), backbone)
     with pytest.raises(WeightsError, match="a push goes to a branch"):
         umzoo.push_to_hub(folder, "org/name", revision="0" * 40)
@@ -194,9 +194,9 @@ def test_a_pull_request_is_made_once(folder, hub, fault):
     umzoo.push_to_hub(folder, "org/name")
     other = umzoo.create_model("genesis_unet", width=2)
     hub.faults["/api/models/org/name/commit"] = fault
-    url = umzoo.push_to_hub(other, "org/name", licence="mit", create_pr=True)
+    url = umzoo.push_to_hub(other, "org/name", license="mit", create_pr=True)
     assert url == f"{hub.url}/org/name/discussions/1"
-    assert url == umzoo.push_to_hub(other, "org/name", licence="mit", create_pr=True)
+    assert url == umzoo.push_to_hub(other, "org/name", license="mit", create_pr=True)
     assert list(hub.repositories["org/name"].titles) == ["refs/pr/1"]
     assert same(umzoo.from_pretrained("org/name", revision="refs/pr/1"), other)
     with pytest.raises(WeightsError, match="a pull request goes to main and gets no tag"):
@@ -215,7 +215,7 @@ def test_who_may_not_write_is_told(folder, hub):
     umzoo.push_to_hub(folder, "org/name", private=False)
     for token, reason in ((STRANGER, "403|permissions"), (False, "401|may not see|Invalid|permissions")):
         with pytest.raises(WeightsError, match=f"cannot push to org/name: .*({reason})"):
-            umzoo.push_to_hub(umzoo.create_model("genesis_unet", width=2), "org/name", licence="mit", token=token)
+            umzoo.push_to_hub(umzoo.create_model("genesis_unet", width=2), "org/name", license="mit", token=token)
     assert commits(hub) == 2
 
 
@@ -223,11 +223,11 @@ def test_what_people_wrote_on_the_hub_stays(folder, hub):
     umzoo.push_to_hub(folder, "org/name")
     mine = pushed_card(hub).replace("license: mit", "license: mit\nthumbnail: us.png") + "\n## Thanks\n\nTo all.\n"
     write_card(hub, mine)
-    umzoo.push_to_hub(folder, "org/name", licence="cc-by-4.0")
+    umzoo.push_to_hub(folder, "org/name", license="cc-by-4.0")
     card = pushed_card(hub)
     assert "To all." in card and "us.png" in card and "license: cc-by-4.0" in card
     assert hub.repositories["org/name"].messages.count("Add genesis_unet.custom") == 2
-    umzoo.push_to_hub(folder, "org/name", licence="cc-by-4.0")
+    umzoo.push_to_hub(folder, "org/name", license="cc-by-4.0")
     assert commits(hub) == 3
     write_card(hub, "# By hand\n\nNo markers here.\n")
     umzoo.push_to_hub(folder, "org/name")
@@ -273,18 +273,18 @@ def test_files_that_the_repository_ignores_are_missed(folder, hub):
     umzoo.push_to_hub(folder, "org/name")
     hub.files("org/name")[".gitignore"] = File(b"model.safetensors", git_oid(b"model.safetensors"))
     with pytest.raises(WeightsError, match="does not hold what was pushed .*look at its .gitignore"):
-        umzoo.push_to_hub(umzoo.create_model("genesis_unet", width=2), "org/name", licence="mit")
+        umzoo.push_to_hub(umzoo.create_model("genesis_unet", width=2), "org/name", license="mit")
 
 
 def test_a_backbone_has_the_method(backbone, hub):
-    assert backbone.push_to_hub("org/name", licence="mit").startswith(hub.url)
+    assert backbone.push_to_hub("org/name", license="mit").startswith(hub.url)
     assert same(umzoo.from_pretrained("org/name"), backbone)
 
 
 def test_nnssls_form_goes_along_on_request_and_goes_with_the_weights(hub, tmp_path):
     pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
     network = umzoo.create_model("resenc_unet_s", n_stages=2, features_per_stage=[4, 8], n_blocks_per_stage=[1, 1])
-    umzoo.save_pretrained(network, tmp_path / "w", licence="mit", input=InputSpec(patch_size=(16, 16, 16)))
+    umzoo.save_pretrained(network, tmp_path / "w", license="mit", input=InputSpec(patch_size=(16, 16, 16)))
     target = Target("org/name")
     first = push_folder(tmp_path / "w", target, nnssl=True)
     files = hub.files("org/name")
@@ -301,7 +301,7 @@ def test_nnssls_form_goes_along_on_request_and_goes_with_the_weights(hub, tmp_pa
 def test_a_dry_run_checks_and_asks_nothing_of_the_network(folder, hub, capsys):
     cli.push(folder, "org/name", dry_run=True)
     said = capsys.readouterr().out
-    assert "nothing was uploaded" in said and "model.safetensors" in said and read_info(folder).licence in said
+    assert "nothing was uploaded" in said and "model.safetensors" in said and read_info(folder).license in said
     with pytest.raises(WeightsError, match="sub-01"):
         cli.push(folder, "org/name", message="Add sub-01", dry_run=True)
     assert hub.requests == [] and "org/name" not in hub.repositories

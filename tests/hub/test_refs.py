@@ -43,7 +43,7 @@ def test_only_files_of_the_format_are_fetched(folder, hub):
 
 def test_registered_weights_are_pinned(backbone, folder, hub, monkeypatch):
     first = umzoo.push_to_hub(folder, "org/name").rpartition("/")[2]
-    umzoo.push_to_hub(backbone, "org/name", licence="mit", weights_tag="second")
+    umzoo.push_to_hub(backbone, "org/name", license="mit", weights_tag="second")
     entry = WeightsEntry("genesis_unet.lab", "org/name", "mit", revision=first)
     monkeypatch.setitem(zoo().weights._entries, entry.name, entry)
     assert read_info(resolve("genesis_unet.lab")).name == "genesis_unet.custom"

@@ -52,7 +52,7 @@ def weights(tiny_store, tmp_path):
     small = ["backbone.width=2", "data.batch_size=2", "data.patch_size=[16,16,16]", "data.workers=0"]
     short = ["trainer.steps=2", "trainer.probe_volumes=8", "optim.warmup_steps=1"]
     Trainer(Run(tmp_path / "run", load_recipe("universal_tiny", small + short), tiny_store.path), cpu=True).fit()
-    export_run(open_run(tmp_path / "run"), tmp_path / "w", licence="cc-by-4.0")
+    export_run(open_run(tmp_path / "run"), tmp_path / "w", license="cc-by-4.0")
     return tmp_path / "w"
 
 

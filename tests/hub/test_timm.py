@@ -37,7 +37,7 @@ def test_downloaded_kernels_are_inflated(published, tmp_path):
     for name, kernel in found.items():
         torch.testing.assert_close(kernel.sum(2), published.get_parameter(name))
     folder = tmp_path / "weights"
-    umzoo.save_pretrained(network, folder, licence="apache-2.0")
+    umzoo.save_pretrained(network, folder, license="apache-2.0")
     base = umzoo.from_pretrained(folder).weights_info.base_model
     assert base.name == f"timm {MODEL}.r160_in1k" and base.repository == timm.get_pretrained_cfg(MODEL).hf_hub_id
 

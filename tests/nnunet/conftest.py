@@ -68,8 +68,8 @@ def _make_raw(folder):
         (folder / part).mkdir(parents=True)
     grid = np.stack(np.meshgrid(*[np.arange(24)] * 3, indexing="ij"))
     for case in range(5):
-        centre = rng.uniform(9, 15, (3, 1, 1, 1))
-        ball = (((grid - centre) ** 2).sum(0) < 25).astype(np.uint8)
+        center = rng.uniform(9, 15, (3, 1, 1, 1))
+        ball = (((grid - center) ** 2).sum(0) < 25).astype(np.uint8)
         image = (100 * ball + rng.normal(100, 20, ball.shape)).astype(np.float32)
         nibabel.save(nibabel.Nifti1Image(image, np.eye(4)), folder / "imagesTr" / f"case_{case}_0000.nii.gz")
         nibabel.save(nibabel.Nifti1Image(ball, np.eye(4)), folder / "labelsTr" / f"case_{case}.nii.gz")
@@ -206,7 +206,7 @@ def narrow_weights(tmp_path):
                 value.copy_(torch.randn(value.shape, generator=generator) / max(1, value[0].numel()) ** 0.5)
         folder = tmp_path / "weights"
         spec = spec or InputSpec(spacing=(1.5, 1.0, 1.0), patch_size=(64, 96, 96))
-        umzoo.save_pretrained(network, folder, tag="test", input=spec, licence="cc-by-4.0")
+        umzoo.save_pretrained(network, folder, tag="test", input=spec, license="cc-by-4.0")
         return folder, network.eval()
 
     return make

@@ -53,7 +53,7 @@ def test_nnunet_loads_the_file_for_a_plan(dataset, narrow_weights, tmp_path):
         torch.equal(loaded[name], ours[report.of("exact")[name].source]) for name in report.exact if name in loaded
     )
     torch.testing.assert_close(loaded[STEM], ours[STEM].sum(2, keepdim=True).repeat(1, 2, 1, 1, 1) / 2)
-    assert content["umzoo"]["weights"] == "resenc_unet_l.test" and content["umzoo"]["licence"] == "cc-by-4.0"
+    assert content["umzoo"]["weights"] == "resenc_unet_l.test" and content["umzoo"]["license"] == "cc-by-4.0"
     assert str(tmp_path) not in json.dumps(content["umzoo"])
 
 
@@ -111,7 +111,7 @@ def adaptation_plan(folder, patch=(64, 96, 96)):
     plan = json.loads((folder / "adaptation_plan.json").read_text())
     assert plan.pop("trainer_name") == content["trainer_name"]
     assert json.loads(json.dumps(content["nnssl_adaptation_plan"])) == plan
-    assert json.loads((folder / "config.json").read_text())["licence"] == "cc-by-4.0"
+    assert json.loads((folder / "config.json").read_text())["license"] == "cc-by-4.0"
     needed = ("pretrain_num_input_channels", "recommended_downstream_patchsize", "keys_to_in_proj", "key_to_lpe")
     assert all(key in plan for key in needed)
     assert plan["architecture_plans"].keys() == {"arch_class_name", "arch_kwargs", "arch_kwargs_requiring_import"}
@@ -154,7 +154,7 @@ def test_nnssl_form_of_a_transformer(tmp_path):
 
     spec = InputSpec(spacing=(1.5, 1.0, 1.0), patch_size=(16, 16, 24))
     network = umzoo.create_model("primus_s", input_shape=(16, 16, 24))
-    umzoo.save_pretrained(network, tmp_path / "weights", input=spec, licence="cc-by-4.0")
+    umzoo.save_pretrained(network, tmp_path / "weights", input=spec, license="cc-by-4.0")
     export_nnssl(tmp_path / "weights", tmp_path / "trio")
     plan, state = adaptation_plan(tmp_path / "trio", (16, 16, 24))
     assert plan["architecture_plans"]["arch_class_name"] == "PrimusS"

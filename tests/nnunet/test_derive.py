@@ -122,7 +122,7 @@ def test_what_is_continued_must_be_asked_for_again_and_needs_no_weights(weights)
         check_continued(request_of(None, name=name))
 
 
-def test_differences_of_normalisation_are_told(nnunet, weights):
+def test_differences_of_normalization_are_told(nnunet, weights):
     file = nnunet / f"{PLANS}.json"
     plans = json.loads(file.read_text())
     plans["configurations"]["3d_fullres"]["normalization_schemes"] = ["CTNormalization"]

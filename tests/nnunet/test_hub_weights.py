@@ -10,7 +10,7 @@ from umzoo.nnunet.derive import Request, derive_plans
 from umzoo.nnunet.entry import parse_options, read_entry
 from umzoo.nnunet.nnssl import CHECKPOINT, PLAN, export_nnssl
 from umzoo.nnunet.planned import read_planned
-from umzoo.nnunet.preflight import initialise
+from umzoo.nnunet.preflight import initialize
 from umzoo.plugins import zoo
 from umzoo.weights.entry import WeightsEntry
 from umzoo.weights.io import load_state, read_info, rewrite_info
@@ -22,7 +22,7 @@ PLANS = "nnUNetResEncUNetMPlans"
 
 
 def test_plans_name_the_commit_and_training_gets_its_tensors(nnunet, weights, hub):  # noqa: F811
-    commit = umzoo.push_to_hub(weights, "org/name", licence="cc0-1.0").rpartition("/")[2]
+    commit = umzoo.push_to_hub(weights, "org/name", license="cc0-1.0").rpartition("/")[2]
     asked = Request("901", "3d_fullres", PLANS, "org/name", parse_options("nnunet"), "nnunet")
     assert derive_plans(asked).coverage == 1.0
     entry = read_entry(json.loads(asked.file.read_text()))
@@ -32,7 +32,7 @@ def test_plans_name_the_commit_and_training_gets_its_tensors(nnunet, weights, hu
     hub.requests.clear()
     planned = read_planned(nnunet, asked.plans_name, "3d_fullres")
     network = planned.build()
-    initialise(network, planned, entry)
+    initialize(network, planned, entry)
     assert hub.requests == []
     expected = canonical_state(umzoo.from_pretrained("org/name", revision=commit))
     found = canonical_state(network)
@@ -58,7 +58,7 @@ def test_checkpoints_of_nnssl_start_training_by_their_registered_name(nnunet, we
     hub.requests.clear()
     planned = read_planned(nnunet, asked.plans_name, "3d_fullres")
     network = planned.build()
-    initialise(network, planned, known)
+    initialize(network, planned, known)
     assert hub.requests == []
     expected, found = load_state(weights), canonical_state(network)
     assert all(torch.equal(found[key], value) for key, value in expected.items() if key.startswith("encoder."))

@@ -74,7 +74,7 @@ def test_the_network_computes_what_it_did(model_folder, tmp_path, kind, residual
 def test_the_folder_says_what_the_network_was_fed(model_folder, tmp_path):
     folder, _ = model_folder("prostate")
     info = read_info(run(folder, tmp_path / "out"))
-    assert (info.name, info.licence) == ("resenc_unet_xl.prostate", "cc-by-4.0")
+    assert (info.name, info.license) == ("resenc_unet_xl.prostate", "cc-by-4.0")
     spec = info.input
     assert (spec.orientation, spec.axes, spec.space, spec.in_channels) == ("as stored", "zyx", "zscore", 2)
     assert spec.spacing == (3.6, 0.6, 0.6) and spec.patch_size == (20, 256, 256)

@@ -196,11 +196,11 @@ def test_spacing_follows_the_axes_of_the_weights(dataset, narrow_weights):
 
 
 @pytest.mark.parametrize(("space", "scheme"), [("zscore", "ZScore"), ("unit", "RescaleTo01")])
-def test_normalisation_of_the_weights(dataset, narrow_weights, space, scheme):
+def test_normalization_of_the_weights(dataset, narrow_weights, space, scheme):
     dataset("small_ct")
     folder, _ = narrow_weights(spec=InputSpec(space=space))
     assert propose("501", folder).settings["normalization_schemes"] == ["CTNormalization"]
-    settings = propose("501", folder, Choices(normalisation="weights")).settings
+    settings = propose("501", folder, Choices(normalization="weights")).settings
     assert settings["normalization_schemes"] == [f"{scheme}Normalization"] and settings["use_mask_for_norm"] == [False]
     assert settings["data_identifier"] == f"umzoo_1.5x1.2x1.2_zyx_{scheme}_3d_fullres"
 

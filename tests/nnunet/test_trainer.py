@@ -18,7 +18,7 @@ from umzoo.nnunet.derive import TRAINER, Request, derive_plans
 from umzoo.nnunet.entry import parse_options, read_entry
 from umzoo.nnunet.environment import folder_of, make_trainer_findable
 from umzoo.nnunet.planned import read_planned
-from umzoo.nnunet.preflight import initialise
+from umzoo.nnunet.preflight import initialize
 from umzoo.nnunet.train import Flags, prepare, train
 from umzoo.plugins import zoo
 from umzoo.weights.io import load_state, read_info
@@ -238,7 +238,7 @@ def test_wrapped_networks_get_the_same(nnunet, weights, how):
     planned = read_planned(nnunet, asked.plans_name, "3d_fullres")
     network = planned.build()
     wrapped = wrap(network, how)
-    report = initialise(wrapped, planned, read_entry(planned.plans))
+    report = initialize(wrapped, planned, read_entry(planned.plans))
     source = load_state(weights)
     assert report.coverage == 1.0
     assert equal(kernels(network), source) == kernels(network).keys()

@@ -15,7 +15,7 @@ SHAPE, SPACING = (20, 24, 28), (2.0, 1.0, 1.5)
 
 
 def make_body(seed: int = 0, shape: tuple[int, int, int] = SHAPE) -> NDArray[np.int16]:
-    """A CT of a ball off the centre, int16 ``(D, H, W)`` in LPS, different along every axis."""
+    """A CT of a ball off the center, int16 ``(D, H, W)`` in LPS, different along every axis."""
     rng = np.random.default_rng(seed)
     z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
     inside = (z - 0.1) ** 2 + (y + 0.15) ** 2 + (x - 0.2) ** 2 < 0.6

@@ -74,7 +74,7 @@ def test_files_keep_header_and_type(tmp_path, body):
     assert nibabel.load(typed).get_data_dtype() == np.int16
 
 
-def test_micrometres_stay_micrometres(tmp_path, body):
+def test_micrometers_stay_micrometers(tmp_path, body):
     image = as_nifti(body, ras_affine() @ np.diag([1000, 1000, 1000, 1]))
     image.header.set_xyzt_units("micron")
     nibabel.save(image, tmp_path / "scan.nii.gz")

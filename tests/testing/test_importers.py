@@ -17,27 +17,27 @@ class Reader(Importer):
 
     name = "reader"
 
-    def run(self, source, out, licence="unknown"):
+    def run(self, source, out, license="unknown"):
         if "weight" not in read_state(source):
             raise WeightsError(f"{source} holds no 'weight'")
 
 
-def unpickles(self, source, out, licence="unknown"):
+def unpickles(self, source, out, license="unknown"):
     if "weight" not in torch.load(source, weights_only=True):
         raise WeightsError("no weight")
 
 
-def trusts(self, source, out, licence="unknown"):
+def trusts(self, source, out, license="unknown"):
     read_state(source)
 
 
-def begins(self, source, out, licence="unknown"):
+def begins(self, source, out, license="unknown"):
     out.mkdir()
     Reader.run(self, source, out)
 
 
 def raises(error):
-    def run(self, source, out, licence="unknown"):
+    def run(self, source, out, license="unknown"):
         raise error
 
     return run

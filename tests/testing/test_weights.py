@@ -1,4 +1,4 @@
-"""Registered weights have a name and a licence."""
+"""Registered weights have a name and a license."""
 
 import pytest
 
@@ -10,16 +10,16 @@ from umzoo.weights.entry import WeightsEntry
     "changes, rows, complaint",
     [
         ({"name": "genesis_unet"}, ["name is architecture.tag"], "architecture.tag, got 'genesis_unet'"),
-        ({"licence": "unknown"}, ["licence stated"], "must be stated, got 'unknown'"),
-        ({"licence": " "}, ["licence stated"], "must be stated"),
-        ({"licence": "other"}, ["licence stated"], "needs a licence_link"),
+        ({"license": "unknown"}, ["license stated"], "must be stated, got 'unknown'"),
+        ({"license": " "}, ["license stated"], "must be stated"),
+        ({"license": "other"}, ["license stated"], "needs a license_link"),
     ],
 )
 def test_broken_promises(changes, rows, complaint, breaks):
-    sound = {"name": "genesis_unet.lab", "location": "org/name", "licence": "mit"}
+    sound = {"name": "genesis_unet.lab", "location": "org/name", "license": "mit"}
     check_weights(WeightsEntry(**sound))
     breaks("weights", WeightsEntry(**{**sound, **changes}), rows, complaint)
 
 
-def test_a_licence_of_its_own_has_a_link():
-    check_weights(WeightsEntry("a.b", "org/name", "other", licence_link="https://example.org/licence"))
+def test_a_license_of_its_own_has_a_link():
+    check_weights(WeightsEntry("a.b", "org/name", "other", license_link="https://example.org/license"))

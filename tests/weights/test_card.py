@@ -9,7 +9,7 @@ from umzoo.errors import WeightsError
 from umzoo.spec import InputSpec
 from umzoo.weights.card import BEGIN, END, merge_card, model_card
 from umzoo.weights.info import Provenance, WeightsInfo
-from umzoo.weights.licences import HUB_LICENCES, hub_licence
+from umzoo.weights.licenses import HUB_LICENSES, hub_license
 
 
 def describe(**changes):
@@ -23,7 +23,7 @@ def describe(**changes):
             modalities={"ct": 3, "mr": 2, "unknown": 1}, regions=("abdomen",), metrics={"loss": 0.25},
         ),
         "citations": ("Someone, 2020",),
-        "licence": "CC-BY-4.0",
+        "license": "CC-BY-4.0",
     }  # fmt: skip
     return WeightsInfo(**fields | changes)
 
@@ -66,15 +66,15 @@ def test_the_card_without_facts_is_valid_too():
         ("", "unknown"),
     ],
 )
-def test_licences_of_the_hub(spdx, name):
-    assert hub_licence(spdx) == name
-    assert name in HUB_LICENCES | {"other"}
+def test_licenses_of_the_hub(spdx, name):
+    assert hub_license(spdx) == name
+    assert name in HUB_LICENSES | {"other"}
 
 
-def test_a_licence_the_hub_does_not_know():
-    matter = front_matter(card(licence="LicenseRef-Our Lab", licence_link="https://example.org/licence"))
+def test_a_license_the_hub_does_not_know():
+    matter = front_matter(card(license="LicenseRef-Our Lab", license_link="https://example.org/license"))
     assert (matter.license, matter.license_name) == ("other", "licenseref-our-lab")
-    assert matter.license_link == "https://example.org/licence"
+    assert matter.license_link == "https://example.org/license"
 
 
 def test_fine_tuned_weights_name_their_base():
@@ -127,7 +127,7 @@ def test_a_strange_pretext_table_is_passed_over(pretext):
 def test_the_generated_part_is_replaced_and_nothing_else():
     old = card().replace(BEGIN, f"A picture of us.\n\n{BEGIN}").replace("tags:", "thumbnail: us.png\ntags:\n- ours")
     old += "\n## Thanks\n\nTo all.\n"
-    merged = merge_card(old, card(licence="mit", provenance=Provenance(volumes=77, modalities={"pet": 77})))
+    merged = merge_card(old, card(license="mit", provenance=Provenance(volumes=77, modalities={"pet": 77})))
     assert "A picture of us." in merged and merged.endswith("## Thanks\n\nTo all.\n")
     assert "77 volumes" in merged and "5 volumes" not in merged
     matter = front_matter(merged).to_dict()

@@ -52,8 +52,8 @@ def test_round_trip(folder):
 
 def test_a_weights_folder_is_replaced_and_nothing_else(folder, tmp_path):
     backbone = tiny()
-    save_folder(folder, canonical_state(backbone), describe(backbone, licence="mit"))
-    assert read_info(folder).licence == "mit"
+    save_folder(folder, canonical_state(backbone), describe(backbone, license="mit"))
+    assert read_info(folder).license == "mit"
     assert not (folder / "pretext.safetensors").exists()
     other = tmp_path / "other"
     other.mkdir()
@@ -107,8 +107,8 @@ def test_not_a_weights_folder(tmp_path):
 
 
 def test_a_newer_format_is_refused_and_newer_fields_are_kept(folder):
-    edit(folder, colour="blue")
-    assert read_info(folder).model_extra == {"colour": "blue"}
+    edit(folder, color="blue")
+    assert read_info(folder).model_extra == {"color": "blue"}
     assert load_backbone(folder)
     edit(folder, format=FORMAT + 1)
     with pytest.raises(WeightsError, match=f"format {FORMAT + 1}.*up to {FORMAT}.*update"):
@@ -116,8 +116,8 @@ def test_a_newer_format_is_refused_and_newer_fields_are_kept(folder):
 
 
 def test_wrong_content_names_the_key(folder):
-    edit(folder, licence=3)
-    with pytest.raises(WeightsError, match="licence"):
+    edit(folder, license=3)
+    with pytest.raises(WeightsError, match="license"):
         read_info(folder)
 
 

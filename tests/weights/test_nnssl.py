@@ -140,7 +140,7 @@ def test_nothing_of_the_data_comes_along(tmp_path):
         assert b"someone" not in file.read_bytes()
         assert b"sub-0001" not in file.read_bytes()
     info = read_info(out)
-    assert (info.licence, info.input.spacing, info.input.space) == ("CC-BY-4.0", (1, 1, 1), "zscore")
+    assert (info.license, info.input.spacing, info.input.space) == ("CC-BY-4.0", (1, 1, 1), "zscore")
     assert len(info.nnssl["sha256"]) == 64
 
 

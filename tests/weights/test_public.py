@@ -1,4 +1,4 @@
-"""The catalogue of public checkpoints: what it says can be loaded, of everything that is not at the far end."""
+"""The catalog of public checkpoints: what it says can be loaded, of everything that is not at the far end."""
 
 import re
 
@@ -9,7 +9,7 @@ from umzoo.plugins import zoo
 from umzoo.weights.importers.nnssl_files import Release
 from umzoo.weights.importers.nnssl_network import find_backbone
 from umzoo.weights.info import Provenance
-from umzoo.weights.licences import hub_licence
+from umzoo.weights.licenses import hub_license
 from umzoo.weights.public import NNSSL_FILES, public_checkpoints
 
 ENTRIES = {entry.name: entry for entry in public_checkpoints()}
@@ -21,7 +21,7 @@ def test_entries_are_complete(entry):
     assert entry.name.partition(".")[0] in zoo().backbones and entry.tag
     _, options = zoo().importers.options({"name": entry.importer, "tag": entry.tag, **entry.options})
     assert options.tag == entry.tag
-    assert hub_licence(entry.licence) != "unknown" and (entry.licence != "other" or entry.licence_link)
+    assert hub_license(entry.license) != "unknown" and (entry.license != "other" or entry.license_link)
     assert re.fullmatch(r"[\w-]+/[\w-]+|https://\S+", entry.location) and entry.files
     assert re.fullmatch(r"([0-9a-f]{64})?", entry.sha256)
     assert entry.description and len(entry.description) < 100

@@ -37,7 +37,7 @@ class UNetConfig(Config):
     n_conv_per_stage_decoder: Count | tuple[Count, ...] = Field(
         1, description="convolutions of each decoder stage, deepest first, or one number for all"
     )
-    norm: Literal["instance", "batch"] = Field("instance", description="normalisation layer")
+    norm: Literal["instance", "batch"] = Field("instance", description="normalization layer")
 
     def resolved(self) -> Self:
         """Return the same options with one entry per stage everywhere.

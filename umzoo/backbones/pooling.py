@@ -52,8 +52,8 @@ def _mean(level: Tensor, weights: Tensor) -> Tensor:
 
 
 def _std(level: Tensor, weights: Tensor) -> Tensor:
-    centred = level - _mean(level, weights)[..., None, None, None]
-    return _mean(centred.square(), weights).sqrt()
+    centered = level - _mean(level, weights)[..., None, None, None]
+    return _mean(centered.square(), weights).sqrt()
 
 
 def _max(level: Tensor, weights: Tensor) -> Tensor:

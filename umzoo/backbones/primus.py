@@ -42,7 +42,7 @@ class PrimusConfig(Config):
     layer_scale: float | None = Field(
         0.1, gt=0, description="initial scale of each block's branches, as in nnU-Net's presets; None: not scaled"
     )
-    inner_norm: bool = Field(True, description="normalise inside attention, as nnU-Net's presets do")
+    inner_norm: bool = Field(True, description="normalize inside attention, as nnU-Net's presets do")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

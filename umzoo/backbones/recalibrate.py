@@ -18,7 +18,7 @@ def recalibrate(backbone: Backbone, images: Iterable[Tensor]) -> Backbone:
     """Measure the running statistics of the batch norms of *backbone* anew, and let evaluation use them.
 
     It is for networks whose answers depend on the rest of the batch (``batch_statistics`` of ``genesis_unet``), and
-    for data that differ from those of pre-training. A few dozen unlabelled images do. Nothing else changes.
+    for data that differ from those of pre-training. A few dozen unlabeled images do. Nothing else changes.
 
     Args:
         backbone: changed in place; its ``batch_statistics`` is off afterwards.

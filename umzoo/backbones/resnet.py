@@ -93,7 +93,7 @@ class ResNet3D(Backbone):
             self.encoder[f"layer{number}"] = layer
             levels.append(Level(inputs, (total, total, total)))
         self.decoder = nn.ModuleDict({"conv_seg": _decoder(inputs)})
-        self.apply(_initialise)
+        self.apply(_initialize)
         self.info = BackboneInfo(channels, tuple(levels), DENSE_CHANNELS, divisor=(8, 8, 8), least_voxels=2)
 
     def _layer(self, inputs: int, planes: int, count: int, stride: int, dilation: int) -> nn.Sequential:
@@ -131,7 +131,7 @@ def _decoder(inputs: int) -> nn.Sequential:
     )
 
 
-def _initialise(module: nn.Module) -> None:
+def _initialize(module: nn.Module) -> None:
     if isinstance(module, nn.Conv3d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out")
 

@@ -20,7 +20,7 @@ class GenesisConfig(Config):
     width: int = Field(32, ge=1, description="channels of the first convolution; 32 is the published network")
     batch_statistics: bool = Field(
         False,
-        description="normalise by the statistics of the batch in evaluation too, as the original always does: an"
+        description="normalize by the statistics of the batch in evaluation too, as the original always does: an"
         " answer then depends on the rest of the batch; false gives ordinary batch norm",
     )
 
@@ -33,7 +33,7 @@ class BatchNorm(nn.BatchNorm3d):
         self.batch_statistics = batch_statistics
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise *input* ``(B, C, D, H, W)``; running statistics change in training only."""
+        """Normalize *input* ``(B, C, D, H, W)``; running statistics change in training only."""
         if self.training or not self.batch_statistics:
             return super().forward(input)
         return functional.batch_norm(input, None, None, self.weight, self.bias, training=True, eps=self.eps)

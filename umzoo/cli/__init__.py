@@ -100,7 +100,7 @@ def _options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Self-supervised pre-training of 3D networks on unlabelled CT and MR volumes."""
+    """Self-supervised pre-training of 3D networks on unlabeled CT and MR volumes."""
     from rich.console import Console
 
     if not verbose:
@@ -111,7 +111,7 @@ def _options(
 
 
 def _handler(console: Console, verbose: bool) -> logging.Handler:
-    """What shows the log: coloured and wrapped on a terminal, else a line per message."""
+    """What shows the log: colored and wrapped on a terminal, else a line per message."""
     from rich.logging import RichHandler
 
     if console.is_terminal:

@@ -27,7 +27,7 @@ def embed(
     dense: Annotated[bool, typer.Option("--dense", help="write feature maps as NIfTI on each scan's own grid")] = False,
     cpu: Cpu = False,
 ) -> None:
-    """Turn scans into vectors, one a scan, for nearest neighbours, a spreadsheet or scikit-learn."""
+    """Turn scans into vectors, one a scan, for nearest neighbors, a spreadsheet or scikit-learn."""
     import umzoo
     from umzoo.cli.progress import scan_bar
     from umzoo.downstream.embed.config import EmbedConfig

@@ -24,7 +24,7 @@ def evaluate(
     pooling: Pooling = "mean",
     cpu: Cpu = False,
 ) -> None:
-    """Compare weights on a labelled task by frozen features, beside random weights and simple numbers as controls."""
+    """Compare weights on a labeled task by frozen features, beside random weights and simple numbers as controls."""
     import umzoo
     from umzoo.cli.progress import scan_bar
     from umzoo.downstream.embed.config import EmbedConfig

@@ -25,7 +25,7 @@ def finetune(
     resume: Annotated[Path | None, typer.Option(help="folder of a run to continue")] = None,
     cpu: Annotated[bool, typer.Option("--cpu", help="stay on the CPU")] = False,
 ) -> None:
-    """Fine-tune weights on labelled scans: segmentation, classes, numbers or survival."""
+    """Fine-tune weights on labeled scans: segmentation, classes, numbers or survival."""
     from umzoo.downstream import finetune as module
     from umzoo.errors import ConfigError
 

@@ -17,7 +17,7 @@ def push(
         bool | None,
         typer.Option("--private/--public", help="of a new repository; private by default", show_default=False),
     ] = None,
-    licence: Annotated[str | None, typer.Option(help="SPDX identifier, if other than the folder's")] = None,
+    license: Annotated[str | None, typer.Option(help="SPDX identifier, if other than the folder's")] = None,
     revision: Annotated[str | None, typer.Option(help="branch, made if it is missing")] = None,
     create_pr: Annotated[bool, typer.Option("--create-pr", help="propose it as a pull request")] = False,
     tag: Annotated[str | None, typer.Option(help="Git tag for the commit")] = None,
@@ -32,27 +32,27 @@ def push(
 
     target = Target(repository, private, revision, create_pr, tag)
     if dry_run:
-        upload = check_push(folder, target, licence=licence, message=message)
+        upload = check_push(folder, target, license=license, message=message)
         files = ", ".join(sorted(upload.content()))
-        typer.echo(f"nothing was uploaded; {upload.info.name} passes, licence {upload.info.licence}: {files}")
+        typer.echo(f"nothing was uploaded; {upload.info.name} passes, license {upload.info.license}: {files}")
         return
-    typer.echo(push_folder(folder, target, licence=licence, message=message, nnssl=nnssl))
+    typer.echo(push_folder(folder, target, license=license, message=message, nnssl=nnssl))
 
 
 def search(
     query: Annotated[str, typer.Argument(help="part of the name; all if left out")] = "",
-    author: Annotated[str | None, typer.Option(help="organisation or user")] = None,
+    author: Annotated[str | None, typer.Option(help="organization or user")] = None,
     limit: Annotated[int, typer.Option(min=1, help="rows at most")] = 20,
 ) -> None:
     """Search the Hugging Face Hub for weights of umzoo, most downloaded first."""
     from umzoo.cli.tables import Listing
-    from umzoo.hub.catalogue import search as search_hub
+    from umzoo.hub.catalog import search as search_hub
 
     found = search_hub(query, author, limit)
-    rows = Listing("repository", "licence", "downloads", "updated", "tags")
+    rows = Listing("repository", "license", "downloads", "updated", "tags")
     for it in found:
         state = "".join(f" ({word})" for word, so in (("private", it.private), ("gated", it.gated)) if so)
-        rows.add_row(it.repository + state, it.licence, f"{it.downloads:,}", it.updated, ", ".join(it.tags))
+        rows.add_row(it.repository + state, it.license, f"{it.downloads:,}", it.updated, ", ".join(it.tags))
     if found:
         rows.show()
     else:
@@ -72,7 +72,7 @@ def bundle(
     repository = parse(ref).repository
     manifest = write_bundle(folder, out, f"{repository}@{folder.name}" if repository else "")
     needs = ", ".join(f"{name} {version}".strip() for name, version in manifest.requires.items())
-    typer.echo(f"{out}: {manifest.name}, licence {manifest.licence}; install there: {needs}")
+    typer.echo(f"{out}: {manifest.name}, license {manifest.license}; install there: {needs}")
 
 
 def unbundle(
@@ -84,6 +84,6 @@ def unbundle(
     from umzoo.hub.unbundle import read_bundle
 
     manifest = read_bundle(file, folder)
-    typer.echo(f"{folder}: {manifest.name}, licence {manifest.licence}")
+    typer.echo(f"{folder}: {manifest.name}, license {manifest.license}")
     for name, version in missing_plugins(manifest).items():
         typer.secho(f"install the plug-in {name} {version}".rstrip() + " before you load it", fg="yellow", err=True)

@@ -12,7 +12,7 @@ from umzoo.cli.hub import Offline
 from umzoo.cli.tables import Listing, fact_table
 
 if TYPE_CHECKING:
-    from umzoo.hub.catalogue import Look
+    from umzoo.hub.catalog import Look
     from umzoo.spec import InputSpec
     from umzoo.weights.entry import WeightsEntry
     from umzoo.weights.info import WeightsInfo
@@ -31,7 +31,7 @@ def info(
     else:
         from umzoo.errors import WeightsError
         from umzoo.hub.access import Access
-        from umzoo.hub.catalogue import look, not_imported
+        from umzoo.hub.catalog import look, not_imported
 
         if entry := not_imported(ref):
             _describe_entry(entry).show()
@@ -51,7 +51,7 @@ def import_(
     ],
     out: Annotated[Path, typer.Argument(help="weights folder to write")],
     options: Annotated[list[str] | None, typer.Argument(help="options of the importer, as key=value")] = None,
-    licence: Annotated[str, typer.Option(help="SPDX identifier of the weights")] = "unknown",
+    license: Annotated[str, typer.Option(help="SPDX identifier of the weights")] = "unknown",
 ) -> None:
     """Turn another project's checkpoint into a weights folder."""
     from umzoo.hub.access import Access
@@ -64,14 +64,14 @@ def import_(
     for option in options or ():
         apply_override(spec, option)
     if (place := place_of(source)) is not None:
-        import_released(spec, place, out, Access(), licence)
+        import_released(spec, place, out, Access(), license)
     else:
-        zoo().importers.build(spec).run(Path(source), out, licence)
+        zoo().importers.build(spec).run(Path(source), out, license)
     typer.echo(f"wrote {out}; look at it with: umzoo info {out}")
 
 
 def _describe_entry(entry: WeightsEntry) -> Listing:
-    """What the catalogue says of weights that another project released, before they are brought here."""
+    """What the catalog says of weights that another project released, before they are brought here."""
     facts = {
         "what": entry.description,
         "where": entry.location,
@@ -79,7 +79,7 @@ def _describe_entry(entry: WeightsEntry) -> Listing:
         "files": ", ".join(entry.files),
         "sha256": entry.sha256,
         "importer": ", ".join([entry.importer, *(f"{name}={value}" for name, value in entry.options.items())]),
-        "licence": " ".join(filter(None, (entry.licence, entry.licence_link))),
+        "license": " ".join(filter(None, (entry.license, entry.license_link))),
         "here": "no: downloaded and imported when it is first loaded",
     }
     return fact_table(f"weights {entry.name}", facts)
@@ -109,7 +109,7 @@ def _describe_weights(seen: Look) -> Listing:
         "steps": provenance.steps or None,
         "metrics": ", ".join(f"{name} {value:.4g}" for name, value in provenance.metrics.items()),
         "versions": ", ".join(f"{name} {version}" for name, version in provenance.versions.items()),
-        "licence": info.licence,
+        "license": info.license,
         "cite": "\n".join(info.citations),
     }
     return fact_table(f"weights {info.name} (format {info.format})", facts)

@@ -17,7 +17,7 @@ def plan(
     preset: Annotated[str, typer.Option(help="memory that nnU-Net's ResEnc planner fills: M 8, L 24, XL 40 GB")] = "M",
     configuration: Annotated[str, typer.Option("--configuration", "-c", help="configuration to plan")] = "3d_fullres",
     spacing: Annotated[str, typer.Option(help="whose spacing: nnunet or weights")] = "nnunet",
-    normalisation: Annotated[str, typer.Option(help="whose normalisation: nnunet or weights")] = "nnunet",
+    normalization: Annotated[str, typer.Option(help="whose normalization: nnunet or weights")] = "nnunet",
     patch: Annotated[str, typer.Option(help="whose patch size: nnunet or weights")] = "nnunet",
     kernels: Annotated[str, typer.Option(help="whose kernels and strides: nnunet or weights")] = "nnunet",
     batch_size: Annotated[int | None, typer.Option(help="patches per step; by default nnU-Net's rule")] = None,
@@ -31,7 +31,7 @@ def plan(
     from umzoo.nnunet.planner import Choices, propose
 
     values: dict[str, Any] = {"preset": preset, "configuration": configuration, "spacing": spacing}
-    values |= {"normalisation": normalisation, "patch": patch, "kernels": kernels, "batch_size": batch_size}
+    values |= {"normalization": normalization, "patch": patch, "kernels": kernels, "batch_size": batch_size}
     proposal = propose(dataset, resolve(weights), Choices.parse(values), name)
     proposal.write()
     Console().print(choices_table(proposal), networks_table(proposal))

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from umzoo.authoring.check import Result
 
-COLOURS = {"yes": "green", "no": "red", "unknown": "red", "n/a": "bright_black"}
-"""Colours of outcomes; others are yellow."""
+COLORS = {"yes": "green", "no": "red", "unknown": "red", "n/a": "bright_black"}
+"""Colors of outcomes; others are yellow."""
 
 
 def new(
@@ -71,7 +71,7 @@ def _print_row(console: Console, result: Result, new: bool) -> None:
     row = Table.grid(padding=(0, 1))
     for width in (35, 7, 7, None):
         row.add_column(width=width, justify="right" if len(row.columns) == 2 else "left")
-    outcome = Text(result.outcome, style=COLOURS.get(result.outcome, "yellow"))
+    outcome = Text(result.outcome, style=COLORS.get(result.outcome, "yellow"))
     row.add_row(f"  {result.check}", outcome, seconds, Text(result.note))
     console.print(row)
 

@@ -25,7 +25,7 @@ def pretrain(
     cpu: Annotated[bool, typer.Option("--cpu", help="stay on the CPU")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="remove the run that --out holds already")] = False,
 ) -> None:
-    """Pre-train a network on a store of unlabelled volumes, or continue a run."""
+    """Pre-train a network on a store of unlabeled volumes, or continue a run."""
     from umzoo.engine.recipe import load_recipe
     from umzoo.engine.run import Run as NewRun
     from umzoo.engine.run import finished
@@ -80,7 +80,7 @@ def _say_finished(run: Run) -> None:
 def export(
     source: Annotated[str, typer.Argument(help="folder of a run; with --onnx also weights, in any form of reference")],
     target: Annotated[Path, typer.Argument(help="weights folder to write, or the file with --onnx")],
-    licence: Annotated[str, typer.Option(help="SPDX identifier of the weights, such as cc-by-4.0")] = "unknown",
+    license: Annotated[str, typer.Option(help="SPDX identifier of the weights, such as cc-by-4.0")] = "unknown",
     name: Annotated[str | None, typer.Option(help="architecture.tag; by default from the recipe")] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="write one ONNX file for images of any size")] = False,
     size: Annotated[
@@ -94,7 +94,7 @@ def export(
     from umzoo.engine.export import export_run
     from umzoo.engine.run import open_run
 
-    info = export_run(open_run(Path(source)), target, licence, name)
+    info = export_run(open_run(Path(source)), target, license, name)
     typer.echo(f"{info.name}: {info.provenance.steps} steps on {info.provenance.volumes} volumes -> {target}")
 
 

@@ -70,22 +70,22 @@ def _of_kind(zoo: Zoo, kind: str | None) -> dict[str, Registry]:
 
 
 def _listing(zoo: Zoo, kind: str, pattern: str) -> Listing:
-    """Entries of *kind* that match *pattern*: size, package, licence, and what each is."""
-    rows, registry = Listing("name", "parameters", "from", "licence", "", group=kind, cut=True), zoo.registries[kind]
+    """Entries of *kind* that match *pattern*: size, package, license, and what each is."""
+    rows, registry = Listing("name", "parameters", "from", "license", "", group=kind, cut=True), zoo.registries[kind]
     for name in registry.list(pattern):
         plugin = zoo.plugin_of(kind, name)
-        licence = getattr(registry[name], "licence", "") or plugin.licence
-        rows.add_row(name, _size(name) if kind == "backbone" else "", plugin.origin, licence, registry.summary(name))
+        license = getattr(registry[name], "license", "") or plugin.license
+        rows.add_row(name, _size(name) if kind == "backbone" else "", plugin.origin, license, registry.summary(name))
     return rows
 
 
 def _list_weights(zoo: Zoo, pattern: str) -> None:
-    """Show the registered weights that match *pattern*: their licence, and where they are."""
-    rows = Listing("weights", "licence", "where, and what")
+    """Show the registered weights that match *pattern*: their license, and where they are."""
+    rows = Listing("weights", "license", "where, and what")
     for name in zoo.weights.list(pattern):
         entry = zoo.weights[name]
         where = f"{entry.location}@{entry.revision[:12]}" if entry.revision else entry.location
-        rows.add_row(entry.name, entry.licence, f"{where}\n{entry.description}")
+        rows.add_row(entry.name, entry.license, f"{where}\n{entry.description}")
     if rows.rows:
         rows.show()
     else:

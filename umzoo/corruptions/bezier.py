@@ -29,7 +29,7 @@ class Bezier(ItemwiseCorruption):
     """Map intensities by a monotone curve through (0, 0), two random control points and (1, 1), or its mirror image.
 
     The law of Models Genesis (``pytorch/utils.py``, ``nonlinear_transformation``): control points from U(0, 1)^2,
-    decreasing with probability ``decreasing``, values outside [0, 1] clamped. The curve is tabulated at 4096 grey
+    decreasing with probability ``decreasing``, values outside [0, 1] clamped. The curve is tabulated at 4096 gray
     levels instead of interpolated among 100,000 points: median error 3e-4.
     """
 
@@ -45,7 +45,7 @@ class Bezier(ItemwiseCorruption):
         """Return what was drawn, and the curve it makes.
 
         ``applied`` and ``decreasing`` are bool ``(B,)``, ``control`` is float32 ``(B, 2, 2)``, two points (x, y),
-        and ``table`` float32 ``(B, 4096)``, the values that grey levels from 0 to 1 are mapped to.
+        and ``table`` float32 ``(B, 4096)``, the values that gray levels from 0 to 1 are mapped to.
         """
         applied = rng.bernoulli((shape[0],), self.config.p)
         decreasing = rng.bernoulli((shape[0],), self.config.decreasing)

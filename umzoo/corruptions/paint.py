@@ -23,7 +23,7 @@ class Paint(ItemwiseCorruption):
 
     The law of Models Genesis (``pytorch/utils.py``, ``image_in_painting`` and ``image_out_painting``) for an axis
     of S voxels: inner windows have an edge of S//6 to S//3 voxels, outer ones of S - 4S//7 to S - 3S//7; both lie
-    3 voxels off the border, or as centred as they can where S < 14 leaves no room for that. Outer painting has at
+    3 voxels off the border, or as centered as they can where S < 14 leaves no room for that. Outer painting has at
     least one window, and each further one follows with probability ``more``.
     """
 

@@ -80,5 +80,5 @@ def check_range(image: Tensor) -> None:
     if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):
         raise DataError(
             f"corruptions expect images in [0, 1], got values from {low:.3g} to {high:.3g}:"
-            " apply the intensity rule before them, and normalise after them"
+            " apply the intensity rule before them, and normalize after them"
         )

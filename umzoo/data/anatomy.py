@@ -1,4 +1,4 @@
-"""The anatomy of the synthetic phantoms: a small trunk whose tissues are given by formulas in millimetres.
+"""The anatomy of the synthetic phantoms: a small trunk whose tissues are given by formulas in millimeters.
 
 It is drawn from a seed alone, so phantoms of different modality, size or spacing show the same body. Tissues have
 sizes of their own (vessels of 1 mm, vertebrae, organs, a trunk of 70 mm), so the scale of a crop can be told from
@@ -32,19 +32,19 @@ _ORGANS = (
     ("kidney", (-23, 12, -13), (8, 5, 5)),
     ("kidney", (-23, 12, 13), (8, 5, 5)),
 )
-"""Tissue, centre and semi-axes in mm (z, y, x); z points to the head, y to the back, x to the left."""
+"""Tissue, center and semi-axes in mm (z, y, x); z points to the head, y to the back, x to the left."""
 
 
 def draw_anatomy(seed: int, size: Size, spacing: Spacing) -> Tissues:
-    """Return tissue codes ``(D, H, W)`` (see :data:`TISSUES`) of the body with number *seed*, centred in the grid."""
+    """Return tissue codes ``(D, H, W)`` (see :data:`TISSUES`) of the body with number *seed*, centered in the grid."""
     rng = np.random.default_rng((seed, 0))
     grid = _warped_grid(rng, size, spacing)
     tissues = np.zeros(size, np.uint8)
     depth = _paint_trunk(tissues, grid, rng)
-    for name, centre, axes in _ORGANS:
+    for name, center, axes in _ORGANS:
         axes_drawn = np.asarray(axes) * rng.uniform(0.85, 1.15, 3)
-        centre_drawn = np.asarray(centre) + rng.normal(0, 1, 3)
-        tissues[_ellipsoid(grid, centre_drawn, axes_drawn) & (depth > 4)] = CODE[name]
+        center_drawn = np.asarray(center) + rng.normal(0, 1, 3)
+        tissues[_ellipsoid(grid, center_drawn, axes_drawn) & (depth > 4)] = CODE[name]
     _paint_spine(tissues, grid, depth)
     for (start, stop), radius, name in _tubes(rng):
         tissues[(_distance(grid, start, stop) < radius) & (tissues != CODE["bone"]) & (depth > 2)] = CODE[name]
@@ -63,7 +63,7 @@ def plane_waves(grid: Array, rng: np.random.Generator, wavelength: float, count:
 
 
 def grid_mm(size: Size, spacing: Spacing) -> Array:
-    """Return the coordinates ``(3, D, H, W)`` in mm of voxel centres, zero in the middle of the grid."""
+    """Return the coordinates ``(3, D, H, W)`` in mm of voxel centers, zero in the middle of the grid."""
     axes = [(np.arange(n) - (n - 1) / 2) * step for n, step in zip(size, spacing, strict=True)]
     return np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
 
@@ -114,12 +114,12 @@ def _tubes(rng: np.random.Generator) -> Iterator[tuple[tuple[NDArray[np.float64]
             yield (middle, tip), radius * 0.75, "vessel"
     for hub, span in zip(hubs, reach, strict=True):
         for radius in rng.uniform(1.2, 5.0, rng.integers(1, 4)):
-            centre = hub + span * np.array([*rng.uniform(-0.8, 0.8, 2), rng.uniform(0.3, 1.1)])
-            yield (centre, centre), radius, "lesion"
+            center = hub + span * np.array([*rng.uniform(-0.8, 0.8, 2), rng.uniform(0.3, 1.1)])
+            yield (center, center), radius, "lesion"
 
 
-def _ellipsoid(grid: Array, centre: NDArray[np.float64], axes: NDArray[np.float64]) -> NDArray[np.bool_]:
-    inside: NDArray[np.bool_] = sum(((grid[i] - centre[i]) / axes[i]) ** 2 for i in range(3)) < 1
+def _ellipsoid(grid: Array, center: NDArray[np.float64], axes: NDArray[np.float64]) -> NDArray[np.bool_]:
+    inside: NDArray[np.bool_] = sum(((grid[i] - center[i]) / axes[i]) ** 2 for i in range(3)) < 1
     return inside
 
 

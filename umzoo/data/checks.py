@@ -54,7 +54,7 @@ def check_not_labels(voxels: NDArray[Any]) -> None:
     """Refuse label maps: whole numbers, few of them, in patches of one value.
 
     Up to ``FEW_VALUES`` distinct values are always taken for labels. Up to ``LABEL_VALUES`` are if more than half of
-    the pairs of neighbours that are not both background (the commonest value) are equal, which no image comes near.
+    the pairs of neighbors that are not both background (the commonest value) are equal, which no image comes near.
 
     Raises:
         Refused: if the volume is a label map.
@@ -67,12 +67,12 @@ def check_not_labels(voxels: NDArray[Any]) -> None:
         return
     if len(distinct) <= FEW_VALUES:
         raise Refused(Reason.LABELS, f"only {len(distinct)} distinct values, all whole numbers")
-    same = _equal_neighbours(voxels, distinct[counts.argmax()])
+    same = _equal_neighbors(voxels, distinct[counts.argmax()])
     if same > 0.5:
-        raise Refused(Reason.LABELS, f"{len(distinct)} whole numbers, {same:.0%} of neighbours in structures are equal")
+        raise Refused(Reason.LABELS, f"{len(distinct)} whole numbers, {same:.0%} of neighbors in structures are equal")
 
 
-def _equal_neighbours(voxels: NDArray[Any], background: np.float32) -> float:
+def _equal_neighbors(voxels: NDArray[Any], background: np.float32) -> float:
     """Share of equal pairs along W among those that are not both *background*, on every fourth slice and row."""
     rows = voxels[::4, ::4]
     left, right = rows[..., :-1], rows[..., 1:]

@@ -30,6 +30,6 @@ class DataConfig(Config):
     temperature: float = Field(
         0.5, ge=0, le=1, description="balance over modalities and sources: 1 is by number of volumes, 0 is uniform"
     )
-    foreground: float = Field(0.8, ge=0, le=1, description="share of crops centred in the foreground")
+    foreground: float = Field(0.8, ge=0, le=1, description="share of crops centered in the foreground")
     workers: int = Field(2, ge=0, description="reader processes per training process; 0 reads in the training process")
     slots: int = Field(4, ge=2, description="batches that may wait in the shared ring")

@@ -110,7 +110,7 @@ def _unfit(header: Header) -> Refused | None:
     if modality not in VOLUME_MODALITIES:
         return Refused(Reason.NOT_A_VOLUME, f"DICOM modality {modality}")
     if _count(header, "samples") > 1:
-        return Refused(Reason.COLOUR, f"{_count(header, 'samples')} colour components")
+        return Refused(Reason.COLOR, f"{_count(header, 'samples')} color components")
     if _count(header, "frames") > 1:
         return None
     if len(header.numbers("position")) != 3 or len(header.numbers("orientation")) != 6:

@@ -35,7 +35,7 @@ class Grid:
 
     @property
     def spacing(self) -> Spacing:
-        """Millimetres along the array's axes."""
+        """Millimeters along the array's axes."""
         first, second, third = (float(round(length, 6)) for length in np.linalg.norm(self.affine[:3, :3], axis=0))
         return first, second, third
 

@@ -21,7 +21,7 @@ Modality = Literal["ct", "mr"]
 Contrast = Literal["", "t1w", "t2w"]
 
 LABELS = {"background": 0, "liver": 1, "kidney": 2, "vessel": 3}
-"""Structures that labelled phantoms are segmented into."""
+"""Structures that labeled phantoms are segmented into."""
 
 _APPEARANCE = {
     "air": (-1000, 0.0, 0.0),
@@ -94,17 +94,17 @@ def write_phantoms(
     folder: Path | str,
     ct: int = 8,
     mr: int = 8,
-    labelled: int = 0,
+    labeled: int = 0,
     size: Size = (80, 80, 80),
     seed: int = 0,
 ) -> list[Path]:
-    """Write NIfTI phantoms: unlabelled ``ct/*.nii.gz`` and ``mr/*.nii.gz``, labelled CT in the nnU-Net raw layout.
+    """Write NIfTI phantoms: unlabeled ``ct/*.nii.gz`` and ``mr/*.nii.gz``, labeled CT in the nnU-Net raw layout.
 
-    ``ct/`` and ``mr/`` show the same bodies, number by number; the labelled ones (``imagesTr``, ``labelsTr``,
+    ``ct/`` and ``mr/`` show the same bodies, number by number; the labeled ones (``imagesTr``, ``labelsTr``,
     ``dataset.json``, under ``Dataset001_Phantom``) are others. The distance of slices is 1, 1.25 or 1.5 mm.
 
     Returns:
-        the files of images, unlabelled ones first.
+        the files of images, unlabeled ones first.
     """
     folder = Path(folder)
     files: list[Path] = []
@@ -114,13 +114,13 @@ def write_phantoms(
             phantom = _varied(seed + number, modality, size)
             suffix = f"_{phantom.contrast}" if phantom.contrast else ""
             files.append(_write(phantom.image, phantom, folder / modality / f"{modality}_{number:03d}{suffix}.nii.gz"))
-    return files + _write_task(folder / "Dataset001_Phantom", labelled, size, seed + 10_000)
+    return files + _write_task(folder / "Dataset001_Phantom", labeled, size, seed + 10_000)
 
 
-def write_labelled(
+def write_labeled(
     folder: Path | str, counts: Mapping[str, int], size: Size = (80, 80, 80), seed: int = 10_000
 ) -> Path:
-    """Write labelled phantoms, CT and MR in turn, and a table of them; return the table.
+    """Write labeled phantoms, CT and MR in turn, and a table of them; return the table.
 
     Args:
         folder: for ``images``, ``labels`` and ``cases.csv`` (image, label, subject, modality, split).

@@ -73,7 +73,7 @@ def prepare(
 
 
 def _headers(files: Sequence[str], workers: int) -> list[Header]:
-    """DICOM headers, in parallel; a file over which a process dies is told from its neighbours."""
+    """DICOM headers, in parallel; a file over which a process dies is told from its neighbors."""
     if not files:
         return []
     parts = [files[start : start + _HEADERS_AT_ONCE] for start in range(0, len(files), _HEADERS_AT_ONCE)]

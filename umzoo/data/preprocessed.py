@@ -1,6 +1,6 @@
 """Folders preprocessed by nnU-Net v2 or nnssl, read where they lie: no copy is made and nothing is written there.
 
-Their arrays are float32 ``(C, D, H, W)``, normalised and resampled already. Each channel is one volume here. Its
+Their arrays are float32 ``(C, D, H, W)``, normalized and resampled already. Each channel is one volume here. Its
 window is found by the percentile rule on a sample of its blocks, and kept in a cache of the user's.
 """
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from umzoo.data.layout import Image, Layout, arrays, read_properties
 from umzoo.data.store import Store, StoreInfo, Triple, VolumeRecord, select_records
-from umzoo.data.survey import RULE, digest, read_cache, sample_boxes, summarise, write_cache
+from umzoo.data.survey import RULE, digest, read_cache, sample_boxes, summarize, write_cache
 from umzoo.errors import DataError, UmzooError, in_one_line
 from umzoo.spec import InputSpec
 
@@ -125,7 +125,7 @@ class PreprocessedFolder(Store):
             subject=digest(image.subject),
             shape=shape,
             spacing=self._spacing(properties),
-            **summarise(boxes, properties, self._to_original),
+            **summarize(boxes, properties, self._to_original),
         )
 
     def _spacing(self, properties: dict[str, Any]) -> tuple[float, float, float]:

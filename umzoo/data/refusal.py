@@ -12,7 +12,7 @@ class Reason(str, Enum):
 
     TWO_D = "2-D"
     THIN = "too thin"
-    COLOUR = "RGB"
+    COLOR = "RGB"
     COMPLEX = "complex"
     VECTOR = "vector field"
     NOT_FINITE = "NaN"

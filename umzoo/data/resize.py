@@ -23,7 +23,7 @@ def least_width(before: int, after: int) -> float:
 
 @lru_cache(maxsize=64)
 def _distances(before: int, after: int) -> NDArray[np.float32]:
-    """Distance ``(after, before)`` in voxels after resizing between the centres of new and old voxels."""
+    """Distance ``(after, before)`` in voxels after resizing between the centers of new and old voxels."""
     new = np.arange(after, dtype=np.float32) + 0.5
     old = (np.arange(before, dtype=np.float32) + 0.5) * np.float32(after / before)
     distance: NDArray[np.float32] = np.abs(new[:, None] - old[None])

@@ -1,4 +1,4 @@
-"""From physical values to what a store keeps: intensity rule, quantisation, statistics, foreground points.
+"""From physical values to what a store keeps: intensity rule, quantization, statistics, foreground points.
 
 ``window`` rule (CT): the rule's window; values are stored as whole HU, clipped to [-1024, 3071]. A CT whose values
 do not show that they are HU (less than 1 % below -30, or a span under 150) gets the percentile rule and a note.
@@ -108,7 +108,7 @@ def _foreground_threshold(values: NDArray[np.float32], limits: tuple[float, floa
     return float(low + _FOREGROUND * (high - low))
 
 
-def quantise(voxels: NDArray[Any], encoding: Encoding) -> NDArray[np.int16]:
+def quantize(voxels: NDArray[Any], encoding: Encoding) -> NDArray[np.int16]:
     """Store a ``(D, H, W)`` volume of physical values as int16, rounded to the nearest step of the slope."""
     stored = np.empty(voxels.shape, np.int16)
     for z, plane in enumerate(voxels):

@@ -44,4 +44,4 @@ def standardize(volume: Volume, limits: tuple[float, float], modality: str, spec
     changed = resampled_shape(voxels.shape, spacing, spec.spacing) != voxels.shape
     encoding = rules.fit(voxels, limits, modality, spec.rule(modality), changed)
     resampled, spacing = resample(voxels, spacing, spec.spacing, encoding.clip)
-    return Standardized(rules.quantise(resampled, encoding), encoding, spacing)
+    return Standardized(rules.quantize(resampled, encoding), encoding, spacing)

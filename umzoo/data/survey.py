@@ -41,7 +41,7 @@ def sample_boxes(shape: Triple, seed: int, read: Callable[[Triple, Triple], NDAr
         yield first, read(first, tuple(stop.tolist()))
 
 
-def summarise(boxes: list[Box], properties: dict[str, Any], to_original: tuple[int, ...]) -> dict[str, Any]:
+def summarize(boxes: list[Box], properties: dict[str, Any], to_original: tuple[int, ...]) -> dict[str, Any]:
     """Window, encoding, statistics and foreground points from sampled *boxes*."""
     values = np.concatenate([box.ravel() for _, box in boxes])
     if not np.isfinite(values).all():
@@ -59,11 +59,11 @@ def summarise(boxes: list[Box], properties: dict[str, Any], to_original: tuple[i
         "mean": float(unit.mean()),
         "std": max(float(unit.std()), 1e-6),
         "foreground": float((values > encoding.foreground).mean()),
-        "points": labelled_points(properties, to_original) or bright_points(boxes, encoding.foreground),
+        "points": labeled_points(properties, to_original) or bright_points(boxes, encoding.foreground),
     }
 
 
-def labelled_points(properties: dict[str, Any], to_original: tuple[int, ...]) -> tuple[Triple, ...]:
+def labeled_points(properties: dict[str, Any], to_original: tuple[int, ...]) -> tuple[Triple, ...]:
     """Some of the voxels of labels, which nnU-Net keeps as rows (channel, z, y, x) in the order of the array's axes."""
     locations = [np.asarray(rows)[:, -3:] for rows in (properties.get("class_locations") or {}).values() if len(rows)]
     if not locations:

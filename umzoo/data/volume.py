@@ -199,7 +199,7 @@ def open_itk(described: Any, components: int, execute: Callable[[], Any]) -> Fra
     if "complex" in kind:
         raise Refused(Reason.COMPLEX, f"voxels are of type '{kind}'")
     if components in (3, 4) and "8-bit" in kind:
-        raise Refused(Reason.COLOUR, f"{components} colour components")
+        raise Refused(Reason.COLOR, f"{components} color components")
     if components == 3:
         raise Refused(Reason.VECTOR, "3 components per voxel: give channels as separate files")
     if len(size) > 4 or (len(size) == 4 and components > 1):
@@ -231,6 +231,6 @@ def _refuse_flat(shape: tuple[int, ...]) -> None:
 
 def _refuse_voxel_type(dtype: np.dtype[Any]) -> None:
     if dtype.names:
-        raise Refused(Reason.COLOUR, f"voxels are colours ({', '.join(dtype.names)})")
+        raise Refused(Reason.COLOR, f"voxels are colors ({', '.join(dtype.names)})")
     if dtype.kind == "c":
         raise Refused(Reason.COMPLEX, f"voxels are of type {dtype}")

@@ -90,7 +90,7 @@ def _prepare(scan: ScanSource, volume: Volume, job: Job, key: str) -> Outcome:
 
 
 def _store(scan: ScanSource, volume: Volume, job: Job) -> tuple[VolumeRecord, tuple[str, ...]]:
-    """Check, resample, quantise, describe and write one volume; return its record and notes."""
+    """Check, resample, quantize, describe and write one volume; return its record and notes."""
     limits = check(volume, job.spec)
     told = scan.label(volume.frame, volume.frames)
     label = told if told and told.modality else _guessed(volume, told)

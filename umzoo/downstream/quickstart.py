@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from umzoo.config import Config
-from umzoo.data.phantom import LABELS, write_labelled, write_phantoms
+from umzoo.data.phantom import LABELS, write_labeled, write_phantoms
 from umzoo.data.prepare import prepare
 from umzoo.downstream.claim import claim
 from umzoo.downstream.finetune import FinetuneConfig, Origin, finetune, load_config
@@ -30,8 +30,8 @@ from umzoo.engine.trainer import Trainer
 from umzoo.errors import UmzooError
 
 ARMS = ("from scratch", "pre-trained")
-LABELLED_SEED = 10_000
-"""Bodies of labelled phantoms are numbered from here, so that none of them is pre-trained on."""
+LABELED_SEED = 10_000
+"""Bodies of labeled phantoms are numbered from here, so that none of them is pre-trained on."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class Outcome:
 class QuickstartConfig(Config):
     """Size of the tour."""
 
-    volumes: int = Field(8, ge=1, description="unlabelled phantoms of each modality")
-    labelled: int = Field(4, ge=1, description="labelled phantoms to fine-tune on, CT and MR in turn")
-    held_out: int = Field(4, ge=1, description="labelled phantoms to judge on, CT and MR in turn")
+    volumes: int = Field(8, ge=1, description="unlabeled phantoms of each modality")
+    labeled: int = Field(4, ge=1, description="labeled phantoms to fine-tune on, CT and MR in turn")
+    held_out: int = Field(4, ge=1, description="labeled phantoms to judge on, CT and MR in turn")
     size: int = Field(80, ge=32, description="edge of a phantom in mm")
     recipe: str = Field("universal_tiny", description="recipe of the pre-training")
     overrides: tuple[str, ...] = Field(
@@ -91,7 +91,7 @@ def quickstart(out: Path, config: QuickstartConfig, console: Console) -> list[Ou
     console.print(report.render())
     run = _pretrain(out, config, console)
     with _stage(console, "4. umzoo export: a folder of safetensors and JSON"):
-        info = export_run(run, out / "weights", licence="cc0-1.0")
+        info = export_run(run, out / "weights", license="cc0-1.0")
     console.print(f"   {info.name}, {info.provenance.steps} steps on {info.provenance.volumes} volumes")
     outcomes = _finetune(out, config, console)
     console.print(f"Done in {time.perf_counter() - began:.0f} s.")
@@ -110,9 +110,9 @@ def _pretrain(out: Path, config: QuickstartConfig, console: Console) -> Run:
 
 def _finetune(out: Path, config: QuickstartConfig, console: Console) -> list[Outcome]:
     size = (config.size,) * 3
-    write_labelled(out / "labelled", {"train": config.labelled, "validation": config.held_out}, size, LABELLED_SEED)
+    write_labeled(out / "labeled", {"train": config.labeled, "validation": config.held_out}, size, LABELED_SEED)
     file = write_task(out / "task.toml")
-    title = f"5. umzoo finetune: {config.labelled} labelled phantoms, {len(config.seeds)} seed(s), both arms"
+    title = f"5. umzoo finetune: {config.labeled} labeled phantoms, {len(config.seeds)} seed(s), both arms"
     with _stage(console, f"{title}, judged on {config.held_out}"):
         outcomes = [
             _fit_arm(out, file, arm, load_config(file, (*config.finetune, f"seed={seed}")), console)
@@ -128,9 +128,9 @@ def _finetune(out: Path, config: QuickstartConfig, console: Console) -> list[Out
 
 
 def write_task(file: Path) -> Path:
-    """Write the TOML of the task in ``labelled/cases.csv`` beside it; return it."""
+    """Write the TOML of the task in ``labeled/cases.csv`` beside it; return it."""
     classes = [name for name, _ in sorted(LABELS.items(), key=lambda item: item[1])]
-    task = {"kind": "segmentation", "data": "labelled/cases.csv", "classes": classes}
+    task = {"kind": "segmentation", "data": "labeled/cases.csv", "classes": classes}
     file.write_text(tomli_w.dumps({"task": task}), encoding="utf-8")
     return file
 

@@ -33,7 +33,7 @@ OF_THE_MACHINE = frozenset({"step", "lr", "wait", "patches_per_second"})
 """What a line of metrics says that is no result of the training."""
 
 
-def export_run(run: Run, folder: Path, licence: str = "unknown", name: str | None = None) -> WeightsInfo:
+def export_run(run: Run, folder: Path, license: str = "unknown", name: str | None = None) -> WeightsInfo:
     """Write the newest checkpoint of *run* as a weights folder.
 
     It holds the network that a task exports (:meth:`umzoo.PretextTask.exported`), or else the moving average where
@@ -42,7 +42,7 @@ def export_run(run: Run, folder: Path, licence: str = "unknown", name: str | Non
     Args:
         run: the run.
         folder: the weights folder to write.
-        licence: SPDX identifier of the weights; "unknown" takes that of the weights the run began with, if any.
+        license: SPDX identifier of the weights; "unknown" takes that of the weights the run began with, if any.
         name: ``architecture.tag``; by default the backbone's name and the recipe's.
 
     Raises:
@@ -56,7 +56,7 @@ def export_run(run: Run, folder: Path, licence: str = "unknown", name: str | Non
     model.load_state_dict(state["model"])
     if state["ema"] is not None:
         model.backbone.load_state_dict(state["ema"])
-    info = _describe(run, store, state, model, licence, name)
+    info = _describe(run, store, state, model, license, name)
     tensors = canonical_state(_exported(model))
     weights = {key: value for key, value in tensors.items() if key.split(".")[0] in info.parts}
     save_folder(folder, weights, info, _trained_heads(model))
@@ -84,7 +84,7 @@ def _trained_heads(model: PretextModel) -> dict[str, Tensor]:
 
 
 def _describe(
-    run: Run, store: Store, state: dict[str, Any], model: PretextModel, licence: str, name: str | None
+    run: Run, store: Store, state: dict[str, Any], model: PretextModel, license: str, name: str | None
 ) -> WeightsInfo:
     recipe, backbone = run.recipe, model.backbone
     tasks: list[PretextTask] = list(model.tasks.values())  # type: ignore[arg-type]
@@ -102,8 +102,8 @@ def _describe(
         },
         provenance=_provenance(run, store, state),
         base_model=start.base if start else backbone.weights_origin,
-        licence=start.licence if start and licence == "unknown" else licence,
-        licence_link=start.licence_link if start and licence == "unknown" else "",
+        license=start.license if start and license == "unknown" else license,
+        license_link=start.license_link if start and license == "unknown" else "",
         citations=tuple(dict.fromkeys((*works, *(start.citations if start else ())))),
     )
 

@@ -17,7 +17,7 @@ CHANGEABLE = ("lr", "initial_lr", "lr_scale", "weight_decay", "momentum", "betas
 def build_optimizer(config: OptimConfig, model: nn.Module, groups: list[dict[str, Any]] | None = None) -> Optimizer:
     """Return timm's optimizer *config.name* over *groups*, or over *model* with no decay on biases and norms.
 
-    A group's ``lr_scale`` is a factor on the learning rate, which timm's schedules honour.
+    A group's ``lr_scale`` is a factor on the learning rate, which timm's schedules honor.
 
     Raises:
         ConfigError: if timm knows no such optimizer.

@@ -24,8 +24,8 @@ class Start(Config):
     """The weights that a run began with; kept in ``start.json``, and named by the weights that are exported."""
 
     base: BaseModel = Field(description="which weights")
-    licence: str = Field(description="their licence, which holds for what is trained from them unless another is given")
-    licence_link: str = Field("", description="text of a licence that has no SPDX identifier")
+    license: str = Field(description="their license, which holds for what is trained from them unless another is given")
+    license_link: str = Field("", description="text of a license that has no SPDX identifier")
     citations: tuple[str, ...] = Field((), description="what they ask to cite")
     verdict: str = Field(description="how much of the network they set")
 
@@ -48,8 +48,8 @@ def start_from(folder: Path, backbone: Backbone, input: InputSpec) -> Start:
         log.warning("%s", warning)
     return Start(
         base=origin(folder, info),
-        licence=info.licence,
-        licence_link=info.licence_link,
+        license=info.license,
+        license_link=info.license_link,
         citations=info.citations,
         verdict=report.verdict,
     )

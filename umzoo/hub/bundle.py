@@ -34,8 +34,8 @@ def write_bundle(folder: Path, out: Path, reference: str = "") -> Manifest:
         WeightsError: if weights are missing or altered, or *out* exists or cannot be written.
     """
     manifest, files = _describe(folder, reference)
-    if manifest.licence in ("", "unknown"):
-        log.warning("%s states no licence: ask its authors before you pass the bundle on", manifest.name)
+    if manifest.license in ("", "unknown"):
+        log.warning("%s states no license: ask its authors before you pass the bundle on", manifest.name)
     if out.exists():
         raise WeightsError(f"{out} exists: choose another file, or remove it")
     try:
@@ -59,7 +59,7 @@ def _describe(folder: Path, reference: str) -> tuple[Manifest, dict[str, Path]]:
     requires = {"umzoo": __version__} | {name: installed_version(name) for name in plugins}
     members = {name: Member(size=file.stat().st_size, sha256=sha256(file)) for name, file in ordered.items()}
     return (
-        Manifest(name=info.name, reference=reference, licence=info.licence, requires=requires, files=members),
+        Manifest(name=info.name, reference=reference, license=info.license, requires=requires, files=members),
         ordered,
     )
 

@@ -30,8 +30,8 @@ def import_released(
     place: Place,
     out: Path,
     access: Access,
-    licence: str = "unknown",
-    licence_link: str = "",
+    license: str = "unknown",
+    license_link: str = "",
     provenance: Mapping[str, Any] | None = None,
 ) -> WeightsInfo:
     """Download what is at *place* and write it as a weights folder to *out*; return what it says of itself.
@@ -41,18 +41,18 @@ def import_released(
         place: where the files are.
         out: the folder; replaced if it is a weights folder already.
         access: how the Hub is asked.
-        licence: SPDX identifier.
-        licence_link: text of a licence that has none.
+        license: SPDX identifier.
+        license_link: text of a license that has none.
         provenance: what is known beside what the files say.
 
     Raises:
         WeightsError: if the files cannot be had, or the importer refuses them.
     """
     with brought(place, access) as released:
-        zoo().importers.build(importer).run(released.source, out, licence)
+        zoo().importers.build(importer).run(released.source, out, license)
         origin = Origin(location=place.location, revision=released.revision, files=place.files)
         known = Provenance.parse({**read_info(out).provenance.model_dump(), **(provenance or {})}, "provenance")
-        return rewrite_info(out, licence_link=licence_link, imported_from=origin, provenance=known)
+        return rewrite_info(out, license_link=license_link, imported_from=origin, provenance=known)
 
 
 def kept_folder(entry: WeightsEntry, revision: str | None, access: Access) -> Path:
@@ -104,15 +104,15 @@ def _lock(folder: Path) -> FileLock:
 
 def _import(entry: WeightsEntry, revision: str | None, folder: Path, access: Access) -> None:
     """Import to *folder*; what is there is replaced once all is here."""
-    log.warning("%s: importing what is at %s, once; licence %s", entry.name, entry.location, entry.licence)
+    log.warning("%s: importing what is at %s, once; license %s", entry.name, entry.location, entry.license)
     importer = {"name": entry.importer, "tag": entry.tag, **entry.options}
     place = Place(entry.location, entry.files, revision or entry.revision, "" if revision else entry.sha256)
     fresh = folder.with_name(f".{folder.name}.fresh")
     shutil.rmtree(fresh, ignore_errors=True)
     with written_whole(fresh) as temporary:
-        info = import_released(importer, place, temporary, access, entry.licence, entry.licence_link, entry.provenance)
+        info = import_released(importer, place, temporary, access, entry.license, entry.license_link, entry.provenance)
         if info.name != entry.name:
-            raise WeightsError(f"what is at {entry.location} is a {info.name}, not the {entry.name} of the catalogue")
+            raise WeightsError(f"what is at {entry.location} is a {info.name}, not the {entry.name} of the catalog")
     if folder.is_dir():
         shutil.rmtree(folder)
     fresh.rename(folder)

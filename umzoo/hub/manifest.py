@@ -26,7 +26,7 @@ class Manifest(Config):
     format: int = Field(FORMAT, description="format number")
     name: str = Field(description="architecture.tag")
     reference: str = Field("", description="org/name@commit on the Hub, where the weights came from there")
-    licence: str = Field(description="SPDX identifier")
+    license: str = Field(description="SPDX identifier")
     requires: dict[str, str] = Field(description="distributions that are needed, with the versions the maker had")
     files: dict[str, Member] = Field(description="the files")
 

@@ -54,7 +54,7 @@ def push_folder(
     folder: Path | str,
     target: Target,
     *,
-    licence: str | None = None,
+    license: str | None = None,
     message: str | None = None,
     token: str | bool | None = None,
     nnssl: bool = False,
@@ -68,22 +68,22 @@ def push_folder(
     Args:
         folder: a weights folder.
         target: repository, branch, tag.
-        licence: SPDX identifier, if other than that of the folder.
+        license: SPDX identifier, if other than that of the folder.
         message: message of the commit.
         token: a token with write access; None takes ``HF_TOKEN`` or the one of ``hf auth login``.
         nnssl: put the weights there in nnssl's form too, for nnU-Net's own commands; this needs nnU-Net installed.
 
     Raises:
         ConfigError: if *nnssl* is asked for, and nnU-Net is missing or the weights record no patch size.
-        WeightsError: if the weights are damaged or state no licence, if a text could identify a patient, or if the
+        WeightsError: if the weights are damaged or state no license, if a text could identify a patient, or if the
             Hub refuses.
     """
-    check_push(folder, target, licence=licence, message=message)
+    check_push(folder, target, license=license, message=message)
     with _in_nnssl_form(Path(folder), nnssl) as extra, one_line(f"cannot push to {target.repo_id}"):
         repository = Repository(Access(token).api(), target.repo_id, target.revision)
         repository.open(target.private)
         base = repository.head()
-        upload = prepare(folder, target.repo_id, licence, repository.card(base), extra)
+        upload = prepare(folder, target.repo_id, license, repository.card(base), extra)
         repository.check_tag(target.tag, upload)
         if target.create_pr:
             return _propose(repository, upload, base, message or f"Add {upload.info.name}")
@@ -92,14 +92,14 @@ def push_folder(
     return repository.url(commit)
 
 
-def check_push(folder: Path | str, target: Target, *, licence: str | None = None, message: str | None = None) -> Upload:
+def check_push(folder: Path | str, target: Target, *, license: str | None = None, message: str | None = None) -> Upload:
     """Do all checks of :func:`push_folder` that need no network; return what would be uploaded to a new repository.
 
     Raises:
-        WeightsError: if the weights are damaged or state no licence, or if a text could identify a patient.
+        WeightsError: if the weights are damaged or state no license, or if a text could identify a patient.
     """
     validate(folder)
-    upload = prepare(folder, target.repo_id, licence, "")
+    upload = prepare(folder, target.repo_id, license, "")
     require_anonymous({"the message": message or "", "the tag": target.tag or "", "the branch": target.revision or ""})
     return upload
 

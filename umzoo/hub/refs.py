@@ -29,7 +29,7 @@ _FORMS = "give a folder, org/name[@revision] on the Hub, or one of 'umzoo list -
 class Reference:
     """What a reference names.
 
-    That is a *folder*, a Hub *repository* at a *revision* (commit, tag or branch), or an *entry* of the catalogue that
+    That is a *folder*, a Hub *repository* at a *revision* (commit, tag or branch), or an *entry* of the catalog that
     another project released and that has to be imported.
     """
 

@@ -19,7 +19,7 @@ from umzoo.hub.pull import known_files
 from umzoo.weights.card import BEGIN, END, merge_card, model_card
 from umzoo.weights.info import WeightsInfo
 from umzoo.weights.io import CARD, CONFIG, FILES, HEAD, MODEL, checked_file, read_info
-from umzoo.weights.licences import HUB_LICENCES, hub_licence
+from umzoo.weights.licenses import HUB_LICENSES, hub_license
 from umzoo.weights.network import load_network
 
 if TYPE_CHECKING:
@@ -61,30 +61,30 @@ class Upload:
 
 
 def prepare(
-    folder: Path | str, repo_id: str, licence: str | None, remote_card: str, nnssl: Path | None = None
+    folder: Path | str, repo_id: str, license: str | None, remote_card: str, nnssl: Path | None = None
 ) -> Upload:
     """Return what a push of the weights in *folder* uploads.
 
     Args:
         folder: a weights folder.
         repo_id: ``org/name``, which the examples of the card call.
-        licence: SPDX identifier, if other than that of the folder.
+        license: SPDX identifier, if other than that of the folder.
         remote_card: the card that the repository has; what people wrote there is kept. Empty if it has none.
         nnssl: folder with the weights in nnssl's form, to go along.
 
     Raises:
-        WeightsError: if the weights are damaged or state no licence, if texts could identify a patient, or the card
+        WeightsError: if the weights are damaged or state no license, if texts could identify a patient, or the card
             was edited by hand both in *folder* and on the Hub.
     """
     folder = Path(folder)
     info = read_info(folder)
-    changed = {} if licence is None else {"licence": licence}
+    changed = {} if license is None else {"license": license}
     info = info.model_copy(update=changed)
-    if info.licence in ("", "unknown"):
-        raise WeightsError(f"{info.name} states no licence: give one, such as licence='cc-by-4.0'")
-    if hub_licence(info.licence) == "other" and not info.licence_link:
-        hint = nearest(info.licence.lower(), HUB_LICENCES)
-        log.warning("licence %r is none that the Hub knows%s: it is shown as 'other'", info.licence, hint)
+    if info.license in ("", "unknown"):
+        raise WeightsError(f"{info.name} states no license: give one, such as license='cc-by-4.0'")
+    if hub_license(info.license) == "other" and not info.license_link:
+        hint = nearest(info.license.lower(), HUB_LICENSES)
+        log.warning("license %r is none that the Hub knows%s: it is shown as 'other'", info.license, hint)
     config = _dump(info) if changed else (folder / CONFIG).read_text(encoding="utf-8")
     texts = {CONFIG: config, CARD: _card(folder, repo_id, info, remote_card)}
     tensors = {name: (folder / name, recorded) for name, recorded in info.files.items()}

@@ -49,7 +49,7 @@ def convert(
     with torch.random.fork_rng(devices=[]):
         network = network_of_weights(info) if planned is None else planned.build()
     report = transfer(weights, network, rules, planned.input(info.input) if planned else info.input)
-    report = planned.with_normalisation(report) if planned else report
+    report = planned.with_normalization(report) if planned else report
     content = {"network_weights": expand_aliases(canonical_state(network), network), "umzoo": provenance(info, report)}
     save_file(content, out)
     return report
@@ -81,7 +81,7 @@ def provenance(info: WeightsInfo, report: TransferReport | None = None) -> dict[
         "umzoo": __version__,
         "weights": info.name,
         "sha256": dict(info.files),
-        "licence": info.licence,
+        "license": info.license,
         "citations": list(info.citations),
         "input": info.input.model_dump(mode="json"),
         "report": report.model_dump(mode="json") if report else None,

@@ -13,7 +13,7 @@ from umzoo.nnunet.planned import read_json
 def data_identifier(folder: Path, configuration: str, base: OwnPlan, settings: Mapping[str, Any], own: OwnPlan) -> str:
     """Return the name of the folder of preprocessed data.
 
-    It is nnU-Net's own where its data can be used: if spacing, order of axes and normalisation are nnU-Net's, and no
+    It is nnU-Net's own where its data can be used: if spacing, order of axes and normalization are nnU-Net's, and no
     plans in *folder* use that name for data that was made otherwise.
     """
     usual = own.configuration(configuration)

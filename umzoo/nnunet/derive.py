@@ -12,7 +12,7 @@ from typing import Any
 
 from umzoo.errors import ConfigError
 from umzoo.files import written_whole
-from umzoo.nnunet.entry import KEY, Options, PlansEntry, WeightsEntry, read_entry, summarise
+from umzoo.nnunet.entry import KEY, Options, PlansEntry, WeightsEntry, read_entry, summarize
 from umzoo.nnunet.environment import folder_of, preprocessed_folder
 from umzoo.nnunet.planned import Planned, read_json, read_planned
 from umzoo.nnunet.preflight import locate, preflight, require_data
@@ -94,7 +94,7 @@ def derive_plans(request: Request, write: bool = True) -> TransferReport | None:
         folder, weights = locate(request.reference, request.revision)
         report = preflight(planned, folder, request.options.rules, request.folder)
     entry = PlansEntry(
-        **dict(request.options), base=request.base, weights=weights, summary=summarise(report) if report else None
+        **dict(request.options), base=request.base, weights=weights, summary=summarize(report) if report else None
     )
     if write:
         _write(_derived(planned, request, entry), request.file)

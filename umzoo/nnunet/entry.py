@@ -87,7 +87,7 @@ def read_entry(plans: Mapping[str, Any]) -> PlansEntry:
     return PlansEntry.parse(content, f"plans.{KEY}")
 
 
-def summarise(report: TransferReport) -> Summary:
+def summarize(report: TransferReport) -> Summary:
     """Return *report* without its tensors."""
     return Summary(
         verdict=report.verdict,

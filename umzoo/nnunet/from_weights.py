@@ -23,8 +23,8 @@ def spacing_of(spec: InputSpec, configuration: str = "3d_fullres") -> tuple[floa
     return first, second, third
 
 
-def normalisation_of(spec: InputSpec, channels: int) -> dict[str, Any]:
-    """Return the normalisation of nnU-Net's that is nearest to that of the weights; none of them clips alike."""
+def normalization_of(spec: InputSpec, channels: int) -> dict[str, Any]:
+    """Return the normalization of nnU-Net's that is nearest to that of the weights; none of them clips alike."""
     scheme = "ZScoreNormalization" if spec.space == "zscore" else "RescaleTo01Normalization"
     return {"normalization_schemes": [scheme] * channels, "use_mask_for_norm": [False] * channels}
 

@@ -65,7 +65,7 @@ def export_nnssl(weights: Path, folder: Path) -> dict[str, Any]:
     }
     texts = {
         PLAN: {**plan, "trainer_name": "umzoo"},
-        CONFIG: {"name": info.name, "library_name": "umzoo", "umzoo": __version__, "licence": info.licence},
+        CONFIG: {"name": info.name, "library_name": "umzoo", "umzoo": __version__, "license": info.license},
     }
     _write(folder, content, texts)
     return plan

@@ -71,12 +71,12 @@ def _rows(proposal: Proposal) -> Iterator[tuple[str, ...]]:
         _spacing_note(own, taken, spec),
     )
     yield (
-        "normalisation",
+        "normalization",
         _schemes(own),
         _rule(spec),
         _schemes(taken),
         "the nearest that nnU-Net has; it does not clip like the weights' rule"
-        if proposal.choices.normalisation == "weights"
+        if proposal.choices.normalization == "weights"
         else "as nnU-Net",
     )
     yield (
@@ -161,7 +161,7 @@ def _rule(spec: InputSpec) -> str:
 
 
 def _counted(values: Any) -> str:
-    """Equal neighbours once, with their number."""
+    """Equal neighbors once, with their number."""
     texts = [by(value) if isinstance(value, (list, tuple)) else str(value) for value in values]
     runs = [(text, len(list(group))) for text, group in groupby(texts)]
     return ", ".join(f"{text} ({count}x)" if count > 1 else text for text, count in runs)

@@ -103,7 +103,7 @@ class Planned:
     def input(self, seen: InputSpec) -> InputSpec:
         """Return what the network will be fed, as far as nnU-Net says, for weights that have *seen* an input.
 
-        nnU-Net never turns images to an orientation, and its normalisation is told by :meth:`normalisation`: rules and
+        nnU-Net never turns images to an orientation, and its normalization is told by :meth:`normalization`: rules and
         orientation are therefore those of *seen*.
         """
         settings = self.settings
@@ -118,12 +118,12 @@ class Planned:
             patch_size=_triple(settings.patch_size),
         )
 
-    def with_normalisation(self, report: TransferReport) -> TransferReport:
-        """Return *report* with the warnings of :meth:`normalisation`."""
-        return report.model_copy(update={"warnings": (*report.warnings, *self.normalisation())})
+    def with_normalization(self, report: TransferReport) -> TransferReport:
+        """Return *report* with the warnings of :meth:`normalization`."""
+        return report.model_copy(update={"warnings": (*report.warnings, *self.normalization())})
 
-    def normalisation(self) -> Iterator[str]:
-        """Yield one line for each channel that nnU-Net normalises otherwise than by the z-score of each volume."""
+    def normalization(self) -> Iterator[str]:
+        """Yield one line for each channel that nnU-Net normalizes otherwise than by the z-score of each volume."""
         names = list(self.dataset.get("channel_names", self.dataset.get("modality", {})).values())
         masks = self.settings.use_mask_for_norm
         for channel, scheme in enumerate(self.settings.normalization_schemes):

@@ -18,7 +18,7 @@ from umzoo.files import written_whole
 from umzoo.nnunet.data_folder import data_identifier
 from umzoo.nnunet.environment import preprocessed_folder, require_nnunet
 from umzoo.nnunet.fit import Candidate, Origin, candidate, fitted, shapes_only
-from umzoo.nnunet.from_weights import normalisation_of, spacing_of, take_patch
+from umzoo.nnunet.from_weights import normalization_of, spacing_of, take_patch
 from umzoo.nnunet.own_plan import OwnPlan, Preset, plan_without_writing, planned_architecture
 from umzoo.nnunet.planned import read_json
 from umzoo.weights.architecture import unet_options
@@ -32,7 +32,7 @@ class Choices(Config):
     preset: Preset = Field("M", description="memory that nnU-Net's ResEnc planner fills: M 8, L 24, XL 40 GB")
     configuration: str = Field("3d_fullres", description="configuration of the plans")
     spacing: Origin = Field("nnunet", description="whose spacing; the weights' means to preprocess again")
-    normalisation: Origin = Field("nnunet", description="whose normalisation; the weights' means to preprocess again")
+    normalization: Origin = Field("nnunet", description="whose normalization; the weights' means to preprocess again")
     patch: Origin = Field("nnunet", description="whose patch size")
     kernels: Origin = Field("nnunet", description="whose kernels and strides")
     batch_size: int | None = Field(None, ge=1, description="patches per step; None: by nnU-Net's rule")
@@ -40,7 +40,7 @@ class Choices(Config):
     @property
     def changed(self) -> list[str]:
         """Names of what is taken from the weights."""
-        names = ("spacing", "normalisation", "patch", "kernels")
+        names = ("spacing", "normalization", "patch", "kernels")
         return [name for name in names if getattr(self, name) == "weights"]
 
 
@@ -130,8 +130,8 @@ def propose(dataset: str, weights: Path, choices: Choices | None = None, name: s
     settings.pop("next_stage", None)
     if choices.patch == "weights":
         take_patch(settings, info.input, base.axes)
-    if choices.normalisation == "weights":
-        settings |= normalisation_of(info.input, base.channels)
+    if choices.normalization == "weights":
+        settings |= normalization_of(info.input, base.channels)
     candidates = _candidates(own, base, settings, weights, choices)
     taken = candidates[1 + (choices.kernels == "weights")]
     folder = preprocessed_folder(dataset)

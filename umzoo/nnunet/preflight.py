@@ -54,10 +54,10 @@ def preflight(planned: Planned, folder: Path, rules: TransferRules, data: Path |
     if data is not None and plan.target.layout.family != plan.source.layout.family:
         raise WeightsError(_replan(plan, planned, data))
     plan.check()
-    return planned.with_normalisation(plan.report)
+    return planned.with_normalization(plan.report)
 
 
-def initialise(network: nn.Module, planned: Planned, entry: PlansEntry) -> TransferReport:
+def initialize(network: nn.Module, planned: Planned, entry: PlansEntry) -> TransferReport:
     """Set the weights that *entry* names in *network*, which may be wrapped, in place; return what became of it.
 
     Raises:
@@ -73,7 +73,7 @@ def initialise(network: nn.Module, planned: Planned, entry: PlansEntry) -> Trans
         )
     plan = plan_transfer(folder, network, entry.rules, planned.input(read_info(folder).input))
     plan.check()
-    return planned.with_normalisation(plan.apply())
+    return planned.with_normalization(plan.apply())
 
 
 def require_data(planned: Planned, folder: Path) -> None:

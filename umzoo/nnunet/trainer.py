@@ -16,7 +16,7 @@ from umzoo.files import written_whole
 from umzoo.nnunet.entry import read_entry
 from umzoo.nnunet.finetuning import Schedule, encoder_parameters, parameter_groups
 from umzoo.nnunet.planned import Planned
-from umzoo.nnunet.preflight import initialise
+from umzoo.nnunet.preflight import initialize
 from umzoo.weights.transfer import TransferReport
 
 REPORT = "umzoo_transfer.json"
@@ -73,7 +73,7 @@ class nnUNetTrainerUmzoo(nnUNetTrainer):  # noqa: N801 - nnU-Net searches for tr
 
     def _load_weights(self) -> TransferReport:
         planned = Planned(self.plans_manager.plans, self.configuration_name, self.dataset_json)
-        report = initialise(self.network, planned, self.entry)
+        report = initialize(self.network, planned, self.entry)
         if self.local_rank == 0:
             self._report_file.write_text(report.to_json() + "\n", encoding="utf-8")
         text = StringIO()

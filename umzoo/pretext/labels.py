@@ -1,4 +1,4 @@
-"""Cross entropy and what to log of a classification, over items of which some, labelled -1, are not asked."""
+"""Cross entropy and what to log of a classification, over items of which some, labeled -1, are not asked."""
 
 from __future__ import annotations
 

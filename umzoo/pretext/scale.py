@@ -13,7 +13,7 @@ from umzoo.pretext.labels import classification_metrics, cross_entropy
 
 
 class ScaleClassification(PretextTask):
-    """A linear classifier on the pooled features. Items labelled -1 are not asked. Metrics: ``accuracy`` and
+    """A linear classifier on the pooled features. Items labeled -1 are not asked. Metrics: ``accuracy`` and
     ``chance``, what guessing gives.
     """
 

@@ -50,7 +50,7 @@ class Scan:
 
     @property
     def spacing(self) -> Spacing:
-        """Millimetres along D, H and W of the image."""
+        """Millimeters along D, H and W of the image."""
         return self.grid.spacing
 
     def to_original(self, values: Tensor | NDArray[Any], dtype: Any = None) -> OriginalImage:

@@ -10,7 +10,7 @@ from umzoo.weights.entry import WeightsEntry
 
 
 def check_weights(entry: WeightsEntry | str) -> None:
-    """The name is ``architecture.tag``, and a licence is stated: an SPDX identifier, or ``other`` with a link to it.
+    """The name is ``architecture.tag``, and a license is stated: an SPDX identifier, or ``other`` with a link to it.
 
     Raises:
         ConformanceError: with the first promise that is broken.
@@ -30,9 +30,9 @@ class WeightsChecks(Checks):
         fits = re.fullmatch(r"[a-z][a-z0-9_]*\.[a-z0-9_.-]+", self.name)
         self.require(fits, f"name must be architecture.tag, got {self.name!r}")
 
-    @promise("licence stated")
-    def _licence(self) -> None:
-        licence = self.entry.licence
-        self.require(licence.strip() not in ("", "unknown"), f"a licence must be stated, got {licence!r}")
-        linked = licence != "other" or self.entry.licence_link
-        self.require(linked, "licence 'other' needs a licence_link to its text")
+    @promise("license stated")
+    def _license(self) -> None:
+        license = self.entry.license
+        self.require(license.strip() not in ("", "unknown"), f"a license must be stated, got {license!r}")
+        linked = license != "other" or self.entry.license_link
+        self.require(linked, "license 'other' needs a license_link to its text")

@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from umzoo.weights.card_body import body
 from umzoo.weights.card_merge import BEGIN, END, merge_card
 from umzoo.weights.info import Result, WeightsInfo
-from umzoo.weights.licences import hub_licence
+from umzoo.weights.licenses import hub_license
 
 __all__ = ["BEGIN", "END", "merge_card", "model_card"]
 
@@ -29,11 +29,11 @@ def model_card(info: WeightsInfo, ref: str = "FOLDER") -> str:
 
 
 def _front_matter(info: WeightsInfo) -> str:
-    licence = hub_licence(info.licence)
-    fields: dict[str, Any] = {"license": licence, "library_name": "umzoo", "pipeline_tag": _pipeline(info)}
-    if licence == "other":
-        fields |= {"license_name": re.sub(r"[^a-z0-9.-]+", "-", info.licence.lower()).strip("-") or "other"}
-        fields |= {"license_link": info.licence_link} if info.licence_link else {}
+    license = hub_license(info.license)
+    fields: dict[str, Any] = {"license": license, "library_name": "umzoo", "pipeline_tag": _pipeline(info)}
+    if license == "other":
+        fields |= {"license_name": re.sub(r"[^a-z0-9.-]+", "-", info.license.lower()).strip("-") or "other"}
+        fields |= {"license_link": info.license_link} if info.license_link else {}
     datasets = [name for name in info.provenance.datasets if _REPOSITORY.fullmatch(name)]
     fields |= {"datasets": datasets} if datasets else {}
     if info.base_model and _REPOSITORY.fullmatch(info.base_model.repository):

@@ -21,7 +21,7 @@ def body(info: WeightsInfo, ref: str) -> str:
         "Training": _table(_training_rows(info)),
         "Evaluation": _evaluation(info),
         "Limitations": _listed(_limitations(info)),
-        "Licence": _licence(info),
+        "License": _license(info),
         "Please cite": _listed(info.citations),
     }
     text = "\n\n".join(f"## {title}\n\n{content}" for title, content in sections.items() if content)
@@ -145,10 +145,10 @@ def _orientation(orientation: str) -> str:
     return f"indices increasing towards {orientation} along x, y, z" if letters else f"orientation {orientation}"
 
 
-def _licence(info: WeightsInfo) -> str:
-    if info.licence in ("", "unknown"):
+def _license(info: WeightsInfo) -> str:
+    if info.license in ("", "unknown"):
         return "Not stated: ask the authors before you use these weights."
-    return _plain(f"{info.licence} {info.licence_link}".strip())
+    return _plain(f"{info.license} {info.license_link}".strip())
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -12,7 +12,7 @@ from umzoo.errors import WeightsError, in_one_line
 
 BEGIN, END = "<!-- umzoo:begin -->", "<!-- umzoo:end -->"
 LISTS = ("tags", "datasets")
-LICENCE = ("license", "license_name", "license_link")
+LICENSE = ("license", "license_name", "license_link")
 
 
 def merge_card(old: str, new: str) -> str:
@@ -60,7 +60,7 @@ def _split(text: str) -> tuple[str, str, str]:
 
 
 def _merge_fields(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    stale = set(LICENCE) - new.keys() if "license" in new else set()
+    stale = set(LICENSE) - new.keys() if "license" in new else set()
     merged = {key: value for key, value in {**old, **new}.items() if key not in stale}
     for key in LISTS:
         values = [*_listed(new.get(key)), *_listed(old.get(key))]

@@ -43,7 +43,7 @@ FREE_VALUES, FREE_PARTS = 1 << 24, 1000
 FILLING = frozenset(
     ("normal_", "uniform_", "fill_", "zero_", "erfinv_", "add_", "sub_", "mul_", "div_", "clamp_", "copy_")
 )
-"""Methods of tensors that change nothing but values, as initialisation uses them."""
+"""Methods of tensors that change nothing but values, as initialization uses them."""
 
 
 def build_backbone(info: WeightsInfo, in_channels: int | None = None) -> Backbone:
@@ -75,7 +75,7 @@ def build_to_fill(info: WeightsInfo, held: Shapes, in_channels: int | None = Non
     """Return the network that *info* describes, for a file that holds tensors of the shapes *held*.
 
     What the file holds lies on ``meta``; all else has its values, such as rotary tables, which are not saved. If the
-    file lacks a part, or the network cannot be built so, it is built and initialised as usual.
+    file lacks a part, or the network cannot be built so, it is built and initialized as usual.
 
     Raises:
         WeightsError: if it cannot be built, or the file does not fit it; nothing large was allocated then.
@@ -105,7 +105,7 @@ def default_network(kind: type[Backbone]) -> Backbone | None:
     None if it cannot be built at all.
     """
     try:
-        with _NoInitialisation(), torch.device("meta"):
+        with _NoInitialization(), torch.device("meta"):
             return kind.build(kind.Config.parse({}))
     except (*FAILURES, UmzooError) as error:
         log.debug("%s cannot be built on the meta device: %s", kind.name, error)
@@ -144,9 +144,9 @@ def _build(info: WeightsInfo, in_channels: int | None) -> Backbone:
 
 
 def _attempt(info: WeightsInfo, in_channels: int | None = None) -> Backbone | None:
-    """The network without initialisation on ``meta``; None if its constructor cannot do that."""
+    """The network without initialization on ``meta``; None if its constructor cannot do that."""
     try:
-        with _NoInitialisation():
+        with _NoInitialization():
             return _build(info, in_channels)
     except FAILURES as error:
         log.debug("%s cannot be built on the meta device: %s", info.backbone.name, error)
@@ -160,7 +160,7 @@ def _is_filled_by(network: nn.Module, held: Shapes) -> bool:
     return all(id(tensor) in fillable for tensor in tensors if tensor.is_meta)
 
 
-class _NoInitialisation(TorchFunctionMode):
+class _NoInitialization(TorchFunctionMode):
     """Leaves out what would only write values into tensors on ``meta``, which have none.
 
     Some of these operations are slow there, and the first of them imports a second's worth of modules.

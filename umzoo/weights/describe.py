@@ -23,8 +23,8 @@ def describe(model: Backbone | Model, tag: str) -> tuple[WeightsInfo, WeightsInf
     trained = WeightsInfo(
         input=known.input.model_copy(update={"in_channels": channels}),
         token_order=known.token_order,
-        licence=known.licence,
-        licence_link=known.licence_link,
+        license=known.license,
+        license_link=known.license_link,
         citations=known.citations,
         **facts,
     )

@@ -1,4 +1,4 @@
-"""A record of known weights: where they live, at which revision, under which licence."""
+"""A record of known weights: where they live, at which revision, under which license."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ class WeightsEntry:
     Attributes:
         name: ``architecture.tag``.
         location: a folder, a Hub repository ``org/name``, or (with *importer*) a web address, of an archive perhaps.
-        licence: SPDX identifier; ``other`` with *licence_link*.
+        license: SPDX identifier; ``other`` with *license_link*.
         revision: commit of the repository; None for a folder.
         description: one line.
         importer: name of the importer that reads what was released.
         files: files of the repository that are needed; in an archive, the file or folder to import.
         sha256: sum of the first of *files*, or of what is at the web address, where it is known.
         options: options of the importer, beside ``tag``.
-        licence_link: text of a licence that has no SPDX identifier.
+        license_link: text of a license that has no SPDX identifier.
         provenance: what is known of their training and not in the files: fields of
             :class:`umzoo.weights.info.Provenance`.
     """
 
     name: str
     location: str
-    licence: str
+    license: str
     revision: str | None = None
     description: str = ""
     importer: str = ""
     files: tuple[str, ...] = ()
     sha256: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
-    licence_link: str = ""
+    license_link: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -1,4 +1,4 @@
-"""``config.json`` of a weights folder: architecture, input contract, recipe, provenance and licence."""
+"""``config.json`` of a weights folder: architecture, input contract, recipe, provenance and license."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ class WeightsInfo(Tolerant):
     base_model: BaseModel | None = Field(None, description="the weights that these were trained on from")
     imported_from: Origin | None = Field(None, description="where another project released them")
     results: tuple[Result, ...] = Field((), description="evaluations of these weights")
-    licence: str = Field("unknown", description="SPDX identifier")
-    licence_link: str = Field("", description="text of a licence that has no SPDX identifier")
+    license: str = Field("unknown", description="SPDX identifier")
+    license_link: str = Field("", description="text of a license that has no SPDX identifier")
     citations: tuple[str, ...] = Field((), description="what to cite")
     plugin: str = Field("", description="distribution that brings the architecture; empty if it is umzoo's own")
     head_plugin: str = Field("", description="distribution that brings the head; empty if it is umzoo's own")

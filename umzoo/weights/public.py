@@ -1,6 +1,6 @@
-"""Public checkpoints of other projects: where they are, under which licence, and which importer reads them.
+"""Public checkpoints of other projects: where they are, under which license, and which importer reads them.
 
-Nothing of them is here. A checksum is given where one is publicly known; licences are those that the place of the files
+Nothing of them is here. A checksum is given where one is publicly known; licenses are those that the place of the files
 states, or else the project's own.
 """
 
@@ -39,7 +39,7 @@ OPENMIND_DATA = {
 }
 
 SSL3D = {
-    "resenc_unet_l.ssl3d_mae": ("ResEnc-L/DKFZ_MAE/DKFZ_MAE_ResEncL.pth", "the organisers' masked autoencoder"),
+    "resenc_unet_l.ssl3d_mae": ("ResEnc-L/DKFZ_MAE/DKFZ_MAE_ResEncL.pth", "the organizers' masked autoencoder"),
     "resenc_unet_l.ssl3d_voxcon": ("ResEnc-L/Datamen/Datamen_ResEncL.pth", "VoxCon of team Datamen"),
     "resenc_unet_l.ssl3d_voxmsd": ("ResEnc-L/HiLab/HiLab_ResEncL.pth", "Vox-MSD of team HiLab"),
 }
@@ -74,7 +74,7 @@ NNSSL_FILES = ("checkpoint_final.pth", "adaptation_plan.json")
 
 
 def public_checkpoints() -> Iterator[WeightsEntry]:
-    """Yield an entry for each public checkpoint whose place and licence are known."""
+    """Yield an entry for each public checkpoint whose place and license are known."""
     for name, (repository, digest) in OPENMIND.items():
         method = repository.rpartition("-")[2]
         text = f"OpenMind: {method} on {OPENMIND_VOLUMES:,} MR volumes of heads"
@@ -85,12 +85,12 @@ def public_checkpoints() -> Iterator[WeightsEntry]:
         )
     for name, (repository, text) in NNFOUNDATION.items():
         text = f"nnFoundation: MAE on 2.1 M volumes of CT, MR and PET; {text}"
-        yield _nnssl(name, repository, NNSSL_FILES, text, {}, licence="CC-BY-SA-4.0")
+        yield _nnssl(name, repository, NNSSL_FILES, text, {}, license="CC-BY-SA-4.0")
     yield WeightsEntry(
         name="genesis_unet.chest_ct",
         location="MrGiovanni/ModelsGenesis",
-        licence="other",
-        licence_link="https://github.com/MrGiovanni/ModelsGenesis/blob/master/LICENSE",
+        license="other",
+        license_link="https://github.com/MrGiovanni/ModelsGenesis/blob/master/LICENSE",
         description="Models Genesis: restoration on 623 chest CT; non-commercial use",
         importer="models_genesis",
         files=("Genesis_Chest_CT.pt",),
@@ -106,12 +106,12 @@ def _nnssl(
     text: str,
     data: Mapping[str, Any],
     digest: str = "",
-    licence: str = "CC-BY-4.0",
+    license: str = "CC-BY-4.0",
 ) -> WeightsEntry:
     return WeightsEntry(
         name=name,
         location=repository,
-        licence=licence,
+        license=license,
         description=text,
         importer="nnssl",
         files=files,
@@ -129,7 +129,7 @@ def _medicalnet() -> Iterator[WeightsEntry]:
             yield WeightsEntry(
                 name=f"resnet3d_{layers}.{tag}",
                 location=f"TencentMedicalNet/MedicalNet-Resnet{layers}",
-                licence="MIT",
+                license="MIT",
                 description=f"MedicalNet: {text}",
                 importer="medicalnet",
                 files=(file,),
@@ -141,7 +141,7 @@ def _totalsegmentator() -> Iterator[WeightsEntry]:
         yield WeightsEntry(
             name=name,
             location=f"https://github.com/wasserth/TotalSegmentator/releases/download/v2.0.0-weights/{archive}.zip",
-            licence="Apache-2.0",
+            license="Apache-2.0",
             description=f"TotalSegmentator, supervised: {text}",
             importer="nnunet",
             files=(folder,),

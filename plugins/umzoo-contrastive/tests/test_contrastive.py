@@ -45,8 +45,8 @@ def test_embeddings_differ_at_the_start_where_pooled_features_hardly_do():
     features = network(umzoo.Rng(0).normal((8, 1, 16, 16, 16)))
     others = ~torch.eye(8, dtype=torch.bool)
     assert similarity(features.pooled, features.pooled)[others].min() > 0.9
-    for centred, most in ((True, 0.3), (False, 0.7)):
-        embedding = Projection(8, 64, 16, centred)(features.pooled)
+    for centered, most in ((True, 0.3), (False, 0.7)):
+        embedding = Projection(8, 64, 16, centered)(features.pooled)
         assert similarity(embedding, embedding)[others].mean() < most
 
 

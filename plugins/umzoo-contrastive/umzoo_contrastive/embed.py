@@ -8,20 +8,20 @@ from torch.nn import functional
 
 
 class Projection(nn.Module):
-    """From features of an image to an embedding: linear, batch norm, ReLU, linear, and if *centred* batch norm.
+    """From features of an image to an embedding: linear, batch norm, ReLU, linear, and if *centered* batch norm.
 
     The code released with SimCLR (google-research/simclr, model_util.py) has both norms, that with VoCo has the first.
     Without any, the cosines of embeddings are all near 1 at the start. The norms use the statistics of the batch in
     evaluation too, and need two rows or more.
     """
 
-    def __init__(self, channels: int, hidden: int, dim: int, centred: bool) -> None:
+    def __init__(self, channels: int, hidden: int, dim: int, centered: bool) -> None:
         super().__init__()
         layers = [nn.Linear(channels, hidden), _norm(hidden), nn.ReLU(), nn.Linear(hidden, dim)]
-        self.layers = nn.Sequential(*layers, *([_norm(dim)] if centred else []))
+        self.layers = nn.Sequential(*layers, *([_norm(dim)] if centered else []))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map ``(B, channels)`` to ``(B, dim)``; :func:`similarity` normalises the lengths."""
+        """Map ``(B, channels)`` to ``(B, dim)``; :func:`similarity` normalizes the lengths."""
         embedding: Tensor = self.layers(features)
         return embedding
 

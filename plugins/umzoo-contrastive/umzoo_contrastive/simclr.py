@@ -46,7 +46,7 @@ class SimCLR(umzoo.PretextTask):
             raise ConfigError(f"simclr.crop must go from the least to the greatest, got {self.config.crop}")
         self.corruptions = umzoo.build_corruptions(self.config.corruptions, "pretext.tasks.simclr.corruptions")
         channels = context.backbone.levels[-1].channels
-        self.head = Projection(channels, self.config.hidden, self.config.dim, centred=True)
+        self.head = Projection(channels, self.config.hidden, self.config.dim, centered=True)
 
     def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:
         """Return both views of each item one after the other, ``(2 * B, C, D, H, W)``.

@@ -62,7 +62,7 @@ class VoCo(umzoo.PretextTask):
         if len(self.cells) < 2:
             raise ConfigError("voco needs two base crops or more: set pretext.tasks.voco.grid")
         self.corruptions = umzoo.build_corruptions(self.config.corruptions, "pretext.tasks.voco.corruptions")
-        self.head = Projection(8 * info.levels[-1].channels, self.config.hidden, self.config.dim, centred=False)
+        self.head = Projection(8 * info.levels[-1].channels, self.config.hidden, self.config.dim, centered=False)
 
     def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:
         """Return all items' base and random crops, ``((T + R) * B, C, d, h, w)``, and ``overlap`` ``(B, R, T)``."""

@@ -149,7 +149,7 @@ class TestSparse:
 
 
 def test_convolutions_in_a_row_see_nothing_hidden():
-    """Zeros at hidden places are not enough once: a bias or a neighbour fills them for the next convolution."""
+    """Zeros at hidden places are not enough once: a bias or a neighbor fills them for the next convolution."""
     network = torch.nn.Sequential(torch.nn.Conv3d(1, 2, 3, padding=1), torch.nn.Conv3d(2, 1, 3, padding=1))
     visible = torch.tensor([True, False]).view(1, 1, 1, 2)
     image = umzoo.Rng(0).normal((1, 1, 4, 4, 8)) * enlarge(visible, (4, 4, 8))

@@ -78,17 +78,17 @@ def _convolution(forward: Callable[[Tensor], Tensor], visible: Tensor, x: Tensor
 
 
 def _norm(module: Any, visible: Tensor, x: Tensor) -> Tensor:
-    """Normalise by the statistics of the visible voxels, of each item or, for batch norm, of all."""
+    """Normalize by the statistics of the visible voxels, of each item or, for batch norm, of all."""
     mask = enlarge(visible, x.shape[2:])
     batch = isinstance(module, nn.BatchNorm3d)
     axes = (0, 2, 3, 4) if batch else (2, 3, 4)
     count = mask.sum(axes, keepdim=True)
     mean = (x.float() * mask).sum(axes, keepdim=True) / count
-    centred = (x.float() - mean) * mask
-    variance = centred.square().sum(axes, keepdim=True) / count
+    centered = (x.float() - mean) * mask
+    variance = centered.square().sum(axes, keepdim=True) / count
     if batch and module.training and module.track_running_stats:
         _track(module, mean.flatten(), (variance * count / (count - 1)).flatten())
-    result = centred * torch.rsqrt(variance + module.eps)
+    result = centered * torch.rsqrt(variance + module.eps)
     if module.affine:
         result = result * module.weight.view(1, -1, 1, 1, 1) + module.bias.view(1, -1, 1, 1, 1)
     return (result * mask).to(x.dtype)

@@ -178,7 +178,7 @@ def test_public_checkpoints_name_networks_and_options_that_exist():
         assert entry.name.partition(".")[0] in zoo().backbones
         _, options = zoo().importers.options({"name": entry.importer, "tag": entry.tag, **entry.options})
         assert options.tag == entry.tag and options.source in SOURCES
-        assert entry.licence == "Apache-2.0" and (entry.files or entry.location.startswith("https://"))
+        assert entry.license == "Apache-2.0" and (entry.files or entry.location.startswith("https://"))
 
 
 @pytest.mark.parametrize(

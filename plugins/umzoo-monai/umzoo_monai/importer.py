@@ -72,7 +72,7 @@ class MonaiSwinImporter(Importer):
         window: tuple[float, float] | None = Field(None, description="HU that became 0 and 1; None: as the source's")
         downsample: Literal["merging", "mergingv2"] = Field("merging", description="how tokens are merged")
 
-    def run(self, source: Path, out: Path, licence: str = "unknown") -> None:
+    def run(self, source: Path, out: Path, license: str = "unknown") -> None:
         """Read the checkpoint *source* and write a weights folder to *out*.
 
         Raises:
@@ -91,7 +91,7 @@ class MonaiSwinImporter(Importer):
         parts = ("encoder", "decoder") if whole else ("encoder",)
         wanted = {theirs: tuple(tensors[name].shape) for theirs, name in names.items() if name.startswith(parts)}
         taken, rest = split(filled, wanted)
-        info = self._describe(network, parts, licence, source, rest)
+        info = self._describe(network, parts, license, source, rest)
         save_folder(
             out,
             {names[theirs]: tensor for theirs, tensor in taken.items()},
@@ -100,7 +100,7 @@ class MonaiSwinImporter(Importer):
         )
 
     def _describe(
-        self, network: umzoo.Backbone, parts: tuple[str, ...], licence: str, file: Path, rest: Mapping[str, Tensor]
+        self, network: umzoo.Backbone, parts: tuple[str, ...], license: str, file: Path, rest: Mapping[str, Tensor]
     ) -> WeightsInfo:
         guess = "voco" if network.config.use_v2 else "monai_ssl" if network.name == "swin_vit" else "swin_unetr"
         source = self.config.source or guess
@@ -121,7 +121,7 @@ class MonaiSwinImporter(Importer):
                 in_channels=network.info.in_channels,
                 patch_size=(96, 96, 96) if source == "monai_ssl" else None,
             ),
-            licence=licence,
+            license=license,
             citations=(known["cite"],),
             monai_swin={**origin(file, known["url"]), "also_holds": summary(rest)},
         )

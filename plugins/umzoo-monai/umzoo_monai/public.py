@@ -1,4 +1,4 @@
-"""Public checkpoints of Swin UNETR: where they are, and under which licence."""
+"""Public checkpoints of Swin UNETR: where they are, and under which license."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BTCV = {
 
 
 def public_checkpoints() -> Iterator[WeightsEntry]:
-    """Yield an entry for each public checkpoint whose place and licence are known."""
+    """Yield an entry for each public checkpoint whose place and license are known."""
     text = f"MONAI: three tasks on {MONAI_VOLUMES:,} CT"
     seen = {"modalities": {"ct": MONAI_VOLUMES}, "volumes": MONAI_VOLUMES}
     yield _entry("swin_vit.monai_ssl", f"{MONAI}/model_swinvit.pt", text, "monai_ssl", seen)
@@ -46,7 +46,7 @@ def _entry(
     return WeightsEntry(
         name=name,
         location=location,
-        licence="Apache-2.0",
+        license="Apache-2.0",
         description=text,
         importer="monai_swin",
         files=files,

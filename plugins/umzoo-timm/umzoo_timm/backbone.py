@@ -118,7 +118,7 @@ def _origin(flat: Any) -> BaseModel:
     """What timm says of the weights it loaded, for those that are trained on from them."""
     known = flat.pretrained_cfg
     name = f"{known['architecture']}.{known['tag']}" if known.get("tag") else known["architecture"]
-    log.warning("the weights of timm's %s are under the licence %s", name, known.get("license") or "of their origin")
+    log.warning("the weights of timm's %s are under the license %s", name, known.get("license") or "of their origin")
     return BaseModel(name=f"timm {name}", repository=known.get("hf_hub_id") or "")
 
 

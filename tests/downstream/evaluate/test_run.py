@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from umzoo.downstream.evaluate import EvaluateConfig, FeatureTable, evaluate
-from umzoo.downstream.evaluate.folds import assign_folds, labelled_order, size_of
+from umzoo.downstream.evaluate.folds import assign_folds, labeled_order, size_of
 from umzoo.downstream.evaluate.invariance import invariances
 from umzoo.downstream.evaluate.page import write_page
 from umzoo.downstream.evaluate.probes import reduce
@@ -88,7 +88,7 @@ def test_folds_hold_whole_persons():
 
 def test_budgets_are_nested_and_hold_every_class_first():
     person, group = np.arange(50), np.array([1] * 5 + [0] * 45)
-    ordered = labelled_order(group, person, np.random.default_rng(0))
+    ordered = labeled_order(group, person, np.random.default_rng(0))
     assert sorted(ordered) == person.tolist()
     assert {int(group[one]) for one in ordered[:2]} == {0, 1}
     assert sum(group[ordered[:20]]) == 2

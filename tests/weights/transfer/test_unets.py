@@ -127,7 +127,7 @@ def test_flat_kernels_compute_the_same_on_images_constant_along_z(resenc, random
 def test_cubic_kernels_compute_the_same_as_the_flat_ones_they_hold(resenc, randomly):
     source, target = randomly(resenc(kernel_sizes=[[1, 3, 3], 3, 3])).eval(), resenc(kernel_sizes=[3, 5, 3]).eval()
     report = transfer(source, target)
-    assert report.coverage == 1 and "(centre)" in report.adapted[STEM]
+    assert report.coverage == 1 and "(center)" in report.adapted[STEM]
     image = Rng(0).normal((1, 1, 16, 16, 16))
     for ours, theirs in zip(source.encode(image), target.encode(image), strict=True):
         close(ours, theirs)

@@ -25,6 +25,6 @@ class EmbedConfig(Config):
     patch_size: Size | None = Field(
         None, description="window in voxels (D, H, W); default: that of the weights, smaller where the scan is"
     )
-    overlap: float = Field(0.0, ge=0, lt=1, description="least share by which neighbouring windows overlap")
+    overlap: float = Field(0.0, ge=0, lt=1, description="least share by which neighboring windows overlap")
     batch_size: int = Field(1, ge=1, description="windows a forward pass")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="precision of the forward pass")

@@ -1,4 +1,4 @@
-"""Outer folds, and which subjects of a training fold are labelled."""
+"""Outer folds, and which subjects of a training fold are labeled."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def _usable(groups: NDArray[Any], folds: int) -> NDArray[Any]:
     return np.zeros_like(groups) if (merged == -1).all() else merged
 
 
-def labelled_order(groups: NDArray[Any], subjects: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
-    """Return the subjects in the order in which they are labelled: one of each group first, then in proportion.
+def labeled_order(groups: NDArray[Any], subjects: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+    """Return the subjects in the order in which they are labeled: one of each group first, then in proportion.
 
     Budgets are beginnings of this one order, so the subjects of a small budget are in every larger one.
     """

@@ -1,4 +1,4 @@
-"""Probes of frozen features: linear models and nearest neighbours, with settings chosen by inner folds."""
+"""Probes of frozen features: linear models and nearest neighbors, with settings chosen by inner folds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from umzoo.errors import DataError
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Penalties of linear models, for features of which a scan has a mean squared norm of 1."""
 NEIGHBORS = (3, 5, 10)
-"""Neighbours of kNN."""
+"""Neighbors of kNN."""
 PROBES = {"classification": ("linear", "knn"), "multilabel": ("linear", "knn"), "regression": ("linear", "knn")}
 """Kind to its probes; the first decides. Survival has Cox's model alone."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.downstream.evaluate.config import EvaluateConfig
-from umzoo.downstream.evaluate.folds import assign_folds, labelled_order, size_of, strata
+from umzoo.downstream.evaluate.folds import assign_folds, labeled_order, size_of, strata
 from umzoo.downstream.evaluate.metrics import METRICS, primary
 from umzoo.downstream.evaluate.probes import PROBES, probe
 from umzoo.downstream.evaluate.statistics import Comparison, Interval, compare, draw_weights, holm, interval
@@ -68,7 +68,7 @@ def evaluate(table: FeatureTable, config: EvaluateConfig | None = None) -> Evalu
 def out_of_fold(table: FeatureTable, config: EvaluateConfig) -> dict[Key, NDArray[Any]]:
     """Return scores ``(S, n, k)`` of every scan by probes that saw no scan of its subject.
 
-    Folds, and the subjects that are labelled, are the same for all references, controls and probes.
+    Folds, and the subjects that are labeled, are the same for all references, controls and probes.
     """
     targets, outputs = _trained_on(table), _outputs(table)
     probes = PROBES.get(table.kind, ("linear",))
@@ -99,7 +99,7 @@ def _splits(table: FeatureTable, config: EvaluateConfig) -> Iterator[tuple[int, 
         for part in np.unique(fold):
             held = np.flatnonzero(fold == part)
             rest = np.flatnonzero(fold != part)
-            ordered = labelled_order(groups[rest], table.subjects[rest], np.random.default_rng((seed, held[0])))
+            ordered = labeled_order(groups[rest], table.subjects[rest], np.random.default_rng((seed, held[0])))
             for budget in config.labels:
                 chosen = ordered[: size_of(budget, len(ordered))]
                 yield number, budget, rest[np.isin(table.subjects[rest], chosen)], held, seed

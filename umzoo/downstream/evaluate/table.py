@@ -1,4 +1,4 @@
-"""Features of several references for the same labelled scans."""
+"""Features of several references for the same labeled scans."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Kind = Literal["classification", "multilabel", "regression", "survival"]
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """Labelled scans, each with a vector per reference.
+    """Labeled scans, each with a vector per reference.
 
     Attributes:
         features: reference to its vectors ``(n, d)``.

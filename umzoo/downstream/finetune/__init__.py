@@ -1,4 +1,4 @@
-"""Supervised fine-tuning of a network on a labelled task, from weights or from random values."""
+"""Supervised fine-tuning of a network on a labeled task, from weights or from random values."""
 
 from __future__ import annotations
 

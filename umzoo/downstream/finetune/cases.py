@@ -26,7 +26,7 @@ from umzoo.spec import InputSpec
 log = logging.getLogger(__name__)
 
 POINTS = 2000
-"""Labelled voxels remembered per case, for crops that are centered on one."""
+"""Labeled voxels remembered per case, for crops that are centered on one."""
 
 
 class UnusableScan(DataError):  # noqa: N818 - says what it is
@@ -41,7 +41,7 @@ class CachedCase:
         case: what it is.
         image: ``(C, D, H, W)``, memory-mapped.
         label: ``(D, H, W)``, memory-mapped; None without label map.
-        points: labelled voxels ``(n, 3)``, every class alike.
+        points: labeled voxels ``(n, 3)``, every class alike.
         center: voxel (D, H, W) that center crops lie on.
         least: value of what lies beyond the image.
         modality: one per channel.
@@ -133,7 +133,7 @@ def _open(folder: Path, case: Case) -> CachedCase:
 
 
 def _points(label: NDArray[Any]) -> NDArray[np.int64]:
-    """Labelled voxels, as many of each class where there are so many; a function of *label*."""
+    """Labeled voxels, as many of each class where there are so many; a function of *label*."""
     rng = np.random.default_rng(0)
     kinds = [kind for kind in np.unique(label) if kind]
     found = [np.argwhere(label == kind) for kind in kinds]

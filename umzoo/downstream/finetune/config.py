@@ -28,7 +28,7 @@ class CropConfig(Config):
         None, description="mm (D, H, W), or native for that of each scan; by default that of the weights"
     )
     batch_size: int = Field(2, ge=1, description="crops per step; survival compares persons within a batch")
-    foreground: float = Field(0.67, ge=0, le=1, description="share of crops centered on a labelled voxel")
+    foreground: float = Field(0.67, ge=0, le=1, description="share of crops centered on a labeled voxel")
     view: Literal["center", "windows"] = Field(
         "center", description="numbers per scan: from a crop at its center or mask, or from the mean of all windows"
     )

@@ -16,7 +16,7 @@ SHOWN = 4
 
 
 def save_overlays(file: Path, training: FineTuningRun, head: int) -> None:
-    """Draw image, truth and answer of some validation cases, each in the axial slice with the most labelled voxels."""
+    """Draw image, truth and answer of some validation cases, each in the axial slice with the most labeled voxels."""
     from matplotlib.figure import Figure
 
     cases = training.validation_cases[:SHOWN]

@@ -1,4 +1,4 @@
-"""Fine-tuning as a training: crops of labelled scans in, the best weights by validation out."""
+"""Fine-tuning as a training: crops of labeled scans in, the best weights by validation out."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ PLANES = ("axial", "coronal", "sagittal")
 
 
 def save_overlay(file: Path, scan: Scan, labels: Tensor, classes: Sequence[str]) -> None:
-    """Draw the slices of *scan* with the most labelled voxels, *labels* ``(D, H, W)`` over them.
+    """Draw the slices of *scan* with the most labeled voxels, *labels* ``(D, H, W)`` over them.
 
     Left of the picture is the patient's right, up is anterior or superior, in the proportions of the spacing.
 

@@ -1,4 +1,4 @@
-"""Labelled tasks: which scans, which answers, which persons, and how they are split."""
+"""Labeled tasks: which scans, which answers, which persons, and how they are split."""
 
 from __future__ import annotations
 

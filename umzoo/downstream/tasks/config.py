@@ -1,4 +1,4 @@
-"""Options of a labelled task: the table ``[task]`` of a TOML file."""
+"""Options of a labeled task: the table ``[task]`` of a TOML file."""
 
 from __future__ import annotations
 

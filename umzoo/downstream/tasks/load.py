@@ -1,4 +1,4 @@
-"""Read a labelled task, and refuse what would make its numbers wrong."""
+"""Read a labeled task, and refuse what would make its numbers wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A labelled task in memory: its cases and what their answers mean."""
+"""A labeled task in memory: its cases and what their answers mean."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from umzoo.downstream.tasks.folds import Split, split_cases
 
 @dataclass(frozen=True)
 class Case:
-    """One labelled scan.
+    """One labeled scan.
 
     Attributes:
         id: unique name.
@@ -43,7 +43,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Task:
-    """A labelled task.
+    """A labeled task.
 
     Attributes:
         config: its options.

@@ -16,7 +16,7 @@ class Importer(Component):
         self.config: Any = self.Config() if config is None else config
 
     @abstractmethod
-    def run(self, source: Path, out: Path, licence: str = "unknown") -> None:
+    def run(self, source: Path, out: Path, license: str = "unknown") -> None:
         """Read *source* and write a weights folder to *out*.
 
         Raises:

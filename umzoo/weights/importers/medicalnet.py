@@ -23,7 +23,7 @@ from umzoo.weights.io import save_folder
 
 URL = "https://github.com/Tencent/MedicalNet"
 CITATION = "Chen et al., Med3D: Transfer Learning for 3D Medical Image Analysis, arXiv 1904.00625, 2019"
-NORMALISATION = "mean and standard deviation of the voxels above 0; voxels of 0 were replaced by normal noise"
+NORMALIZATION = "mean and standard deviation of the voxels above 0; voxels of 0 were replaced by normal noise"
 
 
 class MedicalNetImporter(Importer):
@@ -41,7 +41,7 @@ class MedicalNetImporter(Importer):
         tag: str = Field("medicalnet", description="name is architecture.tag")
         shortcut: Literal["A", "B"] | None = Field(None, description="short cuts; None: told from the tensors")
 
-    def run(self, source: Path, out: Path, licence: str = "unknown") -> None:
+    def run(self, source: Path, out: Path, license: str = "unknown") -> None:
         """Read the checkpoint *source* and write a weights folder to *out*.
 
         Raises:
@@ -62,12 +62,12 @@ class MedicalNetImporter(Importer):
         save_folder(
             out,
             {names[name]: tensor for name, tensor in taken.items()},
-            self._describe(network, tuple(parts), licence, source, rest),
+            self._describe(network, tuple(parts), license, source, rest),
             {f"medicalnet.{name}": tensor for name, tensor in rest.items()},
         )
 
     def _describe(
-        self, network: ResNet3D, parts: tuple[str, ...], licence: str, source: Path, rest: Mapping[str, Tensor]
+        self, network: ResNet3D, parts: tuple[str, ...], license: str, source: Path, rest: Mapping[str, Tensor]
     ) -> WeightsInfo:
         return WeightsInfo(
             name=f"{network.name}.{self.config.tag}",
@@ -78,9 +78,9 @@ class MedicalNetImporter(Importer):
                 rules={"*": IntensityRule(kind="percentile", percentiles=(0.0, 100.0))},
                 in_channels=network.info.in_channels,
             ),
-            licence=licence,
+            license=license,
             citations=(CITATION,),
-            medicalnet={**origin(source, URL), "normalisation": NORMALISATION, "also_holds": summary(rest)},
+            medicalnet={**origin(source, URL), "normalization": NORMALIZATION, "also_holds": summary(rest)},
         )
 
 

@@ -46,11 +46,11 @@ class ModelsGenesisImporter(Importer):
         )
         batch_statistics: bool | None = Field(
             None,
-            description="normalise by the statistics of the batch in evaluation, as the original does; None: only if"
+            description="normalize by the statistics of the batch in evaluation, as the original does; None: only if"
             " the file's running statistics were never updated",
         )
 
-    def run(self, source: Path, out: Path, licence: str = "unknown") -> None:
+    def run(self, source: Path, out: Path, license: str = "unknown") -> None:
         """Read the checkpoint *source* and write a weights folder to *out*.
 
         Raises:
@@ -69,7 +69,7 @@ class ModelsGenesisImporter(Importer):
         network.config = network.config.model_copy(
             update={"batch_statistics": not _measured(taken) if batch is None else batch}
         )
-        info = _describe(network.spec, licence, self.config.tag, restores and not rest)
+        info = _describe(network.spec, license, self.config.tag, restores and not rest)
         heads = {f"restoration.head.{name.rpartition('.')[2]}": tensor for name, tensor in head.items()}
         save_folder(
             out,
@@ -90,7 +90,7 @@ def _measured(released: Mapping[str, Tensor]) -> bool:
     return any(bool(mean.any()) for mean in means) or any(bool((variance != 1).any()) for variance in variances)
 
 
-def _describe(backbone: ComponentSpec, licence: str, tag: str | None, original: bool) -> WeightsInfo:
+def _describe(backbone: ComponentSpec, license: str, tag: str | None, original: bool) -> WeightsInfo:
     known: dict[str, Any] = {
         "pretext": {"tasks": [{"name": "restoration"}]},
         "provenance": Provenance(datasets={"LUNA16": 623}, modalities={"ct": 623}, volumes=623),
@@ -107,7 +107,7 @@ def _describe(backbone: ComponentSpec, licence: str, tag: str | None, original: 
             space="unit",
             patch_size=(64, 64, 32),
         ),
-        licence=licence,
+        license=license,
         citations=(CITATION,),
         **(known if original else {}),
     )

@@ -58,7 +58,7 @@ class NnsslImporter(Importer):
             None, description="order of a Primus' tokens; None: nnssl's, which is dhw for SimMIM and hdw for all else"
         )
 
-    def run(self, source: Path, out: Path, licence: str = "unknown") -> None:
+    def run(self, source: Path, out: Path, license: str = "unknown") -> None:
         """Read the checkpoint or folder *source* and write a weights folder to *out*.
 
         Raises:
@@ -80,7 +80,7 @@ class NnsslImporter(Importer):
         if order != "dhw":
             state = in_axis_order(state, token_grid(backbone), network.config.heads, order)
             log.info("tokens ran in order %s: positions, queries and keys were turned into that of the axes", order)
-        info = self._describe(release, network.spec, parts, licence, order, rest)
+        info = self._describe(release, network.spec, parts, license, order, rest)
         save_folder(out, state, info, {f"nnssl.{name}": tensor for name, tensor in rest.items()})
 
     def _order(self, release: Release, network: Any) -> TokenOrder:
@@ -95,7 +95,7 @@ class NnsslImporter(Importer):
         release: Release,
         backbone: ComponentSpec,
         parts: tuple[str, ...],
-        licence: str,
+        license: str,
         order: TokenOrder,
         rest: Mapping[str, Tensor],
     ) -> WeightsInfo:
@@ -109,7 +109,7 @@ class NnsslImporter(Importer):
             parts=parts,
             input=input_of_plan(plan, seen, {}, backbone.options["in_channels"]),
             provenance=Provenance.parse({"epochs": release.epochs} if release.epochs else {}),
-            licence=licence,
+            license=license,
             citations=release.citations or (CITATION,),
             nnssl={
                 **origin(release.file, URL),

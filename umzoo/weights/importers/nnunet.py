@@ -31,7 +31,7 @@ class NnunetImporter(Importer):
     """nnU-Net v2's model folder TRAINER__PLANS__CONFIGURATION, trained with its residual encoder or plain U-Net.
 
     Tensors keep their values; the segmentation layers stay behind. What nnU-Net did to its images and umzoo's input
-    spec cannot say (normalisation by the statistics of a data set, or of nonzero voxels) is kept under ``nnunet``.
+    spec cannot say (normalization by the statistics of a data set, or of nonzero voxels) is kept under ``nnunet``.
     """
 
     name = "nnunet"
@@ -43,7 +43,7 @@ class NnunetImporter(Importer):
         checkpoint: Literal["final", "best"] = Field("final", description="which of the fold's checkpoints")
         tag: str | None = Field(None, description="name is architecture.tag; None: the data set's name")
 
-    def run(self, source: Path, out: Path, licence: str = "unknown") -> None:
+    def run(self, source: Path, out: Path, license: str = "unknown") -> None:
         """Read the model folder *source* and write a weights folder to *out*.
 
         Raises:
@@ -58,7 +58,7 @@ class NnunetImporter(Importer):
         with torch.device("meta"):
             network = zoo().backbones.build(backbone)
         require_same(shapes(named_tensors(network)), shapes(state))
-        save_folder(out, state, self._describe(network.spec, plans, configuration, dataset, checkpoint, licence))
+        save_folder(out, state, self._describe(network.spec, plans, configuration, dataset, checkpoint, license))
 
     def _file(self, source: Path) -> Path:
         """The checkpoint that is asked for."""
@@ -80,7 +80,7 @@ class NnunetImporter(Importer):
         configuration: Mapping[str, Any],
         dataset: Mapping[str, Any],
         checkpoint: Mapping[str, Any],
-        licence: str,
+        license: str,
     ) -> WeightsInfo:
         name = str(plans.get("dataset_name", "dataset"))
         cases = int(dataset.get("numTraining", 0))
@@ -98,7 +98,7 @@ class NnunetImporter(Importer):
                 }
             ),
             base_model=_base_model(plans),
-            licence=licence,
+            license=license,
             citations=(CITATION,),
             nnunet={
                 "plans": plans.get("plans_name"),

@@ -43,7 +43,7 @@ def pick_channels(weight: Tensor, source: Sequence[str], target: Sequence[str]) 
 def fit_kernel(weight: Tensor, size: Sequence[int], how: str = "sum") -> Tensor:
     """Return a convolution kernel with odd taps *size* per axis.
 
-    Greater kernels hold the old one at their centre, and zeros: the response stays. Smaller ones take the outer taps
+    Greater kernels hold the old one at their center, and zeros: the response stays. Smaller ones take the outer taps
     into the outermost tap kept (``sum``), or lose them (``crop``).
     """
     for axis, taps in enumerate(size, start=2):

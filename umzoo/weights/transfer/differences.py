@@ -64,7 +64,7 @@ def _geometry(source: InputSpec, target: InputSpec, turn: Size | None) -> Iterat
 
 def _spacing(source: InputSpec, target: InputSpec) -> Iterator[str]:
     if source.spacing != target.spacing:
-        yield f"spacing: {_millimetres(source.spacing)} in the weights, {_millimetres(target.spacing)} here"
+        yield f"spacing: {_millimeters(source.spacing)} in the weights, {_millimeters(target.spacing)} here"
 
 
 def _intensities(source: InputSpec, target: InputSpec) -> Iterator[str]:
@@ -79,7 +79,7 @@ def _rule(rule: IntensityRule) -> str:
     return f"{rule.kind} {rule.window or rule.percentiles}"
 
 
-def _millimetres(spacing: tuple[float, float, float] | None) -> str:
+def _millimeters(spacing: tuple[float, float, float] | None) -> str:
     return "native" if spacing is None else f"{_by(spacing)} mm"
 
 

@@ -164,7 +164,7 @@ def _kernel(pair: Pair) -> Step | None:
     if not all(taps % 2 for taps in (*old, *new)):
         return None
     smaller = any(a > b for a, b in zip(old, new, strict=True))
-    text = f"kernel {_by(old)} to {_by(new)} ({pair.rules.kernels if smaller else 'centre'})"
+    text = f"kernel {_by(old)} to {_by(new)} ({pair.rules.kernels if smaller else 'center'})"
     return Step(text, lambda weight: adapt.fit_kernel(weight, size, pair.rules.kernels), shape)
 
 

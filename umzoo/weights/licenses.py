@@ -1,4 +1,4 @@
-"""Licences by the names that the Hugging Face Hub has for them (https://huggingface.co/docs/hub/repositories-licenses)."""
+"""Licenses by the names that the Hugging Face Hub has for them (https://huggingface.co/docs/hub/repositories-licenses)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ cdla-permissive-2.0 cdla-sharing-1.0 ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1
 isc lgpl lgpl-2.1 lgpl-3.0 lppl-1.3c mit mpl-2.0 ms-pl ncsa odbl odc-by ofl-1.1 openrail openrail++ osl-3.0 pddl
 postgresql unknown unlicense wtfpl zlib
 """
-HUB_LICENCES = frozenset(_KNOWN.split())
+HUB_LICENSES = frozenset(_KNOWN.split())
 """What the Hub takes as ``license``; any other is written as ``other`` with its name."""
 _SPDX = {"odbl-1.0": "odbl", "odc-by-1.0": "odc-by", "pddl-1.0": "pddl", "gfdl-1.3": "gfdl"}
 
 
-def hub_licence(licence: str) -> str:
-    """Return the Hub's name for the SPDX identifier *licence*; ``other`` if it has none."""
-    name = re.sub(r"-(only|or-later)$", "", licence.strip().lower()) or "unknown"
+def hub_license(license: str) -> str:
+    """Return the Hub's name for the SPDX identifier *license*; ``other`` if it has none."""
+    name = re.sub(r"-(only|or-later)$", "", license.strip().lower()) or "unknown"
     name = _SPDX.get(name, name)
-    return name if name in HUB_LICENCES else "other"
+    return name if name in HUB_LICENSES else "other"

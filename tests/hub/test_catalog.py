@@ -5,7 +5,7 @@ import pytest
 import umzoo
 from umzoo.errors import WeightsError
 from umzoo.hub.access import Access
-from umzoo.hub.catalogue import look, search
+from umzoo.hub.catalog import look, search
 from umzoo.plugins import zoo
 from umzoo.weights.entry import WeightsEntry
 
@@ -21,7 +21,7 @@ def test_search(folder, hub):
     assert [it.repository for it in search()] == ["org/first", "org/second"]
     assert [it.repository for it in search(access=Access(token=STRANGER))] == ["org/first"]
     (found,) = search("SECOND")
-    assert (found.licence, found.private, found.gated) == ("mit", True, False)
+    assert (found.license, found.private, found.gated) == ("mit", True, False)
     assert "genesis_unet" in found.tags and len(search(limit=1)) == 1 and search("nothing") == []
 
 
@@ -60,7 +60,7 @@ def test_looking_at_what_is_gated(commit, hub):
 
 
 def test_commands(backbone, folder, hub, run, tmp_path, monkeypatch):
-    url = run("push", folder, "org/name", "--licence", "cc-by-4.0", "--tag", "v1", "--message", "First").split()[-1]
+    url = run("push", folder, "org/name", "--license", "cc-by-4.0", "--tag", "v1", "--message", "First").split()[-1]
     assert url.endswith(f"{hub.url}/org/name/commit/{hub.repositories['org/name'].resolve('v1')[0]}")
     assert hub.repositories["org/name"].private and hub.repositories["org/name"].messages[-1] == "First"
     assert "org/name (private)" in run("search", "name") and "cc-by-4.0" in run("search")

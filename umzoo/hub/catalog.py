@@ -30,7 +30,7 @@ class Found:
     """A repository that a search found."""
 
     repository: str
-    licence: str
+    license: str
     tags: tuple[str, ...]
     downloads: int
     updated: str
@@ -64,7 +64,7 @@ def search(query: str = "", author: str | None = None, limit: int = 20, access: 
 
     Args:
         query: part of the name; empty for all.
-        author: organisation or user.
+        author: organization or user.
         limit: how many at most.
         access: token.
 
@@ -104,7 +104,7 @@ def look(ref: Path | str, revision: str | None = None, access: Access = DEFAULT)
 
 
 def not_imported(ref: str, access: Access = DEFAULT) -> WeightsEntry | None:
-    """Return the entry of the catalogue that *ref* names, if another project released it and it is not here yet."""
+    """Return the entry of the catalog that *ref* names, if another project released it and it is not here yet."""
     found = parse(ref)
     missing = found.entry and not kept_folder(found.entry, found.revision, access).is_dir()
     return found.entry if missing else None
@@ -144,10 +144,10 @@ def _listed(api: HfApi, query: str, author: str | None, limit: int) -> Iterable[
 
 def _found(model: ModelInfo) -> Found:
     tags = tuple(model.tags or ())
-    licence = next((tag.removeprefix("license:") for tag in tags if tag.startswith("license:")), "unknown")
+    license = next((tag.removeprefix("license:") for tag in tags if tag.startswith("license:")), "unknown")
     shown = tuple(tag for tag in tags if ":" not in tag and tag != LIBRARY_TAG)
     updated = f"{model.last_modified:%Y-%m-%d}" if model.last_modified else ""
-    return Found(model.id, licence, shown, model.downloads or 0, updated, bool(model.private), bool(model.gated))
+    return Found(model.id, license, shown, model.downloads or 0, updated, bool(model.private), bool(model.gated))
 
 
 def _facts(model: ModelInfo) -> dict[str, Any]:
