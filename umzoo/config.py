@@ -10,7 +10,6 @@ from typing_extensions import Self
 
 from umzoo.errors import ConfigError, nearest
 
-
 BRITISH = {"licence": "license", "licence_link": "license_link"}
 """Keys of files that earlier versions wrote, and what they are called now."""
 

@@ -117,9 +117,7 @@ def write_phantoms(
     return files + _write_task(folder / "Dataset001_Phantom", labeled, size, seed + 10_000)
 
 
-def write_labeled(
-    folder: Path | str, counts: Mapping[str, int], size: Size = (80, 80, 80), seed: int = 10_000
-) -> Path:
+def write_labeled(folder: Path | str, counts: Mapping[str, int], size: Size = (80, 80, 80), seed: int = 10_000) -> Path:
     """Write labeled phantoms, CT and MR in turn, and a table of them; return the table.
 
     Args:

@@ -8,8 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from umzoo import config
 from umzoo.backbones.base import BackboneInfo, Features
-from umzoo.config import Config
 from umzoo.heads.base import Head
 
 
@@ -18,7 +18,7 @@ class Projection(Head):
 
     name = "projection"
 
-    class Config(Config):
+    class Config(config.Config):
         """Options."""
 
         dim: int = Field(128, ge=1, description="length of the embedding")

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import Field
 from torch import Tensor, nn
 
+from umzoo import config
 from umzoo.backbones.base import BackboneInfo, Features
-from umzoo.config import Config
 from umzoo.errors import ConfigError
 from umzoo.heads.base import Head
 
@@ -19,7 +19,7 @@ class Segmentation(Head):
     name = "segmentation"
     dense = True
 
-    class Config(Config):
+    class Config(config.Config):
         """Options."""
 
         classes: int = Field(2, ge=1, description="classes, background included")

@@ -11,9 +11,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from umzoo import config
 from umzoo.backbones.resnet import RESNETS, ResNet3D
 from umzoo.backbones.state import named_tensors, shapes
-from umzoo.config import Config
 from umzoo.errors import WeightsError
 from umzoo.spec import InputSpec, IntensityRule
 from umzoo.weights.importers.base import Importer
@@ -35,7 +35,7 @@ class MedicalNetImporter(Importer):
 
     name = "medicalnet"
 
-    class Config(Config):
+    class Config(config.Config):
         """Options of ``medicalnet``."""
 
         tag: str = Field("medicalnet", description="name is architecture.tag")

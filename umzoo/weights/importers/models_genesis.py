@@ -10,9 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from umzoo import config
 from umzoo.backbones.state import named_tensors, shapes
 from umzoo.backbones.unet import GenesisUNet
-from umzoo.config import Config
 from umzoo.spec import ComponentSpec, InputSpec, IntensityRule
 from umzoo.weights.importers.base import Importer
 from umzoo.weights.importers.checkpoint import find_checkpoint, origin, read_state, split, summary
@@ -38,7 +38,7 @@ class ModelsGenesisImporter(Importer):
 
     name = "models_genesis"
 
-    class Config(Config):
+    class Config(config.Config):
         """Options of ``models_genesis``."""
 
         tag: str | None = Field(

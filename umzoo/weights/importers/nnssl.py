@@ -11,8 +11,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from umzoo import config
 from umzoo.backbones.state import named_tensors, shapes
-from umzoo.config import Config
 from umzoo.plugins import zoo
 from umzoo.spec import ComponentSpec
 from umzoo.weights.importers.base import Importer
@@ -44,7 +44,7 @@ class NnsslImporter(Importer):
 
     name = "nnssl"
 
-    class Config(Config):
+    class Config(config.Config):
         """Options of ``nnssl``."""
 
         tag: str | None = Field(None, description="name is architecture.tag; None: data set and method")

@@ -11,8 +11,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from umzoo import config
 from umzoo.backbones.state import collapse_aliases, named_tensors, require_same, shapes
-from umzoo.config import Config
 from umzoo.errors import WeightsError, in_one_line
 from umzoo.plugins import zoo
 from umzoo.spec import ComponentSpec
@@ -36,7 +36,7 @@ class NnunetImporter(Importer):
 
     name = "nnunet"
 
-    class Config(Config):
+    class Config(config.Config):
         """Options of ``nnunet``."""
 
         fold: int | Literal["all"] | None = Field(None, description="fold; None: the only one there is")
