@@ -6,7 +6,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from umzoo.data.refusal import Reason, Refused
-from umzoo.data.scan_source import ScanSource
+from umzoo.data.scan_source import Reading, ScanSource
 from umzoo.data.volume import read_volumes, stem_of, suffix_of
 
 
@@ -80,7 +80,7 @@ def test_frames_become_volumes_up_to_a_limit(tmp_path, make_scan):
     nibabel.save(nibabel.Nifti1Image(frames, np.diag([-1, -1, 1, 1])), tmp_path / "a.nii.gz")
     volumes = list(read_volumes(scan_of(tmp_path / "a.nii.gz")))
     assert [np.array_equal(v.voxels, make_scan(v.frame)) for v in volumes] == [True] * 6
-    few = list(read_volumes(scan_of(tmp_path / "a.nii.gz"), max_frames=3))
+    few = list(read_volumes(scan_of(tmp_path / "a.nii.gz"), Reading(max_frames=3)))
     assert [volume.frame for volume in few] == [0, 2, 5]
     assert few[0].notes == ("3 of 6 frames, evenly spaced",)
 

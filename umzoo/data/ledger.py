@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from umzoo.data.report import Outcome
-from umzoo.data.scan_source import ScanSource
+from umzoo.data.scan_source import Reading, ScanSource
 from umzoo.data.volume import suffix_of
 from umzoo.data.writer import LOCAL, JsonLines
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 """Raise when the outcome for the same bytes changes, so that they are looked at again."""
 
 _DETACHED = {
@@ -25,9 +25,9 @@ _DETACHED = {
 _PART = 1 << 22
 
 
-def key_of(scan: ScanSource, max_frames: int) -> str:
+def key_of(scan: ScanSource, reading: Reading) -> str:
     """Hash of the scan's bytes and of all else that decides its outcome, but not of names or places."""
-    total = blake2b(repr((RULES_VERSION, max_frames, scan.labels)).encode(), digest_size=16)
+    total = blake2b(repr((RULES_VERSION, reading, scan.labels, scan.frames)).encode(), digest_size=16)
     files = [*scan.files, *_detached(Path(scan.files[0]))]
     for digest in sorted(_digest(file) for file in files):
         total.update(digest)

@@ -19,9 +19,8 @@ from umzoo.data.modality import PRECEDENCE, parse_options
 from umzoo.data.processes import Died, imap_unordered
 from umzoo.data.refusal import Reason, Refused
 from umzoo.data.report import Outcome, Report, refused
-from umzoo.data.scan_source import ScanSource
+from umzoo.data.scan_source import MAX_FRAMES, Reading, ScanSource
 from umzoo.data.store import VolumeRecord
-from umzoo.data.volume import MAX_FRAMES
 from umzoo.data.worker import Job, prepare_scan
 from umzoo.data.writer import LOCAL, StoreWriter, write_text
 from umzoo.errors import DataError
@@ -61,11 +60,12 @@ def prepare(
     options = parse_options(modality)
     cores = (os.cpu_count() or 1) if workers is None else workers
     store, spec = Path(out).resolve(), InputSpec(spacing=spacing)
+    reading = Reading(max_frames)
     found = discover([str(source) for source in sources], options, partial(_headers, workers=cores))
     if not found.scans and not found.refused:
         raise DataError(f"no scan in {', '.join(map(str, sources))}: expected NIfTI, NRRD, MetaImage or DICOM files")
     with StoreWriter(store, spec) as writer, closing(Ledger(store)) as ledger:
-        job = Job(store, spec, _salt(store), secrets.token_hex(8), max_frames)
+        job = Job(store, spec, _salt(store), secrets.token_hex(8), reading)
         results = _on_dask(found.scans, job, scheduler) if scheduler else _locally(found.scans, job, cores)
         report = _collect(found, results, writer, ledger, progress or (lambda done, total, report: None))
     _write_report(store, report)

@@ -3,8 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from umzoo.data.modality import Label
+
+MAX_FRAMES = 16
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How scans are read, where there is a choice.
+
+    Args:
+        max_frames: volumes taken from one 4-D file, at most, evenly spaced.
+        uneven: whether slices at uneven distances are refused, or resampled to even ones.
+        nan: whether volumes with voxels that are not finite are refused, or these are filled with the least value.
+    """
+
+    max_frames: int = MAX_FRAMES
+    uneven: Literal["refuse", "resample"] = "refuse"
+    nan: Literal["refuse", "fill"] = "refuse"
+
+
+DEFAULT_READING = Reading()
 
 
 @dataclass(frozen=True)
@@ -18,6 +39,8 @@ class ScanSource:
         subject: name of the person within its scope; only its keyed hash enters the store.
         labels: what its surroundings say of it. One label holds for every frame, several are one per frame.
         dicom: whether the files are slices of a DICOM series.
+        frames: of one multi-frame DICOM file, the numbers of the frames that form the volume, in order.
+        notes: what the report says of the scan, found when its files were sorted.
     """
 
     files: tuple[str, ...]
@@ -26,6 +49,8 @@ class ScanSource:
     subject: str
     labels: tuple[Label, ...] = ()
     dicom: bool = False
+    frames: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def label(self, frame: int, frames: int) -> Label | None:
         """What is known of one of the *frames*."""

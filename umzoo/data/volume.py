@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from umzoo.data.geometry import Grid, Spacing, canonical
 from umzoo.data.refusal import Reason, Refused, one_line
-from umzoo.data.scan_source import ScanSource
+from umzoo.data.scan_source import DEFAULT_READING, Reading, ScanSource
 
 NIBABEL_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".mgz", ".mgh")
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 SUFFIXES = NIBABEL_SUFFIXES + ITK_SUFFIXES
-MAX_FRAMES = 16
 
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _UNITS_IN_MM = {"meter": 1000.0, "micron": 0.001}
@@ -62,22 +61,22 @@ def stem_of(path: Path | str) -> str:
     return name[: len(name) - len(suffix_of(name))] or name
 
 
-def read_volumes(scan: ScanSource, max_frames: int = MAX_FRAMES) -> Iterator[Volume]:
+def read_volumes(scan: ScanSource, reading: Reading = DEFAULT_READING) -> Iterator[Volume]:
     """Yield the volumes of *scan*: one, or one per frame or channel.
 
-    Of more than *max_frames* frames, *max_frames* evenly spaced ones are read, and each says so in its notes.
+    Of more than ``max_frames`` frames, ``max_frames`` evenly spaced ones are read, and each says so in its notes.
 
     Raises:
         Refused: if the file cannot be read or is no volume.
     """
-    yield from volumes_of(guarded(scan.files, lambda: _open(scan)), scan.files, max_frames)
+    yield from volumes_of(guarded(scan.files, lambda: _open(scan)), scan.files, reading)
 
 
-def volumes_of(frames: Frames, files: Sequence[str] = (), max_frames: int = MAX_FRAMES) -> Iterator[Volume]:
+def volumes_of(frames: Frames, files: Sequence[str] = (), reading: Reading = DEFAULT_READING) -> Iterator[Volume]:
     """Yield the volumes of opened *frames*, whose *files* are named in refusals; see :func:`read_volumes`."""
     count = frames.shape[3] if len(frames.shape) > 3 else 1
     grid = Grid(frames.shape[:3], frames.affine)  # type: ignore[arg-type]
-    chosen = np.unique(np.linspace(0, count - 1, min(count, max_frames)).round().astype(int))
+    chosen = np.unique(np.linspace(0, count - 1, min(count, reading.max_frames)).round().astype(int))
     notes = frames.notes + ((f"{len(chosen)} of {count} frames, evenly spaced",) if len(chosen) < count else ())
     for index in map(int, chosen):
         voxels = guarded(files, lambda index=index: frames.read(index))

@@ -17,7 +17,7 @@ from umzoo.data.ledger import key_of, remembered
 from umzoo.data.modality import Label, guess
 from umzoo.data.refusal import Reason, Refused, one_line
 from umzoo.data.report import Outcome, refused
-from umzoo.data.scan_source import ScanSource
+from umzoo.data.scan_source import Reading, ScanSource
 from umzoo.data.standardize import check, standardize
 from umzoo.data.store import VolumeRecord
 from umzoo.data.volume import Volume, read_volumes
@@ -38,13 +38,13 @@ class Job:
     spec: InputSpec
     salt: bytes
     run: str
-    max_frames: int
+    reading: Reading
 
 
 def prepare_scan(scan: ScanSource, job: Job) -> list[Outcome]:
     """Read *scan*, write its volumes into the store, and say what became of each. Never raises."""
     try:
-        key = key_of(scan, job.max_frames)
+        key = key_of(scan, job.reading)
     except OSError as error:
         return [refused(scan.name, scan.source, Refused(Reason.UNREADABLE, one_line(error, *scan.files)))]
     known = _memory(job.store, job.run).get(key)
@@ -52,7 +52,7 @@ def prepare_scan(scan: ScanSource, job: Job) -> list[Outcome]:
         return [replace(outcome, name=_renamed(outcome.name, scan.name), source=scan.source) for outcome in known]
     outcomes: list[Outcome] = []
     try:
-        for volume in read_volumes(scan, job.max_frames):
+        for volume in read_volumes(scan, job.reading):
             outcomes.append(_prepare(scan, volume, job, key))
     except Refused as why:
         outcomes.append(refused(scan.name, scan.source, why, key))

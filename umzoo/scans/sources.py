@@ -13,7 +13,7 @@ from umzoo.data.dicom import read_headers
 from umzoo.data.discover import discover
 from umzoo.data.modality import Label
 from umzoo.data.refusal import Refused
-from umzoo.data.scan_source import ScanSource
+from umzoo.data.scan_source import Reading, ScanSource
 from umzoo.data.volume import (
     NIBABEL_SUFFIXES,
     Volume,
@@ -27,7 +27,7 @@ from umzoo.data.volume import (
 from umzoo.errors import DataError
 
 EXPECTED = "a file, a DICOM folder, a nibabel or SimpleITK image, or (array, affine)"
-_ALL_FRAMES = 1 << 16
+_ALL_FRAMES = Reading(max_frames=1 << 16)
 
 
 @dataclass(frozen=True, eq=False)
