@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -121,8 +122,8 @@ def test_manifest(tmp_path, make_scan, write_dicom, kind):
     file, series = by_name["scans/a.nii.gz"], next(scan for scan in found.scans if scan.dicom)
     assert (file.source, file.subject, file.labels) == ("trial", "p1", (Label("mr", "t1w", "manifest"),))
     assert (series.source, series.subject, series.labels) == ("list", "p1", (Label("ct", "", "manifest"),))
-    assert sorted(outcome.reason for outcome in found.refused) == ["label map", "unreadable"]
-    assert "scans/absent.mha" in by_name
+    assert sorted(outcome.reason for outcome in found.refused) == ["label map", "unreadable", "unreadable"]
+    assert {outcome.detail for outcome in found.refused if outcome.reason == "unreadable"} == {"no such file"}
 
 
 def test_manifest_without_files_is_an_error(tmp_path):
@@ -142,3 +143,81 @@ def test_dicom_tag_and_patient(tmp_path, make_scan, write_dicom):
     assert scan.labels == (Label("ct", "", "dicom"),) and scan.dicom
     assert scan.subject == "Doe^Jane" and len(scan.files) == 20
     assert scan.name == "a/b [000.dcm + 19]"
+
+
+def test_pipes_devices_and_links_are_told_and_never_opened(tmp_path):
+    folder = tmp_path / "set"
+    put(folder / "a.nii.gz")
+    os.mkfifo(folder / "b.nii.gz")
+    os.mkfifo(folder / "pipe")
+    os.mkfifo(folder / "dataset.json")
+    (folder / "c.mha").symlink_to("c.mha")
+    (folder / "d.nrrd").symlink_to(".git/annex/objects/x")
+    (folder / "loop").symlink_to("loop")
+    found = find(folder)
+    assert names(found) == ["set/a.nii.gz"]
+    told = {outcome.name: outcome.detail for outcome in found.refused}
+    assert told.keys() == {"set/b.nii.gz", "set/c.mha", "set/d.nrrd", "set/dataset.json"}
+    assert "named pipe" in told["set/b.nii.gz"] and "itself" in told["set/c.mha"] and "fetch" in told["set/d.nrrd"]
+    assert found.ignored == {"a named pipe": 2, "a link that leads to itself": 1}
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+    put(tmp_path / "set" / "a.nii.gz")
+    put(tmp_path / "set" / "closed" / "b.nii.gz")
+    scandir = os.scandir
+
+    def closed(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", closed)
+    found = find(tmp_path / "set")
+    assert names(found) == ["set/a.nii.gz"]
+    (outcome,) = found.refused
+    assert outcome.name == "set/closed" and "make it readable" in outcome.detail
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("deep.jsonl", "[" * 200_000),
+        ("torn.jsonl", '{"file": "a.nii.gz"}\n{"file": '),
+        ("latin.csv", b"file\nM\xfcller.nii.gz\n"),
+        ("wrong.csv", "name\nx\n"),
+        ("huge.csv", "file\n" + "x" * 200_000),
+    ],
+)
+def test_a_malformed_manifest_costs_itself_only(tmp_path, name, content):
+    put(tmp_path / "set" / "a.nii.gz")
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    found = find(tmp_path / name, tmp_path / "set")
+    assert names(found) == ["set/a.nii.gz"]
+    (outcome,) = found.refused
+    assert outcome.name == name and outcome.reason == "unreadable" and str(tmp_path) not in outcome.detail
+
+
+def test_names_no_file_can_have_cost_their_row_only(tmp_path):
+    put(tmp_path / "a.nii.gz")
+    rows = [{"file": "b\0.nii.gz"}, {"file": "\ud800.nii.gz"}, {"file": "a.nii.gz"}]
+    (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = find(tmp_path / "list.jsonl")
+    assert names(found) == ["a.nii.gz"] and len(found.refused) == 2
+
+
+def test_a_malformed_description_costs_itself_only(raw):
+    (raw / "dataset.json").write_text('{"channel_names": ' + "[" * 100_000)
+    found = find(raw)
+    assert len(found.scans) == 6
+    (outcome,) = found.refused
+    assert outcome.name == "Dataset007_Brain/dataset.json" and "nested too deeply" in outcome.detail
+
+
+def test_only_names_the_user_gave_are_marked_so(tmp_path, raw):
+    put(tmp_path / "Mueller_Joerg_19610203" / "a.nii.gz")
+    put(tmp_path / "more" / "b.nii.gz")
+    (tmp_path / "list.csv").write_text("file,source\nmore/b.nii.gz,trial\nMueller_Joerg_19610203/a.nii.gz,\n")
+    assert not any(scan.named for scan in find(tmp_path / "Mueller_Joerg_19610203", raw).scans)
+    assert all(scan.named for scan in find(f"chest={tmp_path / 'Mueller_Joerg_19610203'}", f"brain={raw}").scans)
+    assert {scan.source: scan.named for scan in find(tmp_path / "list.csv").scans} == {"trial": True, "list": False}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from umzoo.data.modality import Label, label_from_name, strongest
+from umzoo.data.plain_files import read_json
 from umzoo.data.volume import stem_of
 
 _BIDS_LABELS = ("dseg", "mask", "probseg", "roi")
@@ -25,11 +25,13 @@ class DataSet:
     Args:
         name: recorded as the source of its volumes.
         channels: of nnU-Net and MSD: channel number to its name, such as ``{0: "FLAIR", 1: "T1w"}``.
+        named: whether the user gave the name; all others stay on the machine.
     """
 
     name: str
     kind: Literal["folder", "nnunet", "bids"] = "folder"
     channels: Mapping[int, str] = field(default_factory=dict)
+    named: bool = False
 
     def is_label(self, path: Path) -> bool:
         """Whether the layout says that *path* holds labels."""
@@ -68,25 +70,20 @@ class DataSet:
 
 
 def describe_folder(folder: Path) -> DataSet | None:
-    """The data set whose root is *folder*, if it is one."""
-    content = _json(folder / "dataset.json")
+    """The data set whose root is *folder*, if it is one.
+
+    Raises:
+        DataError: if its ``dataset.json`` or ``dataset_description.json`` cannot be read.
+    """
+    content = read_json(folder / "dataset.json")
     channels = content.get("channel_names") or content.get("modality")
     if isinstance(channels, dict) and channels:
-        numbered = {int(key): str(value) for key, value in channels.items() if str(key).isdigit()}
-        inverse = {int(value): str(key) for key, value in channels.items() if str(value).isdigit()}
+        numbered = {int(key): str(value) for key, value in channels.items() if str(key).isdecimal()}
+        inverse = {int(value): str(key) for key, value in channels.items() if str(value).isdecimal()}
         return DataSet(_name(content.get("name"), folder), "nnunet", dict(sorted((numbered or inverse).items())))
     if (folder / "dataset_description.json").is_file():
-        return DataSet(_name(_json(folder / "dataset_description.json").get("Name"), folder), "bids")
+        return DataSet(_name(read_json(folder / "dataset_description.json").get("Name"), folder), "bids")
     return None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """The object in *path*; empty if there is none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _name(given: object, folder: Path) -> str:

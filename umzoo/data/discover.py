@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from umzoo.data import manifest
 from umzoo.data.dataset import DataSet, describe_folder
 from umzoo.data.dicom import VOLUME_MODALITIES, Header, Stack, group, is_dicom
 from umzoo.data.modality import Label, label_from_options, strongest
+from umzoo.data.plain_files import oddity
 from umzoo.data.refusal import Reason, Refused
 from umzoo.data.report import Outcome, refused
 from umzoo.data.scan_source import ScanSource
@@ -43,6 +44,11 @@ class _File:
     def source(self) -> str:
         return (self.row.source if self.row else "") or self.data.name
 
+    @property
+    def named(self) -> bool:
+        """Whether the user gave the name of the data set."""
+        return bool(self.row and self.row.source) or self.data.named
+
 
 def discover(sources: Sequence[str], options: Sequence[tuple[str, str]], read_headers: ReadHeaders) -> Found:
     """Find the scans in *sources*.
@@ -53,10 +59,13 @@ def discover(sources: Sequence[str], options: Sequence[tuple[str, str]], read_he
         read_headers: reads DICOM headers (in parallel, if it likes).
 
     Raises:
-        DataError: if a source does not exist, or a manifest cannot be read.
+        DataError: if a source does not exist, or there is nothing but manifests that cannot be read.
     """
     found, dicom, seen = Found(), [], set()
-    for file in (file for source in sources for file in _files(source, found)):
+    for file in _all_files(sources, found):
+        if problem := oddity(file.path):
+            _refuse_odd(file, problem, found)
+            continue
         path = file.path.resolve()
         if path in seen:
             continue
@@ -69,12 +78,44 @@ def discover(sources: Sequence[str], options: Sequence[tuple[str, str]], read_he
         elif is_dicom(path):
             dicom.append(file)
         elif file.row is not None:
-            why = Refused(Reason.UNREADABLE, "no such file" if not path.exists() else "not a known image format")
-            found.refused.append(refused(file.name, file.source, why))
+            _refuse(file.name, "not a known image format", found, file.source)
         else:
             _ignore(path, found)
     _add_dicom(dicom, options, read_headers, found)
     return found
+
+
+def _all_files(sources: Sequence[str], found: Found) -> list[_File]:
+    """The files of all *sources*; a manifest that cannot be read costs itself only."""
+    files: list[_File] = []
+    broken: list[DataError] = []
+    for source in sources:
+        path, _ = _named(source)
+        if not path.is_dir() and oddity(path):
+            expected = "give a folder, a scan or a manifest (.csv, .jsonl)"
+            what = "does not exist" if not os.path.lexists(path) else f"cannot be read ({oddity(path)})"
+            raise DataError(f"source '{source}' {what}: {expected}")
+        try:
+            files += _files(source, found)
+        except DataError as error:
+            broken.append(error)
+            _refuse(path.name, str(error).replace(str(path), path.name), found)
+    if broken and not files and len(found.refused) == len(broken):
+        raise broken[0]
+    return files
+
+
+def _refuse(name: str, problem: str, found: Found, source: str = "") -> None:
+    found.refused.append(refused(name, source, Refused(Reason.UNREADABLE, problem)))
+
+
+def _refuse_odd(file: _File, problem: str, found: Found) -> None:
+    """Report a file that is none: by name if it may have been a scan, else as a count."""
+    kind = problem.partition(",")[0].partition(":")[0]
+    if file.row is None and suffix_of(file.path) not in SUFFIXES and not kind.startswith("permission"):
+        found.ignored[kind] += 1
+    else:
+        _refuse(file.name, problem, found, file.source)
 
 
 def _ignore(path: Path, found: Found) -> None:
@@ -87,49 +128,68 @@ def _files(source: str, found: Found) -> Iterator[_File]:
     path, given = _named(source)
     if path.is_file() and path.suffix.lower() in manifest.SUFFIXES:
         for row in manifest.read_manifest(path):
-            data = DataSet(given or path.stem)
+            data = DataSet(given or path.stem, named=bool(given))
             listed = list(_walk(row.path, data, found)) if row.path.is_dir() else [(row.path, data)]
             yield from (_File(file, _relative(file, path.parent), data, row) for file, data in listed)
     elif path.is_file():
-        data = DataSet(given) if given else _outer(path.parent)
+        data = DataSet(given, named=True) if given else _outer(path.parent, found)
         yield _File(path, path.name, data)
-    elif path.is_dir():
-        for file, data in _walk(path, DataSet(given) if given else _outer(path), found, keep_name=bool(given)):
-            yield _File(file, f"{path.name}/{_relative(file, path)}", data)
     else:
-        raise DataError(f"source '{source}' does not exist: give a folder, a scan or a manifest (.csv, .jsonl)")
+        for file, data in _walk(path, DataSet(given, named=True) if given else _outer(path, found), found):
+            yield _File(file, f"{path.name}/{_relative(file, path)}", data)
 
 
 def _named(source: str) -> tuple[Path, str]:
     """Path and given name of ``PATH`` or ``NAME=PATH``."""
     name, separator, path = source.partition("=")
     if separator and name and not Path(source).exists():
-        return Path(path).expanduser().resolve(), name
-    return Path(source).expanduser().resolve(), ""
+        return _real(path), name
+    return _real(source), ""
 
 
-def _outer(folder: Path) -> DataSet:
+def _real(path: str) -> Path:
+    """*path* without links; one that leads to itself stays as it is."""
+    return Path(os.path.realpath(Path(path).expanduser()))
+
+
+def _outer(folder: Path, found: Found) -> DataSet:
     """The data set *folder* is, or is a part of (such as ``imagesTr``); else one that has its name."""
-    return describe_folder(folder) or describe_folder(folder.parent) or DataSet(folder.name or "data")
+    return _described(folder, found) or _described(folder.parent, found) or DataSet(folder.name or "data")
+
+
+def _described(folder: Path, found: Found) -> DataSet | None:
+    """What *folder* says of itself; one whose description cannot be read is a plain one, which is reported once."""
+    try:
+        return describe_folder(folder)
+    except DataError as error:
+        name = f"{folder.name}/{'dataset.json' if 'dataset.json' in str(error) else 'dataset_description.json'}"
+        if all(outcome.name != name for outcome in found.refused):
+            _refuse(name, f"{str(error).replace(str(folder), folder.name)}; its folder is taken as a plain one", found)
+        return None
 
 
 def _relative(path: Path, root: Path) -> str:
     return Path(os.path.relpath(path, root)).as_posix()
 
 
-def _walk(root: Path, data: DataSet, found: Found, keep_name: bool = False) -> Iterator[tuple[Path, DataSet]]:
+def _walk(root: Path, data: DataSet, found: Found) -> Iterator[tuple[Path, DataSet]]:
     """Files below *root* in order, each with its data set; hidden ones are counted, links followed once."""
+
+    def unreadable(error: OSError) -> None:
+        folder = f"{root.name}/{_relative(Path(error.filename), root)}".removesuffix("/.")
+        why = error.strerror or type(error).__name__
+        _refuse(folder, f"the folder cannot be read ({why}): make it readable", found, data.name)
+
     contexts, visited = {root: data}, set()
-    for folder, folders, files in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=unreadable):
         here = Path(folder)
         real = here.resolve()
         if real in visited:
             folders.clear()
             continue
         visited.add(real)
-        own = describe_folder(here)
-        context = own or contexts.get(here) or contexts[here.parent]
-        contexts[here] = DataSet(data.name, context.kind, context.channels) if keep_name else context
+        context = _described(here, found) or contexts.get(here) or contexts[here.parent]
+        contexts[here] = replace(context, name=data.name, named=True) if data.named else context
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if name.startswith("."):
@@ -144,7 +204,7 @@ def _file_scan(file: _File, options: Sequence[tuple[str, str]]) -> ScanSource:
     by_layout = file.data.labels(file.path) or (None,)
     labels = tuple(strongest(by_user, by_row, label) or Label("") for label in by_layout)
     subject = file.row.subject if file.row and file.row.subject else f"{file.source}/{file.data.subject(file.path)}"
-    return ScanSource((str(file.path),), file.name, file.source, subject, labels)
+    return ScanSource((str(file.path),), file.name, file.source, subject, labels, named=file.named)
 
 
 def _add_dicom(files: list[_File], options: Sequence[tuple[str, str]], read_headers: ReadHeaders, found: Found) -> None:
@@ -175,4 +235,4 @@ def _dicom_scan(file: _File, name: str, stack: Stack, options: Sequence[tuple[st
     patient = tags.get("patient") or f"{file.source}/{tags.get('series') or file.path.parent.name}"
     subject = file.row.subject if file.row and file.row.subject else patient
     files = tuple(header.file for header in stack.headers)
-    return ScanSource(files, name, file.source, subject, (label,) if label else (), dicom=True)
+    return ScanSource(files, name, file.source, subject, (label,) if label else (), dicom=True, named=file.named)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from umzoo.data.modality import Label, label_from_name
+from umzoo.data.plain_files import read_json
 from umzoo.errors import DataError
 
 Axes = tuple[int, int, int]
@@ -118,21 +118,21 @@ class _PlainUnpickler(pickle.Unpickler):
 def _configurations(folder: Path) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """Name, entry and plans of each configuration in the plans files of *folder*."""
     for file in sorted(folder.glob("*.json")):
-        plans = _json(file)
+        plans = read_json(file)
         for name, entry in (plans.get("configurations") or {}).items():
             if isinstance(entry, dict) and "data_identifier" in entry:
                 yield name, entry, plans
 
 
 def _channels(folder: Path) -> tuple[str, ...]:
-    content = _json(folder / "dataset.json")
+    content = read_json(folder / "dataset.json")
     names = content.get("channel_names") or content.get("modality") or {}
     return tuple(str(names[key]) for key in sorted(names, key=int))
 
 
 def _images(folder: Path, configuration: str) -> dict[str, tuple[str, str, str]]:
     """Modality, data set and subject of each image in nnssl's list."""
-    content = _json(folder.parent / f"pretrain_data__{configuration}.json")
+    content = read_json(folder.parent / f"pretrain_data__{configuration}.json")
     found = {}
     for index, dataset in (content.get("datasets") or {}).items():
         for subject, entry in dataset["subjects"].items():
@@ -142,13 +142,3 @@ def _images(folder: Path, configuration: str) -> dict[str, tuple[str, str, str]]
                     name = f"{content['collection_name']}/{index}/{subject}/{session}/{stem}"
                     found[name] = (str(image.get("modality") or ""), str(index), f"{index}/{subject}")
     return found
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read: {error}") from None
-    return content if isinstance(content, dict) else {}

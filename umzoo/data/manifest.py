@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from umzoo.data.modality import Label, label_from_name, plain_contrast
-from umzoo.errors import DataError
+from umzoo.errors import DataError, in_one_line
 
 SUFFIXES = (".csv", ".jsonl")
 
@@ -42,8 +42,12 @@ def read_manifest(manifest: Path) -> list[Row]:
             if not isinstance(row, dict) or not row.get("file"):
                 raise DataError(f"{manifest} line {number} has no 'file': each line needs one")
             rows.append(_row(manifest, {key: str(value or "").strip() for key, value in row.items() if key}))
+    except RecursionError:
+        raise DataError(f"manifest {manifest} cannot be read: a line is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise DataError(f"manifest {manifest} cannot be read: it is not in UTF-8, save it so") from None
     except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"manifest {manifest} cannot be read: {error}") from None
+        raise DataError(f"manifest {manifest} cannot be read: {in_one_line(error, 120)}") from None
     return rows
 
 

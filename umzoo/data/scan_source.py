@@ -41,6 +41,7 @@ class ScanSource:
         dicom: whether the files are slices of a DICOM series.
         frames: of one multi-frame DICOM file, the numbers of the frames that form the volume, in order.
         notes: what the report says of the scan, found when its files were sorted.
+        named: whether the user gave the name of the data set; all others stay on the machine.
     """
 
     files: tuple[str, ...]
@@ -51,6 +52,7 @@ class ScanSource:
     dicom: bool = False
     frames: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    named: bool = False
 
     def label(self, frame: int, frames: int) -> Label | None:
         """What is known of one of the *frames*."""

@@ -1,0 +1,71 @@
+"""Files that others made, looked at before they are opened: what is no plain file, and JSON that is none."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from umzoo.errors import DataError, in_one_line
+
+MAX_JSON = 64 << 20
+"""Bytes of a JSON file that is read, at most."""
+
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
+
+
+def oddity(path: Path) -> str:
+    """Why *path* is no file that can be read, with the remedy; empty if it is one. Never opens it."""
+    try:
+        kind = _KINDS.get(stat.S_IFMT(path.stat().st_mode), "")
+    except OSError as error:
+        return _trouble(path, error)
+    except ValueError:
+        return "a name that no file can have: correct it"
+    if kind:
+        return f"{kind}, not a file"
+    return "" if os.access(path, os.R_OK) else "permission denied: make it readable"
+
+
+def _trouble(path: Path, error: OSError) -> str:
+    """Why *path* cannot even be looked at."""
+    if error.errno == errno.ELOOP:
+        return "a link that leads to itself: remove it"
+    if error.errno == errno.ENOENT and path.is_symlink():
+        return "a link to a file that is not there: fetch or remove it"
+    if error.errno == errno.ENOENT:
+        return "no such file"
+    return f"{in_one_line(error.strerror or error)}: make it readable"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in the JSON file *path*, with or without a byte order mark; empty if there is no such file.
+
+    Raises:
+        DataError: if it is no plain file, too large, or holds no JSON object.
+    """
+    if not os.path.lexists(path):
+        return {}
+    problem = oddity(path)
+    if problem:
+        raise DataError(f"{path} cannot be read: {problem}")
+    if path.stat().st_size > MAX_JSON:
+        raise DataError(f"{path} cannot be read: it has more than {MAX_JSON >> 20} MiB")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except RecursionError:
+        raise DataError(f"{path} is no JSON that can be read: it is nested too deeply") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is no JSON in UTF-8: {in_one_line(error, 120)}") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds no JSON object but {type(content).__name__}: expected {{...}}")
+    return content
