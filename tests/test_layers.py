@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "umzoo"
 
 LAYERS = [
-    {"errors", "config", "files", "overrides", "registry", "spec"},
+    {"errors", "config", "files", "overrides", "pickles", "registry", "spec"},
     {"hookspecs", "fields"},
     {"backbones", "data"},
     {"corruptions", "heads", "scans"},
@@ -26,7 +26,7 @@ LAYERS = [
 ]
 """From the bottom up; a module imports from its own layer and those below."""
 
-DATA_MAY_USE = {"data", "spec", "fields", "config", "errors", "files"}
+DATA_MAY_USE = {"data", "spec", "fields", "config", "errors", "files", "pickles"}
 
 
 def modules():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,18 +9,10 @@ from typing import Any
 
 from umzoo.data.modality import Label, label_from_name
 from umzoo.data.plain_files import read_json
-from umzoo.errors import DataError
+from umzoo.errors import DataError, in_one_line
+from umzoo.pickles.apart import PlainPickles, UnreadableError
 
 Axes = tuple[int, int, int]
-
-_HARMLESS = {
-    ("collections", "OrderedDict"),
-    ("_codecs", "encode"),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
-    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
-}
 
 
 @dataclass(frozen=True)
@@ -89,30 +80,24 @@ def arrays(folder: Path) -> Iterator[Path]:
     return (file for file in folder.rglob("*.b2nd") if file.with_suffix(".pkl").is_file())
 
 
-def read_properties(file: Path) -> dict[str, Any]:
-    """Return the properties that were pickled beside the array in *file*.
+def read_properties(file: Path, pickles: PlainPickles) -> dict[str, Any]:
+    """Return the properties that were pickled beside the array in *file*, arrays as nested lists.
 
-    Only NumPy arrays and plain containers are unpickled, so a hostile file cannot run code.
+    Args:
+        file: the array.
+        pickles: reads them apart from this process, so that a hostile file can do nothing to it.
 
     Raises:
-        DataError: if the file is damaged or holds anything else.
+        DataError: if the file is damaged or holds anything but NumPy arrays and plain containers.
     """
     path = file.with_suffix(".pkl")
     try:
-        with path.open("rb") as stream:
-            properties = _PlainUnpickler(stream).load()
-    except (pickle.UnpicklingError, EOFError, OSError, ValueError, TypeError, AttributeError, IndexError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
+        properties = pickles.read(path)
+    except (OSError, UnreadableError) as error:
+        raise DataError(f"{path} cannot be read: {in_one_line(error, 200)}") from None
     if not isinstance(properties, dict):
         raise DataError(f"{path}: expected a dictionary of properties, got {type(properties).__name__}")
     return properties
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _HARMLESS:
-            raise pickle.UnpicklingError(f"it holds {module}.{name}, which is not plain data")
-        return super().find_class(module, name)
 
 
 def _configurations(folder: Path) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:

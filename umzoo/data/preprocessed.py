@@ -22,6 +22,7 @@ from umzoo.data.layout import Image, Layout, arrays, read_properties
 from umzoo.data.store import Store, StoreInfo, Triple, VolumeRecord, select_records
 from umzoo.data.survey import RULE, digest, read_cache, sample_boxes, summarize, write_cache
 from umzoo.errors import DataError, UmzooError, in_one_line
+from umzoo.pickles.apart import PlainPickles
 from umzoo.spec import InputSpec
 
 logger = logging.getLogger(__name__)
@@ -85,8 +86,12 @@ class PreprocessedFolder(Store):
         file = cache / f"{digest(str(self.path.resolve()))}.jsonl"
         known = {record.id: record for record in read_cache(file)}
         logger.info("looking at %d arrays of %s", len(files), self.path)
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-            described = list(threads.map(lambda path: self._describe(path, known), files))
+        pickles = PlainPickles()
+        try:
+            with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+                described = list(threads.map(lambda path: self._describe(path, known, pickles), files))
+        finally:
+            pickles.close()
         found = [pair for pairs, _ in described for pair in pairs]
         failures = [reason for _, reason in described if reason]
         if failures:
@@ -98,21 +103,23 @@ class PreprocessedFolder(Store):
             write_cache(file, [record for _, record in found])
         return found
 
-    def _describe(self, file: Path, known: dict[str, VolumeRecord]) -> tuple[list[tuple[Image, VolumeRecord]], str]:
+    def _describe(
+        self, file: Path, known: dict[str, VolumeRecord], pickles: PlainPickles
+    ) -> tuple[list[tuple[Image, VolumeRecord]], str]:
         """Images and records of the channels of *file*, or why it cannot be used."""
         try:
             array = _open_array(file)
             images = [self.layout.image(file, channel) for channel in range(array.shape[0])]
-            return [(image, self._record(image, array, known)) for image in images], ""
-        except (UmzooError, RuntimeError, OSError, ValueError) as error:
+            return [(image, self._record(image, array, known, pickles)) for image in images], ""
+        except (UmzooError, RuntimeError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
             return [], f"{file.name}: {in_one_line(error)}"
 
-    def _record(self, image: Image, array: Any, known: dict[str, VolumeRecord]) -> VolumeRecord:
+    def _record(self, image: Image, array: Any, known: dict[str, VolumeRecord], pickles: PlainPickles) -> VolumeRecord:
         name = image.file.relative_to(self.path.parent).as_posix()
         identifier = digest(f"{self.path.parent.name}/{name}/{image.channel}/{image.file.stat().st_size}")
         if identifier in known:
             return known[identifier]
-        properties = read_properties(image.file)
+        properties = read_properties(image.file, pickles)
         depth, height, width = (int(array.shape[1:][axis]) for axis in self._to_original)
         shape = depth, height, width
         boxes = list(sample_boxes(shape, int(identifier, 16), partial(self._region, array, image.channel)))

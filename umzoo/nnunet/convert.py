@@ -18,6 +18,7 @@ from umzoo.backbones.state import canonical_state, expand_aliases
 from umzoo.errors import ConfigError, WeightsError
 from umzoo.files import written_whole
 from umzoo.nnunet.environment import require_nnunet
+from umzoo.nnunet.networks import build_network
 from umzoo.nnunet.planned import Planned, read_json
 from umzoo.weights.architecture import plan_of_backbone
 from umzoo.weights.info import WeightsInfo
@@ -61,18 +62,8 @@ def network_of_weights(info: WeightsInfo, classes: int = 2) -> nn.Module:
     Raises:
         WeightsError: if nnU-Net has no such network.
     """
-    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
-
-    entry = plan_of_backbone(info.backbone)
-    network: nn.Module = get_network_from_plans(
-        entry["network_class_name"],
-        entry["arch_kwargs"],
-        entry["_kw_requires_import"],
-        int(info.backbone.options.get("in_channels", info.input.in_channels)),
-        classes,
-        deep_supervision=True,
-    )
-    return network
+    channels = int(info.backbone.options.get("in_channels", info.input.in_channels))
+    return build_network(plan_of_backbone(info.backbone), channels, classes, deep_supervision=True)
 
 
 def provenance(info: WeightsInfo, report: TransferReport | None = None) -> dict[str, Any]:

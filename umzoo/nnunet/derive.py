@@ -110,6 +110,7 @@ def check_continued(request: Request) -> None:
     if not request.file.is_file():
         raise ConfigError(f"there is nothing to go on with: no plans {request.file}")
     plans = read_json(request.file)
+    require_data(Planned(plans, request.configuration, read_json(request.folder / "dataset.json")), request.folder)
     entry = read_entry(plans)
     asked = {"base": request.base, **dict(request.options)}
     if request.batch_size is not None:

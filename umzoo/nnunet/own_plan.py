@@ -16,6 +16,7 @@ import torch
 
 from umzoo.errors import ConfigError, DataError, WeightsError, in_one_line
 from umzoo.nnunet.environment import dataset_name, dataset_number, folder_of, preprocessed_folder
+from umzoo.nnunet.networks import build_network
 from umzoo.weights.architecture import architecture_of, configuration_of
 
 Preset = Literal["M", "L", "XL"]
@@ -134,10 +135,9 @@ def _features(
     patch: Any, channels: int, classes: int, network: str, arguments: Mapping[str, Any], imported: Any
 ) -> int:
     """Values in the feature maps of *network*, without its memory and without nnU-Net's change of torch's threads."""
-    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
-
+    entry = {"network_class_name": network, "arch_kwargs": dict(arguments), "_kw_requires_import": imported}
     with torch.device("meta"):
-        built = get_network_from_plans(network, dict(arguments), imported, channels, classes, allow_init=False)
+        built: Any = build_network(entry, channels, classes, initialize=False)
     return int(built.compute_conv_feature_map_size(patch))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from umzoo.errors import ConfigError, DataError, nearest
+from umzoo.errors import ConfigError, DataError, in_one_line, nearest
 from umzoo.nnunet.environment import dataset_number
+from umzoo.nnunet.networks import build_network, require_listed
 from umzoo.spec import InputSpec
+from umzoo.weights.architecture import architecture_of, configuration_of
 from umzoo.weights.transfer import TransferReport
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ PLANNERS = {
     "nnUNetPlans": "ExperimentPlanner",
 }
 """nnU-Net's planners, by the name of the plans they write."""
+MALFORMED = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What nnU-Net raises for plans that are not as it writes them."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +61,25 @@ class Planned:
 
         Raises:
             ConfigError: if there is no such configuration, or it is not 3D.
+            DataError: if the plans are damaged.
+            WeightsError: if they name a network or layers that are not listed.
         """
-        known = self.plans["configurations"]
+        known = self.plans.get("configurations")
+        if not isinstance(known, Mapping) or not isinstance(self.plans.get("plans_name"), str):
+            raise DataError("these are no plans of nnU-Net: they lack 'configurations' or 'plans_name'")
         if self.configuration not in known:
             hint = nearest(self.configuration, known)
             raise ConfigError(
                 f"no configuration '{self.configuration}' in {self.name}{hint}; it has {', '.join(known)}"
             )
-        settings = self.manager.get_configuration(self.configuration)
-        if len(settings.patch_size) != 3:
+        require_listed(architecture_of(configuration_of(self.plans, self.configuration)))
+        try:
+            settings = self.manager.get_configuration(self.configuration)
+            axes = len(settings.patch_size)
+        except MALFORMED as error:
+            reason = in_one_line(f"{type(error).__name__}: {error}", 200)
+            raise DataError(f"configuration '{self.configuration}' of {self.name} is damaged: {reason}") from None
+        if axes != 3:
             raise ConfigError(f"configuration '{self.configuration}' is 2D, and the weights are of 3D networks")
         return settings
 
@@ -75,25 +90,50 @@ class Planned:
 
     @property
     def in_channels(self) -> int:
-        """Channels of the input, those of a cascade's first stage included."""
+        """Channels of the input, those of a cascade's first stage included.
+
+        Raises:
+            DataError: if plans or ``dataset.json`` are damaged.
+        """
         from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
 
-        return int(determine_num_input_channels(self.manager, self.settings, dict(self.dataset)))
+        with self._readable():
+            return int(determine_num_input_channels(self.manager, self.settings, dict(self.dataset)))
+
+    @property
+    def classes(self) -> int:
+        """Channels of the answer.
+
+        Raises:
+            DataError: if plans or ``dataset.json`` are damaged.
+        """
+        with self._readable():
+            return int(self.manager.get_label_manager(dict(self.dataset)).num_segmentation_heads)
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Turn what nnU-Net raises for damaged files inside into an error in one line."""
+        if (manager := self.plans.get("label_manager", "LabelManager")) != "LabelManager":
+            raise DataError(f"the plans {self.name} ask for the class {manager!r} to read labels, which is not run")
+        try:
+            yield
+        except MALFORMED as error:
+            reason = in_one_line(f"{type(error).__name__}: {error}", 200)
+            raise DataError(f"{self.name} or its dataset.json is damaged: {reason}") from None
 
     def build(self) -> nn.Module:
-        """Return the planned network with random weights, on torch's default device."""
-        from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+        """Return the planned network with random weights, on torch's default device.
 
+        Raises:
+            WeightsError: if the plans name a network or layers that are not listed, or it cannot be built.
+        """
         settings = self.settings
-        network: nn.Module = get_network_from_plans(
-            settings.network_arch_class_name,
-            settings.network_arch_init_kwargs,
-            settings.network_arch_init_kwargs_req_import,
-            self.in_channels,
-            self.manager.get_label_manager(dict(self.dataset)).num_segmentation_heads,
-            deep_supervision=True,
-        )
-        return network
+        architecture = {
+            "network_class_name": settings.network_arch_class_name,
+            "arch_kwargs": settings.network_arch_init_kwargs,
+            "_kw_requires_import": settings.network_arch_init_kwargs_req_import,
+        }
+        return build_network(architecture, self.in_channels, self.classes, deep_supervision=True)
 
     def build_without_memory(self) -> nn.Module:
         """Return the planned network on the ``meta`` device."""

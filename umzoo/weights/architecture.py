@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from umzoo.backbones.nnunet_config import PlainConvConfig, ResEncConfig, UNetConfig
-from umzoo.errors import ConfigError, WeightsError
+from umzoo.errors import ConfigError, WeightsError, in_one_line
 from umzoo.plugins import zoo
 from umzoo.spec import ComponentSpec
 
@@ -32,6 +32,9 @@ _LAYERS = {
     "nonlin_kwargs": {"inplace": True},
 }
 """Arguments that have one value in all of umzoo's U-Nets, as nnU-Net's planners write them."""
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What entries raise that are not as nnU-Net writes them."""
+_MOST_STAGES = 32
 
 
 def backbone_of_plan(architecture: Mapping[str, Any], in_channels: int = 1) -> ComponentSpec:
@@ -45,29 +48,34 @@ def backbone_of_plan(architecture: Mapping[str, Any], in_channels: int = 1) -> C
         WeightsError: if umzoo has no backbone like that: another class, two dimensions, other layers.
     """
     try:
-        kind = str(architecture["network_class_name"]).rpartition(".")[2]
-        arguments = dict(architecture["arch_kwargs"])
-        if kind not in _COUNTS:
-            raise WeightsError(f"the plan's network is a {kind}: umzoo has {RESENC} and {PLAINCONV} of nnU-Net's")
-        options = {name: arguments.pop(name) for name in (*_SHARED, _COUNTS[kind])}
-    except (KeyError, TypeError) as error:
-        raise WeightsError(f"the plan's entry 'architecture' is incomplete: {error}") from None
-    norm = _short(arguments.get("norm_op"))
-    if others := list(_other_layers(arguments)):
-        raise WeightsError(f"umzoo has no network like the plan's, which differs in {'; '.join(others)}")
-    if isinstance(options["features_per_stage"], int):
-        options["features_per_stage"] = [options["features_per_stage"]] * options["n_stages"]
-    stages = int(options["n_stages"])
-    name = _LADDER[min(max(stages, 4), 7)] if kind == RESENC else "plainconv_unet"
-    spec = ComponentSpec.parse(
-        {"name": name, "in_channels": in_channels, "norm": {_short(it): key for key, it in _NORMS.items()}[norm]}
-        | options
-    )
+        spec = _spec(architecture, in_channels)
+    except _MALFORMED as error:
+        reason = in_one_line(f"{type(error).__name__}: {error}", 200)
+        raise WeightsError(f"the plan's entry 'architecture' is incomplete or damaged: {reason}") from None
     try:
         zoo().backbones.options(spec)
     except ConfigError as error:
         raise WeightsError(f"umzoo has no network like the plan's: {error}") from None
     return spec
+
+
+def _spec(architecture: Mapping[str, Any], in_channels: int) -> ComponentSpec:
+    kind = str(architecture["network_class_name"]).rpartition(".")[2]
+    arguments = dict(architecture["arch_kwargs"])
+    if kind not in _COUNTS:
+        raise WeightsError(f"the plan's network is a {in_one_line(kind, 80)}: umzoo has {RESENC} and {PLAINCONV}")
+    options = {name: arguments.pop(name) for name in (*_SHARED, _COUNTS[kind])}
+    norm = _short(arguments.get("norm_op"))
+    if others := list(_other_layers(arguments)):
+        raise WeightsError(in_one_line(f"umzoo has no network like the plan's, which differs in {'; '.join(others)}"))
+    stages = int(options["n_stages"])
+    if not 0 < stages <= _MOST_STAGES:
+        raise WeightsError(f"the plan's network has {stages} stages: expected 1 to {_MOST_STAGES}")
+    if isinstance(options["features_per_stage"], int):
+        options["features_per_stage"] = [options["features_per_stage"]] * stages
+    name = _LADDER[min(max(stages, 4), 7)] if kind == RESENC else "plainconv_unet"
+    norms = {_short(it): key for key, it in _NORMS.items()}
+    return ComponentSpec.parse({"name": name, "in_channels": in_channels, "norm": norms[norm]} | options)
 
 
 def plan_of_backbone(backbone: ComponentSpec) -> dict[str, Any]:
@@ -110,9 +118,13 @@ def configuration_of(plans: Mapping[str, Any], name: str) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     visited: list[str] = []
     while name:
-        known = plans.get("configurations") or {}
-        if name not in known or name in visited:
-            raise WeightsError(f"the plans have no usable configuration '{name}'; they have {', '.join(known)}")
+        known = plans.get("configurations")
+        known = known if isinstance(known, Mapping) else {}
+        if not isinstance(name, str) or name in visited or not isinstance(known.get(name), Mapping):
+            listed = in_one_line(", ".join(map(str, known)) or "none", 200)
+            raise WeightsError(
+                f"the plans have no usable configuration {in_one_line(repr(name), 80)}; they have {listed}"
+            )
         visited.append(name)
         merged = {**known[name], **merged}
         name = known[name].get("inherits_from", "")
@@ -126,6 +138,8 @@ def architecture_of(configuration: Mapping[str, Any]) -> dict[str, Any]:
         WeightsError: if it has neither.
     """
     if "architecture" in configuration:
+        if not isinstance(configuration["architecture"], Mapping):
+            raise WeightsError("the plans' entry 'architecture' is no table")
         return dict(configuration["architecture"])
     try:
         kind = str(configuration["UNet_class_name"])
@@ -142,6 +156,8 @@ def architecture_of(configuration: Mapping[str, Any]) -> dict[str, Any]:
         flat = len(configuration["patch_size"]) == 2
     except KeyError as error:
         raise WeightsError(f"the plans describe no network: they lack {error}, and 'architecture'") from None
+    except _MALFORMED as error:
+        raise WeightsError(f"the plans describe no network: {in_one_line(error, 200)}") from None
     layers = {"norm_op": _NORMS["instance"], **_LAYERS, **({"conv_op": "torch.nn.modules.conv.Conv2d"} if flat else {})}
     return {
         "network_class_name": f"{_MODULE}.{kind}",

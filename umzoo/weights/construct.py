@@ -183,15 +183,27 @@ def _move_to_meta(layer: nn.Module, name: str, tensor: Any) -> None:
 def budget(held: Shapes) -> Iterator[None]:
     """Stop the construction of a network that goes far beyond a file of the shapes *held*."""
     values, parts = 5 * sum(map(prod, held.values())) + FREE_VALUES, 20 * len(held) + FREE_PARTS
+    message = (
+        f"the weights do not fit the network: the config asks for one far larger than the {len(held)} tensors"
+        " of the file: fetch or export them again"
+    )
+    with limited_size(values, parts, message):
+        yield
+
+
+@contextmanager
+def limited_size(values: int, parts: int, message: str) -> Iterator[None]:
+    """Stop the construction of a network with more than so many *values* and layers, tensors and other *parts*.
+
+    Raises:
+        WeightsError: with *message*.
+    """
 
     def count(layer: nn.Module, name: str, item: Any) -> None:
         nonlocal values, parts
         values, parts = values - (item.numel() if isinstance(item, Tensor) and not is_lazy(item) else 0), parts - 1
         if values < 0 or parts < 0:
-            raise WeightsError(
-                f"the weights do not fit the network: the config asks for one far larger than the {len(held)} tensors"
-                " of the file: fetch or export them again"
-            )
+            raise WeightsError(message)
 
     with _on_registration(count, modules=True):
         yield

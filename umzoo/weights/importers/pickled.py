@@ -1,74 +1,53 @@
-"""What ``torch.save`` wrote, read without running what is pickled in it."""
+"""What ``torch.save`` wrote, read without PyTorch's unpickler: nothing that is pickled in it is imported or called.
+
+A process of its own reads the pickle (:mod:`umzoo.pickles`) and says where in the file each tensor lies. Here these
+places are checked, as those of a safetensors file are, and read.
+"""
 
 from __future__ import annotations
 
-import codecs
 import logging
-import pickle
-from collections import OrderedDict
-from collections.abc import Callable
+from math import prod
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, BinaryIO
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from umzoo.errors import WeightsError, in_one_line
+from umzoo.pickles.apart import Inert, UnreadableError, decode, read_tensor_file
+
+__all__ = ["Inert", "read_checkpoint", "read_pickled"]
 
 log = logging.getLogger(__name__)
 
-_KINDS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32")
-_UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, TypeError, AttributeError, KeyError, IndexError)
-"""What PyTorch raises for a damaged file, besides errors of pickle."""
-_HARMLESS: dict[tuple[str, str], Any] = {
-    ("_codecs", "encode"): codecs.encode,
-    ("collections", "OrderedDict"): OrderedDict,
-    ("torch", "Size"): torch.Size,
-    ("torch", "device"): torch.device,
-    ("torch._utils", "_rebuild_tensor"): torch._utils._rebuild_tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-    ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
-}
-"""What a file of tensors names, by module and name."""
-
-
-class Inert:
-    """Stands for an object of a class that is not on the list: made of anything, and holding nothing."""
-
-    def __init__(self, *_: Any, **__: Any) -> None: ...
-
-    def __call__(self, *_: Any, **__: Any) -> Inert:
-        """Stand for what a call gives."""
-        return self
-
-    def __setstate__(self, _: Any) -> None: ...
-
-    def __setitem__(self, _: Any, __: Any) -> None: ...
-
-    def append(self, _: Any) -> None:
-        """Take a list's item."""
-
-    def extend(self, _: Any) -> None:
-        """Take a list's items."""
+MAX_AXES = 32
+DTYPES = {
+    name: getattr(torch, name)
+    for name in ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
+} | {"complex64": torch.complex64, "complex128": torch.complex128}
 
 
 def read_pickled(file: Path) -> Any:
-    """Return what *file* holds, with its tensors on the CPU; nothing that is pickled in it is imported or called.
+    """Return what *file* holds, with its tensors on the CPU.
 
-    PyTorch's own ``weights_only=True`` reads most files. Where it refuses, because a file also holds objects of other
-    classes (settings, schedulers), these come as :class:`Inert`, and the log names them.
+    Numbers and arrays of numpy come as numbers and lists of Python. Objects of other classes (settings, schedulers)
+    come as :class:`Inert`, and the log names them.
 
     Raises:
         WeightsError: if it cannot be read.
     """
     try:
-        with torch.serialization.safe_globals(_numpy_scalars()):
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        return _read_restricted(file)
-    except _UNREADABLE as error:
-        raise _unreadable(file, error) from None
+        found = read_tensor_file(file)
+        with file.open("rb") as stream:
+            tensors = _Tensors(stream, file.stat().st_size, found.get("places"))
+            content = decode(found["content"], tensors.at)
+    except (UnreadableError, OSError) as error:
+        raise WeightsError(f"{file} cannot be read as a checkpoint of tensors: {in_one_line(error, 300)}") from None
+    if passed := found.get("passed"):
+        names = in_one_line(", ".join(map(str, passed)), 300)
+        log.warning("%s also holds %s, passed over: reading it could run code", file.name, names)
+    return content
 
 
 def read_checkpoint(file: Path) -> dict[str, Any]:
@@ -83,44 +62,54 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     return content
 
 
-def _read_restricted(file: Path) -> Any:
-    skipped: set[str] = set()
-    allowed = _HARMLESS | {(place.rpartition(".")[0], "scalar"): scalar for scalar, place in _scalar_constructors()}
-    allowed |= {("numpy", "dtype"): np.dtype}
+class _Tensors:
+    """Tensors of *stream*, a file of *size* bytes, at *places* that a process told which may have been overcome."""
 
-    class Unpickler(pickle.Unpickler):
-        def find_class(self, module: str, name: str) -> Any:
-            if (module, name) in allowed:
-                return allowed[module, name]
-            if module == "torch" and isinstance(dtype := vars(torch).get(name), torch.dtype):
-                return dtype
-            skipped.add(f"{module}.{name}")
-            return type(name.rpartition(".")[2], (Inert,), {})
+    def __init__(self, stream: BinaryIO, size: int, places: Any) -> None:
+        self.stream = stream
+        self.places = places if isinstance(places, dict) else {}
+        self._read: dict[str, Tensor] = {}
+        if not all(_are_counts(place, 2) for place in self.places.values()):
+            raise UnreadableError("it does not say where its storages lie")
+        if sum(length for _, length in self.places.values()) > size:
+            raise UnreadableError("its storages are larger than the file: it is cut off, or damaged")
 
-    def load(stream: BinaryIO, **options: Any) -> Any:
-        return Unpickler(stream, **options).load()
+    def at(self, place: Any) -> Tensor:
+        """Return the tensor at *place*: key, type, offset, shape and strides, in values."""
+        if not isinstance(place, list) or len(place) != 5 or not _are_counts(place[2:3], 1):
+            raise UnreadableError("it does not say where a tensor lies")
+        key, kind, offset, shape, stride = place
+        if not isinstance(kind, str) or kind not in DTYPES or not _are_counts(shape) or not _are_counts(stride):
+            raise UnreadableError(f"it holds a tensor of {in_one_line((kind, shape, stride), 80)}, which is none")
+        if len(shape) != len(stride) or len(shape) > MAX_AXES:
+            raise UnreadableError(f"it holds a tensor with {len(shape)} axes and {len(stride)} strides")
+        values = self._values(key, DTYPES[kind])
+        if not prod(shape):
+            return torch.empty(shape, dtype=DTYPES[kind])
+        last = offset + sum((count - 1) * step for count, step in zip(shape, stride, strict=True))
+        if last >= len(values) or prod(shape) > len(values):
+            raise UnreadableError(
+                f"a tensor of shape {tuple(shape)} reaches beyond its storage of {len(values)} values"
+            )
+        return values.as_strided(shape, stride, offset)
 
-    restricted: Any = SimpleNamespace(Unpickler=Unpickler, load=load, __name__="restricted")
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=False, pickle_module=restricted)
-    except (*_UNREADABLE, pickle.UnpicklingError) as error:
-        raise _unreadable(file, error) from None
-    if skipped:
-        log.warning("%s also holds %s, passed over: reading it could run code", file.name, ", ".join(sorted(skipped)))
-    return content
+    def _values(self, key: Any, dtype: torch.dtype) -> Tensor:
+        raw = self._storage(key)
+        return raw.ne(0) if dtype == torch.bool else raw[: len(raw) // dtype.itemsize * dtype.itemsize].view(dtype)
+
+    def _storage(self, key: Any) -> Tensor:
+        """The bytes of storage *key*, read once."""
+        if not isinstance(key, str) or key not in self.places:
+            raise UnreadableError("it holds a tensor whose storage is missing")
+        if key not in self._read:
+            start, length = self.places[key]
+            self._read[key] = torch.empty(length, dtype=torch.uint8)
+            self.stream.seek(start)
+            if self.stream.readinto(memoryview(self._read[key].numpy())) != length:  # type: ignore[attr-defined]
+                raise UnreadableError("it is cut off")
+        return self._read[key]
 
 
-def _unreadable(file: Path, error: Exception) -> WeightsError:
-    return WeightsError(f"{file} cannot be read as a checkpoint of tensors: {in_one_line(error, 200)}")
-
-
-def _scalar_constructors() -> list[tuple[Callable[..., Any], str]]:
-    """The constructor of numpy's numbers, by the names it has in files of numpy 1 and of numpy 2."""
-    constructor: Any = np.float64(0).__reduce__()[0]
-    return [(constructor, "numpy.core.multiarray.scalar"), (constructor, "numpy._core.multiarray.scalar")]
-
-
-def _numpy_scalars() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
-    """What ``torch.serialization.safe_globals`` needs to read numpy's booleans, integers and floats."""
-    dtypes = [type(np.dtype(kind)) for kind in (*_KINDS, "float64")]
-    return [*_scalar_constructors(), np.dtype, *dtypes]
+def _are_counts(value: Any, length: int | None = None) -> bool:
+    counts = isinstance(value, list) and all(type(item) is int and 0 <= item < 1 << 48 for item in value)
+    return counts and length in (None, len(value))

@@ -1,0 +1,87 @@
+"""Where the pickle and the numbers lie in a file of ``torch.save``: a zip archive, or before PyTorch 1.6 one stream."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from typing import Any, BinaryIO
+
+from umzoo.pickles.objects import PLAIN, SIZES, TENSORS, Unpickler
+
+MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+MAX_RECORDS = 200_000
+KNOWN = PLAIN | TENSORS
+
+Places = dict[str, list[int]]
+"""First byte and number of bytes of each storage."""
+
+
+def read_tensors(stream: BinaryIO) -> tuple[Any, Places, set[str]]:
+    """Return what the file *stream* holds, where its storages lie, and the names of what was passed over.
+
+    Raises:
+        ValueError: if it is no such file.
+        pickle.UnpicklingError: if its pickle is damaged.
+    """
+    start = stream.read(4)
+    stream.seek(0)
+    return _from_zip(stream) if start == b"PK\x03\x04" else _from_stream(stream)
+
+
+def _from_zip(stream: BinaryIO) -> tuple[Any, Places, set[str]]:
+    with zipfile.ZipFile(stream) as archive:
+        records = {record.filename: record for record in archive.infolist()}
+        roots = [name.removesuffix("data.pkl") for name in records if name.endswith("/data.pkl") or name == "data.pkl"]
+        if len(roots) != 1 or len(records) > MAX_RECORDS:
+            raise ValueError("its archive has no record data.pkl, or several")
+        if f"{roots[0]}constants.pkl" in records:
+            raise ValueError("it is a program of TorchScript, which would have to be run")
+        if any(record.compress_type != zipfile.ZIP_STORED or record.flag_bits & 1 for record in records.values()):
+            raise ValueError("its records are compressed or encrypted, which torch.save does not do: save it again")
+        if f"{roots[0]}byteorder" in records and archive.read(f"{roots[0]}byteorder") != b"little":
+            raise ValueError("its numbers are big-endian: save it again on another machine")
+        content = io.BytesIO(archive.read(f"{roots[0]}data.pkl"))
+    places = {
+        name.removeprefix(f"{roots[0]}data/"): [_start(stream, record.header_offset), record.file_size]
+        for name, record in records.items()
+        if name.startswith(f"{roots[0]}data/")
+    }
+    unpickler = Unpickler(content, KNOWN)
+    return unpickler.load(), places, unpickler.passed
+
+
+def _start(stream: BinaryIO, header: int) -> int:
+    """First byte of the record whose local header begins at byte *header*."""
+    stream.seek(header + 26)
+    lengths = stream.read(4)
+    return header + 30 + int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
+
+
+def _from_stream(stream: BinaryIO) -> tuple[Any, Places, set[str]]:
+    if _plain(stream) != MAGIC or _plain(stream) != PROTOCOL:
+        raise ValueError("it was not written by torch.save")
+    system = _plain(stream)
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise ValueError("its numbers are big-endian: save it again on another machine")
+    unpickler = Unpickler(stream, KNOWN)
+    content, keys = unpickler.load(), _plain(stream)
+    return content, _follow(stream, keys, unpickler.storages), unpickler.passed
+
+
+def _plain(stream: BinaryIO) -> Any:
+    return Unpickler(stream, {}, strict=True).load()
+
+
+def _follow(stream: BinaryIO, keys: Any, dtypes: dict[str, str]) -> Places:
+    """Storages lie one after the other, each behind the number of its values."""
+    if not isinstance(keys, list):
+        raise pickle.UnpicklingError("it does not list its storages")
+    places: Places = {}
+    start = stream.tell()
+    for key in map(str, keys):
+        stream.seek(start)
+        values = int.from_bytes(stream.read(8), "little")
+        places[key] = [start + 8, values * SIZES[dtypes[key]]]
+        start += 8 + places[key][1]
+    return places
