@@ -105,7 +105,7 @@ class _Tensors:
             start, length = self.places[key]
             self._read[key] = torch.empty(length, dtype=torch.uint8)
             self.stream.seek(start)
-            if self.stream.readinto(memoryview(self._read[key].numpy())) != length:  # type: ignore[attr-defined]
+            if self.stream.readinto(self._read[key].numpy().data) != length:  # type: ignore[attr-defined]
                 raise UnreadableError("it is cut off")
         return self._read[key]
 
