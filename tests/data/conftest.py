@@ -45,9 +45,13 @@ def write_dicom(
     spacing: tuple[float, float, float] = (2, 1, 1),
     tilt: float = 0.0,
     first: int = 0,
+    each: Callable[[int], dict[str, object]] = lambda k: {},
     **tags: object,
 ) -> Path:
-    """Write an axial series, one file a slice, names unrelated to the order; *tilt* shears slices along y (mm each)."""
+    """Write an axial series, one file a slice, names unrelated to the order; *tilt* shears slices along y (mm each).
+
+    *tags* replace what is written; *each* gives more for slice k. ``raw`` is the stored pixels, None deletes a tag.
+    """
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
@@ -68,8 +72,13 @@ def write_dicom(
         item.ImagePositionPatient = [0, tilt * k, spacing[0] * k]
         item.RescaleSlope, item.RescaleIntercept = 1, -1000
         item.PixelData = (plane.astype(np.int16) + 1000).astype("<i2").tobytes()
-        for name, value in tags.items():
-            setattr(item, name, value)
+        for name, value in {**tags, **each(k)}.items():
+            if name == "raw":
+                item.PixelData = value.tobytes()
+            elif value is None:
+                delattr(item, name)
+            else:
+                setattr(item, name, value)
         item.save_as(folder / f"{(k * 7) % 101 + first:03d}.dcm", enforce_file_format=True)
     return folder
 

@@ -15,7 +15,7 @@ from umzoo.data.modality import Label, label_from_options, strongest
 from umzoo.data.plain_files import oddity
 from umzoo.data.refusal import Reason, Refused
 from umzoo.data.report import Outcome, refused
-from umzoo.data.scan_source import ScanSource
+from umzoo.data.scan_source import DEFAULT_READING, Reading, ScanSource
 from umzoo.data.volume import SUFFIXES, suffix_of
 from umzoo.errors import DataError
 
@@ -50,13 +50,19 @@ class _File:
         return bool(self.row and self.row.source) or self.data.named
 
 
-def discover(sources: Sequence[str], options: Sequence[tuple[str, str]], read_headers: ReadHeaders) -> Found:
+def discover(
+    sources: Sequence[str],
+    options: Sequence[tuple[str, str]],
+    read_headers: ReadHeaders,
+    reading: Reading = DEFAULT_READING,
+) -> Found:
     """Find the scans in *sources*.
 
     Args:
         sources: folders, files or manifests; ``NAME=PATH`` gives the data set a name, else it is the folder's.
         options: modality and pattern pairs of ``--modality``.
         read_headers: reads DICOM headers (in parallel, if it likes).
+        reading: how scans are read.
 
     Raises:
         DataError: if a source does not exist, or there is nothing but manifests that cannot be read.
@@ -81,7 +87,7 @@ def discover(sources: Sequence[str], options: Sequence[tuple[str, str]], read_he
             _refuse(file.name, "not a known image format", found, file.source)
         else:
             _ignore(path, found)
-    _add_dicom(dicom, options, read_headers, found)
+    _add_dicom(dicom, options, read_headers, reading, found)
     return found
 
 
@@ -207,32 +213,56 @@ def _file_scan(file: _File, options: Sequence[tuple[str, str]]) -> ScanSource:
     return ScanSource((str(file.path),), file.name, file.source, subject, labels, named=file.named)
 
 
-def _add_dicom(files: list[_File], options: Sequence[tuple[str, str]], read_headers: ReadHeaders, found: Found) -> None:
+def _add_dicom(
+    files: list[_File],
+    options: Sequence[tuple[str, str]],
+    read_headers: ReadHeaders,
+    reading: Reading,
+    found: Found,
+) -> None:
     by_path = {str(file.path): file for file in files}
-    for stack in group(read_headers(list(by_path))):
-        file = by_path[stack.headers[0].file]
+    stacks = group(read_headers(list(by_path)), reading.uneven == "resample")
+    shared = Counter(stack.files for stack in stacks)
+    part: Counter[tuple[str, ...]] = Counter()
+    for stack in stacks:
+        file = by_path[stack.files[0]]
         name = _stack_name(file, stack)
-        if stack.refused:
+        if shared[stack.files] > 1:
+            part[stack.files] += 1
+            name += f" [volume {part[stack.files]}]"
+        if stack.copies:
+            detail = f"{len(stack.files)} copies of slices found elsewhere"
+            found.refused.append(Outcome(name, "duplicate", "", detail, file.source))
+        elif stack.refused:
             found.refused.append(refused(name, file.source, stack.refused))
         else:
             found.scans.append(_dicom_scan(file, name, stack, options))
 
 
 def _stack_name(file: _File, stack: Stack) -> str:
-    if len(stack.headers) == 1:
+    if len(stack.files) == 1:
         return file.name
-    return f"{Path(file.name).parent.as_posix()} [{Path(file.name).name} + {len(stack.headers) - 1}]"
+    return f"{Path(file.name).parent.as_posix()} [{Path(file.name).name} + {len(stack.files) - 1}]"
 
 
 def _dicom_scan(file: _File, name: str, stack: Stack, options: Sequence[tuple[str, str]]) -> ScanSource:
-    tags = stack.headers[0].tags
-    modality = VOLUME_MODALITIES.get(tags.get("modality", ""), "")
+    header = stack.header
+    modality = VOLUME_MODALITIES.get(header.modality, "")
     label = strongest(
         label_from_options(file.path.as_posix(), file.name, options),
         file.row.label if file.row else None,
         Label(modality, "", "dicom") if modality else None,
     )
-    patient = tags.get("patient") or f"{file.source}/{tags.get('series') or file.path.parent.name}"
+    patient = header.patient or f"{file.source}/{header.series}"
     subject = file.row.subject if file.row and file.row.subject else patient
-    files = tuple(header.file for header in stack.headers)
-    return ScanSource(files, name, file.source, subject, (label,) if label else (), dicom=True, named=file.named)
+    return ScanSource(
+        stack.files,
+        name,
+        file.source,
+        subject,
+        (label,) if label else (),
+        dicom=True,
+        frames=stack.frames,
+        notes=stack.notes,
+        named=file.named,
+    )

@@ -61,7 +61,7 @@ def prepare(
     cores = (os.cpu_count() or 1) if workers is None else workers
     store, spec = Path(out).resolve(), InputSpec(spacing=spacing)
     reading = Reading(max_frames)
-    found = discover([str(source) for source in sources], options, partial(_headers, workers=cores))
+    found = discover([str(source) for source in sources], options, partial(_headers, workers=cores), reading)
     if not found.scans and not found.refused:
         raise DataError(f"no scan in {', '.join(map(str, sources))}: expected NIfTI, NRRD, MetaImage or DICOM files")
     with StoreWriter(store, spec) as writer, closing(Ledger(store)) as ledger:
@@ -82,7 +82,7 @@ def _headers(files: Sequence[str], workers: int) -> list[Header]:
         if not isinstance(result, Died):
             headers += result
         elif len(part) == 1:
-            headers.append(Header(part[0], {}, result.how))
+            headers.append(Header(part[0], problem=Refused(Reason.DIED, result.how)))
         else:
             headers += [header for file in part for header in _headers([file], workers)]
     return sorted(headers, key=lambda header: header.file)

@@ -4,8 +4,8 @@
 do not show that they are HU (less than 1 % below -30, or a span under 150) gets the percentile rule and a note.
 
 ``percentile`` rule (MR and others): percentiles over the foreground, which is everything above the low plus 5 % of
-the way to the high one of the 0.5th and 99.5th percentiles of all voxels. Up to four window widths beyond the window
-are stored. Whole numbers that were not resampled keep their values; others are stored in 1/4096 of the window.
+the way to the high one of the 0.5th and 99.5th percentiles of all voxels. Whole numbers that were not resampled and
+span less than 2^16 keep their values. Others are stored in 1/4096 of the window, up to four of its widths beyond it.
 """
 
 from __future__ import annotations
@@ -92,10 +92,11 @@ def _encoding(
     window: tuple[float, float], limits: tuple[float, float], whole: bool, foreground: float, notes: tuple[str, ...]
 ) -> Encoding:
     width = window[1] - window[0]
+    span = _INT16.max - _INT16.min
     clip = (max(limits[0], window[0] - _BEYOND * width), min(limits[1], window[1] + _BEYOND * width))
-    slope = width / _LEVELS
-    if whole and clip[1] - clip[0] < _INT16.max - _INT16.min:
-        slope = 1.0
+    if whole and limits[1] - limits[0] < span:
+        clip = limits
+    slope = 1.0 if whole and clip[1] - clip[0] < span else width / _LEVELS
     fits = max(abs(clip[0]), abs(clip[1])) <= slope * _INT16.max
     intercept = 0.0 if fits else slope * round((clip[0] + clip[1]) / 2 / slope)
     return Encoding(window, clip, slope, intercept, foreground, notes)

@@ -28,7 +28,7 @@ _LABEL_INTENTS = ("label", "neuroname")
 class Volume:
     """Physical values ``(D, H, W)`` in LPS, *spacing* in mm (D, H, W), and where in its file the volume stood.
 
-    *grid* is the file's own, ``(i, j, k)``.
+    *grid* is the file's own, ``(i, j, k)``; *hounsfield* tells that its header says how values are in HU.
     """
 
     voxels: NDArray[Any]
@@ -37,6 +37,7 @@ class Volume:
     frame: int = 0
     frames: int = 1
     notes: tuple[str, ...] = ()
+    hounsfield: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Frames:
     affine: NDArray[np.float64]
     read: Any
     notes: tuple[str, ...] = ()
+    hounsfield: bool = False
 
 
 def suffix_of(path: Path | str) -> str:
@@ -69,7 +71,7 @@ def read_volumes(scan: ScanSource, reading: Reading = DEFAULT_READING) -> Iterat
     Raises:
         Refused: if the file cannot be read or is no volume.
     """
-    yield from volumes_of(guarded(scan.files, lambda: _open(scan)), scan.files, reading)
+    yield from volumes_of(guarded(scan.files, lambda: _open(scan, reading)), scan.files, reading)
 
 
 def volumes_of(frames: Frames, files: Sequence[str] = (), reading: Reading = DEFAULT_READING) -> Iterator[Volume]:
@@ -81,7 +83,7 @@ def volumes_of(frames: Frames, files: Sequence[str] = (), reading: Reading = DEF
     for index in map(int, chosen):
         voxels = guarded(files, lambda index=index: frames.read(index))
         voxels, spacing, note = canonical(voxels, frames.affine)
-        yield Volume(voxels, spacing, grid, index, count, notes + ((note,) if note else ()))
+        yield Volume(voxels, spacing, grid, index, count, notes + ((note,) if note else ()), frames.hounsfield)
 
 
 def read_grid(scan: ScanSource) -> tuple[NDArray[Any], Grid]:
@@ -109,12 +111,13 @@ def guarded(files: Sequence[str], read: Any) -> Any:
         raise Refused(Reason.UNREADABLE, one_line(error, *files)) from None
 
 
-def _open(scan: ScanSource, labels: bool = False) -> Frames:
+def _open(scan: ScanSource, reading: Reading = DEFAULT_READING, labels: bool = False) -> Frames:
     if scan.dicom:
         from umzoo.data.dicom import read_stack
 
-        voxels, affine, notes = read_stack(scan.files)
-        return Frames(voxels.shape, affine, lambda index: voxels, notes)
+        stack = read_stack(scan.files, scan.frames, reading.uneven == "resample")
+        notes = scan.notes + stack.notes
+        return Frames(stack.voxels.shape, stack.affine, lambda index: stack.voxels, notes, stack.hounsfield)
     if suffix_of(scan.files[0]) in NIBABEL_SUFFIXES:
         import nibabel
 

@@ -1,0 +1,55 @@
+"""Reading elements of a DICOM data set that may be absent, empty or malformed."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+def text(data: Any, keyword: str) -> str:
+    """An element as text, several values joined by a backslash; empty if absent."""
+    value = data.get(keyword)
+    if value is None:
+        return ""
+    return "\\".join(map(str, value)) if isinstance(value, (list, tuple)) or _is_multiple(value) else str(value).strip()
+
+
+def _is_multiple(value: Any) -> bool:
+    from pydicom.multival import MultiValue
+
+    return isinstance(value, MultiValue)
+
+
+def numbers(data: Any, keyword: str) -> tuple[float, ...]:
+    """A number or several; empty if absent or malformed."""
+    try:
+        value = data.get(keyword)
+        if value is None or value == "":
+            return ()
+        return tuple(map(float, value)) if _is_multiple(value) or isinstance(value, list) else (float(value),)
+    except (TypeError, ValueError):
+        return ()
+
+
+def rescale_of(data: Any) -> tuple[float, ...]:
+    """Slope and intercept of a data set or of a functional group; empty if there are none."""
+    slope, intercept = numbers(data, "RescaleSlope"), numbers(data, "RescaleIntercept")
+    return ((slope or (1.0,))[0], (intercept or (0.0,))[0]) if slope or intercept else ()
+
+
+@contextmanager
+def lenient() -> Iterator[None]:
+    """While open, pydicom reads what violates the standard without a word."""
+    import pydicom
+
+    settings = pydicom.config.settings
+    before = settings.reading_validation_mode
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        settings.reading_validation_mode = pydicom.config.IGNORE
+        try:
+            yield
+        finally:
+            settings.reading_validation_mode = before

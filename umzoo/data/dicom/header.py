@@ -1,0 +1,73 @@
+"""What decides where an image belongs: read from the header of a file, pixels not touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from umzoo.data.dicom.elements import lenient, numbers, text
+from umzoo.data.dicom.plane import Header
+from umzoo.data.dicom.planes import USED, planes_of
+from umzoo.data.refusal import Reason, Refused, one_line
+
+VOLUME_MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pt", "NM": "nm", "OT": "", "": ""}
+
+_DIRECTORY = "1.2.840.10008.1.3.10"
+_TAGS = ("SOPClassUID", "SeriesInstanceUID", "SamplesPerPixel", "PhotometricInterpretation", "SpecificCharacterSet")
+
+
+def read_headers(files: Sequence[str]) -> list[Header]:
+    """The headers of *files*, pixels not read."""
+    return [read_header(file) for file in files]
+
+
+def read_header(file: str) -> Header:
+    """The header of one *file*."""
+    import pydicom
+
+    with lenient():
+        try:
+            tags: Any = [*_TAGS, *USED]
+            data = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=tags)
+            return describe(file, data)
+        except Refused as why:
+            return Header(file, problem=why)
+        except Exception as error:  # noqa: BLE001 - damaged files raise anything
+            return Header(file, problem=Refused(Reason.UNREADABLE, f"damaged DICOM ({one_line(error, file)})"))
+
+
+def describe(file: str, data: Any) -> Header:
+    """The header of *file*, whose elements are in *data*."""
+    modality, patient = text(data, "Modality"), text(data, "PatientID")
+    series = text(data, "SeriesInstanceUID") or Path(file).parent.as_posix()
+    why = _unfit(data, modality)
+    if why is None:
+        try:
+            planes, notes = planes_of(file, data, series)
+            return Header(file, modality, patient, series, planes, notes=notes)
+        except Refused as refusal:
+            why = refusal
+    return Header(file, modality, patient, series, problem=why)
+
+
+def _unfit(data: Any, modality: str) -> Refused | None:
+    """Why the file cannot be part of a volume, if so."""
+    import pydicom
+
+    kind = str(data.file_meta.get("MediaStorageSOPClassUID", "")) if hasattr(data, "file_meta") else ""
+    kind = text(data, "SOPClassUID") or kind
+    if not kind and "Rows" not in data:
+        return Refused(Reason.UNREADABLE, "damaged, or no DICOM file")
+    if modality == "SEG":
+        return Refused(Reason.LABELS, "a DICOM segmentation")
+    if kind == _DIRECTORY or modality not in VOLUME_MODALITIES or "Rows" not in data:
+        name = pydicom.uid.UID(kind).name if kind else "no image"
+        return Refused(Reason.NOT_A_VOLUME, f"DICOM {modality} ({name})" if modality else f"DICOM: {name}")
+    if "MOSAIC" in text(data, "ImageType").split("\\"):
+        detail = "a Siemens mosaic, many slices in one image: convert it first, for example with dcm2niix"
+        return Refused(Reason.NOT_A_VOLUME, detail)
+    samples = int((numbers(data, "SamplesPerPixel") or (1,))[0])
+    if samples > 1 or text(data, "PhotometricInterpretation").startswith("PALETTE"):
+        return Refused(Reason.COLOR, f"{max(samples, 3)} color components")
+    return None

@@ -1,0 +1,103 @@
+"""The images of one file, as far as its header tells them apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from umzoo.data.dicom.elements import numbers, rescale_of, text
+from umzoo.data.dicom.frames import functional_planes, vector_planes
+from umzoo.data.dicom.plane import Plane
+from umzoo.data.refusal import Reason, Refused
+
+KIND = (
+    "PatientID", "PatientName", "StudyInstanceUID", "FrameOfReferenceUID", "Modality", "ImageType", "SeriesNumber",
+    "SeriesDescription", "ConvolutionKernel", "EchoNumbers", "TemporalPositionIdentifier",
+)  # fmt: skip
+CONTRAST = ("EchoTime", "DiffusionBValue", "KVP")
+MORE = (
+    "AcquisitionNumber", "DiffusionGradientOrientation", "InversionTime", "FlipAngle", "SequenceName",
+    "AcquisitionTime", "ContentTime",
+)  # fmt: skip
+_B_VALUES = (0x0019100C, 0x20011003, 0x00431039)
+_GEOMETRY = ("Rows", "Columns", "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient")
+_FRAMES = (
+    "NumberOfFrames", "SpacingBetweenSlices", "FrameIncrementPointer", "EnergyWindowVector", "DetectorVector",
+    "PhaseVector", "RotationVector", "RRIntervalVector", "TimeSlotVector", "SliceVector", "AngularViewVector",
+    "TimeSliceVector", "DetectorInformationSequence", "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)  # fmt: skip
+USED = (
+    *KIND, *CONTRAST, *MORE, *_B_VALUES, *_GEOMETRY, *_FRAMES, "InstanceNumber", "TriggerTime", "RescaleSlope",
+    "RescaleIntercept",
+)  # fmt: skip
+"""Elements that are looked at."""
+
+
+def planes_of(file: str, data: Any, series: str) -> tuple[tuple[Plane, ...], tuple[str, ...]]:
+    """The images of *file*, and what the report should say of them.
+
+    Raises:
+        Refused: if they do not say where they lie, how large their pixels are, or how they are scaled.
+    """
+    plane = _plane(file, data, series)
+    count = int((numbers(data, "NumberOfFrames") or (1,))[0])
+    notes: tuple[str, ...] = ()
+    if "PerFrameFunctionalGroupsSequence" in data:
+        planes = functional_planes(plane, data, count)
+    elif count > 1:
+        planes, notes = vector_planes(plane, data, count)
+    else:
+        planes = (plane,)
+    for each in planes:
+        check(each)
+    return planes, notes
+
+
+def check(plane: Plane) -> None:
+    """Refuse a *plane* whose place or scale is not told.
+
+    Raises:
+        Refused: naming what is missing.
+    """
+    if len(plane.position) != 3 or len(plane.orientation) != 6:
+        raise Refused(Reason.NOT_A_VOLUME, "the slices do not say where they lie (no position or orientation)")
+    if len(plane.spacing) != 2 or min(plane.spacing) <= 0:
+        raise Refused(Reason.GEOMETRY, "the slices do not say how large their pixels are (no PixelSpacing)")
+    if plane.rescale and plane.rescale[0] == 0:
+        raise Refused(Reason.UNREADABLE, "RescaleSlope is 0: all values would be equal")
+
+
+def _plane(file: str, data: Any, series: str) -> Plane:
+    """What the header says of all images of *file*."""
+    kind = tuple(text(data, keyword).strip("^ ") for keyword in KIND)
+    b_value = numbers(data, "DiffusionBValue") or _private_b_value(data)
+    values = [numbers(data, "EchoTime"), b_value, numbers(data, "KVP")]
+    return Plane(
+        file=file,
+        frame=0,
+        size=(int((numbers(data, "Rows") or (0,))[0]), int((numbers(data, "Columns") or (0,))[0])),
+        spacing=numbers(data, "PixelSpacing"),
+        orientation=numbers(data, "ImageOrientationPatient"),
+        position=numbers(data, "ImagePositionPatient"),
+        kind=(*kind, series),
+        contrast=tuple((value or (-1.0,))[0] for value in values),
+        acquisition=text(data, "AcquisitionNumber"),
+        more=tuple(text(data, keyword) for keyword in MORE),
+        trigger=(numbers(data, "TriggerTime") or (-1.0,))[0],
+        order=int((numbers(data, "InstanceNumber") or (0,))[0]),
+        rescale=rescale_of(data),
+    )
+
+
+def _private_b_value(data: Any) -> tuple[float, ...]:
+    """The b-value where Siemens, Philips or GE keep it."""
+    for tag in _B_VALUES:
+        if tag in data:
+            value = data[tag].value
+            value = value.decode("ascii", "ignore").split("\\")[0] if isinstance(value, bytes) else value
+            value = value[0] if not isinstance(value, (str, int, float)) and len(value) else value
+            try:
+                return (float(value),)
+            except (TypeError, ValueError):
+                continue
+    return ()
