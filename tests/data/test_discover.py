@@ -221,3 +221,28 @@ def test_only_names_the_user_gave_are_marked_so(tmp_path, raw):
     assert not any(scan.named for scan in find(tmp_path / "Mueller_Joerg_19610203", raw).scans)
     assert all(scan.named for scan in find(f"chest={tmp_path / 'Mueller_Joerg_19610203'}", f"brain={raw}").scans)
     assert {scan.source: scan.named for scan in find(tmp_path / "list.csv").scans} == {"trial": True, "list": False}
+
+
+def test_packed_scans_are_named_once_a_folder_and_tables_are_not(tmp_path):
+    for name in ("a.dcm.gz", "b.dcm.gz", "scans.zip", "deep/x.nii.zst", "deep/pulse.tsv.gz"):
+        put(tmp_path / name)
+    found = find(tmp_path)
+    assert {(o.name.rpartition("/")[2], o.reason, o.detail) for o in found.refused} == {
+        ("scans.zip", "packed", ".zip: unpack first"),
+        ("x.nii.zst", "packed", ".nii.zst: unpack first"),
+        (f"{tmp_path.name} [a.dcm.gz + 1]", "packed", "2 .dcm.gz: unpack first"),
+    }
+    assert found.ignored == {".gz": 1}
+
+
+@pytest.mark.parametrize("name", ["IM0003", "a.dcm", "b.nii.gz"])
+def test_empty_files_are_named(tmp_path, name):
+    put(tmp_path / name).write_bytes(b"")
+    (outcome,) = find(tmp_path).refused
+    assert "empty" in outcome.detail
+
+
+def test_masks_named_as_bids_names_them_need_no_bids_tree(tmp_path):
+    put(tmp_path / "sub-01_label-GM_probseg.nii.gz")
+    put(tmp_path / "sub-01_T1w.nii.gz")
+    assert [outcome.reason for outcome in find(tmp_path).refused] == ["label map"]

@@ -59,6 +59,13 @@ def test_a_bright_outlier_does_not_spoil_the_window(make_scan):
     assert physical(stored, encoding).max() <= window[1] + 4.2 * (window[1] - window[0])
 
 
+def test_whole_numbers_far_from_the_window_survive(make_scan):
+    volume = make_scan().astype(np.int32)
+    volume[10:] += 40_000
+    encoding, stored = encode(volume)
+    assert np.array_equal(physical(stored, encoding), volume)
+
+
 def test_window_is_taken_over_the_foreground(make_scan):
     """Ten times the empty background does not move the window."""
     small = make_scan()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,20 @@ import typer
 
 if TYPE_CHECKING:
     from umzoo.data.report import Report
+
+
+class Uneven(str, Enum):
+    """What becomes of slices at uneven distances."""
+
+    REFUSE = "refuse"
+    RESAMPLE = "resample"
+
+
+class Nan(str, Enum):
+    """What becomes of volumes with voxels that are not finite."""
+
+    REFUSE = "refuse"
+    FILL = "fill"
 
 
 def prepare(
@@ -26,6 +41,12 @@ def prepare(
     ] = None,
     scheduler: Annotated[str, typer.Option(help="Dask scheduler, such as tcp://host:8786, to use its workers.")] = "",
     max_frames: Annotated[int, typer.Option(min=1, help="Volumes taken from one 4-D file, evenly spaced.")] = 16,
+    uneven: Annotated[
+        Uneven, typer.Option(help="What becomes of slices at uneven distances; 'resample' makes them even.")
+    ] = Uneven.REFUSE,
+    nan: Annotated[
+        Nan, typer.Option(help="What becomes of volumes with NaN; 'fill' puts the least value there.")
+    ] = Nan.REFUSE,
 ) -> None:
     """Prepare scans for training: read, orient, resample, and store them with a report of what was left out."""
     from rich.console import Console
@@ -51,6 +72,8 @@ def prepare(
             workers=workers,
             scheduler=scheduler,
             max_frames=max_frames,
+            uneven=uneven.value,
+            nan=nan.value,
             progress=show,
         )
     console.print(report.render())

@@ -11,7 +11,6 @@ from umzoo.data.refusal import Reason, Refused
 
 MIN_VOXELS = 8
 FEW_VALUES = 10
-LABEL_VALUES = 256
 SAMPLE_VOXELS = 2_000_000
 
 
@@ -37,7 +36,7 @@ def value_range(voxels: NDArray[Any]) -> tuple[float, float]:
     if np.issubdtype(voxels.dtype, np.floating):
         bad = sum(int(np.count_nonzero(~np.isfinite(part))) for part in voxels)
         if bad:
-            raise Refused(Reason.NOT_FINITE, f"{bad} of {voxels.size} voxels are NaN or infinite")
+            raise Refused(Reason.NOT_FINITE, f"{bad} of {voxels.size} voxels are NaN or infinite: '--nan fill'")
     low, high = float(voxels.min()), float(voxels.max())
     if low == high:
         raise Refused(Reason.CONSTANT, f"every voxel is {low:g}")
@@ -51,31 +50,54 @@ def sample(voxels: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def check_not_labels(voxels: NDArray[Any]) -> None:
-    """Refuse label maps: whole numbers, few of them, in patches of one value.
+    """Refuse label maps: few values, whole numbers in patches of one value, or probabilities that are mostly 0 and 1.
 
-    Up to ``FEW_VALUES`` distinct values are always taken for labels. Up to ``LABEL_VALUES`` are if more than half of
-    the pairs of neighbors that are not both background (the commonest value) are equal, which no image comes near.
+    Up to ``FEW_VALUES`` distinct values are always taken for labels. Any number of whole ones is, if more than half of
+    the pairs of neighbors are equal, those of the commonest values (backgrounds) left out, which no image comes near;
+    rows that only repeat the one before, as enlarging makes them, do not count.
 
     Raises:
         Refused: if the volume is a label map.
     """
     values = sample(voxels)
-    if not np.array_equal(values, np.rint(values)):
-        return
-    distinct, counts = np.unique(values, return_counts=True)
-    if len(distinct) > LABEL_VALUES:
-        return
+    distinct, counts = _distinct(values)
     if len(distinct) <= FEW_VALUES:
-        raise Refused(Reason.LABELS, f"only {len(distinct)} distinct values, all whole numbers")
-    same = _equal_neighbors(voxels, distinct[counts.argmax()])
+        raise Refused(Reason.LABELS, f"only {len(distinct)} distinct values")
+    if not np.array_equal(values, np.rint(values)):
+        return _refuse_probabilities(values)
+    common = distinct[np.argsort(-counts)[: min(4, max(1, len(distinct) // 20))]]
+    rows = voxels[::4, ::4]
+    same = _equal_neighbors(rows, common)
+    if same > 0.5:
+        new = (rows[..., 1:] != rows[..., :-1]).any(axis=(0, 1))
+        same = _equal_neighbors(rows[..., np.concatenate([[True], new])], common)
     if same > 0.5:
         raise Refused(Reason.LABELS, f"{len(distinct)} whole numbers, {same:.0%} of neighbors in structures are equal")
+    return None
 
 
-def _equal_neighbors(voxels: NDArray[Any], background: np.float32) -> float:
-    """Share of equal pairs along W among those that are not both *background*, on every fourth slice and row."""
-    rows = voxels[::4, ::4]
+def _distinct(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Distinct values and their counts; of a part of the voxels, if that part has many that are not whole."""
+    part = values[:: max(1, values.size // 20_000)]
+    found = np.unique(part, return_counts=True)
+    if len(found[0]) > FEW_VALUES and not np.array_equal(part, np.rint(part)):
+        return found
+    return np.unique(values, return_counts=True)
+
+
+def _refuse_probabilities(values: NDArray[np.float32]) -> None:
+    """Refuse fractions from 0 to 1 of which many are exactly 0, some exactly 1, and few lie between."""
+    zeros, ones = float((values == 0).mean()), float((values == 1).mean())
+    if values.min() < 0 or values.max() > 1 or zeros < 0.3 or ones < 0.02:
+        return
+    if np.count_nonzero(values > 0.95) > np.count_nonzero((values > 0.25) & (values < 0.75)):
+        raise Refused(Reason.LABELS, f"a map of probabilities: {zeros:.0%} are exactly 0 and {ones:.0%} exactly 1")
+
+
+def _equal_neighbors(rows: NDArray[Any], common: NDArray[np.float32]) -> float:
+    """Share of equal pairs along W, those of one of the *common* values left out."""
     left, right = rows[..., :-1], rows[..., 1:]
-    inside = (left != background) | (right != background)
-    pairs = int(np.count_nonzero(inside))
-    return int(np.count_nonzero((left == right) & inside)) / max(1, pairs)
+    same = left == right
+    background = same & np.isin(left, common)
+    pairs: int = same.size - int(np.count_nonzero(background))
+    return int(np.count_nonzero(same & ~background)) / max(1, pairs)

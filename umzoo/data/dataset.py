@@ -37,7 +37,8 @@ class DataSet:
         """Whether the layout says that *path* holds labels."""
         if self.kind == "nnunet":
             return path.parent.name.lower().startswith("labels")
-        return self.kind == "bids" and stem_of(path).rsplit("_", 1)[-1] in _BIDS_LABELS
+        stem = stem_of(path)
+        return (self.kind == "bids" or bool(_SUBJECT.match(stem))) and stem.rsplit("_", 1)[-1] in _BIDS_LABELS
 
     def subject(self, path: Path) -> str:
         """The person *path* shows, by the naming rule of the layout; else the file's own name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from umzoo.data.plain_files import oddity
 from umzoo.data.refusal import Reason, Refused
 from umzoo.data.report import Outcome, refused
 from umzoo.data.scan_source import DEFAULT_READING, Reading, ScanSource
-from umzoo.data.volume import SUFFIXES, suffix_of
+from umzoo.data.volume import SUFFIXES, packed_kind, suffix_of
 from umzoo.errors import DataError
 
 ReadHeaders = Callable[[Sequence[str]], Iterable[Header]]
@@ -68,6 +68,7 @@ def discover(
         DataError: if a source does not exist, or there is nothing but manifests that cannot be read.
     """
     found, dicom, seen = Found(), [], set()
+    packed: dict[tuple[Path, str], list[_File]] = defaultdict(list)
     for file in _all_files(sources, found):
         if problem := oddity(file.path):
             _refuse_odd(file, problem, found)
@@ -79,16 +80,31 @@ def discover(
         if file.data.is_label(file.path) or (file.row and file.row.is_label):
             why = Refused(Reason.LABELS, "the data set calls it labels")
             found.refused.append(refused(file.name, file.source, why))
+        elif _is_empty(path):
+            _refuse(file.name, "the file is empty (0 bytes)", found, file.source)
         elif suffix_of(path) in SUFFIXES:
             found.scans.append(_file_scan(file, options))
         elif is_dicom(path):
             dicom.append(file)
+        elif kind := packed_kind(path):
+            packed[file.path.parent, kind].append(file)
         elif file.row is not None:
             _refuse(file.name, "not a known image format", found, file.source)
         else:
             _ignore(path, found)
     _add_dicom(dicom, options, read_headers, reading, found)
+    for (_, kind), files in packed.items():
+        why = Refused(
+            Reason.PACKED, f"{len(files)} {kind}: unpack first" if len(files) > 1 else f"{kind}: unpack first"
+        )
+        found.refused.append(refused(_group_name(files[0], len(files)), files[0].source, why))
     return found
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a file that may have been a scan holds nothing."""
+    known = suffix_of(path) in SUFFIXES or path.suffix.lower() in ("", ".dcm", ".ima")
+    return known and path.stat().st_size == 0
 
 
 def _all_files(sources: Sequence[str], found: Found) -> list[_File]:
@@ -126,7 +142,9 @@ def _refuse_odd(file: _File, problem: str, found: Found) -> None:
 
 def _ignore(path: Path, found: Found) -> None:
     """Count a file that is no scan; the ``.img`` of a ``.hdr`` is part of one."""
-    if not (path.suffix.lower() == ".img" and path.with_suffix(".hdr").exists()):
+    name = path.name.lower()
+    pair = path.with_name(path.name[: name.rfind(".img")] + (".hdr.gz" if name.endswith(".gz") else ".hdr"))
+    if not (name.endswith((".img", ".img.gz")) and pair.exists()):
         found.ignored[path.suffix.lower() or "without suffix"] += 1
 
 
@@ -226,7 +244,7 @@ def _add_dicom(
     part: Counter[tuple[str, ...]] = Counter()
     for stack in stacks:
         file = by_path[stack.files[0]]
-        name = _stack_name(file, stack)
+        name = _group_name(file, len(stack.files))
         if shared[stack.files] > 1:
             part[stack.files] += 1
             name += f" [volume {part[stack.files]}]"
@@ -239,10 +257,11 @@ def _add_dicom(
             found.scans.append(_dicom_scan(file, name, stack, options))
 
 
-def _stack_name(file: _File, stack: Stack) -> str:
-    if len(stack.files) == 1:
+def _group_name(file: _File, count: int) -> str:
+    """The name of *count* files of one folder, of which *file* is the first."""
+    if count == 1:
         return file.name
-    return f"{Path(file.name).parent.as_posix()} [{Path(file.name).name} + {len(stack.files) - 1}]"
+    return f"{Path(file.name).parent.as_posix()} [{Path(file.name).name} + {count - 1}]"
 
 
 def _dicom_scan(file: _File, name: str, stack: Stack, options: Sequence[tuple[str, str]]) -> ScanSource:

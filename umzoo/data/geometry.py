@@ -102,6 +102,18 @@ def _check(affine: NDArray[np.float64]) -> None:
         raise Refused(Reason.GEOMETRY, "the axes of the orientation matrix are far from perpendicular")
 
 
+def spans_space(affine: NDArray[np.float64]) -> bool:
+    """Whether the axes of *affine* are finite, not zero, and not nearly in one plane."""
+    axes = np.asarray(affine, float)[:3, :3]
+    lengths = np.linalg.norm(axes, axis=0)
+    return bool(np.isfinite(axes).all() and lengths.min() > 0 and abs(np.linalg.det(axes / lengths)) >= 0.5)
+
+
+def is_skewed(affine: NDArray[np.float64]) -> bool:
+    """Whether axes of *affine* are further from perpendicular than volumes are kept as they are."""
+    return _shear_degrees(np.asarray(affine, float)[:3, :3]) > MAX_SHEAR_DEGREES
+
+
 def _shear_degrees(axes: NDArray[np.float64]) -> float:
     """The largest departure from 90 degrees between two axes."""
     unit = axes / np.linalg.norm(axes, axis=0)

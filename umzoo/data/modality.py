@@ -1,7 +1,7 @@
 """Which modality a volume is, and who says so.
 
 In order of precedence: ``--modality``, the manifest, the DICOM tag, ``dataset.json``, the BIDS suffix. If none of
-them says, values that look like Hounsfield units are guessed to be CT, and everything else stays unknown.
+them says, values that peak at air and at soft tissue are guessed to be CT in HU, and everything else stays unknown.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 from numpy.typing import NDArray
 
+from umzoo.data.hounsfield import has_air_and_tissue
 from umzoo.errors import ConfigError
 
 PRECEDENCE = ("unknown", "guess", "bids", "dataset.json", "dicom", "manifest", "option")
@@ -98,16 +99,5 @@ def strongest(*labels: Label | None) -> Label | None:
 
 
 def guess(sample: NDArray[np.float32]) -> Label:
-    """Guess from physical values: CT if they look like Hounsfield units of a patient in air, else unknown.
-
-    The test: the first percentile lies below -500 and not below -4096, the 99.5th between 50 and 4000.
-    """
-    low, high = np.percentile(sample, (1, 99.5))
-    is_ct = -4096 <= low < -500 and 50 <= high <= 4000
-    return Label("ct", "", "guess") if is_ct else Label("", "", "unknown")
-
-
-def in_hounsfield(sample: NDArray[np.float32]) -> bool:
-    """Whether values of a scan said to be CT show that they are HU: 1 % lie below -30, and they span over 150."""
-    low, high = np.percentile(sample, (1, 99.9))
-    return bool(low < -30 and high - low > 150)
+    """Guess from physical values: CT if they peak at air and at soft tissue in Hounsfield units, else unknown."""
+    return Label("ct", "", "guess") if has_air_and_tissue(sample) else Label("", "", "unknown")

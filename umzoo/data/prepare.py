@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from umzoo.data.dicom import Header, read_headers
 from umzoo.data.discover import Found, discover
@@ -39,6 +40,8 @@ def prepare(
     workers: int | None = None,
     scheduler: str = "",
     max_frames: int = MAX_FRAMES,
+    uneven: Literal["refuse", "resample"] = "refuse",
+    nan: Literal["refuse", "fill"] = "refuse",
     progress: Progress | None = None,
 ) -> Report:
     """Read every scan in *sources* and write the store *out*; continue it if it was begun.
@@ -51,6 +54,8 @@ def prepare(
         workers: processes; None is one a core, 0 works in this process.
         scheduler: address of a Dask scheduler, such as ``tcp://host:8786``, whose workers see the same files.
         max_frames: volumes taken from one 4-D file, at most.
+        uneven: whether slices at uneven distances are refused, or resampled to even ones.
+        nan: whether volumes with NaN or infinity are refused, or these voxels are filled with the least value.
         progress: called with scans done, scans in all, and the report so far.
 
     Raises:
@@ -60,7 +65,7 @@ def prepare(
     options = parse_options(modality)
     cores = (os.cpu_count() or 1) if workers is None else workers
     store, spec = Path(out).resolve(), InputSpec(spacing=spacing)
-    reading = Reading(max_frames)
+    reading = Reading(max_frames, uneven, nan)
     found = discover([str(source) for source in sources], options, partial(_headers, workers=cores), reading)
     if not found.scans and not found.refused:
         raise DataError(f"no scan in {', '.join(map(str, sources))}: expected NIfTI, NRRD, MetaImage or DICOM files")

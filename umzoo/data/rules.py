@@ -1,7 +1,8 @@
 """From physical values to what a store keeps: intensity rule, quantization, statistics, foreground points.
 
-``window`` rule (CT): the rule's window; values are stored as whole HU, clipped to [-1024, 3071]. A CT whose values
-do not show that they are HU (less than 1 % below -30, or a span under 150) gets the percentile rule and a note.
+``window`` rule (CT): the rule's window; values are stored as whole HU, clipped to [-1024, 3071]. A CT whose
+values are not HU gets the percentile rule and a note: soft tissue lies where an offset of 1024 would bring it, or
+neither the header's rescale, nor peaks at air and soft tissue, nor values below -30 tell that they are.
 
 ``percentile`` rule (MR and others): percentiles over the foreground, which is everything above the low plus 5 % of
 the way to the high one of the 0.5th and 99.5th percentiles of all voxels. Whole numbers that were not resampled and
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data.checks import sample
-from umzoo.data.modality import in_hounsfield
+from umzoo.data.hounsfield import in_hounsfield
 from umzoo.data.refusal import Reason, Refused
 from umzoo.spec import IntensityRule
 
@@ -62,13 +63,21 @@ class Statistics:
 
 
 def fit(
-    voxels: NDArray[Any], limits: tuple[float, float], modality: str, rule: IntensityRule, resampled: bool
+    voxels: NDArray[Any],
+    limits: tuple[float, float],
+    modality: str,
+    rule: IntensityRule,
+    resampled: bool,
+    hounsfield: bool = False,
 ) -> Encoding:
-    """Find the encoding of a ``(D, H, W)`` volume of physical values within *limits*."""
+    """Find the encoding of a ``(D, H, W)`` volume of physical values within *limits*.
+
+    *hounsfield* tells that its header says how values are in HU.
+    """
     values = sample(voxels)
     notes: tuple[str, ...] = ()
     if rule.kind == "window" and rule.window is not None:
-        if modality != "ct" or in_hounsfield(values):
+        if modality != "ct" or in_hounsfield(values, hounsfield):
             return _windowed(rule.window, limits, modality)
         low, high = limits
         notes = (f"CT whose values ({low:g} to {high:g}) do not look like HU: percentile window instead",)

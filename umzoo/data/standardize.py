@@ -42,6 +42,6 @@ def standardize(volume: Volume, limits: tuple[float, float], modality: str, spec
     """Resample *volume* and apply the rule of its *modality*; *limits* are those of :func:`check`."""
     voxels, spacing = volume.voxels, volume.spacing
     changed = resampled_shape(voxels.shape, spacing, spec.spacing) != voxels.shape
-    encoding = rules.fit(voxels, limits, modality, spec.rule(modality), changed)
+    encoding = rules.fit(voxels, limits, modality, spec.rule(modality), changed, volume.hounsfield)
     resampled, spacing = resample(voxels, spacing, spec.spacing, encoding.clip)
     return Standardized(rules.quantize(resampled, encoding), encoding, spacing)

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from umzoo.data import nifti
 from umzoo.data.geometry import Grid, Spacing, canonical
+from umzoo.data.matrices import UNKNOWN_AXES, affine_of
 from umzoo.data.refusal import Reason, Refused, one_line
 from umzoo.data.scan_source import DEFAULT_READING, Reading, ScanSource
 
-NIBABEL_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".mgz", ".mgh")
+NIBABEL_SUFFIXES = (".nii", ".nii.gz", ".nii.bz2", ".hdr", ".hdr.gz", ".mgz", ".mgh")
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 SUFFIXES = NIBABEL_SUFFIXES + ITK_SUFFIXES
 
-_LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_UNITS_IN_MM = {"meter": 1000.0, "micron": 0.001}
 _VECTOR_INTENTS = ("vector", "displacement vector", "symmetric matrix", "general matrix", "point set", "quaternion")
 _LABEL_INTENTS = ("label", "neuroname")
+_STATISTICS = range(2, 25)
+_SEGMENT_KEYS = ("Segment0_", "Segmentation_")
+_ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar")
+_PACKERS = (".gz", ".bz2", ".xz", ".zst", ".z")
+_DOUBLE_SUFFIXES = (".nii.gz", ".nii.bz2", ".hdr.gz", ".img.gz")
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,15 @@ class Frames:
 def suffix_of(path: Path | str) -> str:
     """The lower-case suffix of a file name, ``.nii.gz`` in one piece."""
     name = str(path).lower()
-    return ".nii.gz" if name.endswith(".nii.gz") else Path(name).suffix
+    return next((suffix for suffix in _DOUBLE_SUFFIXES if name.endswith(suffix)), Path(name).suffix)
+
+
+def packed_kind(path: Path) -> str:
+    """The suffix of a packed file that may hold scans, such as ``.dcm.gz`` or ``.zip``; empty for others."""
+    suffix, inner = path.suffix.lower(), Path(path.stem).suffix.lower()
+    if suffix in _ARCHIVES:
+        return suffix
+    return inner + suffix if suffix in _PACKERS and inner in (*SUFFIXES, ".dcm", ".ima", ".tar") else ""
 
 
 def stem_of(path: Path | str) -> str:
@@ -82,8 +95,22 @@ def volumes_of(frames: Frames, files: Sequence[str] = (), reading: Reading = DEF
     notes = frames.notes + ((f"{len(chosen)} of {count} frames, evenly spaced",) if len(chosen) < count else ())
     for index in map(int, chosen):
         voxels = guarded(files, lambda index=index: frames.read(index))
+        voxels, filled = _finite(voxels) if reading.nan == "fill" else (voxels, ())
         voxels, spacing, note = canonical(voxels, frames.affine)
-        yield Volume(voxels, spacing, grid, index, count, notes + ((note,) if note else ()), frames.hounsfield)
+        said = (*notes, *filled, *((note,) if note else ()))
+        yield Volume(voxels, spacing, grid, index, count, said, frames.hounsfield)
+
+
+def _finite(voxels: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """*voxels* with the least finite value in place of NaN and infinity, and a note if there were any."""
+    if not np.issubdtype(voxels.dtype, np.floating):
+        return voxels, ()
+    finite = np.isfinite(voxels)
+    bad = int(finite.size - np.count_nonzero(finite))
+    if bad in (0, finite.size):
+        return voxels, ()
+    low = voxels[finite].min()
+    return np.where(finite, voxels, low), (f"{bad} of {finite.size} voxels are NaN or infinite: filled with {low:g}",)
 
 
 def read_grid(scan: ScanSource) -> tuple[NDArray[Any], Grid]:
@@ -119,14 +146,12 @@ def _open(scan: ScanSource, reading: Reading = DEFAULT_READING, labels: bool = F
         notes = scan.notes + stack.notes
         return Frames(stack.voxels.shape, stack.affine, lambda index: stack.voxels, notes, stack.hounsfield)
     if suffix_of(scan.files[0]) in NIBABEL_SUFFIXES:
-        import nibabel
-
-        return open_nibabel(nibabel.load(scan.files[0]), labels)
-    return _open_itk(scan.files[0])
+        return open_nibabel(nifti.load(scan.files[0]), labels, scan.files[0])
+    return _open_itk(scan.files[0], labels)
 
 
-def open_nibabel(image: Any, labels: bool = False) -> Frames:
-    """Open a nibabel *image*; one whose header says that it holds labels if *labels* are wanted.
+def open_nibabel(image: Any, labels: bool = False, path: str = "") -> Frames:
+    """Open a nibabel *image*, one whose header says that it holds labels if *labels* are wanted; *path* is its file.
 
     Raises:
         Refused: if it is no volume of numbers.
@@ -136,6 +161,8 @@ def open_nibabel(image: Any, labels: bool = False) -> Frames:
     intent = header.get_intent()[0] if hasattr(header, "get_intent") else ""
     if intent in _VECTOR_INTENTS:
         raise Refused(Reason.VECTOR, f"the header says '{intent}'")
+    if hasattr(header, "get_intent") and int(header["intent_code"]) in _STATISTICS:
+        raise Refused(Reason.NOT_A_VOLUME, f"the header says '{intent}': a map of statistics")
     if intent in _LABEL_INTENTS and not labels:
         raise Refused(Reason.LABELS, f"the header says '{intent}'")
     if len(shape) > 4:
@@ -143,7 +170,7 @@ def open_nibabel(image: Any, labels: bool = False) -> Frames:
     if len(shape) > 4:
         raise Refused(Reason.VECTOR, f"{len(shape)} dimensions ({' x '.join(map(str, shape))})")
     _refuse_flat(shape)
-    affine, notes = _nibabel_affine(image)
+    affine, notes = affine_of(image, path)
 
     def read(index: int) -> NDArray[Any]:
         whole = image.dataobj
@@ -168,25 +195,31 @@ def _physical(proxy: Any, where: Any = None) -> NDArray[Any]:
     return values
 
 
-def _nibabel_affine(image: Any) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """Affine in mm and LPS, and a note if the header does not know the orientation."""
-    header, affine = image.header, np.array(image.affine, float)
-    notes: tuple[str, ...] = ()
-    if hasattr(header, "get_xyzt_units"):
-        affine[:3] *= _UNITS_IN_MM.get(header.get_xyzt_units()[0], 1.0)
-    if hasattr(header, "get_qform") and not (int(header["qform_code"]) or int(header["sform_code"])):
-        notes = ("the header does not say how the axes lie: taken as nibabel's default",)
-    return _LPS_FROM_RAS @ affine, notes
-
-
-def _open_itk(path: str) -> Frames:
+def _open_itk(path: str, labels: bool) -> Frames:
     import SimpleITK as sitk  # noqa: N813
 
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
     reader.SetFileName(path)
-    reader.ReadImageInformation()
-    return open_itk(reader, reader.GetNumberOfComponents(), reader.Execute)
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        if "Unknown PixelType" in str(error):
+            raise Refused(Reason.VECTOR, "voxels are vectors or tensors of a kind that is not read") from None
+        raise
+    if not labels and any(key.startswith(_SEGMENT_KEYS) for key in reader.GetMetaDataKeys()):
+        raise Refused(Reason.LABELS, "the header names segments")
+    frames = open_itk(reader, reader.GetNumberOfComponents(), reader.Execute)
+    return frames if _says_axes(path) else replace(frames, notes=(*frames.notes, UNKNOWN_AXES))
+
+
+def _says_axes(path: str) -> bool:
+    """Whether the header of an NRRD says how its axes lie; other formats of ITK always do."""
+    if not path.lower().endswith((".nrrd", ".nhdr")):
+        return True
+    with Path(path).open("rb") as file:
+        header = file.read(1 << 16).partition(b"\n\n")[0]
+    return any(line.startswith((b"space:", b"space dimension:")) for line in header.splitlines())
 
 
 def open_itk(described: Any, components: int, execute: Callable[[], Any]) -> Frames:
