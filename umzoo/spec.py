@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
+from typing_extensions import Self
 
 from umzoo.config import Config
 
@@ -65,7 +66,16 @@ class InputSpec(Config):
     rules: dict[str, IntensityRule] = Field(DEFAULT_RULES, description="by modality; '*' is any other")
     space: Literal["unit", "zscore"] = Field("zscore", description="space of the network's input")
     in_channels: int = Field(1, ge=1, description="channels of the input")
+    label_channels: int = Field(
+        0, ge=0, description="of these, the last ones that hold labels, one-hot, as in the second stage of a cascade"
+    )
     patch_size: tuple[int, int, int] | None = Field(None, description="voxels (D, H, W) seen in training")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.label_channels >= self.in_channels:
+            raise ValueError(f"of {self.in_channels} channels, {self.label_channels} cannot hold labels")
+        return self
 
     def rule(self, modality: str) -> IntensityRule:
         """The rule for *modality*."""

@@ -185,3 +185,18 @@ def test_nnssl_form_is_refused_where_its_reader_would_fail(narrow_weights, tmp_p
     with pytest.raises(WeightsError, match="another network than the PrimusS .* layer_scale=0.1"):
         plan_of(WeightsInfo(name="primus_s.x", backbone=spec, input=InputSpec(patch_size=(16, 16, 16))))
     assert not (tmp_path / "trio").exists()
+
+
+def test_a_cascade_sees_labels_beside_its_images(nnunet, weights, tmp_path):
+    """The kernels of its label channels start at zero, those of the image stay as they were."""
+    plans = json.loads((nnunet / "nnUNetResEncUNetMPlans.json").read_text())
+    configurations = plans["configurations"]
+    configurations["3d_lowres"] = {**configurations["3d_fullres"], "next_stage": "3d_cascade_fullres"}
+    configurations["3d_cascade_fullres"] = {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"}
+    dataset = json.loads((nnunet / "dataset.json").read_text())
+    dataset["labels"] |= {"rim": 2}
+    planned = Planned(plans, "3d_cascade_fullres", dataset)
+    convert(weights, tmp_path / "out.pth", planned)
+    kernel = torch.load(tmp_path / "out.pth", weights_only=True)["network_weights"][STEM]
+    assert torch.equal(kernel[:, :1], load_state(weights)[STEM])
+    assert kernel.shape[1] == 3 and not kernel[:, 1:].any()

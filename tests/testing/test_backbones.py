@@ -1,11 +1,16 @@
 """Each broken promise of a backbone is found, in its row."""
 
+from dataclasses import replace
+from math import prod
+
 import pytest
 import torch
+from pydantic import Field
 from torch import nn
 
-from umzoo.backbones.base import BackboneInfo, Level
+from umzoo.backbones.base import Backbone, BackboneInfo, Level
 from umzoo.backbones.primus import PrimusS
+from umzoo.config import Config
 from umzoo.errors import ConfigError
 from umzoo.testing import TinyBackbone, check_backbone
 
@@ -158,7 +163,7 @@ class Dropping(PrimusS):
 
     def __init__(self, config=None):
         size = {"embed_dim": 36, "heads": 3, "depth": 1, "decoder_channels": 4, "input_shape": (16, 8, 8)}
-        super().__init__(self.Config.parse(size))
+        super().__init__(self.Config.parse({**size, "in_channels": config.in_channels}))
 
 
 def _mean(self, image, dense=False, visible=None):
@@ -191,3 +196,49 @@ def test_broken_dropping_of_tokens(forward, complaint, breaks):
 
 def test_sound_dropping_of_tokens():
     check_backbone(Dropping)
+
+
+class Wide(TinyBackbone):
+    """Reads the image twice, and has positions for one size."""
+
+    name = "wide"
+    image_kernels = ("encoder.0.weight", "encoder.beside.weight")
+
+    class Config(Config):
+        """Options."""
+
+        in_channels: int = Field(1, description="channels")
+
+    def __init__(self, config=None):
+        Backbone.__init__(self, config)
+        self._parts((8, 8, 8))
+
+    @classmethod
+    def build(cls, options, patch_size=(8, 8, 8)):
+        network = cls(options)
+        network._parts(patch_size)
+        return network
+
+    def _parts(self, size):
+        n = self.config.in_channels
+        self.encoder = nn.ModuleDict({"0": nn.Conv3d(n, 4, 3, padding=1), "1": nn.Conv3d(4, 8, 2, stride=2)})
+        self.encoder["beside"] = nn.Conv3d(n, 4, 1)
+        self.decoder = nn.ConvTranspose3d(8, 4, 2, stride=2)
+        self.grid = tuple(edge // 4 for edge in size)
+        self.encoder.register_parameter("table", nn.Parameter(torch.randn(1, prod(self.grid), 4)))
+        known = {"encoder.table": self.grid} if self.declares else {}
+        self.info = replace(TinyBackbone.info, in_channels=n, divisor=(4, 4, 4), positions=known)
+
+    declares = True
+
+    def encode(self, image):
+        field = self.encoder.table.transpose(1, 2).unflatten(2, self.grid)
+        field = nn.functional.interpolate(field, size=image.shape[2:], mode="trilinear")
+        fine = (self.encoder["0"](image) + self.encoder["beside"](image) + field).relu()
+        return [fine, self.encoder["1"](fine).relu()]
+
+
+def test_what_reads_the_image_and_the_grid_is_declared(breaks):
+    check_backbone(Wide)
+    breaks("backbone", broken(Wide, image_kernels=()), ["weights into more channels"], "image_kernels")
+    breaks("backbone", broken(Wide, declares=False), ["weights into another patch size"], "info.positions")

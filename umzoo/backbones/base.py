@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any, ClassVar, Literal
 
@@ -41,6 +41,7 @@ class BackboneInfo:
         divisor: the input's size must be a multiple of this, per axis (D, H, W).
         least_voxels: voxels the coarsest level needs: 2 where a norm has to see more than one.
         drops_tokens: whether ``forward`` takes ``visible``, the tokens that are not dropped, as primus does.
+        positions: learned position embeddings ``(1, n, C)`` by name, with the tokens (D, H, W) they are made for.
     """
 
     in_channels: int
@@ -50,6 +51,7 @@ class BackboneInfo:
     divisor: tuple[int, int, int] = (1, 1, 1)
     least_voxels: int = 1
     drops_tokens: bool = False
+    positions: Mapping[str, Size] = field(default_factory=dict, hash=False)
 
     def nearest_size(self, size: Size) -> Size:
         """Return the usable input size nearest to *size* (D, H, W); *size* itself if it is usable."""
@@ -75,6 +77,8 @@ class Backbone(nn.Module, Component):
     weights_origin: Any = None
     """Where these weights are to be found, as a record for those who train on from them."""
 
+    image_kernels: ClassVar[tuple[str, ...]] = ()
+    """Names of all kernels that read the image, whose axis 1 is its channels; empty: the first one of the encoder."""
     fixed_export: ClassVar[str] = ""
     """Why ``torch.export`` and ONNX have to be told one size of image, in a line; empty where they need not."""
 
@@ -116,10 +120,10 @@ class Backbone(nn.Module, Component):
         size = (int(image.shape[2]), int(image.shape[3]), int(image.shape[4]))
         nearest = self.info.nearest_size(size)
         if nearest != size:
-            raise ConfigError(
-                f"{self.name} takes sizes that are multiples of {self.info.divisor}, got {size}:"
-                f" the nearest usable size is {nearest}"
-            )
+            rule = f"sizes that are multiples of {self.info.divisor}"
+            if all(n % d == 0 for n, d in zip(size, self.info.divisor, strict=True)) and all(size):
+                rule = f"images of at least {self.info.least_voxels} voxels at its stride of {self.info.divisor}"
+            raise ConfigError(f"{self.name} takes {rule}, got {size}: the nearest usable size is {nearest}")
 
     @abstractmethod
     def encode(self, image: Tensor) -> list[Tensor]:

@@ -83,6 +83,7 @@ class PlainConvUNet(UNet):
 
     name = "plainconv_unet"
     Config = PlainConvConfig
+    image_kernels = ("encoder.stages.0.0.convs.0.conv.weight",)
 
     def _make_encoder(self) -> nn.Module:
         encoder: nn.Module = PlainConvEncoder(n_conv_per_stage=self.config.n_conv_per_stage, **self._common())
@@ -98,6 +99,7 @@ class ResEncUNet(UNet):
     """
 
     Config = ResEncConfig
+    image_kernels = ("encoder.stem.convs.0.conv.weight",)
 
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)

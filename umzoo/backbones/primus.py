@@ -60,6 +60,7 @@ class Primus(Backbone):
     """One level of features at the stride of the tokens, and a light decoder of transposed convolutions."""
 
     default_shape: ClassVar[Size] = (96, 96, 96)
+    image_kernels = ("encoder.down_projection.proj.weight",)
 
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)
@@ -91,6 +92,7 @@ class Primus(Backbone):
             self.config.decoder_channels,
             divisor=token,
             drops_tokens=True,
+            positions={"encoder.eva.pos_embed": self.grid},
         )
 
     @classmethod

@@ -74,6 +74,7 @@ class ResNet3D(Backbone):
     """Five levels of strides 2, 4, 8, 8, 8; the dense map is made at stride 4 and enlarged trilinearly."""
 
     Config = ResNetConfig
+    image_kernels = ("encoder.conv1.weight",)
     blocks: ClassVar[tuple[int, int, int, int]]
     bottleneck: ClassVar[bool] = True
     released_shortcut: ClassVar[Literal["A", "B"]] = "B"

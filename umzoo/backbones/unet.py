@@ -93,6 +93,7 @@ class GenesisUNet(Backbone):
 
     name = "genesis_unet"
     Config = GenesisConfig
+    image_kernels = ("encoder.down_tr64.ops.0.conv1.weight",)
 
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)

@@ -18,6 +18,7 @@ from umzoo.nnunet.environment import dataset_number
 from umzoo.nnunet.networks import build_network, require_listed
 from umzoo.spec import InputSpec
 from umzoo.weights.architecture import architecture_of, configuration_of
+from umzoo.weights.importers.nnunet_input import channels_of
 from umzoo.weights.transfer import TransferReport
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ class Planned:
             rules=seen.rules,
             space="unit" if rescaled else "zscore",
             in_channels=self.in_channels,
+            label_channels=self.in_channels - len(channels_of(self.dataset)),
             patch_size=_triple(settings.patch_size),
         )
 
@@ -164,7 +166,7 @@ class Planned:
 
     def normalization(self) -> Iterator[str]:
         """Yield one line for each channel that nnU-Net normalizes otherwise than by the z-score of each volume."""
-        names = list(self.dataset.get("channel_names", self.dataset.get("modality", {})).values())
+        names = list(channels_of(self.dataset).values())
         masks = self.settings.use_mask_for_norm
         for channel, scheme in enumerate(self.settings.normalization_schemes):
             label = f"channel {channel} ({names[channel] if channel < len(names) else 'unnamed'})"

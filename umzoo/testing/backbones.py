@@ -6,12 +6,14 @@ import copy
 import io
 import pickle
 import sys
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from umzoo.backbones.base import Backbone, BackboneInfo, Features, Size
+from umzoo.backbones.state import named_tensors, shapes
 from umzoo.fields import Rng
 from umzoo.testing.promises import ComponentChecks, ConformanceError, NotApplicableError, made_once, promise
 from umzoo.testing.tensors import (
@@ -25,6 +27,7 @@ from umzoo.testing.tensors import (
     same,
     seeded,
 )
+from umzoo.weights.transfer import transfer
 
 
 def check_backbone(component: type[Backbone] | str, **options: Any) -> None:
@@ -174,6 +177,43 @@ class BackboneChecks(ComponentChecks):
         twin = self.component.build(self.config).eval()  # of weights of its own
         require_round_trip(self, self.frozen, twin)
         require_close(self, self._evaluate(twin), self.answer, "with equal state it must give equal features")
+
+    @promise("weights into more channels")
+    def _channels(self) -> None:
+        if "in_channels" not in type(self.config).model_fields:
+            raise NotApplicableError("it has no option 'in_channels'")
+        options = {**self.config.model_dump(), "in_channels": 2 * self.built.info.in_channels}
+        twin = self._other(self.component.Config.parse(options))
+        with torch.no_grad():
+            found = _flat(_pass(twin, self.image[:1].repeat(1, 2, 1, 1, 1)))
+        complaint = "with repeated channels it must give the same features: name all 'image_kernels'"
+        require_close(self, found, self.answer, complaint)
+
+    @promise("weights into another patch size", may_refuse=True)
+    def _patch(self) -> None:
+        image = _image(self.built.info, (1, 2, 3), count=1)
+        self.frozen.check_input(image)
+        twin = self._other(self.config, patch_size=tuple(image.shape[2:]))
+        if shapes(named_tensors(twin)) == shapes(named_tensors(self.frozen)):
+            raise NotApplicableError("its tensors do not depend on the patch size")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1)
+            other = self._other(self.config, patch_size=tuple(image.shape[2:]))
+        with torch.no_grad():
+            found, again = _flat(_pass(twin, image)), _flat(_pass(other, image))
+        complaint = (
+            "made for another size, something stays random: say in 'info.positions' what is laid out by the size"
+        )
+        require_close(self, found, again, complaint)
+
+    def _other(self, options: Any, **context: Any) -> Backbone:
+        """A network with other *options*, and these weights transferred into it."""
+        twin: Backbone = self.component.build(options, **context).eval()
+        for name, grid in twin.info.positions.items():
+            tokens = named_tensors(twin)[name].shape[1]
+            self.require(tokens == prod(grid), f"info.positions gives {name} {grid} tokens, it has {tokens}")
+        transfer(self.frozen, twin, {"minimum": 0})
+        return twin
 
     @promise("batch of 1", may_refuse=True)
     def _one(self) -> None:

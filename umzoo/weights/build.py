@@ -97,7 +97,8 @@ def _load_adapted(folder: Path | str, backbone: Backbone, fresh: Collection[str]
     for tensor in named_tensors(backbone).values():
         if tensor.is_meta:
             _replace(tensor, torch.empty_like(tensor, device=device))
-    report = transfer(folder, backbone.to(device), TransferRules(minimum=1.0))
+    expected = read_info(folder).input.model_copy(update={"in_channels": backbone.info.in_channels})
+    report = transfer(folder, backbone.to(device), TransferRules(minimum=0), expected)
     left = [f"{name} ({reason})" for name, reason in report.fresh.items() if name not in fresh]
     if left or report.dropped:
         unused = [record.name for record in report.dropped]

@@ -64,6 +64,32 @@ def test_unetr_conforms():
     check_backbone("unetr", **TINY, img_size=(32, 16, 32))
 
 
+@pytest.mark.parametrize(("name", "options"), [("swin_unetr", SMALL), ("swin_vit", SMALL), ("unetr", TINY)])
+def test_more_channels(name, options, tmp_path):
+    """Loaded and transferred, a network of four channels answers a repeated image as it was trained to."""
+    source = shaken(umzoo.create_model(name, **options))
+    umzoo.save_pretrained(source, tmp_path / "w")
+    loaded = umzoo.from_pretrained(tmp_path / "w", in_channels=4)
+    given = umzoo.create_model(name, in_channels=4, **options).eval()
+    assert not umzoo.transfer(tmp_path / "w", given).fresh
+    with torch.no_grad():
+        expected = source(image()).levels
+        for network in (loaded, given):
+            found = network(image().repeat(1, 4, 1, 1, 1)).levels
+            for ours, theirs in zip(found, expected, strict=True):
+                torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_positions_of_unetr_are_resized(tmp_path):
+    source = shaken(umzoo.create_model("unetr", img_size=(32, 32, 32), **TINY))
+    umzoo.save_pretrained(source, tmp_path / "w")
+    target = umzoo.create_model("unetr", img_size=(64, 32, 32), **TINY).eval()
+    report = umzoo.transfer(tmp_path / "w", target)
+    assert "positions 2x2x2 to 4x2x2" in report.adapted.values() and not report.fresh
+    with torch.no_grad():  # as the source itself does at that size
+        torch.testing.assert_close(target(image()).levels[-1], source(image()).levels[-1], atol=1e-4, rtol=1e-4)
+
+
 def test_importer_conforms():
     check_importer("monai_swin")
 

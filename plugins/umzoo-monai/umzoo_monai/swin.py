@@ -15,6 +15,7 @@ from umzoo_monai.optional import get_monai
 Count = Annotated[int, Field(ge=1)]
 Four = tuple[Count, Count, Count, Count]
 SKIPS = ("encoder1", "encoder2", "encoder3", "encoder4", "encoder10")
+PATCHES = "encoder.swinViT.patch_embed.proj.weight"
 FIXED = "MONAI's attention windows and their masks are laid out by loops over the size"
 UPS = ("decoder5", "decoder4", "decoder3", "decoder2", "decoder1")
 
@@ -52,6 +53,7 @@ class SwinUNETR(umzoo.Backbone):
 
     name = "swin_unetr"
     Config = SwinConfig
+    image_kernels = (PATCHES, *(f"encoder.encoder1.layer.{conv}.conv.weight" for conv in ("conv1", "conv3")))
     fixed_export = FIXED
 
     def __init__(self, config: Any = None) -> None:
@@ -91,6 +93,7 @@ class SwinViT(umzoo.Backbone):
 
     name = "swin_vit"
     Config = SwinConfig
+    image_kernels = (PATCHES,)
     fixed_export = FIXED
 
     def __init__(self, config: Any = None) -> None:

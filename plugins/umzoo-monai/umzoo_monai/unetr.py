@@ -18,6 +18,7 @@ Count = Annotated[int, Field(ge=1)]
 TOKEN = 16
 SKIPS = {"encoder2": 3, "encoder3": 6, "encoder4": 9}
 """Convolution blocks and the number of the transformer block whose output they read."""
+VIT = "encoder.vit.patch_embedding"
 UPS = ("decoder5", "decoder4", "decoder3", "decoder2")
 
 
@@ -50,6 +51,10 @@ class UNETR(umzoo.Backbone):
 
     name = "unetr"
     Config = UNETRConfig
+    image_kernels = (
+        f"{VIT}.patch_embeddings.weight",
+        *(f"encoder.encoder1.layer.{conv}.conv.weight" for conv in ("conv1", "conv3")),
+    )
     default_size: ClassVar[Size] = (96, 96, 96)
 
     def __init__(self, config: Any = None) -> None:
@@ -67,6 +72,7 @@ class UNETR(umzoo.Backbone):
             size,
             input_space="unit",
             divisor=(TOKEN, TOKEN, TOKEN),
+            positions={f"{VIT}.position_embeddings": self._made_for},
         )
 
     @classmethod
@@ -102,11 +108,17 @@ class UNETR(umzoo.Backbone):
             x = self.decoder[name](x, skip)
         return x
 
+    @property
+    def _made_for(self) -> Size:
+        """Tokens (D, H, W) of the position embedding."""
+        depth, height, width = (n // TOKEN for n in self.config.img_size)
+        return depth, height, width
+
     def _positions(self, grid: Size) -> Tensor:
         """The position embedding for *grid*, resized if it is not the one it was made for."""
         vit: Any = self.encoder["vit"]
         learned: Tensor = vit.patch_embedding.position_embeddings
-        made_for = tuple(n // TOKEN for n in self.config.img_size)
+        made_for = self._made_for
         if not torch.compiler.is_exporting() and grid == made_for:  # else an export would hold for this size alone
             return learned
         volume = learned.transpose(1, 2).unflatten(2, made_for)

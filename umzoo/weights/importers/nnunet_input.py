@@ -29,6 +29,7 @@ def input_of_plan(
             "rules": _rules(schemes, intensities_of(plans)),
             "space": "unit" if rescaled else "zscore",
             "in_channels": channels,
+            "label_channels": max(0, channels - len(channels_of(dataset))) if channels_of(dataset) else 0,
             "patch_size": configuration.get("patch_size"),
         },
         "plans",

@@ -34,6 +34,17 @@ def fit_channels(weight: Tensor, count: int, how: str) -> Tensor:
     return weight[:, turns] / shares[:, None, None, None]
 
 
+def fit_image_channels(weight: Tensor, images: int, wanted: int, count: int, how: str, keep: bool) -> Tensor:
+    """Return *weight* for *count* input channels, of which the first *wanted* are images and the rest are labels.
+
+    The first *images* channels of *weight* are fitted as :func:`fit_channels` does. The kernels of labels are zero, or
+    those of *weight* if *keep*.
+    """
+    fitted = fit_channels(weight[:, :images], wanted, how)
+    rest = weight[:, images:] if keep else weight.new_zeros(weight.shape[0], count - wanted, *weight.shape[2:])
+    return torch.cat((fitted, rest), dim=1)
+
+
 def pick_channels(weight: Tensor, source: Sequence[str], target: Sequence[str]) -> Tensor:
     """Return the kernels of the input channels *target* by name; those that *source* lacks are zero."""
     zero = torch.zeros_like(weight[:, 0])

@@ -25,6 +25,7 @@ def differences(source: Side, target: Side, expected: InputSpec | None, turn: Si
     (z, y, x), and umzoo's are LPS.
     """
     yield from _strides(source, target, turn)
+    yield from _norms(source, target)
     if source.input is None:
         return
     yield from _geometry(source.input, expected or InputSpec(), turn)
@@ -48,6 +49,18 @@ def _strides(source: Side, target: Side, turn: Size | None) -> Iterator[str]:
                 f"stage {stage}: stride {_by(theirs)} in the weights, {_by(ours)} here:"
                 " from there on kernels see another scale"
             )
+
+
+def _norms(source: Side, target: Side) -> Iterator[str]:
+    """Batch norm has running statistics, which other norms have no values for."""
+    theirs, ours = (any(name.endswith("running_mean") for name in side.tensors) for side in (source, target))
+    if ours and not theirs:
+        yield (
+            "norm: batch norm here, another one in the weights: its running statistics are fresh, so that answers in"
+            " evaluation are off until it has seen images; take a network with their norm"
+        )
+    if theirs and not ours:
+        yield "norm: batch norm in the weights, another one here: responses differ until they are trained"
 
 
 def _geometry(source: InputSpec, target: InputSpec, turn: Size | None) -> Iterator[str]:

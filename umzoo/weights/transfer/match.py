@@ -40,6 +40,7 @@ class Pair:
         names: its name in each.
         slot: the place of the latter.
         rules: what may be changed.
+        labels: of the input channels of each side, those at the end that hold labels.
         turn: which axis of the source's arrays each axis (D, H, W) of the target's is; None to keep them.
         shape: shape of the trained tensor after the steps so far.
     """
@@ -48,6 +49,7 @@ class Pair:
     names: tuple[str, str]
     slot: Slot
     rules: TransferRules
+    labels: tuple[int, int]
     turn: Size | None
     shape: Shape
 
@@ -97,18 +99,20 @@ def _turn_axes(pair: Pair) -> Step | None:
 def _positions(pair: Pair) -> Step | None:
     """Position embeddings, by grid."""
     source, target = pair.sides
-    if not pair.names[1].endswith("pos_embed") or len(pair.shape) != 3 or target.grid is None:
+    wanted = target.positions.get(pair.names[1])
+    if wanted is None or len(pair.shape) != 3:
         return None
-    grid, order = pair.rules.source_grid or source.grid, pair.rules.token_order or source.token_order
+    grid = pair.rules.source_grid or source.positions.get(pair.names[0])
+    order = pair.rules.token_order or source.token_order
     if grid is None:
         if pair.shape == pair.wanted and order == "dhw":
             return None
         raise MisfitError("the source does not record the grid of its tokens; give it as source_grid")
     if prod(grid) != pair.shape[1]:
         raise ConfigError(f"{source.name} has {pair.shape[1]} tokens, not {_by(grid)}: give its grid as source_grid")
-    if grid == target.grid and order == "dhw":
+    if grid == wanted and order == "dhw":
         return None
-    wanted, turned = target.grid, "" if order == "dhw" else f", tokens from {order} order"
+    turned = "" if order == "dhw" else f", tokens from {order} order"
     return Step(
         f"positions {_by(grid)} to {_by(wanted)}{turned}",
         lambda values: adapt.fit_positions(values, grid, order, wanted),
@@ -117,16 +121,33 @@ def _positions(pair: Pair) -> Step | None:
 
 
 def _channels(pair: Pair) -> Step | None:
-    """The convolutions that see the image, for other input channels."""
-    if not _takes_image(pair):
+    """The kernels that read the image, for other input channels."""
+    if pair.names[1] not in pair.sides[1].image_kernels or len(pair.shape) != 5:
         return None
     if pair.rules.source_channels and pair.rules.target_channels:
         return _named_channels(pair, pair.rules.source_channels, pair.rules.target_channels)
     count, wanted, how = pair.shape[1], pair.wanted[1], pair.rules.channels
-    if count == wanted:
+    if count == wanted and pair.labels[0] == pair.labels[1]:
         return None
     shape = (pair.shape[0], wanted, *pair.shape[2:])
+    if any(pair.labels):
+        return _image_channels(pair, shape)
     return Step(f"{count} to {wanted} input channels ({how})", lambda it: adapt.fit_channels(it, wanted, how), shape)
+
+
+def _image_channels(pair: Pair, shape: Shape) -> Step:
+    """Channels of images for channels of images; those of labels keep their kernels if there are as many, or get 0."""
+    (source, target), how = pair.labels, pair.rules.channels
+    images, wanted = pair.shape[1] - source, shape[1] - target
+    if images < 1 or wanted < 1:
+        raise MisfitError(f"{pair.shape[1]} input channels, {source} of them labels, become no {shape[1]}, {target}")
+    kept = source if source == target else 0
+    labels = f"{target} of labels {'kept' if kept else 'zero'}"
+    return Step(
+        f"{images} to {wanted} channels of images ({how}), {labels}",
+        lambda weight: adapt.fit_image_channels(weight, images, wanted, shape[1], how, kept > 0),
+        shape,
+    )
 
 
 def _named_channels(pair: Pair, source: tuple[str, ...], target: tuple[str, ...]) -> Step | None:
@@ -138,15 +159,6 @@ def _named_channels(pair: Pair, source: tuple[str, ...], target: tuple[str, ...]
     text = "channels by name: " + ", ".join(name if name in source else f"{name} (zero)" for name in target)
     shape = (pair.shape[0], len(target), *pair.shape[2:])
     return Step(text, lambda weight: adapt.pick_channels(weight, source, target), shape)
-
-
-def _takes_image(pair: Pair) -> bool:
-    """Whether this is the first kernel, or the short cut beside it."""
-    first = pair.sides[1].first_kernel
-    if first is None or len(pair.shape) != 5:
-        return False
-    beside = ".skip." in pair.names[1] and pair.sides[1].layout.slot(first).group == pair.slot.group == "stem"
-    return pair.names[1] == first or (beside and pair.wanted[1] == pair.sides[1].tensors[first].shape[1])
 
 
 def _kernel(pair: Pair) -> Step | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,13 +22,17 @@ from umzoo.weights.transfer.sides import Side
 
 @dataclass(frozen=True)
 class Match:
-    """One tensor of the target: where it comes from and by which steps, or why it stays as it is."""
+    """One tensor of the target: where it comes from and by which steps, or why it stays as it is.
+
+    It is a *misfit* if both networks have it, in shapes of which none can become the other.
+    """
 
     name: str
     slot: Slot
     source: str | None = None
     steps: tuple[Step, ...] = ()
     reason: str = ""
+    misfit: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,17 @@ class Plan:
             return Match(name, slot, reason=_absence(slot, self.source, "the source"))
         shape = tuple(self.source.tensors[source].shape)
         try:
-            steps = steps_for(Pair((self.source, self.target), (source, name), slot, self.rules, self._turn, shape))
+            sides, names = (self.source, self.target), (source, name)
+            steps = steps_for(Pair(sides, names, slot, self.rules, self._labels, self._turn, shape))
         except MisfitError as misfit:
-            return Match(name, slot, reason=str(misfit))
+            return Match(name, slot, reason=str(misfit), misfit=True)
         return Match(name, slot, source, tuple(steps))
+
+    @cached_property
+    def _labels(self) -> tuple[int, int]:
+        """Input channels that hold labels, of the source and of the target."""
+        ours, theirs = self.source.input, self.expected
+        return ours.label_channels if ours else 0, theirs.label_channels if theirs else 0
 
     @cached_property
     def _turn(self) -> tuple[int, int, int] | None:
@@ -128,15 +139,26 @@ class Plan:
 
     def _warnings(self) -> Iterator[str]:
         yield from differences(self.source, self.target, self.expected, self._turn)
-        embedding = next((match for match in self.matches if match.name.endswith("pos_embed")), None)
+        first = {*self.target.image_kernels, *self.target.positions}
         for match in self.matches:
-            if match.source is None and (match.name == self.target.first_kernel or match is embedding):
+            if match.source is None and match.name in first:
                 yield f"{match.name} is fresh ({match.reason}): all that follows was trained behind another"
+        yield from self._misfits(first)
+        embeddings = [match.source for match in self.matches if match.source and match.name in self.target.positions]
         order = self.rules.token_order or self.source.token_order
-        if embedding and embedding.source and order != "dhw":
+        if embeddings and order != "dhw":
             yield f"tokens of the weights run in {order} order: their rotary embeddings cannot be turned along"
-        if embedding and embedding.source and not (self.rules.source_grid or self.source.grid):
+        if not self.rules.source_grid and any(name not in self.source.positions for name in embeddings):
             yield "the grid of the source's tokens is not recorded: taken to be this network's"
+
+    def _misfits(self, told: Collection[str]) -> Iterator[str]:
+        """One line on the kernels of the encoder that both networks have, in shapes that do not fit."""
+        misfits = [
+            match for match in self.matches if match.misfit and match.slot.part == "encoder" and match.name not in told
+        ]
+        if misfits:
+            first, more = misfits[0], f" and {len(misfits) - 1} more" if misfits[1:] else ""
+            yield f"{first.name}{more} of the encoder stay fresh: for one, {first.reason}"
 
     def check(self) -> None:
         """Refuse what should not be transferred.

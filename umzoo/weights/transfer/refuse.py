@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from umzoo.weights.transfer.layout import TITLES
-from umzoo.weights.transfer.report import TransferReport
+from umzoo.weights.transfer.report import TransferReport, percent
 from umzoo.weights.transfer.sides import Side
 
 _REMEDIES = {
@@ -23,9 +23,9 @@ def refusal(report: TransferReport, source: Side, target: Side) -> str | None:
             f"{target.name} has no tensors under 'encoder.': pass a backbone, a model around one,"
             " or one of nnU-Net's networks"
         )
-    shares = f"{report.coverage:.1%} of the encoder's kernels"
+    shares = f"{percent(report.coverage)} of the encoder's kernels"
     if report.decoder_coverage is not None:
-        shares += f" and {report.decoder_coverage:.1%} of the decoder's"
+        shares += f" and {percent(report.decoder_coverage)} of the decoder's"
     if ours != theirs:
         remedy = _REMEDIES.get((ours, theirs), f"take a network like that, or weights of a {TITLES[theirs]}")
         return (

@@ -93,10 +93,10 @@ class TransferReport(Config):
     @property
     def verdict(self) -> str:
         """The report in one line."""
-        decoder = "" if self.decoder_coverage is None else f" and {self.decoder_coverage:.1%} of the decoder's"
+        decoder = "" if self.decoder_coverage is None else f" and {percent(self.decoder_coverage)} of the decoder's"
         counts = Counter(record.kind for record in self.tensors)
         return (
-            f"{self.coverage:.1%} of the encoder's kernels{decoder} of {self.target} come from {self.source}:"
+            f"{percent(self.coverage)} of the encoder's kernels{decoder} of {self.target} come from {self.source}:"
             f" {counts['exact']} tensors exact, {counts['adapted']} adapted, {counts['fresh']} fresh,"
             f" {len(self.dropped)} of the source dropped; warnings: {len(self.warnings)}"
         )
@@ -132,6 +132,14 @@ class TransferReport(Config):
         yield from (Text(f"dropped: {line}") for line in _summed(self.dropped))
         yield from (Text(f"warning: {warning}", style="yellow") for warning in self.warnings)
         yield Text(self.verdict, style="bold")
+
+
+def percent(share: float) -> str:
+    """Return *share* in words; what is not all, or not nothing, is not rounded to it."""
+    tenths = round(1000 * share)
+    if 0 < share < 1:
+        tenths = min(max(tenths, 1), 999)
+    return f"{tenths / 10:.1f}%"
 
 
 def totals(records: Sequence[TensorRecord]) -> tuple[GroupTotal, ...]:

@@ -36,7 +36,8 @@ class Side:
         heads: tensors around the backbone.
         kinds: ``conv``, ``transposed`` or ``patch`` for kernels; empty if the network is not at hand.
         strides: strides (D, H, W) of the stages, each against the one before; empty if unknown.
-        grid: tokens (D, H, W) of the position embedding; None if there is none, or it is unknown.
+        image_kernels: names of the kernels that read the image.
+        positions: tokens (D, H, W) of each position embedding, as far as they are known.
         token_order: order in which tokens run over the axes.
         input: what the network expects; None if unknown.
         space: space of its input, None if unknown.
@@ -48,7 +49,8 @@ class Side:
     heads: Mapping[str, Tensor] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
     strides: tuple[Size, ...] = ()
-    grid: Size | None = None
+    image_kernels: frozenset[str] = frozenset()
+    positions: Mapping[str, Size] = field(default_factory=dict)
     token_order: str = "dhw"
     input: InputSpec | None = None
     space: str | None = None
@@ -58,12 +60,6 @@ class Side:
     def layout(self) -> Layout:
         """Where its tensors stand."""
         return Layout(self.tensors)
-
-    @cached_property
-    def first_kernel(self) -> str | None:
-        """Name of the kernel that sees the image, taken from the order of the tensors."""
-        kernels = (name for name, tensor in self.tensors.items() if tensor.ndim == 5 and name.endswith("weight"))
-        return next((name for name in kernels if self.layout.slot(name).part == "encoder"), None)
 
 
 def source_side(source: Source) -> Side:
@@ -78,12 +74,12 @@ def source_side(source: Source) -> Side:
         tensors = collapse_aliases(source)
         return Side("the state dict", tensors, strides=_strides_of_tensors(tensors))
     info, tensors = read_info(source), load_state(source)
-    known = _describe(_sketch(info, tensors))
+    known = _describe(_sketch(info, tensors), tensors)
     return Side(
         info.name,
         tensors,
         strides=known["strides"] or _strides_of_tensors(tensors),
-        grid=known["grid"],
+        positions=known["positions"],
         token_order=info.token_order,
         input=info.input,
         space=info.input.space,
@@ -111,7 +107,8 @@ def network_side(module: nn.Module) -> Side:
         {name: kinds[id(tensor)] for name, tensor in tensors.items() if id(tensor) in kinds},
         input=info.input if info else None,
         space=network.info.input_space if isinstance(network, Backbone) else None,
-        **_describe(network),
+        image_kernels=_image_kernels(network, tensors),
+        **_describe(network, tensors),
     )
 
 
@@ -137,12 +134,33 @@ def _kind(layer: nn.Conv3d | nn.ConvTranspose3d) -> str:
     return "patch" if layer.kernel_size == layer.stride and max(layer.stride) > 1 else "conv"
 
 
-def _describe(network: nn.Module | None) -> dict[str, Any]:
-    """Strides and grid of *network*."""
+def _describe(network: nn.Module | None, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Strides and positions of *network*."""
+    if isinstance(network, Backbone):
+        return {"strides": _strides(network), "positions": network.info.positions}
     parts: Iterable[nn.Module] = () if network is None else network.modules()
     grids = (getattr(part, "feat_shape", None) for part in parts)
-    grid = next((tuple(int(n) for n in shape) for shape in grids if shape), None)
-    return {"strides": _strides(network), "grid": grid if grid and len(grid) == 3 else None}
+    grid = next((tuple(int(n) for n in shape) for shape in grids if shape), ())
+    names = [name for name in tensors if name.endswith("pos_embed")]
+    return {"strides": _strides(network), "positions": dict.fromkeys(names, grid) if len(grid) == 3 else {}}
+
+
+def _image_kernels(network: nn.Module, tensors: Mapping[str, Tensor]) -> frozenset[str]:
+    """What *network* declares, or else the first kernel and the short cut beside it."""
+    if isinstance(network, Backbone) and network.image_kernels:
+        return frozenset(network.image_kernels)
+    layout = Layout(tensors)
+    slots = {name: layout.slot(name) for name, it in tensors.items() if it.ndim == 5 and name.endswith("weight")}
+    first = next((name for name, slot in slots.items() if slot.part == "encoder"), None)
+    if first is None:
+        return frozenset()
+    channels = tensors[first].shape[1]
+    beside = (
+        name
+        for name, slot in slots.items()
+        if ".skip." in name and slot.group == slots[first].group == "stem" and tensors[name].shape[1] == channels
+    )
+    return frozenset((first, *beside))
 
 
 def _strides(network: nn.Module | None) -> tuple[Size, ...]:
