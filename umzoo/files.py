@@ -10,6 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def is_lfs_pointer(file: Path) -> bool:
+    """Whether *file* holds the place of a file in Git LFS instead of the file, as clones without it have them."""
+    try:
+        if not file.is_file() or file.stat().st_size > 1024:
+            return False
+        return file.read_bytes().startswith(b"version https://git-lfs.github.com/")
+    except OSError:
+        return False
+
+
 def fsync(path: Path) -> None:
     """Flush the file or folder *path* to disk; some systems (Windows) cannot flush folders, which is passed over."""
     if os.name == "nt" and path.is_dir():

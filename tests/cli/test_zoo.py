@@ -1,6 +1,7 @@
 """``umzoo list`` and ``umzoo plugins`` as a user meets them."""
 
 import gc
+import json
 import re
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import pytest
 
 import umzoo
 from umzoo import plugins
-from umzoo.errors import UnknownNameError
+from umzoo.errors import ConfigError, UnknownNameError
 from umzoo.weights.entry import WeightsEntry
 
 KINDS = ("backbone", "corruption", "pretext_task", "head", "weights", "importer")
@@ -70,3 +71,49 @@ def test_plugins_and_reasons(own, run):
     brings = "head: classification, projection, regression, segmentation, survival"
     assert rows["heads"] == ["heads", "umzoo", umzoo.__version__, brings]
     assert rows["rotten"][3].startswith("not loaded: ZeroDivisionError")
+
+
+@pytest.fixture
+def catalog(monkeypatch):
+    """A zoo with records of weights of all kinds."""
+    zoo = plugins.load_zoo([])
+    brain = {"modalities": {"mr": 3}, "regions": ["head"]}
+    entries = (
+        WeightsEntry("resenc_unet_s.free", "org/a", "MIT", provenance=brain),
+        WeightsEntry("primus_s.free", "org/b", "MIT", provenance=brain),
+        WeightsEntry("resenc_unet_s.nc", "org/c", "CC-BY-NC-4.0", provenance=brain),
+        WeightsEntry("resenc_unet_s.nd", "org/d", "CC-BY-ND-4.0", provenance=brain),
+        WeightsEntry("resenc_unet_s.ct", "org/e", "MIT", modalities=("ct",), regions=("chest",)),
+        WeightsEntry("resenc_unet_s.body", "org/f", "MIT", modalities=("mr",), regions=("body",)),
+        WeightsEntry("resenc_unet_s.vague", "org/g", "other", license_link="https://example.org"),
+    )
+    plugin = SimpleNamespace(register_weights=umzoo.hookimpl(lambda register: [register(it) for it in entries]))
+    zoo.load(plugin, "lab", "lab")
+    monkeypatch.setattr(plugins, "zoo", lambda: zoo)
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["--use", "commercial", "--modality", "mr", "--region", "brain", "--takes", "nnunet"], {"free", "nd", "body"}),
+        (["--use", "share", "--region", "chest"], {"ct", "body"}),
+        (["--modality", "CT"], {"ct"}),
+    ],
+)
+def test_weights_by_what_they_are_for(catalog, run, options, names):
+    found = json.loads(run("list", "--pretrained", "*_s.*", *options, "--json"))
+    assert {it["name"].partition(".")[2] for it in found if it["location"].startswith("org/")} == names
+
+
+def test_facts_of_weights(catalog, run):
+    (found,) = json.loads(run("list", "--pretrained", "resenc_unet_s.nc", "--json"))
+    assert (found["license_class"], found["modalities"], found["takes"]) == ("non-commercial", ["mr"], ["nnunet"])
+    row = cells(run("list", "--pretrained", "resenc_unet_s.nc"))[0]
+    assert row[:3] == ["resenc_unet_s.nc", "CC-BY-NC-4.0", "non-commercial"]
+
+
+def test_wrong_searches(catalog, run):
+    with pytest.raises(ConfigError, match="unknown --use 'comercial' .did you mean 'commercial'"):
+        run("list", "--pretrained", "--use", "comercial")
+    with pytest.raises(ConfigError, match="go with --pretrained"):
+        run("list", "backbone", "--modality", "ct")

@@ -117,3 +117,29 @@ def test_any_text_is_a_reference_or_one_clear_error(text, revision):
         assert re.fullmatch(r"[\w.-]+/[\w.-]+", found.repository, re.ASCII) and ".." not in found.repository
         assert found.revision is None or not re.search(r"\.\.|[\s\\?#%]|^[-/]", found.revision)
         assert parse(str(found)) == found or Path(str(found)).is_dir()
+
+
+@pytest.mark.parametrize("form", ["{folder}/best.pth", "local-dir:{folder}/best.pth", "w/best.pth", "./w/best.pth"])
+def test_files_are_named_as_such_and_need_no_hub(form, tmp_path, hub, monkeypatch):
+    """A relative path of a folder and a file looks like the name of a repository."""
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "best.pth").write_bytes(b"PK")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WeightsError, match=r"best\.pth' is a file.*umzoo import IMPORTER .*best\.pth FOLDER.*nnssl"):
+        resolve(form.format(folder=tmp_path / "w"))
+    assert hub.requests == []
+
+
+def test_files_of_a_weights_folder_are_no_folder(folder, tmp_path, hub):
+    with pytest.raises(WeightsError, match="give the folder"):
+        resolve(folder / "model.safetensors")
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n"
+    (folder / "model.safetensors").write_text(pointer)
+    with pytest.raises(WeightsError, match="git lfs pull"):
+        umzoo.from_pretrained(folder)
+    (tmp_path / "best.pth").write_text(pointer)
+    with pytest.raises(WeightsError, match="git lfs pull"):
+        resolve(tmp_path / "best.pth")
+    with pytest.raises(WeightsError, match="git lfs pull"):
+        zoo().importers.build("medicalnet").run(tmp_path / "best.pth", tmp_path / "out")
+    assert hub.requests == []

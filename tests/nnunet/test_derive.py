@@ -6,8 +6,9 @@ import shutil
 import pytest
 
 from umzoo.errors import ConfigError, DataError, WeightsError
-from umzoo.nnunet.derive import Request, check_continued, derive_plans
+from umzoo.nnunet.derive import Request, check_continued, continued, derive_plans
 from umzoo.nnunet.entry import parse_options, read_entry
+from umzoo.nnunet.names import word_of
 from umzoo.weights.io import read_info
 
 PLANS = "nnUNetResEncUNetMPlans"
@@ -28,7 +29,7 @@ def test_derived_plans_are_nnunets_with_an_entry(nnunet, weights):
     assert entry.weights.sha256 == read_info(weights).files["model.safetensors"]
     assert entry.rules.minimum == 0.9
     assert entry.summary.verdict == report.verdict
-    assert plans["plans_name"] == asked.plans_name == f"{PLANS}_umzoo_weights_sawtooth"
+    assert plans["plans_name"] == asked.plans_name == f"{PLANS}_umzoo_weights_{entry.weights.sha256[:8]}_sawtooth"
     assert plans["configurations"]["3d_fullres"].pop("batch_size") == 2
     base["configurations"]["3d_fullres"].pop("batch_size")
     assert {**plans, "plans_name": PLANS} == {**base, "umzoo": plans["umzoo"]}
@@ -97,22 +98,22 @@ def test_plans_that_were_trained_with_are_not_replaced(weights, tmp_path):
     derive_plans(asked)
     derive_plans(request_of(weights, "finetuning.epochs=99"))
     fold = tmp_path / "results" / "Dataset901_Spheres" / f"nnUNetTrainerUmzoo__{asked.plans_name}__3d_fullres/fold_0"
-    fold.mkdir(parents=True)
-    (fold / "checkpoint_best.pth").touch()
+    fold.mkdir(parents=True)  # begun, and no checkpoint yet
     derive_plans(request_of(weights, "finetuning.epochs=99"))
     with pytest.raises(ConfigError, match="says otherwise.*--name"):
-        derive_plans(asked)
+        derive_plans(asked, write=False)
     derive_plans(request_of(weights, name="another"))
 
 
 @pytest.mark.usefixtures("nnunet")
 def test_what_is_continued_must_be_asked_for_again_and_needs_no_weights(weights):
     asked = request_of(weights, batch_size=2)
-    with pytest.raises(ConfigError, match="nothing to go on with"):
-        check_continued(asked)
+    assert continued(asked) is None
     derive_plans(asked)
     shutil.rmtree(weights)
-    check_continued(asked)
+    again = request_of(weights, batch_size=2)
+    assert continued(again).plans_name == asked.plans_name
+    check_continued(continued(again))
     name = asked.plans_name
     with pytest.raises(ConfigError, match="made with finetuning"):
         check_continued(request_of(weights, "finetuning.epochs=99", name=name))
@@ -129,3 +130,59 @@ def test_differences_of_normalization_are_told(nnunet, weights):
     file.write_text(json.dumps(plans))
     warnings = derive_plans(request_of(weights)).warnings
     assert any("channel 0 (MRI): CTNormalization clips to" in warning for warning in warnings)
+
+
+@pytest.mark.usefixtures("nnunet")
+def test_weights_of_one_name_get_plans_of_their_own(architecture, write_weights, tmp_path):
+    """RUN/weights is what every run calls its weights."""
+    first, second = (tmp_path / run / "weights" for run in ("run_a", "run_b"))
+    ours = request_of(write_weights(first, architecture, seed=1))
+    theirs = request_of(write_weights(second, architecture, seed=2))
+    derive_plans(ours)
+    derive_plans(theirs)
+    assert ours.plans_name != theirs.plans_name
+    assert continued(request_of(first)).plans_name == ours.plans_name
+    write_weights(first, architecture, seed=3)
+    assert request_of(first).plans_name not in (ours.plans_name, theirs.plans_name)
+
+
+def test_no_path_gets_into_plans(nnunet, weights):
+    asked = request_of(weights)
+    derive_plans(asked)
+    text = asked.file.read_text()
+    assert str(weights) not in text and str(weights.parent) not in text
+    assert read_entry(json.loads(text)).weights.reference == ""
+
+
+@pytest.mark.parametrize("name", ["a/b", "my__name", "_x", "x_", "..", "a b", "x" * 200, "-x", "ü"])
+def test_names_that_nnunet_could_not_use_are_refused(nnunet, weights, name):
+    before = sorted(nnunet.iterdir())
+    for write in (True, False):
+        with pytest.raises(ConfigError, match="plans cannot"):
+            derive_plans(request_of(weights, name=name), write=write)
+    assert sorted(nnunet.iterdir()) == before
+
+
+def test_plans_of_nnunets_own_are_not_replaced(nnunet, weights):
+    before = (nnunet / "nnUNetPlans.json").read_bytes()
+    with pytest.raises(ConfigError, match="nnU-Net's own: give another --name"):
+        derive_plans(request_of(weights, name="nnUNetPlans"))
+    assert (nnunet / "nnUNetPlans.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("reference", "word"),
+    [
+        ("tester/net@feature/x", "tester_net"),
+        ("hf-hub:org/name@refs/pr/1", "org_name"),
+        ("resenc_unet_l.openmind_mae", "resenc_unet_l.openmind_mae"),
+        ("../runs/__odd  name__", "runs_odd_name"),
+    ],
+)
+def test_words_of_references(reference, word):
+    assert word_of(reference, "0123456789abcdef") == f"{word}_01234567"
+
+
+def test_plans_of_before_are_still_read():
+    known = {"asked": "/home/jane/w", "reference": "/home/jane/w", "name": "a.b", "sha256": None}
+    assert read_entry({"umzoo": {"base": PLANS, "weights": known}}).weights.reference == "/home/jane/w"

@@ -27,7 +27,7 @@ def test_plans_name_the_commit_and_training_gets_its_tensors(nnunet, weights, hu
     assert derive_plans(asked).coverage == 1.0
     entry = read_entry(json.loads(asked.file.read_text()))
     assert (entry.weights.reference, entry.weights.revision) == ("org/name", commit)
-    assert asked.plans_name == f"{PLANS}_umzoo_name_nnunet"
+    assert asked.plans_name == f"{PLANS}_umzoo_org_name_{entry.weights.sha256[:8]}_nnunet"
 
     hub.requests.clear()
     planned = read_planned(nnunet, asked.plans_name, "3d_fullres")

@@ -103,6 +103,9 @@ def test_fold_and_checkpoint_are_chosen(model_folder, tmp_path):
         canonical_state(network)["encoder.stem.convs.0.conv.weight"],
     )
     (folder / "fold_1" / "checkpoint_final.pth").unlink()
+    (folder / "fold_1" / "checkpoint_best.pth").rename(folder / "fold_1" / "checkpoint_latest.pth")
+    run(folder, tmp_path / "stopped", fold=1, checkpoint="latest")
+    (folder / "fold_1" / "checkpoint_latest.pth").rename(folder / "fold_1" / "checkpoint_best.pth")
     with pytest.raises(WeightsError, match=r"no .*checkpoint_final\.pth: the fold has checkpoint_best\.pth"):
         run(folder, tmp_path / "other", fold=1)
 

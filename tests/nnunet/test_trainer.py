@@ -14,9 +14,9 @@ from torch import distributed, nn
 
 from umzoo.backbones.state import collapse_aliases, named_tensors
 from umzoo.errors import CheckpointError, ConfigError, WeightsError
-from umzoo.nnunet.derive import TRAINER, Request, derive_plans
+from umzoo.nnunet.derive import Request, derive_plans
 from umzoo.nnunet.entry import parse_options, read_entry
-from umzoo.nnunet.environment import folder_of, make_trainer_findable
+from umzoo.nnunet.environment import TRAINER, folder_of, make_trainer_findable
 from umzoo.nnunet.planned import read_planned
 from umzoo.nnunet.preflight import initialize
 from umzoo.nnunet.train import Flags, prepare, train
@@ -45,7 +45,7 @@ def make_trainer(request):
 def umzoo_train(request, **flags):
     """What the command does."""
     flags = Flags(device="cpu", **flags)
-    prepare(request, flags)
+    request, _ = prepare(request, flags)
     train(request, "0", flags)
 
 
@@ -183,6 +183,49 @@ def test_weights_that_cannot_be_loaded_stop_the_training(weights, fold, damage, 
         trainer.run_training()
     assert trainer.current_epoch == 0
     assert not list(fold().glob("checkpoint*"))
+
+
+MINE = """
+from nnunetv2.training.nnUNetTrainer.variants.data_augmentation.nnUNetTrainerNoMirroring import nnUNetTrainerNoMirroring
+from umzoo.nnunet.trainer import UmzooMixin
+
+
+class {name}(UmzooMixin, nnUNetTrainerNoMirroring):
+    def __init__(self, plans, configuration, fold, dataset_json, device=None):
+        super().__init__(plans, configuration, fold, dataset_json, device)
+"""
+
+
+@pytest.mark.usefixtures("no_validation")
+def test_a_trainer_of_ones_own_starts_from_the_weights(nnunet, weights, tmp_path, monkeypatch, at_epoch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "mine.py").write_text(MINE.format(name="MyTrainer"))
+    monkeypatch.setenv("nnUNet_extTrainer", str(tmp_path / "mine"))
+    asked, seen = request_of(weights), {}
+    at_epoch(lambda trainer: seen.setdefault(trainer.current_epoch, copies(kernels(trainer.network))))
+    umzoo_train(asked, tr="MyTrainer")
+    assert equal(seen[0], load_state(weights)) == seen[0].keys()
+    (fold,) = (tmp_path / "results").glob(f"*/MyTrainer__{asked.plans_name}__3d_fullres/fold_0")
+    checkpoint = torch.load(fold / "checkpoint_final.pth", weights_only=False)
+    assert checkpoint["trainer_name"] == "nnUNetTrainerNoMirroring"
+    assert checkpoint["inference_allowed_mirroring_axes"] is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"device": "cuda"}, "PyTorch sees 0 here"),
+        ({"device": "gpu"}, "unknown device 'gpu'"),
+        ({"tr": "nnUNetTrainerNoMirroring"}, "class MynnUNetTrainerNoMirroring.UmzooMixin"),
+        ({"tr": "Nothing"}, "finds no trainer 'Nothing'"),
+    ],
+)
+def test_what_cannot_train_is_told_before_plans_are_written(nnunet, weights, flags, message, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    before = sorted(nnunet.iterdir())
+    with pytest.raises(ConfigError, match=message):
+        prepare(request_of(weights), Flags(**{"device": "cpu", **flags}))
+    assert sorted(nnunet.iterdir()) == before
 
 
 def test_stock_plans_are_refused(nnunet):

@@ -123,3 +123,27 @@ def test_a_missing_tensor_is_named(tmp_path):
     del state["layer3.0.bn2.running_var"]
     with pytest.raises(WeightsError, match=r"1 missing: layer3\.0\.bn2\.running_var"):
         run(tmp_path, state)
+
+
+def test_monais_short_cuts_with_biases(tmp_path):
+    """The bias before a batch norm is part of its mean: MONAI's network and the imported one compute the same."""
+    nets = pytest.importorskip("monai.networks.nets")
+    original = nets.resnet10(spatial_dims=3, n_input_channels=2, num_classes=3, widen_factor=0.0625, conv1_t_stride=2)
+    with torch.no_grad():
+        for name, value in original.state_dict().items():
+            if value.is_floating_point():
+                value.copy_(Rng(len(name)).uniform(tuple(value.shape), 0.5, 1.5) * (1 if value.ndim == 1 else 0.1))
+    torch.save({"state_dict": {f"model.{name}": it for name, it in original.state_dict().items()}}, tmp_path / "m.pth")
+    zoo().importers.build("medicalnet").run(tmp_path / "m.pth", tmp_path / "out")
+    network = load_backbone(tmp_path / "out")
+    block, ours = original.eval().layer2[0], network.encoder["layer2"][0]
+    image = Rng(0).normal((1, ours.conv1.in_channels, 8, 8, 8))
+    with torch.no_grad():
+        torch.testing.assert_close(ours(image), block(image))
+    assert not any("downsample" in name for name in load_state(tmp_path / "out", "pretext.safetensors"))
+
+
+def test_files_of_something_else_are_told_by_what_they_hold(tmp_path):
+    torch.save({"state_dict": {"trunk.weight": torch.ones(2)}}, tmp_path / "m.pth")
+    with pytest.raises(WeightsError, match=r"among trunk\.weight"):
+        zoo().importers.build("medicalnet").run(tmp_path / "m.pth", tmp_path / "out")

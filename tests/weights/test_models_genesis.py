@@ -145,3 +145,12 @@ def test_answers_depend_on_the_batch_only_where_they_must(tmp_path, caplog, fres
     importer.run(tmp_path / "Genesis_Chest_CT.pt", tmp_path / "out")
     assert load_backbone(tmp_path / "out").config.batch_statistics == bool(expected)
     assert caplog.text.count("answers depend on the rest of the batch") == expected
+
+
+def test_more_channels(tmp_path):
+    state = released("model.")
+    first = "model.down_tr64.ops.0.conv1.weight"
+    state[first] = state[first].repeat(1, 4, 1, 1, 1)
+    out = run(tmp_path, {"state_dict": state})
+    assert read_info(out).input.in_channels == load_backbone(out).info.in_channels == 4
+    assert torch.equal(load_state(out)["encoder.down_tr64.ops.0.conv1.weight"], state[first])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, ClassVar, Literal
@@ -90,6 +90,14 @@ class Backbone(nn.Module, Component):
     def build(cls, options: Any, **context: Any) -> Self:
         """Make a network; *context* (such as ``patch_size``) is for those whose shape depends on it."""
         return cls(options)
+
+    @classmethod
+    def contract_names(cls, names: Sequence[str]) -> Mapping[str, str]:
+        """Return the names by the contract of what another library's network of this architecture calls *names*.
+
+        Empty if *names* are those of something else; heads are left out.
+        """
+        return {}
 
     @property
     def caution(self) -> str:

@@ -7,6 +7,8 @@ and 4, so that the coarsest level has stride 8.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -97,6 +99,17 @@ class ResNet3D(Backbone):
         self.apply(_initialize)
         self.info = BackboneInfo(channels, tuple(levels), DENSE_CHANNELS, divisor=(8, 8, 8), least_voxels=2)
 
+    @classmethod
+    def contract_names(cls, names: Sequence[str]) -> dict[str, str]:
+        """Return the names here of the tensors of MONAI's, timm's and torchvision's ResNets; ``fc`` is a head."""
+        ours = {name: _plain_name(name) for name in names}
+        if not {"conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "layer4.0.bn1.weight"} <= set(ours.values()):
+            return {}
+        parts = {"conv1": "encoder", "bn1": "encoder", "conv_seg": "decoder"}
+        parts |= {f"layer{number}": "encoder" for number in (1, 2, 3, 4)}
+        known = {name: (parts.get(plain.partition(".")[0]), plain) for name, plain in ours.items()}
+        return {name: f"{part}.{plain}" for name, (part, plain) in known.items() if part}
+
     def _layer(self, inputs: int, planes: int, count: int, stride: int, dilation: int) -> nn.Sequential:
         outputs = planes * (4 if self.bottleneck else 1)
         rest = (self.bottleneck, self.config.shortcut)
@@ -118,6 +131,13 @@ class ResNet3D(Backbone):
         coarse = self.decoder["conv_seg"](levels[-1])
         dense: Tensor = functional.interpolate(coarse, scale_factor=4.0, mode="trilinear", align_corners=False)
         return dense
+
+
+def _plain_name(name: str) -> str:
+    """*name* without the sequences that torchvision's video ResNets put convolution and norm into."""
+    name = re.sub(r"^stem\.0\.", "conv1.", re.sub(r"^stem\.1\.", "bn1.", name))
+    name = re.sub(r"^(layer\d\.\d+\.)conv(\d)\.0\.(?=\w+$)", r"\1conv\2.", name)
+    return re.sub(r"^(layer\d\.\d+\.)conv(\d)\.1\.(?=\w+$)", r"\1bn\2.", name)
 
 
 def _decoder(inputs: int) -> nn.Sequential:

@@ -52,6 +52,7 @@ def import_(
     out: Annotated[Path, typer.Argument(help="weights folder to write")],
     options: Annotated[list[str] | None, typer.Argument(help="options of the importer, as key=value")] = None,
     license: Annotated[str, typer.Option(help="SPDX identifier of the weights")] = "unknown",
+    license_link: Annotated[str, typer.Option(help="text of a license called other, https://...")] = "",
 ) -> None:
     """Turn another project's checkpoint into a weights folder."""
     from umzoo.hub.access import Access
@@ -59,14 +60,19 @@ def import_(
     from umzoo.hub.refs import place_of
     from umzoo.overrides import apply_override
     from umzoo.plugins import zoo
+    from umzoo.weights.io import rewrite_info
+    from umzoo.weights.licenses import require_license
 
+    require_license(license, license_link)
     spec = {"name": importer}
     for option in options or ():
         apply_override(spec, option)
     if (place := place_of(source)) is not None:
-        import_released(spec, place, out, Access(), license)
+        import_released(spec, place, out, Access(), license, license_link)
     else:
         zoo().importers.build(spec).run(Path(source), out, license)
+        if license_link:
+            rewrite_info(out, license_link=license_link)
     typer.echo(f"wrote {out}; look at it with: umzoo info {out}")
 
 
@@ -79,10 +85,18 @@ def _describe_entry(entry: WeightsEntry) -> Listing:
         "files": ", ".join(entry.files),
         "sha256": entry.sha256,
         "importer": ", ".join([entry.importer, *(f"{name}={value}" for name, value in entry.options.items())]),
-        "license": " ".join(filter(None, (entry.license, entry.license_link))),
+        "license": _license(entry.license, entry.license_link),
         "here": "no: downloaded and imported when it is first loaded",
     }
     return fact_table(f"weights {entry.name}", facts)
+
+
+def _license(name: str, link: str) -> str:
+    """A license, with what kind of one it is."""
+    from umzoo.weights.licenses import license_class
+
+    kind = license_class(name, link)
+    return " ".join(filter(None, (name, link, f"({kind})" if kind != "unknown" else "")))
 
 
 def _describe_weights(seen: Look) -> Listing:
@@ -109,7 +123,7 @@ def _describe_weights(seen: Look) -> Listing:
         "steps": provenance.steps or None,
         "metrics": ", ".join(f"{name} {value:.4g}" for name, value in provenance.metrics.items()),
         "versions": ", ".join(f"{name} {version}" for name, version in provenance.versions.items()),
-        "license": info.license,
+        "license": _license(info.license, info.license_link),
         "cite": "\n".join(info.citations),
     }
     return fact_table(f"weights {info.name} (format {info.format})", facts)

@@ -25,6 +25,9 @@ def train(
     plans: Annotated[str, typer.Option("-p", "--plans", help="plans to start from")] = "nnUNetResEncUNetMPlans",
     batch_size: Annotated[int | None, typer.Option(min=1, help="in place of the plan's")] = None,
     name: Annotated[str | None, typer.Option(help="name of the derived plans")] = None,
+    tr: Annotated[
+        str, typer.Option("-tr", "--trainer", help="your own trainer, class MyTrainer(UmzooMixin, nnUNetTrainerX)")
+    ] = "nnUNetTrainerUmzoo",
     device: Annotated[str, typer.Option("--device", "-device", help="cuda, cpu or mps")] = "cuda",
     num_gpus: Annotated[int, typer.Option("--num-gpus", "-num_gpus", min=1, help="GPUs")] = 1,
     npz: Annotated[bool, typer.Option("--npz", help="keep the probabilities of the validation")] = False,
@@ -36,7 +39,7 @@ def train(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show what the weights would do, and stop")] = False,
 ) -> None:
-    """Train nnU-Net from pre-trained weights; all of its own flags work as in nnUNetv2_train."""
+    """Train nnU-Net from pre-trained weights; its flags are those of nnUNetv2_train but -pretrained_weights."""
     from rich.console import Console
 
     from umzoo.errors import ConfigError
@@ -49,10 +52,12 @@ def train(
         raise ConfigError("give --weights REF, or --no-weights for the matched training from scratch")
     choices = parse_options(recipe, options or ())
     request = Request(dataset, configuration, plans, weights, choices, recipe, revision, batch_size, name)
-    flags = Flags(device, num_gpus, npz, c, val, val_best, disable_checkpointing)
-    report = prepare(request, flags, dry_run)
+    flags = Flags(device, num_gpus, tr, npz, c, val, val_best, disable_checkpointing)
+    request, report = prepare(request, flags, dry_run)
     if report is not None:
         Console(highlight=False).print(report)
+    if dry_run:
+        typer.echo(f"nothing was written; the plans would be {request.file}")
+        return
     typer.echo(f"plans: {request.file}")
-    if not dry_run:
-        run(request, fold, flags)
+    run(request, fold, flags)

@@ -81,6 +81,7 @@ def export(
     source: Annotated[str, typer.Argument(help="folder of a run; with --onnx also weights, in any form of reference")],
     target: Annotated[Path, typer.Argument(help="weights folder to write, or the file with --onnx")],
     license: Annotated[str, typer.Option(help="SPDX identifier of the weights, such as cc-by-4.0")] = "unknown",
+    license_link: Annotated[str, typer.Option(help="text of a license called other, https://...")] = "",
     name: Annotated[str | None, typer.Option(help="architecture.tag; by default from the recipe")] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="write one ONNX file for images of any size")] = False,
     size: Annotated[
@@ -94,7 +95,7 @@ def export(
     from umzoo.engine.export import export_run
     from umzoo.engine.run import open_run
 
-    info = export_run(open_run(Path(source)), target, license, name)
+    info = export_run(open_run(Path(source)), target, license, name, license_link)
     typer.echo(f"{info.name}: {info.provenance.steps} steps on {info.provenance.volumes} volumes -> {target}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,7 @@ from umzoo.cli.tables import Listing
 if TYPE_CHECKING:
     from umzoo.plugins import Zoo
     from umzoo.registry import Registry
+    from umzoo.weights.find import Wanted
 
 
 def list_(
@@ -24,14 +26,23 @@ def list_(
     pretrained: Annotated[
         bool, typer.Option("--pretrained", help="registered weights: 'umzoo list --pretrained [PATTERN]'")
     ] = False,
+    use: Annotated[str | None, typer.Option(help="of these, those whose license allows it: commercial, share")] = None,
+    modality: Annotated[str | None, typer.Option(help="of these, those trained on it: ct, mr, pet")] = None,
+    region: Annotated[str | None, typer.Option(help="of these, those trained on it: head, brain, chest, ...")] = None,
+    takes: Annotated[str | None, typer.Option(help="of these, those that it takes: nnunet")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="registered weights as JSON")] = False,
 ) -> None:
     """List what the plug-ins bring, all kinds or one, by name; in a pipe one line each, with tabs in between."""
     with _without_collection():
+        from umzoo.errors import ConfigError
         from umzoo.plugins import zoo
+        from umzoo.weights.find import Wanted
 
         if pretrained:
-            _list_weights(zoo(), kind or pattern)
+            _list_weights(zoo(), kind or pattern, Wanted(use, modality, region, takes), as_json)
             return
+        if any((use, modality, region, takes, as_json)):
+            raise ConfigError("--use, --modality, --region, --takes and --json go with --pretrained")
         found = [name for name, registry in _of_kind(zoo(), kind).items() if registry.list(pattern)]
         for name in found:
             _listing(zoo(), name, pattern).show()
@@ -79,13 +90,20 @@ def _listing(zoo: Zoo, kind: str, pattern: str) -> Listing:
     return rows
 
 
-def _list_weights(zoo: Zoo, pattern: str) -> None:
-    """Show the registered weights that match *pattern*: their license, and where they are."""
-    rows = Listing("weights", "license", "where, and what")
-    for name in zoo.weights.list(pattern):
-        entry = zoo.weights[name]
+def _list_weights(zoo: Zoo, pattern: str, wanted: Wanted, as_json: bool) -> None:
+    """Show the registered weights that match *pattern* and are *wanted*: their license, and where they are."""
+    from umzoo.weights.find import facts
+    from umzoo.weights.licenses import license_class
+
+    entries = [zoo.weights[name] for name in zoo.weights.list(pattern) if wanted.fits(zoo.weights[name])]
+    if as_json:
+        typer.echo(json.dumps([facts(entry) for entry in entries], indent=2))
+        return
+    rows = Listing("weights", "license", "use", "where, and what")
+    for entry in entries:
         where = f"{entry.location}@{entry.revision[:12]}" if entry.revision else entry.location
-        rows.add_row(entry.name, entry.license, f"{where}\n{entry.description}")
+        kind = license_class(entry.license, entry.license_link)
+        rows.add_row(entry.name, entry.license, kind, f"{where}\n{entry.description}")
     if rows.rows:
         rows.show()
     else:

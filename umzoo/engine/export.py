@@ -28,12 +28,15 @@ from umzoo.pretext.base import PretextTask
 from umzoo.pretext.model import PretextModel
 from umzoo.weights.info import Provenance, WeightsInfo
 from umzoo.weights.io import save_folder
+from umzoo.weights.licenses import require_license
 
 OF_THE_MACHINE = frozenset({"step", "lr", "wait", "patches_per_second"})
 """What a line of metrics says that is no result of the training."""
 
 
-def export_run(run: Run, folder: Path, license: str = "unknown", name: str | None = None) -> WeightsInfo:
+def export_run(
+    run: Run, folder: Path, license: str = "unknown", name: str | None = None, license_link: str = ""
+) -> WeightsInfo:
     """Write the newest checkpoint of *run* as a weights folder.
 
     It holds the network that a task exports (:meth:`umzoo.PretextTask.exported`), or else the moving average where
@@ -44,19 +47,22 @@ def export_run(run: Run, folder: Path, license: str = "unknown", name: str | Non
         folder: the weights folder to write.
         license: SPDX identifier of the weights; "unknown" takes that of the weights the run began with, if any.
         name: ``architecture.tag``; by default the backbone's name and the recipe's.
+        license_link: text of a license that is called ``other``.
 
     Raises:
         ConfigError: if the run has no checkpoint yet, or two tasks would export networks of their own.
         CheckpointError: if the checkpoint is damaged.
-        WeightsError: if *folder* holds something else.
+        WeightsError: if *folder* holds something else, *license* is none, or the weights that the run began with do
+            not allow it.
     """
+    require_license(license, license_link)
     state = load_checkpoint(newest_state(run))
     store = open_data(run)
     model = build_from_recipe(zoo(), run.recipe, tuple(state["modalities"]))
     model.load_state_dict(state["model"])
     if state["ema"] is not None:
         model.backbone.load_state_dict(state["ema"])
-    info = _describe(run, store, state, model, license, name)
+    info = _describe(run, store, state, model, (license, license_link), name)
     tensors = canonical_state(_exported(model))
     weights = {key: value for key, value in tensors.items() if key.split(".")[0] in info.parts}
     save_folder(folder, weights, info, _trained_heads(model))
@@ -84,11 +90,14 @@ def _trained_heads(model: PretextModel) -> dict[str, Tensor]:
 
 
 def _describe(
-    run: Run, store: Store, state: dict[str, Any], model: PretextModel, license: str, name: str | None
+    run: Run, store: Store, state: dict[str, Any], model: PretextModel, license: tuple[str, str], name: str | None
 ) -> WeightsInfo:
     recipe, backbone = run.recipe, model.backbone
     tasks: list[PretextTask] = list(model.tasks.values())  # type: ignore[arg-type]
     dense, start = any(task.dense for task in tasks), run.start
+    given, link = license
+    if start and given == "unknown":
+        given, link = start.license, start.license_link
     works = [work for task in tasks for work in task.citations]
     return WeightsInfo(
         name=name or f"{recipe.backbone.name}.{recipe.name}",
@@ -102,8 +111,8 @@ def _describe(
         },
         provenance=_provenance(run, store, state),
         base_model=start.base if start else backbone.weights_origin,
-        license=start.license if start and license == "unknown" else license,
-        license_link=start.license_link if start and license == "unknown" else "",
+        license=given,
+        license_link=link,
         citations=tuple(dict.fromkeys((*works, *(start.citations if start else ())))),
     )
 

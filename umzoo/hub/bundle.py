@@ -17,6 +17,7 @@ from umzoo.files import sha256, written_whole
 from umzoo.hub.manifest import MANIFEST, Manifest, Member, installed_version
 from umzoo.hub.pull import known_files
 from umzoo.weights.io import CARD, CONFIG, FILES, checked_file
+from umzoo.weights.licenses import require_shareable
 from umzoo.weights.strict import own_file
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,8 @@ def write_bundle(folder: Path, out: Path, reference: str = "") -> Manifest:
 
 def _describe(folder: Path, reference: str) -> tuple[Manifest, dict[str, Path]]:
     info = known_files(folder)
+    if info.base_model is not None:
+        require_shareable(info)
     files = {name: checked_file(folder, name) for name in info.files}
     files |= {name: own_file(folder, name) for name in (CONFIG, CARD) if (folder / name).is_file()}
     ordered = {name: files[name] for name in FILES if name in files}

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from umzoo.errors import WeightsError, nearest
+from umzoo.files import is_lfs_pointer
 from umzoo.hub.access import DEFAULT, Access
 from umzoo.hub.imported import imported, mend_imported
 from umzoo.hub.pull import mend, pull
 from umzoo.hub.released import Place, place_of_address
 from umzoo.plugins import zoo
 from umzoo.weights.entry import WeightsEntry
+from umzoo.weights.io import FILES
 
 Result = TypeVar("Result")
 
@@ -95,8 +97,12 @@ def parse(ref: Path | str, revision: str | None = None) -> Reference:
         WeightsError: if *ref* is no reference, or *revision* contradicts it.
     """
     text = str(ref)
+    if (file := _file(text.removeprefix("local-dir:"))) is not None:
+        raise WeightsError(_no_folder(file))
     if text.startswith("local-dir:"):
         return _folder(Path(text.removeprefix("local-dir:")), revision)
+    if text.startswith(("http://", "https://")):
+        return _page(text, revision)
     if isinstance(ref, Path) or _is_folder(text):
         return _folder(Path(ref), revision)
     if text in zoo().weights:
@@ -113,6 +119,38 @@ def parse(ref: Path | str, revision: str | None = None) -> Reference:
     if chosen is not None and not _REVISION.fullmatch(chosen):
         raise WeightsError(f"{chosen!r} is no revision of {repository}: give a commit, tag or branch")
     return Reference(repository=repository, revision=chosen)
+
+
+def _file(text: str) -> Path | None:
+    """The file of this machine that *text* names; None if there is none."""
+    try:
+        path = Path(text).expanduser()
+        return path if path.is_file() else None
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
+def _no_folder(file: Path) -> str:
+    """What to do with a *file* in place of a weights folder."""
+    if is_lfs_pointer(file):
+        return f"{str(file)!r} is a pointer of Git LFS, not the file: run 'git lfs pull' in {str(file.parent)!r}"
+    if file.name in FILES:
+        return f"{str(file)!r} is a file of a weights folder: give the folder, {str(file.parent)!r}"
+    if file.suffix == ".tar":
+        return f"{str(file)!r} is a file: if it is a bundle, unpack it with 'umzoo unbundle {file} FOLDER'"
+    importers = ", ".join(zoo().importers)
+    return (
+        f"{str(file)!r} is a file, weights are a folder: make one with 'umzoo import IMPORTER {file} FOLDER', where"
+        f" IMPORTER is one of {importers}"
+    )
+
+
+def _page(address: str, revision: str | None) -> Reference:
+    """The repository whose page on the Hub has this *address*."""
+    place = place_of_address(address)
+    if place.on_the_web or place.files:
+        raise WeightsError(f"{address!r} is no weights folder: {_FORMS}; 'umzoo import' takes a file's address")
+    return parse(f"{place.location}@{place.revision}" if place.revision else place.location, revision)
 
 
 def place_of(source: Path | str) -> Place | None:

@@ -19,7 +19,7 @@ from umzoo.hub.pull import known_files
 from umzoo.weights.card import BEGIN, END, merge_card, model_card
 from umzoo.weights.info import WeightsInfo
 from umzoo.weights.io import CARD, CONFIG, FILES, HEAD, MODEL, checked_file, read_info
-from umzoo.weights.licenses import HUB_LICENSES, hub_license
+from umzoo.weights.licenses import HUB_LICENSES, hub_license, require_shareable
 from umzoo.weights.network import load_network
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def prepare(
     info = info.model_copy(update=changed)
     if info.license in ("", "unknown"):
         raise WeightsError(f"{info.name} states no license: give one, such as license='cc-by-4.0'")
+    require_shareable(info)
     if hub_license(info.license) == "other" and not info.license_link:
         hint = nearest(info.license.lower(), HUB_LICENSES)
         log.warning("license %r is none that the Hub knows%s: it is shown as 'other'", info.license, hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from umzoo.errors import ConfigError
 from umzoo.files import written_whole
 from umzoo.nnunet.entry import KEY, Options, PlansEntry, WeightsEntry, read_entry, summarize
 from umzoo.nnunet.environment import folder_of, preprocessed_folder
+from umzoo.nnunet.names import check_name, word_of
 from umzoo.nnunet.planned import Planned, read_json, read_planned
 from umzoo.nnunet.preflight import locate, preflight, require_data
+from umzoo.nnunet.where import read_where, write_where
 from umzoo.weights.transfer import TransferReport
-
-TRAINER = "nnUNetTrainerUmzoo"
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,29 @@ class Request:
     batch_size: int | None = None
     name: str | None = None
 
-    @property
+    @cached_property
     def plans_name(self) -> str:
-        """Name of the derived plans; nnU-Net splits names of folders at double underscores."""
-        return self.name or re.sub("_+", "_", "_".join((self.base, KEY, self._word, self.recipe)))
+        """Name of the derived plans: of the base, the weights and the recipe, if none was given.
 
-    @property
-    def _word(self) -> str:
-        """The weights, as a word of a file name; it must not depend on whether they are still there."""
-        return "scratch" if self.reference is None else re.sub(r"[^A-Za-z0-9.]+", "_", Path(self.reference).name)
+        Raises:
+            ConfigError: if nnU-Net could not use it.
+            WeightsError: if the weights cannot be had.
+        """
+        name = self.name
+        if name is None:
+            word = "scratch" if self.located is None else word_of(str(self.reference), self.located[1].sha256)
+            name = re.sub("_+", "_", "_".join((self.base, KEY, word, self.recipe)))
+        check_name(name)
+        return name
+
+    @cached_property
+    def located(self) -> tuple[Path, WeightsEntry] | None:
+        """Folder of the weights, and the entry that names them; None without weights.
+
+        Raises:
+            WeightsError: if they cannot be had.
+        """
+        return None if self.reference is None else locate(self.reference, self.revision)
 
     @cached_property
     def folder(self) -> Path:
@@ -85,30 +99,56 @@ def derive_plans(request: Request, write: bool = True) -> TransferReport | None:
         DataError: if the data is not planned or preprocessed.
         WeightsError: if the weights cannot be had, or do not fit.
     """
+    if request.name is not None:
+        check_name(request.name)
     planned = read_planned(request.folder, request.base, request.configuration)
     if KEY in planned.plans:
         raise ConfigError(f"'{request.base}' is derived already: give '-p {read_entry(planned.plans).base}'")
     require_data(planned, request.folder)
     weights, report = None, None
-    if request.reference is not None:
-        folder, weights = locate(request.reference, request.revision)
+    if request.located is not None:
+        folder, weights = request.located
         report = preflight(planned, folder, request.options.rules, request.folder)
     entry = PlansEntry(
         **dict(request.options), base=request.base, weights=weights, summary=summarize(report) if report else None
     )
+    plans = _derived(planned, request, entry)
+    _require_replaceable(plans, request.file)
     if write:
-        _write(_derived(planned, request, entry), request.file)
+        _write(plans, request)
     return report
 
 
-def check_continued(request: Request) -> None:
-    """Check that the derived plans are those of *request*; the weights are not looked at, and may be gone.
+def continued(request: Request) -> Request | None:
+    """Return *request* with the name of the plans it was derived as; None if there are none.
+
+    The weights may be gone: where they were is noted beside the plans.
 
     Raises:
-        ConfigError: if there are no such plans, or they say otherwise.
+        ConfigError: if several plans could be meant.
     """
-    if not request.file.is_file():
-        raise ConfigError(f"there is nothing to go on with: no plans {request.file}")
+    if request.name is not None:
+        return request if request.file.is_file() else None
+    if request.reference is None:
+        return request if request.file.is_file() else None
+    reference = request.reference
+    files = [
+        file
+        for file in sorted(request.folder.glob(f"{request.base}_{KEY}_*_{request.recipe}.json"))
+        if (where := read_where(file)) is not None and where.names(reference)
+    ]
+    if len(files) > 1:
+        names = ", ".join(file.stem for file in files)
+        raise ConfigError(f"there are several plans for {reference}, which has changed: give one as --name, of {names}")
+    return replace(request, name=files[0].stem) if files else None
+
+
+def check_continued(request: Request) -> None:
+    """Check that the derived plans are those of *request*, which :func:`continued` found; the weights may be gone.
+
+    Raises:
+        ConfigError: if they say otherwise.
+    """
     plans = read_json(request.file)
     require_data(Planned(plans, request.configuration, read_json(request.folder / "dataset.json")), request.folder)
     entry = read_entry(plans)
@@ -121,17 +161,20 @@ def check_continued(request: Request) -> None:
             raise ConfigError(
                 f"'{request.plans_name}' was made with {key} {_brief(known[key])}, not {_brief(value)}: {_ANEW}"
             )
-    if not _same_weights(entry.weights, request.reference):
+    if not _same_weights(entry.weights, request):
         raise ConfigError(f"'{request.plans_name}' was made for other weights than {request.reference}: {_ANEW}")
 
 
 _ANEW = "ask for the same, or start anew under another --name"
 
 
-def _same_weights(known: WeightsEntry | None, reference: str | None) -> bool:
-    if known is None or reference is None:
-        return known is None and reference is None
-    return reference == known.asked or str(Path(reference).resolve()) == known.reference
+def _same_weights(known: WeightsEntry | None, request: Request) -> bool:
+    if known is None or request.reference is None:
+        return known is None and request.reference is None
+    where = read_where(request.file)
+    if where is not None:
+        return where.names(request.reference)
+    return known.reference in (request.reference.partition("@")[0], str(Path(request.reference).resolve()))
 
 
 def _derived(planned: Planned, request: Request, entry: PlansEntry) -> dict[str, Any]:
@@ -142,17 +185,30 @@ def _derived(planned: Planned, request: Request, entry: PlansEntry) -> dict[str,
     return plans | {"plans_name": request.plans_name, KEY: entry.model_dump(mode="json")}
 
 
-def _write(plans: Mapping[str, Any], file: Path) -> None:
-    """Write *plans* to *file*, which may be replaced as long as nothing was trained with it."""
-    if file.is_file() and _without_summary(read_json(file)) != _without_summary(plans):
-        results = folder_of("nnUNet_results") / str(plans["dataset_name"])
-        trained = sorted(results.glob(f"{TRAINER}__{file.stem}__*/fold_*/checkpoint_*.pth"))
-        if trained:
-            raise ConfigError(
-                f"'{file.stem}' says otherwise, and {trained[0].parent} was trained with it: go on with --c and the"
-                " same options, or give another --name"
-            )
-    with written_whole(file) as temporary:
+def _require_replaceable(plans: Mapping[str, Any], file: Path) -> None:
+    """Plans that are others than *plans* may be replaced as long as no training began with them.
+
+    Raises:
+        ConfigError: if one did, or *file* is none of umzoo's.
+    """
+    if not file.is_file() or _without_summary(known := read_json(file)) == _without_summary(plans):
+        return
+    if KEY not in known:
+        raise ConfigError(f"'{file.stem}' are plans of nnU-Net's own: give another --name")
+    results = folder_of("nnUNet_results") / str(plans["dataset_name"])
+    begun = sorted(results.glob(f"*__{file.stem}__*/fold_*"))
+    if begun:
+        raise ConfigError(
+            f"'{file.stem}' says otherwise, and {begun[0]} was trained with it: go on with --c and the"
+            " same options, give another --name, or remove the folder"
+        )
+
+
+def _write(plans: Mapping[str, Any], request: Request) -> None:
+    """Write *plans*, and where their weights are."""
+    if request.located is not None:
+        write_where(request.file, str(request.reference), request.located[0])
+    with written_whole(request.file) as temporary:
         temporary.write_text(json.dumps(plans, indent=4) + "\n", encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from umzoo.config import Config
 from umzoo.errors import ConfigError
@@ -22,13 +22,20 @@ FORMAT = 1
 
 
 class WeightsEntry(Config):
-    """The weights a training starts from."""
+    """The weights a training starts from. Of a folder there is no path: :mod:`umzoo.nnunet.where` keeps it here."""
 
-    asked: str = Field(description="the reference as the user gave it")
-    reference: str = Field(description="where they are: a folder, or org/name on the Hub")
+    reference: str = Field("", description="org/name on the Hub, or architecture.tag; empty for a folder")
     revision: str | None = Field(None, description="commit of the repository")
     name: str = Field(description="architecture.tag")
     sha256: str | None = Field(None, description="sha256 of the file of tensors")
+    license: str = Field("", description="SPDX identifier")
+    license_link: str = Field("", description="text of a license that has no SPDX identifier")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_asked(cls, values: Any) -> Any:
+        """Plans of before hold the reference as it was given, too."""
+        return {key: value for key, value in values.items() if key != "asked"} if isinstance(values, dict) else values
 
 
 class Summary(Config):

@@ -13,6 +13,9 @@ from umzoo.errors import ConfigError, DataError, in_one_line
 OLDEST = "2.8"
 """The first release that looks for trainers in ``nnUNet_extTrainer``."""
 
+TRAINER = "nnUNetTrainerUmzoo"
+"""umzoo's trainer, by the name that nnU-Net finds it by."""
+
 EXT_TRAINERS = Path(__file__).parent / "ext_trainers"
 """Holds one module, which names the trainer; nnU-Net imports every module in the folders it searches."""
 
@@ -46,6 +49,52 @@ def make_trainer_findable() -> None:
     others = [folder for folder in os.environ.get(_SEARCHED, "").split(os.pathsep) if folder]
     folders = [str(EXT_TRAINERS), *(folder for folder in others if folder != str(EXT_TRAINERS))]
     os.environ[_SEARCHED] = os.pathsep.join(folders)
+
+
+def require_trainer(name: str) -> None:
+    """Check that nnU-Net finds the trainer *name*, and that it is one of umzoo's.
+
+    Raises:
+        ConfigError: if not, with what makes a trainer of one's own such a one.
+    """
+    if name == TRAINER:
+        return
+    from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
+
+    from umzoo.nnunet.trainer import UmzooMixin
+
+    make_trainer_findable()
+    try:
+        kind = recursive_find_trainer_class_by_name(name)
+    except (RuntimeError, ImportError, AttributeError, AssertionError) as error:
+        reason = in_one_line(error, 200)
+        raise ConfigError(
+            f"nnU-Net finds no trainer '{name}' ({reason}): let {_SEARCHED} name the folder of its module"
+        ) from None
+    if not issubclass(kind, UmzooMixin):
+        raise ConfigError(
+            f"the trainer '{name}' loads no weights of umzoo: make one of it, 'class My{name}(UmzooMixin, {name})',"
+            " with 'from umzoo.nnunet.trainer import UmzooMixin', and give '-tr'"
+        )
+
+
+def require_device(device: str, count: int = 1) -> None:
+    """Check that there is what a training is to run on.
+
+    Raises:
+        ConfigError: if not.
+    """
+    import torch
+
+    if device not in ("cuda", "cpu", "mps"):
+        raise ConfigError(f"unknown device '{device}': give cuda, cpu or mps")
+    if device == "cuda" and torch.cuda.device_count() < count:
+        raise ConfigError(
+            f"{count} GPU(s) asked for, PyTorch sees {torch.cuda.device_count()} here: train on a machine with them,"
+            " or give '-device cpu', which takes very long; '--dry-run' shows what the weights would do"
+        )
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("PyTorch sees no 'mps' device here: give '-device cpu'")
 
 
 def dataset_name(dataset: str) -> str:

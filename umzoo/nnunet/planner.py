@@ -19,6 +19,7 @@ from umzoo.nnunet.data_folder import data_identifier
 from umzoo.nnunet.environment import preprocessed_folder, require_nnunet
 from umzoo.nnunet.fit import Candidate, Origin, candidate, fitted, shapes_only
 from umzoo.nnunet.from_weights import normalization_of, spacing_of, take_patch
+from umzoo.nnunet.names import check_name
 from umzoo.nnunet.own_plan import OwnPlan, Preset, plan_without_writing, planned_architecture
 from umzoo.nnunet.planned import read_json
 from umzoo.weights.architecture import unet_options
@@ -136,7 +137,7 @@ def propose(dataset: str, weights: Path, choices: Choices | None = None, name: s
     taken = candidates[1 + (choices.kernels == "weights")]
     folder = preprocessed_folder(dataset)
     file = folder / f"{name or plans_name(info, choices)}.json"
-    _check_name(file.stem)
+    check_name(name or file.stem)
     settings |= {
         "architecture": dict(taken.architecture),
         "patch_size": list(taken.patch),
@@ -182,10 +183,3 @@ def _candidates(
         for title, origin in kernels
     )
     return (first, *others)
-
-
-def _check_name(name: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*(_[A-Za-z0-9.+-]+)*", name):
-        raise ConfigError(
-            f"plans cannot be called '{name}': use letters, digits, '-', '.', and single '_' between them"
-        )

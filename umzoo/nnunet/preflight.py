@@ -11,6 +11,7 @@ from umzoo.hub.refs import parse, resolve
 from umzoo.nnunet.entry import PlansEntry, WeightsEntry
 from umzoo.nnunet.environment import dataset_number
 from umzoo.nnunet.planned import Planned
+from umzoo.nnunet.where import read_where, where_file
 from umzoo.weights.build import origin
 from umzoo.weights.io import MODEL, read_info
 from umzoo.weights.transfer import Plan, TransferReport, TransferRules, plan_transfer
@@ -29,11 +30,12 @@ def locate(reference: str, revision: str | None = None) -> tuple[Path, WeightsEn
     known = origin(folder, info)
     listed = parse(reference, revision).entry
     return folder, WeightsEntry(
-        asked=reference,
-        reference=known.repository or (listed.name if listed else str(folder.resolve())),
+        reference=known.repository or (listed.name if listed else ""),
         revision=known.revision or (revision if listed else None),
         name=info.name,
         sha256=info.files.get(MODEL),
+        license=info.license,
+        license_link=info.license_link,
     )
 
 
@@ -57,23 +59,41 @@ def preflight(planned: Planned, folder: Path, rules: TransferRules, data: Path |
     return planned.with_normalization(plan.report)
 
 
-def initialize(network: nn.Module, planned: Planned, entry: PlansEntry) -> TransferReport:
+def initialize(network: nn.Module, planned: Planned, entry: PlansEntry, data: Path | None = None) -> TransferReport:
     """Set the weights that *entry* names in *network*, which may be wrapped, in place; return what became of it.
+
+    Args:
+        network: what nnU-Net built.
+        planned: what it was built from.
+        entry: umzoo's entry in the plans.
+        data: nnU-Net's folder of the data set, where it is noted which folder the weights are in.
 
     Raises:
         WeightsError: if the weights are gone or altered, or no longer fit; the network is unchanged then.
     """
     if entry.weights is None:
         return Plan(Side("no weights", {}), network_side(network), entry.rules).report
-    folder, found = locate(entry.weights.reference, entry.weights.revision)
+    reference = entry.weights.reference or _noted(planned, data)
+    folder, found = locate(reference, entry.weights.revision)
     if found.sha256 != entry.weights.sha256:
         raise WeightsError(
-            f"the weights {entry.weights.reference} are others than when '{planned.name}' was made"
+            f"the weights {reference} are others than when '{planned.name}' was made"
             f" (sha256 {entry.weights.sha256}, now {found.sha256}): bring the old ones back, or start anew with --name"
         )
     plan = plan_transfer(folder, network, entry.rules, planned.input(read_info(folder).input))
     plan.check()
     return planned.with_normalization(plan.apply())
+
+
+def _noted(planned: Planned, data: Path | None) -> str:
+    """The folder of the weights of *planned*, as it was noted when the plans were derived."""
+    file = (data or Path()) / f"{planned.name}.json"
+    if data is None or (where := read_where(file)) is None:
+        raise WeightsError(
+            f"there is no {where_file(file)}, which says where the weights of '{planned.name}' are:"
+            " start anew with 'umzoo nnunet train --weights'"
+        )
+    return where.folder
 
 
 def require_data(planned: Planned, folder: Path) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from umzoo.nnunet.derive import TRAINER, Request, check_continued, derive_plans
-from umzoo.nnunet.environment import make_trainer_findable, require_nnunet
+from umzoo.errors import ConfigError
+from umzoo.nnunet.derive import Request, check_continued, continued, derive_plans
+from umzoo.nnunet.environment import TRAINER, make_trainer_findable, require_device, require_nnunet, require_trainer
 from umzoo.weights.transfer import TransferReport
 
 
@@ -17,6 +18,7 @@ class Flags:
 
     device: str = "cuda"
     num_gpus: int = 1
+    tr: str = TRAINER
     npz: bool = False
     c: bool = False
     val: bool = False
@@ -24,23 +26,32 @@ class Flags:
     disable_checkpointing: bool = False
 
 
-def prepare(request: Request, flags: Flags, dry_run: bool = False) -> TransferReport | None:
+def prepare(request: Request, flags: Flags, dry_run: bool = False) -> tuple[Request, TransferReport | None]:
     """Look at the weights and derive the plans; what is continued or validated has its plans already.
 
+    Returns *request*, with the name of its plans, and the report.
+
     Raises:
-        ConfigError: if nnU-Net is not installed or set up, or the plans of that name say otherwise.
+        ConfigError: if nnU-Net is not installed or set up, the device or the trainer is not there, or the plans of
+            that name say otherwise.
         DataError: if the data is not planned or preprocessed.
         WeightsError: if the weights cannot be had, or do not fit.
     """
     require_nnunet()
-    if flags.val or (flags.c and request.file.is_file()):
-        check_continued(request)
-        return None
-    return derive_plans(request, write=not dry_run)
+    if not dry_run:
+        require_device(flags.device, flags.num_gpus)
+    require_trainer(flags.tr)
+    known = continued(request) if flags.val or flags.c else None
+    if known is not None:
+        check_continued(known)
+        return known, None
+    if flags.val:
+        raise ConfigError(f"there is nothing to go on with: no plans for this training in {request.folder}")
+    return request, derive_plans(request, write=not dry_run)
 
 
 def train(request: Request, fold: str, flags: Flags) -> None:
-    """Run nnU-Net's training with umzoo's trainer and the derived plans, which :func:`prepare` wrote.
+    """Run nnU-Net's training with the trainer and the derived plans, which :func:`prepare` wrote.
 
     Raises:
         WeightsError: if the weights cannot be loaded when training starts.
@@ -54,7 +65,7 @@ def train(request: Request, fold: str, flags: Flags) -> None:
         request.dataset,
         request.configuration,
         fold,
-        TRAINER,
+        flags.tr,
         request.plans_name,
         num_gpus=flags.num_gpus,
         export_validation_probabilities=flags.npz,

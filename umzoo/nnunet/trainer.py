@@ -23,12 +23,15 @@ REPORT = "umzoo_transfer.json"
 """In the folder of a fold: what became of every tensor when its training began."""
 
 
-class nnUNetTrainerUmzoo(nnUNetTrainer):  # noqa: N801 - nnU-Net searches for trainers by names like this
-    """Trains as the plans' ``umzoo`` entry says (:class:`umzoo.nnunet.entry.PlansEntry`).
+class UmzooMixin(nnUNetTrainer):
+    """Makes a trainer start from umzoo's weights: ``class MyTrainer(UmzooMixin, nnUNetTrainerOfMine): pass``.
+
+    It trains as the plans' ``umzoo`` entry says (:class:`umzoo.nnunet.entry.PlansEntry`), which sets the epochs, the
+    rates and the optimizer; augmentation, loss, network and all else are the other trainer's.
 
     Weights are loaded once, before the first epoch of a new training: what is continued, validated or used for
-    prediction holds its own, and does not need the weights any more. The network is nnU-Net's own, and checkpoints
-    name nnU-Net's own trainer, so predicting needs no umzoo.
+    prediction holds its own, and does not need the weights any more. Checkpoints name the other trainer, so predicting
+    needs no umzoo.
     """
 
     network: Any
@@ -73,7 +76,7 @@ class nnUNetTrainerUmzoo(nnUNetTrainer):  # noqa: N801 - nnU-Net searches for tr
 
     def _load_weights(self) -> TransferReport:
         planned = Planned(self.plans_manager.plans, self.configuration_name, self.dataset_json)
-        report = initialize(self.network, planned, self.entry)
+        report = initialize(self.network, planned, self.entry, Path(self.preprocessed_dataset_folder_base))
         if self.local_rank == 0:
             self._report_file.write_text(report.to_json() + "\n", encoding="utf-8")
         text = StringIO()
@@ -89,6 +92,12 @@ class nnUNetTrainerUmzoo(nnUNetTrainer):  # noqa: N801 - nnU-Net searches for tr
             raise CheckpointError(
                 f"{self._report_file} cannot be read ({error}): it was written when this training began; start anew"
             ) from None
+
+    @property
+    def _other_trainer(self) -> type[nnUNetTrainer]:
+        """The trainer that umzoo was mixed into."""
+        others = (kind for kind in type(self).__mro__ if not issubclass(kind, UmzooMixin))
+        return next(others, nnUNetTrainer)
 
     @property
     def _report_file(self) -> Path:
@@ -113,7 +122,7 @@ class nnUNetTrainerUmzoo(nnUNetTrainer):  # noqa: N801 - nnU-Net searches for tr
             )
 
     def save_checkpoint(self, filename: str) -> None:
-        """Save as nnU-Net does, whole or not at all, under the name of nnU-Net's own trainer."""
+        """Save as nnU-Net does, whole or not at all, under the name of the trainer that umzoo was mixed into."""
         partial = Path(f"{filename}.partial")
         if self.local_rank == 0:
             partial.unlink(missing_ok=True)
@@ -121,7 +130,11 @@ class nnUNetTrainerUmzoo(nnUNetTrainer):  # noqa: N801 - nnU-Net searches for tr
         if self.local_rank != 0 or not partial.is_file():
             return
         checkpoint = torch.load(partial, map_location="cpu", weights_only=False)
-        names = {"trainer_name": nnUNetTrainer.__name__, "umzoo_trainer_name": type(self).__name__}
+        names = {"trainer_name": self._other_trainer.__name__, "umzoo_trainer_name": type(self).__name__}
         with written_whole(Path(filename)) as final:
             torch.save(checkpoint | names, final)
         partial.unlink()
+
+
+class nnUNetTrainerUmzoo(UmzooMixin, nnUNetTrainer):  # noqa: N801 - nnU-Net searches for trainers by names like this
+    """nnU-Net's own trainer, from umzoo's weights."""

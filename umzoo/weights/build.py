@@ -16,6 +16,7 @@ from umzoo.errors import WeightsError
 from umzoo.weights.construct import belongs, build_to_fill, require_fit
 from umzoo.weights.info import BaseModel, WeightsInfo
 from umzoo.weights.io import MODEL, open_tensors, read_info
+from umzoo.weights.licenses import say_terms
 from umzoo.weights.tensors import is_finite
 from umzoo.weights.transfer import TransferRules, transfer
 
@@ -41,6 +42,7 @@ def load_backbone(
         WeightsError: if the folder is incomplete, altered, or does not fit the architecture it names.
     """
     info, device = read_info(folder), torch.device(device)
+    say_terms(info.name, info.license, info.license_link)
     with open_tensors(folder) as file:
         backbone = build_to_fill(info, file.shapes, in_channels)
         tensors = named_tensors(backbone)
@@ -67,7 +69,9 @@ def origin(folder: Path | str, info: WeightsInfo) -> BaseModel:
     is nobody else's business, so the sum of the tensors stands for it.
     """
     place = Path(folder).resolve()
-    known = BaseModel(name=info.name, sha256=info.files.get(MODEL, ""))
+    known = BaseModel(
+        name=info.name, sha256=info.files.get(MODEL, ""), license=info.license, license_link=info.license_link
+    )
     if place.parent.name != "snapshots" or not place.parents[1].name.startswith("models--"):
         return known
     repository = place.parents[1].name.removeprefix("models--").replace("--", "/", 1)

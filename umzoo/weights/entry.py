@@ -27,6 +27,8 @@ class WeightsEntry:
         license_link: text of a license that has no SPDX identifier.
         provenance: what is known of their training and not in the files: fields of
             :class:`umzoo.weights.info.Provenance`.
+        modalities: what they were trained on, as ``ct`` and ``mr``; empty: those of *provenance*.
+        regions: of the body, as ``head``, ``chest``, ``abdomen`` or ``body``; empty: those of *provenance*.
     """
 
     name: str
@@ -40,6 +42,12 @@ class WeightsEntry:
     options: Mapping[str, Any] = field(default_factory=dict)
     license_link: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    modalities: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("modalities", "regions"):
+            object.__setattr__(self, name, getattr(self, name) or tuple(self.provenance.get(name, ())))
 
     @property
     def tag(self) -> str:

@@ -31,6 +31,8 @@ class BaseModel(Tolerant):
     repository: str = Field("", description="org/name on the Hub, where they came from there")
     revision: str = Field("", description="commit of the repository")
     sha256: str = Field("", description="sum of their tensors")
+    license: str = Field("", description="their SPDX identifier, which binds what is trained from them")
+    license_link: str = Field("", description="text of a license that has no SPDX identifier")
 
 
 class Origin(Tolerant):

@@ -24,6 +24,7 @@ from umzoo.files import fsync, fsync_folder, sha256
 from umzoo.plugins import zoo
 from umzoo.weights.card import model_card
 from umzoo.weights.info import FORMAT, WeightsInfo
+from umzoo.weights.licenses import require_allowed
 from umzoo.weights.strict import own_file, strict_json
 from umzoo.weights.tensors import REMEDY, TensorFile, is_finite
 
@@ -63,6 +64,7 @@ def save_folder(
     _refuse_other_content(folder)
     for description in filter(None, (info, unchanged)):
         _refuse_paths(description.model_dump(mode="json"))
+    require_allowed(info)
     require_contract(state, info.backbone.name)
     temporary = folder.with_name(f".{folder.name}.writing-{os.getpid()}")
     try:

@@ -7,6 +7,7 @@ states, or else the project's own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from umzoo.hookspecs import hookimpl
@@ -85,7 +86,9 @@ def public_checkpoints() -> Iterator[WeightsEntry]:
         )
     for name, (repository, text) in NNFOUNDATION.items():
         text = f"nnFoundation: MAE on 2.1 M volumes of CT, MR and PET; {text}"
-        yield _nnssl(name, repository, NNSSL_FILES, text, {}, license="CC-BY-SA-4.0")
+        yield replace(
+            _nnssl(name, repository, NNSSL_FILES, text, {}, license="CC-BY-SA-4.0"), modalities=("ct", "mr", "pet")
+        )
     yield WeightsEntry(
         name="genesis_unet.chest_ct",
         location="MrGiovanni/ModelsGenesis",
@@ -94,6 +97,8 @@ def public_checkpoints() -> Iterator[WeightsEntry]:
         description="Models Genesis: restoration on 623 chest CT; non-commercial use",
         importer="models_genesis",
         files=("Genesis_Chest_CT.pt",),
+        modalities=("ct",),
+        regions=("chest",),
     )
     yield from _medicalnet()
     yield from _totalsegmentator()
@@ -133,6 +138,8 @@ def _medicalnet() -> Iterator[WeightsEntry]:
                 description=f"MedicalNet: {text}",
                 importer="medicalnet",
                 files=(file,),
+                modalities=("ct", "mr"),
+                regions=("head", "chest", "abdomen"),
             )
 
 
@@ -147,6 +154,8 @@ def _totalsegmentator() -> Iterator[WeightsEntry]:
             files=(folder,),
             sha256=digest,
             options={"fold": 0},
+            modalities=("ct",),
+            regions=("body",),
         )
 
 

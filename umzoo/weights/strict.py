@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from umzoo.errors import WeightsError
+from umzoo.files import is_lfs_pointer
 
 MAX_DEPTH = 32
 
@@ -41,6 +42,8 @@ def own_file(folder: Path | str, name: str) -> Path:
         raise WeightsError(f"{folder} has no {name}: fetch or export it again")
     if not any(target.is_relative_to(place) for place in (root, *_blobs_of(root))):
         raise WeightsError(f"{file} is a link out of its folder, to {target}: put the file itself there")
+    if is_lfs_pointer(target):
+        raise WeightsError(f"{file} is a pointer of Git LFS, not the file: run 'git lfs pull' in {folder}")
     return file
 
 

@@ -90,6 +90,34 @@ def test_positions_of_unetr_are_resized(tmp_path):
         torch.testing.assert_close(target(image()).levels[-1], source(image()).levels[-1], atol=1e-4, rtol=1e-4)
 
 
+def test_into_monais_own_networks():
+    """Weights of a channel go into MONAI's networks of two, whole but for their last convolution, and back."""
+    for name, other, options in (
+        ("swin_unetr", nets.SwinUNETR(2, 3, **SMALL), SMALL),
+        ("unetr", nets.UNETR(2, 3, (64, 32, 32), **TINY), {**TINY, "img_size": (32, 32, 32)}),
+    ):
+        source = shaken(umzoo.create_model(name, **options))
+        report = umzoo.transfer(source, other)
+        assert report.coverage == report.decoder_coverage == 1
+        assert all(it.startswith("out.") or "cross_attn" in it for it in report.fresh)
+        with torch.no_grad():
+            found = other.eval()(image().repeat(1, 2, 1, 1, 1))
+            expected = other.out(source(image(), dense=True).dense)
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+        again = umzoo.create_model(name, in_channels=2, **options)
+        assert (
+            umzoo.transfer({"state_dict": {f"net.{k}": v for k, v in other.state_dict().items()}}, again).coverage > 0.9
+        )
+
+
+def test_into_monais_transformer():
+    source = shaken(umzoo.create_model("swin_unetr", **SMALL))
+    target = transformer()
+    report = umzoo.transfer(source, target)
+    assert report.coverage == 1 and not report.fresh
+    assert report.dropped
+
+
 def test_importer_conforms():
     check_importer("monai_swin")
 
@@ -127,7 +155,7 @@ def test_unetr_is_monais():
 
 
 @pytest.mark.parametrize("use_v2", [False, True])
-@pytest.mark.parametrize("prefix", ["", "module.", "module.backbone."])
+@pytest.mark.parametrize("prefix", ["", "module.", "module.backbone.", "model."])
 def test_a_whole_network_arrives(tmp_path, use_v2, prefix):
     original = swin(use_v2=use_v2)
     state = {prefix + name: value for name, value in original.state_dict().items()}

@@ -16,11 +16,11 @@ from umzoo.errors import WeightsError
 from umzoo.plugins import zoo
 from umzoo.spec import InputSpec, IntensityRule
 from umzoo.weights.importers.base import Importer
-from umzoo.weights.importers.checkpoint import find_checkpoint, origin, read_state, split, summary
+from umzoo.weights.importers.checkpoint import find_checkpoint, origin, read_state, some_names, split, summary
 from umzoo.weights.info import WeightsInfo
 from umzoo.weights.io import save_folder
 
-PREFIXES = ("module.", "backbone.", "_orig_mod.")
+PREFIXES = ("module.", "backbone.", "_orig_mod.", "model.", "net.")
 RENAMES = (
     (r"^encoder\.(?=patch_embed\.|layers\d)", "swinViT."),
     (r"^(?=patch_embed\.|layers\dc?\.)", "swinViT."),
@@ -146,7 +146,10 @@ def network_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     kernel = state.get("swinViT.patch_embed.proj.weight")
     tables = [state.get(f"swinViT.layers{n}.0.blocks.0.attn.relative_position_bias_table") for n in (1, 2, 3, 4)]
     if kernel is None or any(table is None for table in tables):
-        raise WeightsError("the file holds no Swin transformer in MONAI's names (swinViT.layers1.0.blocks.0.attn.*)")
+        raise WeightsError(
+            "the file holds no Swin transformer in MONAI's names (swinViT.layers1.0.blocks.0.attn.*):"
+            f" it has {some_names(state)}"
+        )
     rows = {int(table.shape[0]) for table in tables if table is not None}
     edge = round(max(rows) ** (1 / 3))
     if rows != {edge**3}:

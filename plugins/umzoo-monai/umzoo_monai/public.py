@@ -52,4 +52,6 @@ def _entry(
         files=files,
         options={"source": source},
         provenance=seen,
+        modalities=("ct",),
+        regions=("abdomen",) if "btcv" in name else ("head", "chest", "abdomen"),
     )

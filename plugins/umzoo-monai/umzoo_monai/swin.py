@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -45,6 +46,13 @@ class SwinConfig(umzoo.Config):
         return self
 
 
+def _names(names: Sequence[str], encoder: Sequence[str], decoder: Sequence[str]) -> dict[str, str]:
+    """*names* of MONAI's network by the contract."""
+    parts = {**dict.fromkeys(encoder, "encoder"), **dict.fromkeys(decoder, "decoder")}
+    places = {name: parts.get(name.partition(".")[0]) for name in names}
+    return {name: f"{part}.{name}" for name, part in places.items() if part}
+
+
 class SwinUNETR(umzoo.Backbone):
     """MONAI's Swin UNETR without its last convolution: six levels of strides 1 to 32 and a U-Net's decoder.
 
@@ -71,6 +79,13 @@ class SwinUNETR(umzoo.Backbone):
             divisor=(32, 32, 32),
             least_voxels=2,
         )
+
+    @classmethod
+    def contract_names(cls, names: Sequence[str]) -> dict[str, str]:
+        """Return the names here of the tensors of MONAI's ``SwinUNETR``."""
+        if not {"swinViT.patch_embed.proj.weight", "encoder1.layer.conv1.conv.weight"} <= set(names):
+            return {}
+        return _names(names, ("swinViT", *SKIPS), UPS)
 
     def encode(self, image: Tensor) -> list[Tensor]:
         """Return six levels of *image* ``(B, C, D, H, W)``, strides 1, 2, 4, 8, 16 and 32."""
@@ -114,6 +129,13 @@ class SwinViT(umzoo.Backbone):
         self.info = BackboneInfo(
             self.config.in_channels, levels, None, input_space="unit", divisor=(32, 32, 32), least_voxels=2
         )
+
+    @classmethod
+    def contract_names(cls, names: Sequence[str]) -> dict[str, str]:
+        """Return the names here of the tensors of MONAI's ``SwinTransformer``, alone or as ``swinViT``."""
+        if "patch_embed.proj.weight" in names and "layers4.0.blocks.0.norm1.weight" in names:
+            return {name: f"encoder.swinViT.{name}" for name in names}
+        return _names(names, ("swinViT",), ()) if "swinViT.patch_embed.proj.weight" in names else {}
 
     def encode(self, image: Tensor) -> list[Tensor]:
         """Return five levels of *image* ``(B, C, D, H, W)``, strides 2, 4, 8, 16 and 32."""

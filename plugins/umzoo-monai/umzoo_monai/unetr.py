@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -86,6 +87,15 @@ class UNETR(umzoo.Backbone):
             values = {**options.model_dump(), "img_size": tuple(context["patch_size"])}
             options = cls.Config.parse(values, f"backbone {cls.name}")
         return cls(options)
+
+    @classmethod
+    def contract_names(cls, names: Sequence[str]) -> dict[str, str]:
+        """Return the names here of the tensors of MONAI's ``UNETR``."""
+        if not {"vit.patch_embedding.position_embeddings", "encoder1.layer.conv1.conv.weight"} <= set(names):
+            return {}
+        parts = {**dict.fromkeys(("vit", "encoder1", *SKIPS), "encoder"), **dict.fromkeys(UPS, "decoder")}
+        places = {name: parts.get(name.partition(".")[0]) for name in names if "cross_attn" not in name}
+        return {name: f"{part}.{name}" for name, part in places.items() if part}
 
     def encode(self, image: Tensor) -> list[Tensor]:
         """Return five levels of *image* ``(B, C, D, H, W)``, strides 1, 2, 4, 8 and 16."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from umzoo.backbones.state import Shapes, require_same, shapes
 from umzoo.errors import WeightsError
-from umzoo.files import sha256
+from umzoo.files import is_lfs_pointer, sha256
 from umzoo.weights.importers.pickled import read_pickled
 
 WRAPPERS = ("state_dict", "model_state_dict", "network_weights", "model", "net")
@@ -41,6 +41,8 @@ def read_state(file: Path, prefixes: Iterable[str] = ("module.", "_orig_mod.")) 
     Raises:
         WeightsError: if it cannot be read, or holds no tensors.
     """
+    if is_lfs_pointer(file):
+        raise WeightsError(f"{file} is a pointer of Git LFS, not the file: run 'git lfs pull' in {file.parent}")
     content = read_pickled(file)
     state = content
     if isinstance(content, Mapping):
@@ -77,6 +79,12 @@ def split(state: Mapping[str, Tensor], wanted: Shapes) -> tuple[dict[str, Tensor
     taken = {name: state[name] for name in wanted if name in state}
     require_same(wanted, shapes(taken))
     return taken, {name: tensor for name, tensor in state.items() if name not in wanted}
+
+
+def some_names(state: Mapping[str, Tensor], count: int = 3) -> str:
+    """Return the first names in *state*, for those who wonder what it holds."""
+    names = list(state)
+    return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")
 
 
 def summary(rest: Mapping[str, Tensor], depth: int = 2) -> dict[str, int]:

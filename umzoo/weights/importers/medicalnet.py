@@ -17,20 +17,22 @@ from umzoo.backbones.state import named_tensors, shapes
 from umzoo.errors import WeightsError
 from umzoo.spec import InputSpec, IntensityRule
 from umzoo.weights.importers.base import Importer
-from umzoo.weights.importers.checkpoint import find_checkpoint, origin, read_state, split, summary
+from umzoo.weights.importers.checkpoint import find_checkpoint, origin, read_state, some_names, split, summary
 from umzoo.weights.info import WeightsInfo
 from umzoo.weights.io import save_folder
 
 URL = "https://github.com/Tencent/MedicalNet"
 CITATION = "Chen et al., Med3D: Transfer Learning for 3D Medical Image Analysis, arXiv 1904.00625, 2019"
+PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "net.")
 NORMALIZATION = "mean and standard deviation of the voxels above 0; voxels of 0 were replaced by normal noise"
 
 
 class MedicalNetImporter(Importer):
     """MedicalNet's ResNets: number of layers and short cuts are told from the tensors, with or without ``module.``.
 
-    Tensors keep their values. Files that hold the decoder ``conv_seg`` bring it along, except for its last
-    convolution, which goes to ``pretext.safetensors``.
+    Tensors keep their values, but the biases of MONAI's short cuts, which go into the norm behind them. Files that
+    hold the decoder ``conv_seg`` bring it along, except for its last convolution, which goes to
+    ``pretext.safetensors``.
     """
 
     name = "medicalnet"
@@ -48,7 +50,7 @@ class MedicalNetImporter(Importer):
             WeightsError: if it cannot be read, is no ResNet of MedicalNet's, or a tensor is missing or does not fit.
         """
         source = find_checkpoint(source)
-        released = read_state(source)
+        released = _without_biases(read_state(source, PREFIXES))
         kind = _kind(released)
         options = {"shortcut": self.config.shortcut or _shortcut(released), **_widths(released)}
         with torch.device("meta"):
@@ -98,7 +100,20 @@ def _kind(state: Mapping[str, Tensor]) -> type[ResNet3D]:
         if (kind.blocks, kind.bottleneck) == (blocks, bottleneck):
             return kind
     known = ", ".join(kind.name for kind in RESNETS)
-    raise WeightsError(f"the file holds no ResNet of MedicalNet's: {blocks} blocks in layer1 to layer4; known: {known}")
+    raise WeightsError(
+        f"the file holds no ResNet of MedicalNet's: {blocks} blocks in layer1 to layer4, among {some_names(state)};"
+        f" known: {known}"
+    )
+
+
+def _without_biases(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """*state* with the biases of MONAI's short cuts in the norms behind them, where they come to the same."""
+    result = dict(state)
+    for name in [name for name in state if name.endswith(".downsample.0.bias")]:
+        mean = name.replace(".0.bias", ".1.running_mean")
+        if mean in result and result[mean].shape == state[name].shape:
+            result[mean] = result[mean] - result.pop(name)
+    return result
 
 
 def _shortcut(state: Mapping[str, Tensor]) -> str:

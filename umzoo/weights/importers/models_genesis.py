@@ -21,7 +21,7 @@ from umzoo.weights.io import save_folder
 
 URL = "https://github.com/MrGiovanni/ModelsGenesis"
 CITATION = "Zhou et al., Models Genesis, Medical Image Analysis 67, 2021"
-PREFIXES = ("module.", "base_model.", "_orig_mod.")
+PREFIXES = ("module.", "base_model.", "_orig_mod.", "model.", "backbone.", "net.")
 HEAD = {"out_tr.final_conv.weight": (1, 64, 1, 1, 1), "out_tr.final_conv.bias": (1,)}
 
 
@@ -58,8 +58,10 @@ class ModelsGenesisImporter(Importer):
         """
         source = find_checkpoint(source)
         released = read_state(source, PREFIXES)
+        kernel = released.get("down_tr64.ops.0.conv1.weight")
+        channels = 1 if kernel is None or kernel.ndim != 5 else int(kernel.shape[1])
         with torch.device("meta"):
-            network = GenesisUNet()
+            network = GenesisUNet(GenesisUNet.Config(in_channels=channels))
         names = {released_name(name): name for name in named_tensors(network)}
         wanted = {released_name(name): shape for name, shape in shapes(named_tensors(network)).items()}
         taken, rest = split(released, wanted)
@@ -105,6 +107,7 @@ def _describe(backbone: ComponentSpec, license: str, tag: str | None, original: 
                 "*": IntensityRule(kind="percentile", percentiles=(0.5, 99.5)),
             },
             space="unit",
+            in_channels=backbone.options.get("in_channels", 1),
             patch_size=(64, 64, 32),
         ),
         license=license,

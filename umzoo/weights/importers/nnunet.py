@@ -40,7 +40,9 @@ class NnunetImporter(Importer):
         """Options of ``nnunet``."""
 
         fold: int | Literal["all"] | None = Field(None, description="fold; None: the only one there is")
-        checkpoint: Literal["final", "best"] = Field("final", description="which of the fold's checkpoints")
+        checkpoint: Literal["final", "best", "latest"] = Field(
+            "final", description="which of the fold's checkpoints; the latest is that of a training that was stopped"
+        )
         tag: str | None = Field(None, description="name is architecture.tag; None: the data set's name")
 
     def run(self, source: Path, out: Path, license: str = "unknown") -> None:
@@ -128,7 +130,8 @@ def _base_model(plans: Mapping[str, Any]) -> BaseModel | None:
     if not known:
         return None
     place = {"repository": known["reference"], "revision": known["revision"]} if known.get("revision") else {}
-    return BaseModel.parse({"name": known["name"], "sha256": known.get("sha256") or "", **place})
+    terms = {key: known.get(key) or "" for key in ("sha256", "license", "license_link")}
+    return BaseModel.parse({"name": known["name"], **terms, **place})
 
 
 def _metrics(checkpoint: Mapping[str, Any]) -> dict[str, float]:

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from umzoo.weights.transfer.naming import find_naming
+
 _FAMILIES = (
     ("resenc_bottleneck", r"encoder\.stages\.\d+\.blocks\.\d+\.conv3\."),
     ("resenc", r"encoder\.stages\.\d+\.blocks\.\d+\.conv1\."),
@@ -41,15 +43,17 @@ class Slot:
 
 
 class Layout:
-    """The places of the tensors *names*, which are canonical.
+    """The places of the tensors *names*.
 
     Attributes:
+        naming: how they are called by the weights contract.
         family: networks of one family can exchange weights; ``other`` if it is none of those known here.
         stages: resolution stages of a U-Net of nnU-Net, else 0.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        names = list(names)
+        self.naming = find_naming(list(names))
+        names = list(self.naming.ours.values())
         matches = (family for family, pattern in _FAMILIES if any(re.match(pattern, name) for name in names))
         self.family = next(matches, "other")
         self.stages = _count(names, r"encoder\.stages\.(\d+)\.") if self.family in UNETS else 0
@@ -58,6 +62,9 @@ class Layout:
 
     def slot(self, name: str) -> Slot:
         """Return the place of tensor *name*."""
+        if name not in self.naming.ours:
+            return Slot("head", "head", (name,))
+        name = self.naming.ours[name]
         if self.family in UNETS:
             return self._unet_slot(name)
         return self._primus_slot(name) if self.family.startswith("primus") else _plain_slot(name)

@@ -122,7 +122,7 @@ def _positions(pair: Pair) -> Step | None:
 
 def _channels(pair: Pair) -> Step | None:
     """The kernels that read the image, for other input channels."""
-    if pair.names[1] not in pair.sides[1].image_kernels or len(pair.shape) != 5:
+    if pair.names[1] not in pair.sides[1].image_kernels or not len(pair.shape) == len(pair.wanted) == 5:
         return None
     if pair.rules.source_channels and pair.rules.target_channels:
         return _named_channels(pair, pair.rules.source_channels, pair.rules.target_channels)
@@ -164,7 +164,7 @@ def _named_channels(pair: Pair, source: tuple[str, ...], target: tuple[str, ...]
 def _kernel(pair: Pair) -> Step | None:
     """Kernels of another size."""
     old, new = pair.shape[2:], pair.wanted[2:]
-    if len(pair.shape) != 5 or old == new:
+    if not len(pair.shape) == len(pair.wanted) == 5 or old == new:
         return None
     size = (new[0], new[1], new[2])
     shape = (*pair.shape[:2], *new)

@@ -144,12 +144,28 @@ class Plan:
             if match.source is None and match.name in first:
                 yield f"{match.name} is fresh ({match.reason}): all that follows was trained behind another"
         yield from self._misfits(first)
+        yield from self._other_steps()
         embeddings = [match.source for match in self.matches if match.source and match.name in self.target.positions]
         order = self.rules.token_order or self.source.token_order
         if embeddings and order != "dhw":
             yield f"tokens of the weights run in {order} order: their rotary embeddings cannot be turned along"
         if not self.rules.source_grid and any(name not in self.source.positions for name in embeddings):
             yield "the grid of the source's tokens is not recorded: taken to be this network's"
+
+    def _other_steps(self) -> Iterator[str]:
+        """One line on convolutions that step otherwise here, where the strides of stages do not tell it."""
+        if self.source.strides and self.target.strides:
+            return
+        pairs = [
+            (match, self.source.steps.get(match.source or ""), self.target.steps.get(match.name))
+            for match in self.matches
+        ]
+        others = [(match, old, new) for match, old, new in pairs if old and new and old != new]
+        if others:
+            match, old, new = others[0]
+            words = (f"stride {_by(stride)}, dilation {_by(dilation)}" for stride, dilation in (old, new))
+            more = f" and {len(others) - 1} more" if others[1:] else ""
+            yield f"{match.name}{more}: {' in the weights, '.join(words)} here: from there on kernels see another scale"
 
     def _misfits(self, told: Collection[str]) -> Iterator[str]:
         """One line on the kernels of the encoder that both networks have, in shapes that do not fit."""
@@ -194,6 +210,10 @@ class Plan:
         if value.shape != self.target.tensors[match.name].shape:
             raise WeightsError(f"{match.name} became {tuple(value.shape)} on its way from {match.source}: report this")
         return value
+
+
+def _by(values: tuple[int, ...]) -> str:
+    return "x".join(map(str, values))
 
 
 _HEAD = "heads are not transferred"

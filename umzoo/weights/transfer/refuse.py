@@ -23,6 +23,12 @@ def refusal(report: TransferReport, source: Side, target: Side) -> str | None:
             f"{target.name} has no tensors under 'encoder.': pass a backbone, a model around one,"
             " or one of nnU-Net's networks"
         )
+    if not any(source.layout.slot(name).part == "encoder" for name in source.tensors):
+        names = ", ".join(list(source.tensors)[:4])
+        return (
+            f"{source.name} has no tensors under 'encoder.', and of no network that umzoo knows: it has {names}, ...;"
+            " rename them, or 'umzoo import' the file"
+        )
     shares = f"{percent(report.coverage)} of the encoder's kernels"
     if report.decoder_coverage is not None:
         shares += f" and {percent(report.decoder_coverage)} of the decoder's"

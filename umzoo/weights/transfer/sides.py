@@ -16,9 +16,12 @@ from umzoo.backbones.state import collapse_aliases, named_tensors, shapes, unwra
 from umzoo.errors import WeightsError
 from umzoo.spec import InputSpec
 from umzoo.weights.construct import build_on_meta
+from umzoo.weights.importers.checkpoint import WRAPPERS
 from umzoo.weights.info import WeightsInfo
 from umzoo.weights.io import MODEL, load_state, read_info
+from umzoo.weights.licenses import say_terms
 from umzoo.weights.transfer.layout import Layout
+from umzoo.weights.transfer.naming import find_naming
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,7 @@ class Side:
         kinds: ``conv``, ``transposed`` or ``patch`` for kernels; empty if the network is not at hand.
         strides: strides (D, H, W) of the stages, each against the one before; empty if unknown.
         image_kernels: names of the kernels that read the image.
+        steps: stride and dilation (D, H, W) of each convolution, by the name of its kernel.
         positions: tokens (D, H, W) of each position embedding, as far as they are known.
         token_order: order in which tokens run over the axes.
         input: what the network expects; None if unknown.
@@ -50,6 +54,7 @@ class Side:
     kinds: Mapping[str, str] = field(default_factory=dict)
     strides: tuple[Size, ...] = ()
     image_kernels: frozenset[str] = frozenset()
+    steps: Mapping[str, tuple[Size, Size]] = field(default_factory=dict)
     positions: Mapping[str, Size] = field(default_factory=dict)
     token_order: str = "dhw"
     input: InputSpec | None = None
@@ -71,20 +76,40 @@ def source_side(source: Source) -> Side:
     if isinstance(source, nn.Module):
         return network_side(source)
     if isinstance(source, Mapping):
-        tensors = collapse_aliases(source)
+        tensors = collapse_aliases(_bare(_unwrapped(source)))
+        if not tensors:
+            keys = ", ".join(map(str, list(source)[:8])) or "nothing"
+            raise WeightsError(f"there are no tensors in the state dict, which has {keys}: pass the one of the network")
         return Side("the state dict", tensors, strides=_strides_of_tensors(tensors))
     info, tensors = read_info(source), load_state(source)
-    known = _describe(_sketch(info, tensors), tensors)
+    say_terms(info.name, info.license, info.license_link)
+    sketch = _sketch(info, tensors)
+    known = _describe(sketch, tensors)
     return Side(
         info.name,
         tensors,
         strides=known["strides"] or _strides_of_tensors(tensors),
+        steps=_steps(sketch) if sketch is not None else {},
         positions=known["positions"],
         token_order=info.token_order,
         input=info.input,
         space=info.input.space,
         sha256=info.files.get(MODEL),
     )
+
+
+def _unwrapped(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The state dict of the network in a checkpoint; *state* if it is one."""
+    if any(isinstance(value, Tensor) for value in state.values()):
+        return state
+    return next((state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping)), state)
+
+
+def _bare(state: Mapping[str, Any]) -> dict[str, Any]:
+    """*state* without a prefix before the names of the network; what lies elsewhere keeps its name."""
+    naming = find_naming([name for name, value in state.items() if isinstance(value, Tensor)])
+    ours = {} if naming.kind else naming.ours
+    return {ours.get(name, name): value for name, value in state.items()}
 
 
 def network_side(module: nn.Module) -> Side:
@@ -108,6 +133,7 @@ def network_side(module: nn.Module) -> Side:
         input=info.input if info else None,
         space=network.info.input_space if isinstance(network, Backbone) else None,
         image_kernels=_image_kernels(network, tensors),
+        steps=_steps(network),
         **_describe(network, tensors),
     )
 
@@ -128,6 +154,18 @@ def find_backbone(module: nn.Module) -> nn.Module:
     return found[0] if found else network
 
 
+def _steps(network: nn.Module) -> dict[str, tuple[Size, Size]]:
+    """Stride and dilation of the convolutions of *network*."""
+    layers = {id(layer.weight): layer for layer in network.modules() if isinstance(layer, nn.Conv3d)}
+    found = {name: layers.get(id(tensor)) for name, tensor in named_tensors(network).items()}
+    return {name: (_size(layer.stride), _size(layer.dilation)) for name, layer in found.items() if layer is not None}
+
+
+def _size(values: tuple[int, ...]) -> Size:
+    depth, height, width = values
+    return depth, height, width
+
+
 def _kind(layer: nn.Conv3d | nn.ConvTranspose3d) -> str:
     if isinstance(layer, nn.ConvTranspose3d):
         return "transposed"
@@ -139,9 +177,9 @@ def _describe(network: nn.Module | None, tensors: Mapping[str, Tensor]) -> dict[
     if isinstance(network, Backbone):
         return {"strides": _strides(network), "positions": network.info.positions}
     parts: Iterable[nn.Module] = () if network is None else network.modules()
-    grids = (getattr(part, "feat_shape", None) for part in parts)
+    grids = (getattr(part, "feat_shape", None) or getattr(part, "feat_size", None) for part in parts)
     grid = next((tuple(int(n) for n in shape) for shape in grids if shape), ())
-    names = [name for name in tensors if name.endswith("pos_embed")]
+    names = [name for name in tensors if name.endswith(("pos_embed", "position_embeddings"))]
     return {"strides": _strides(network), "positions": dict.fromkeys(names, grid) if len(grid) == 3 else {}}
 
 
@@ -150,6 +188,8 @@ def _image_kernels(network: nn.Module, tensors: Mapping[str, Tensor]) -> frozens
     if isinstance(network, Backbone) and network.image_kernels:
         return frozenset(network.image_kernels)
     layout = Layout(tensors)
+    if layout.naming.kind and (known := layout.naming.kind.image_kernels):
+        return frozenset(name for name, ours in layout.naming.ours.items() if ours in known)
     slots = {name: layout.slot(name) for name, it in tensors.items() if it.ndim == 5 and name.endswith("weight")}
     first = next((name for name, slot in slots.items() if slot.part == "encoder"), None)
     if first is None:

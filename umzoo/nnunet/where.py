@@ -1,0 +1,50 @@
+"""Where the weights of derived plans are on this machine: a file beside the plans, which nnU-Net does not copy.
+
+Plans go into results, checkpoints and exported models, and with them to others; a path is nobody else's business.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from umzoo.config import Config
+from umzoo.errors import ConfigError
+from umzoo.files import written_whole
+
+
+class Where(Config):
+    """The reference as the user gave it, and the folder that it named then."""
+
+    asked: str
+    folder: str
+
+    def names(self, reference: str) -> bool:
+        """Whether *reference* means the same."""
+        return reference == self.asked or str(Path(reference).resolve()) == self.folder
+
+
+def where_file(plans: Path) -> Path:
+    """Return the file that belongs to *plans*."""
+    return plans.with_suffix(".where.json")
+
+
+def write_where(plans: Path, asked: str, folder: Path) -> None:
+    """Note for *plans* that *asked* named *folder*."""
+    with written_whole(where_file(plans)) as temporary:
+        temporary.write_text(json.dumps({"asked": asked, "folder": str(folder.resolve())}) + "\n", encoding="utf-8")
+
+
+def read_where(plans: Path) -> Where | None:
+    """Return what is noted for *plans*; None if there is nothing.
+
+    Raises:
+        ConfigError: if it is damaged.
+    """
+    file = where_file(plans)
+    if not file.is_file():
+        return None
+    try:
+        return Where.parse(json.loads(file.read_text(encoding="utf-8")), file.name)
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}") from None

@@ -1,0 +1,79 @@
+"""Finding registered weights by what they are for: license, modality, region of the body, and what takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from umzoo.errors import ConfigError, nearest
+from umzoo.plugins import zoo
+from umzoo.weights.entry import WeightsEntry
+from umzoo.weights.licenses import allows_commerce, allows_sharing, license_class
+
+USES = {"commercial": allows_commerce, "share": allows_sharing}
+"""What a license may have to allow: commercial use, and passing on what is trained from the weights."""
+WIDER = {
+    "brain": ("head",),
+    "heart": ("chest",),
+    "lung": ("chest",),
+    "lungs": ("chest",),
+    "liver": ("abdomen",),
+    "kidney": ("abdomen",),
+    "prostate": ("pelvis",),
+}
+"""Regions that a smaller one lies in."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What weights must be like; None for whatever.
+
+    Raises:
+        ConfigError: if nothing can be like that.
+    """
+
+    use: str | None = None
+    modality: str | None = None
+    region: str | None = None
+    takes: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("use", self.use, USES), ("takes", self.takes, ("nnunet",))):
+            if value is not None and value.lower() not in known:
+                raise ConfigError(f"unknown --{name} '{value}'{nearest(value, known)}: give one of {', '.join(known)}")
+
+    def fits(self, entry: WeightsEntry) -> bool:
+        """Whether *entry* is known to be like that."""
+        if self.use and not USES[self.use.lower()](entry.license, entry.license_link):
+            return False
+        if self.modality and self.modality.lower() not in entry.modalities:
+            return False
+        region = (self.region or "").lower()
+        if region and not {region, *WIDER.get(region, ()), "body"} & {*entry.regions}:
+            return False
+        return self.takes is None or self.takes.lower() in taken_by(entry)
+
+
+def taken_by(entry: WeightsEntry) -> tuple[str, ...]:
+    """Return what else than umzoo trains networks of the architecture of *entry*: ``nnunet``, or nothing."""
+    from umzoo.backbones.nnunet import UNet
+
+    name, known = entry.name.partition(".")[0], zoo().backbones
+    return ("nnunet",) if name in known and issubclass(known[name], UNet) else ()
+
+
+def facts(entry: WeightsEntry) -> dict[str, Any]:
+    """Return what is known of *entry*, for programs."""
+    return {
+        "name": entry.name,
+        "description": entry.description,
+        "license": entry.license,
+        "license_link": entry.license_link,
+        "license_class": license_class(entry.license, entry.license_link),
+        "modalities": list(entry.modalities),
+        "regions": list(entry.regions),
+        "takes": list(taken_by(entry)),
+        "location": entry.location,
+        "revision": entry.revision,
+        "files": list(entry.files),
+    }
