@@ -10,8 +10,12 @@ import torch
 
 import umzoo
 from tests.scans.conftest import as_nifti
-from umzoo.downstream.evaluate.references import SIMPLE, random_twin, simple_features
-from umzoo.errors import ConfigError
+from umzoo.downstream.embed.config import EmbedConfig
+from umzoo.downstream.evaluate import EvaluateConfig, evaluate
+from umzoo.downstream.evaluate.cut import common_cut
+from umzoo.downstream.evaluate.references import SIMPLE, feature_table, random_twin, simple_features
+from umzoo.downstream.tasks import load_task
+from umzoo.errors import ConfigError, DataError
 from umzoo.spec import InputSpec
 
 
@@ -79,6 +83,36 @@ def test_controls_see_what_the_reference_sees(weights, body):
     numbers = simple_features(umzoo.load_scan(as_nifti(body), network))
     assert numbers.shape == (9 + 6,)
     assert np.isfinite(numbers).all()
+
+
+def test_a_crop_tells_nothing_of_the_size_of_a_scan(tmp_path, weights):
+    """Noise in files of two sizes, which are the classes: whatever the crop, the features do not know them."""
+    rows, rng = [], np.random.default_rng(0)
+    for number in range(24):
+        size = 14 if number % 2 else 20
+        noise = rng.normal(0, 300, (size, size, size)).astype(np.int16)
+        nibabel.save(as_nifti(noise), tmp_path / f"n{number}.nii.gz")
+        rows.append({"image": f"n{number}.nii.gz", "large": 1 - number % 2})
+    with (tmp_path / "noise.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    (tmp_path / "noise.toml").write_text(
+        '[task]\nkind = "classification"\ndata = "noise.csv"\ntargets = "large"\nmodality = "ct"\n'
+    )
+    task, network = load_task(tmp_path / "noise.toml"), umzoo.from_pretrained(weights, head=False)
+    options = EmbedConfig(pooling="mean+max", levels=(0, 1))
+    whole, _ = feature_table(task, {"w": network}, tmp_path / "a", options)
+    crops, scans = feature_table(task, {"w": network}, tmp_path / "b", options, (16, 16, 16))
+    config = EvaluateConfig(seeds=2, bootstrap=100, permutations=100)
+    value = {
+        name: evaluate(it, config).scores[0].interval.value for name, it in {"whole": whole, "crops": crops}.items()
+    }
+    assert len(scans) == 24
+    assert value["whole"] > 0.95
+    assert 0.15 < value["crops"] < 0.85
+    with pytest.raises(DataError, match="make --crop smaller"):
+        common_cut(task.cases, network.weights_info.input, (3, 3, 3), tmp_path / "c", lambda: None)
 
 
 @pytest.fixture

@@ -3,8 +3,18 @@
 import numpy as np
 import pytest
 
-from umzoo.downstream.evaluate.metrics import auroc, c_index
-from umzoo.downstream.evaluate.statistics import Comparison, Interval, compare, draw_weights, holm, swap_test
+from umzoo.downstream.evaluate.metrics import METRICS, auroc, c_index, primary
+from umzoo.downstream.evaluate.statistics import (
+    Comparison,
+    Interval,
+    compare,
+    draw_weights,
+    gains,
+    holm,
+    judge,
+    swap_test,
+    visible_difference,
+)
 
 REPETITIONS = 400
 CORRELATION = 0.8
@@ -22,13 +32,19 @@ def score_pair(rng, subjects, gap_first, gap_second, correlation=CORRELATION, sc
     return truth, person, tuple(np.stack([-one, one], axis=1)[None] for one in scores)
 
 
+def comparison(scores, truth, person, name="B"):
+    """The comparison of one pair of scores."""
+    weights = draw_weights(person, 400, 1)
+    judged = tuple(judge(one, truth, "classification", weights) for one in scores)
+    return compare(("A", name), judged, truth, person, "classification", "100%", (500, 0.05, 1))
+
+
 def decisions(gaps, subjects, seed, scans=1):
     """The comparison of each repetition; *gaps* are the distances of the classes' means."""
     rng, found = np.random.default_rng(seed), []
     for _ in range(REPETITIONS):
         truth, person, scores = score_pair(rng, subjects, *gaps, scans=scans)
-        drawings = (draw_weights(person, 400, 1), 500, 0.05, 1)
-        found.append(compare(("A", "B"), scores, truth, person, "classification", "100%", drawings))
+        found.append(comparison(scores, truth, person))
     return found
 
 
@@ -67,9 +83,24 @@ def test_auroc_and_c_index_are_those_of_others():
 
 def test_swaps_agree_with_exchanged_scores():
     truth, person, scores = score_pair(np.random.default_rng(1), 20, 2.0, 0.0)
-    p, reverse = (swap_test(pair, truth, person, "classification", 2000, 0) for pair in (scores, scores[::-1]))
-    assert p == reverse
-    assert swap_test((scores[0], scores[0]), truth, person, "classification", 100, 0) == 1
+    found = [gains(pair, truth, "classification") for pair in (scores, scores[::-1])]
+    assert swap_test(found[0], person, 2000, 0) == swap_test(found[1], person, 2000, 0)
+    assert swap_test(0 * found[0], person, 100, 0) == 1
+
+
+@pytest.mark.parametrize("kind", ["classification", "survival"])
+def test_gains_with_their_signs_are_the_difference_of_exchanged_scores(kind):
+    """Ranks are exchanged for some scans, and the metric is computed anew."""
+    rng = np.random.default_rng(2)
+    n, ones = 30, np.ones((1, 30))
+    truth = rng.integers(0, 3, n) if kind == "classification" else np.stack([rng.random(n), rng.random(n) < 0.7], 1)
+    shape = (2, n, 3 if kind == "classification" else 1)
+    ranks = [np.argsort(np.argsort(rng.random(shape), axis=1), axis=1) + 1.0 for _ in range(2)]
+    found = gains((ranks[0], ranks[1]), truth, kind)
+    for swapped in (np.zeros(n, bool), rng.random(n) < 0.5):
+        first, second = (np.where(swapped[None, :, None], *pair) for pair in (ranks[::-1], ranks))
+        values = [METRICS[kind][primary(kind)](truth, one, ones)[0] for one in (first, second)]
+        assert np.where(swapped, -found, found).sum() == pytest.approx(values[0] - values[1])
 
 
 def test_scans_of_one_person_are_drawn_together():
@@ -83,6 +114,27 @@ def test_holm_corrects_one_family():
     family = [Comparison("a", "b", "auroc", "100%", gap, p, p, 0.1, 40, 0.05) for p in (0.04, 0.01, 0.03)]
     assert [it.adjusted for it in holm(family)] == pytest.approx([0.06, 0.03, 0.06])
     assert [it.decision for it in holm(family)] == [0, 1, 0]
+
+
+def test_the_visible_difference_is_that_of_the_corrected_decision():
+    """A planted gap as large as said to be visible is seen four times in five, beside comparisons without a gap."""
+    rng, seen, said = np.random.default_rng(7), [], []
+    for _ in range(REPETITIONS // 4):
+        truth, person, scores = score_pair(rng, 60, 2.2, 1.2)
+        none = [score_pair(rng, 60, 1.0, 1.0)[2] for _ in range(2)]
+        family = holm([comparison(scores, truth, person), *(comparison(pair, truth, person) for pair in none)])
+        seen.append(family[0].decision == 1)
+        said.append((family[0].difference.value, family[0].visible))
+    gap, visible = np.mean(said, axis=0)
+    assert visible == pytest.approx(gap, rel=0.15), "the gap is chosen to be the visible one"
+    assert 0.68 <= np.mean(seen) <= 0.92
+
+
+def test_holm_tells_each_comparison_its_level():
+    gap = Interval(0.1, 0.05, 0.2)
+    family = [Comparison("a", "b", "auroc", "100%", gap, p, p, 0.1, 40, 0.05, 1.0) for p in (0.001, 0.03, 0.5)]
+    found = [it.visible for it in holm(family)]
+    assert found == pytest.approx([visible_difference(1, level) for level in (0.05 / 3, 0.025, 0.025)])
 
 
 def test_verdicts_say_it_in_words():

@@ -85,6 +85,11 @@ def spearman(targets: NDArray[Any], scores: NDArray[Any], weights: NDArray[Any])
     return np.asarray(np.mean([_correlation(truth, rankdata(one, axis=0), weights) for one in scores], axis=0))
 
 
+def dice(targets: NDArray[Any], scores: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
+    """Mean over scans of the first of their *scores*, the mean Dice of the classes."""
+    return np.asarray((weights @ scores.mean(axis=0)[:, 0]) / weights.sum(1))
+
+
 def _correlation(first: NDArray[Any], second: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
     share = weights / weights.sum(1, keepdims=True)
     a, b = share @ first, share @ second
@@ -108,6 +113,7 @@ METRICS: dict[str, dict[str, Metric]] = {
     "multilabel": {"auroc": auroc, "balanced_accuracy": balanced_accuracy},
     "regression": {"r2": r2, "mae": mae, "spearman": spearman},
     "survival": {"c_index": c_index},
+    "segmentation": {"dice": dice},
 }
 """Kind to its metrics; the first is the one that references are compared by."""
 

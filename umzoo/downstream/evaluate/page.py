@@ -54,7 +54,7 @@ def table(found: Evaluation) -> str:
 
 def draw_scores(found: Evaluation, file: Path) -> None:
     """Draw a dot with its interval per reference and budget."""
-    names, budgets = list(found.table.features), found.config.labels
+    names, budgets = list(found.table.names), found.config.labels
     figure, axis = _axes(7.0, 1.0 + 0.28 * len(names) * len(budgets))
     ticks = []
     for row, (name, budget) in enumerate((name, budget) for name in names for budget in budgets):
@@ -71,7 +71,7 @@ def draw_labels(found: Evaluation, file: Path) -> None:
     """Draw the metric over the label budgets, a line per reference."""
     figure, axis = _axes(6.0, 4.0)
     places = np.arange(len(found.config.labels))
-    for name in found.table.features:
+    for name in found.table.names:
         spans = [_deciding(found)[name, budget].interval for budget in found.config.labels]
         style, color = "--" if name in found.table.controls else "-", _color(found, name)
         axis.plot(places, [span.value for span in spans], style, marker="o", color=color, label=name)
@@ -83,7 +83,7 @@ def draw_labels(found: Evaluation, file: Path) -> None:
 
 def _deciding(found: Evaluation) -> dict[tuple[str, str], Score]:
     metric = primary(found.table.kind)
-    return {(s.reference, s.budget): s for s in found.scores if (s.probe, s.metric) == ("linear", metric)}
+    return {(s.reference, s.budget): s for s in found.scores if (s.probe, s.metric) == (found.probe, metric)}
 
 
 def _title(found: Evaluation) -> str:

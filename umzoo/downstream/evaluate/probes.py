@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.downstream.evaluate.folds import assign_folds, strata
-from umzoo.errors import DataError
+from umzoo.downstream.evaluate.linear import answers, fit_linear, known_classes
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Penalties of linear models, for features of which a scan has a mean squared norm of 1."""
@@ -19,85 +17,127 @@ NEIGHBORS = (3, 5, 10)
 PROBES = {"classification": ("linear", "knn"), "multilabel": ("linear", "knn"), "regression": ("linear", "knn")}
 """Kind to its probes; the first decides. Survival has Cox's model alone."""
 
-Fit = Callable[[NDArray[Any], NDArray[Any], NDArray[Any], float], NDArray[Any]]
-"""Training rows and targets, rows to score, setting -> scores ``(m, k)``."""
-
 
 def reduce(train: NDArray[Any], test: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Standardize by *train* ``(n, d)`` and turn both into the at most ``n - 1`` axes that *train* spans.
+    """Standardize by *train* ``(n, d)`` and turn both onto the at most ``n - 1`` principal axes that *train* spans.
 
     Models with a squared penalty, and distances between training rows, are the same there: a rotation alters neither.
     Rows are scaled so that those of *train* have a mean squared norm of 1, whatever d.
     """
-    from sklearn.preprocessing import StandardScaler
-
-    scaler = StandardScaler().fit(train)
-    a, b = scaler.transform(train.astype(np.float64)), scaler.transform(test.astype(np.float64))
+    mean, spread = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
+    spread = np.where(spread > 1e-10 * np.abs(mean).clip(1e-300), spread, np.inf)  # a constant tells nothing
+    a, b = (train - mean) / spread, (test - mean) / spread
     if a.shape[1] > a.shape[0]:
         values, vectors = np.linalg.eigh(a @ a.T)
         used = values > max(values.max(), 1e-30) * 1e-10
         axes = a.T @ (vectors[:, used] / np.sqrt(values[used]))
-        a, b = a @ axes, b @ axes
-    scale = np.sqrt((a**2).sum(1).mean()) or 1.0
+    else:
+        axes = np.linalg.eigh(a.T @ a)[1]
+    a, b = a @ axes, b @ axes
+    scale = np.sqrt((a**2).sum(1).mean()) if a.any() else 1.0
     return a / scale, b / scale
+
+
+def inner_folds(
+    kind: str, targets: NDArray[Any], subjects: NDArray[Any], folds: int, seed: int
+) -> NDArray[np.int64] | None:
+    """Return the inner fold of each training scan ``(n,)``, None if there are too few subjects for that."""
+    groups = targets.argmax(1) if kind == "classification" else strata(targets, kind)
+    least = min(len(np.unique(subjects[groups == group])) for group in np.unique(groups))
+    folds = min(folds, least if kind != "regression" else len(np.unique(subjects)))
+    if folds < 2 or (kind == "survival" and least < 4):
+        return None
+    return assign_folds(groups, subjects, folds, seed)
 
 
 def probe(
     name: str,
     kind: str,
-    train: NDArray[Any],
+    rows: NDArray[Any],
     targets: NDArray[Any],
-    subjects: NDArray[Any],
-    test: NDArray[Any],
-    inner: int,
-    seed: int,
+    held: NDArray[Any],
+    inner: NDArray[np.int64] | None,
 ) -> NDArray[Any]:
-    """Fit probe *name* on *train* ``(n, d)``, its setting chosen by *inner* folds, and score *test*: ``(m, k)``.
+    """Fit probe *name* on *rows* ``(n, r)`` of :func:`reduce`, and score the rows *held*: ``(m, k)``.
+
+    Its setting is that of the least loss over the folds *inner* ``(n,)``, the middle one without.
 
     Targets are as in :class:`FeatureTable <umzoo.downstream.evaluate.table.FeatureTable>`, but classes are one-hot.
     """
-    rows, held = reduce(train, test)
-    fit, settings = _model(name, kind)
-    setting = _choose(fit, settings, kind, rows, targets, subjects, inner, seed)
-    return fit(rows, targets, held, setting)
-
-
-def _model(name: str, kind: str) -> tuple[Fit, Sequence[float]]:
     if name == "knn":
-        return _neighbors, NEIGHBORS
-    return {"survival": _cox, "regression": _ridge, "multilabel": _labels, "classification": _logistic}[kind], PENALTIES
+        return _neighbors(kind, rows, targets, held, inner)
+    if kind == "regression":
+        return _ridge(rows, targets, held, inner)
+    return _likelihood(kind, rows, targets, held, inner)
 
 
-def _choose(
-    fit: Fit,
-    settings: Sequence[float],
-    kind: str,
-    rows: NDArray[Any],
-    targets: NDArray[Any],
-    subjects: NDArray[Any],
-    inner: int,
-    seed: int,
-) -> float:
-    """The setting of least loss over inner folds; the middle one if there are too few subjects for such folds."""
-    groups = targets.argmax(1) if kind == "classification" else strata(targets, kind)
-    least = min(len(np.unique(subjects[groups == group])) for group in np.unique(groups))
-    folds = min(inner, least if kind != "regression" else len(np.unique(subjects)))
-    if folds < 2 or (kind == "survival" and least < 4):
-        return settings[len(settings) // 2]
-    fold = assign_folds(groups, subjects, folds, seed)
-    losses = np.zeros(len(settings))
-    for number in range(folds):
-        held = fold == number
-        for position, setting in enumerate(settings):
-            scores = fit(rows[~held], targets[~held], rows[held], setting)
-            losses[position] += _loss(scores, targets[held], kind)
-    return settings[int(losses.argmin())]
+def _likelihood(
+    kind: str, rows: NDArray[Any], targets: NDArray[Any], held: NDArray[Any], inner: NDArray[np.int64] | None
+) -> NDArray[Any]:
+    """Logistic models and Cox's: every inner fold with every penalty, and all rows with every penalty, at once."""
+    parts = [] if inner is None else list(np.unique(inner))
+    tried = PENALTIES if parts else PENALTIES[len(PENALTIES) // 2 :][:1]
+    used = np.stack([np.ones(len(rows)), *(inner != part for part in parts)], axis=1).repeat(len(tried), axis=1)
+    coefficients = fit_linear(kind, rows, targets, used, np.tile(tried, 1 + len(parts)))
+    known = known_classes(targets, used) if kind == "classification" else np.ones((1, 1), bool)
+    losses = np.zeros(len(tried))
+    said = answers(kind, coefficients, rows, known)
+    for number, part in enumerate(parts, start=1):
+        for position in range(len(tried)):
+            scores = said[inner == part, number * len(tried) + position]
+            losses[position] += _loss(scores, targets[inner == part], kind)
+    best = int(losses.argmin())
+    return np.asarray(answers(kind, coefficients[:, best : best + 1], held, known[best : best + 1])[:, 0])
+
+
+def _ridge(
+    rows: NDArray[Any], targets: NDArray[Any], held: NDArray[Any], inner: NDArray[np.int64] | None
+) -> NDArray[Any]:
+    """Ridge regression; what the inner folds would answer follows from the hat matrix, without fitting again."""
+    mean = targets.mean(axis=0)
+    spread = np.where(targets.std(axis=0) > 0, targets.std(axis=0), 1.0)
+    wanted = (targets - mean) / spread
+    left, singular, right = np.linalg.svd(rows, full_matrices=False)
+    losses, masks = [], [] if inner is None else [inner == part for part in np.unique(inner)]
+    for penalty in PENALTIES if masks else ():
+        hat = (left * (singular**2 / (singular**2 + penalty * len(rows)))) @ left.T + 1 / len(rows)
+        losses.append(float(np.sum([_left_out(hat, wanted, mask) for mask in masks])))
+    penalty = PENALTIES[int(np.argmin(losses)) if losses else len(PENALTIES) // 2]
+    shrunk = singular / (singular**2 + penalty * len(rows))
+    return np.asarray(mean + spread * (held @ (right.T * shrunk) @ (left.T @ wanted)))
+
+
+def _left_out(hat: NDArray[Any], targets: NDArray[Any], part: NDArray[Any]) -> float:
+    """Squared error on the rows *part* of the model that never saw them."""
+    residual = (targets - hat @ targets)[part]
+    return float((np.linalg.solve(np.eye(int(part.sum())) - hat[np.ix_(part, part)], residual) ** 2).sum())
+
+
+def _neighbors(
+    kind: str, rows: NDArray[Any], targets: NDArray[Any], held: NDArray[Any], inner: NDArray[np.int64] | None
+) -> NDArray[Any]:
+    """Mean target of the nearest rows, closer ones counting more."""
+    from scipy.spatial.distance import cdist
+
+    count = NEIGHBORS[len(NEIGHBORS) // 2]
+    if inner is not None:
+        apart = np.where(inner[:, None] == inner[None], np.inf, cdist(rows, rows))
+        losses = [_loss(_nearest(apart, targets, k), targets, kind) for k in NEIGHBORS]
+        count = NEIGHBORS[int(np.argmin(losses))]
+    return _nearest(cdist(held, rows), targets, count)
+
+
+def _nearest(distances: NDArray[Any], targets: NDArray[Any], count: int) -> NDArray[Any]:
+    """Mean of the *targets* ``(n, k)`` of the *count* nearest, weighted by one over their distance ``(m, n)``."""
+    nearest = np.argsort(distances, axis=1, kind="stable")[:, :count]
+    shares = 1 / np.take_along_axis(distances, nearest, axis=1).clip(1e-9)
+    return np.asarray((shares[..., None] * targets[nearest]).sum(axis=1) / shares.sum(axis=1, keepdims=True))
 
 
 def _loss(scores: NDArray[Any], targets: NDArray[Any], kind: str) -> float:
     """Summed squared error of numbers, log loss of probabilities, discordance of risks."""
     if kind == "regression":
-        return float(((scores - targets) ** 2).sum())
+        return float((((scores - targets) / targets.std(axis=0).clip(1e-12)) ** 2).sum())
     if kind == "survival":
         from umzoo.downstream.evaluate.metrics import c_index
 
@@ -105,56 +145,3 @@ def _loss(scores: NDArray[Any], targets: NDArray[Any], kind: str) -> float:
         return 0.0 if np.isnan(value) else (1 - value) * len(targets)
     wanted = np.where(targets > 0, scores, 1 - scores if kind == "multilabel" else 1)
     return float(-np.log(wanted.clip(1e-3)).sum())
-
-
-def _ridge(rows: NDArray[Any], targets: NDArray[Any], held: NDArray[Any], penalty: float) -> NDArray[Any]:
-    from sklearn.linear_model import Ridge
-
-    model = Ridge(alpha=penalty * len(rows)).fit(rows, targets)
-    return np.asarray(model.predict(held).reshape(len(held), -1))
-
-
-def _logistic(rows: NDArray[Any], targets: NDArray[Any], held: NDArray[Any], penalty: float) -> NDArray[Any]:
-    """Multinomial logistic regression; classes that are not there to learn from get 0."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    classes = targets.argmax(1)
-    scores = np.zeros((len(held), targets.shape[1]))
-    present = np.unique(classes)
-    if len(present) == 1:
-        scores[:, present] = 1
-        return scores
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model = LogisticRegression(C=1 / (penalty * len(rows)), max_iter=200, tol=1e-3).fit(rows, classes)
-    scores[:, present] = model.predict_proba(held)
-    return scores
-
-
-def _labels(rows: NDArray[Any], targets: NDArray[Any], held: NDArray[Any], penalty: float) -> NDArray[Any]:
-    """One logistic regression a label."""
-    pairs = [np.stack([1 - column, column], axis=1) for column in targets.T]
-    return np.stack([_logistic(rows, pair, held, penalty)[:, 1] for pair in pairs], axis=1)
-
-
-def _cox(rows: NDArray[Any], targets: NDArray[Any], held: NDArray[Any], penalty: float) -> NDArray[Any]:
-    """Cox's proportional hazards with a squared penalty (Cox, JRSS B 1972); no event to learn from gives 0."""
-    try:
-        from sksurv.linear_model import CoxPHSurvivalAnalysis
-        from sksurv.util import Surv
-    except ImportError:
-        raise DataError("evaluating survival needs scikit-survival: pip install scikit-survival") from None
-    if not targets[:, 1].any():
-        return np.zeros((len(held), 1))
-    answers = Surv.from_arrays(targets[:, 1] > 0, targets[:, 0])
-    model = CoxPHSurvivalAnalysis(alpha=penalty * len(rows), n_iter=50)
-    return np.asarray(model.fit(rows, answers).predict(held).reshape(-1, 1))
-
-
-def _neighbors(rows: NDArray[Any], targets: NDArray[Any], held: NDArray[Any], neighbors: float) -> NDArray[Any]:
-    """Mean target of the nearest rows, closer ones counting more."""
-    from sklearn.neighbors import KNeighborsRegressor
-
-    model = KNeighborsRegressor(min(int(neighbors), len(rows)), weights="distance").fit(rows, targets)
-    return np.asarray(model.predict(held).reshape(len(held), -1))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -17,17 +16,17 @@ from umzoo.backbones.base import Backbone
 from umzoo.downstream.embed.config import EmbedConfig
 from umzoo.downstream.embed.kept import file_name, save_arrays, signature
 from umzoo.downstream.embed.vectors import embed
+from umzoo.downstream.evaluate.cut import Cut, common_cut
 from umzoo.downstream.evaluate.table import FeatureTable
 from umzoo.downstream.finetune.cases import read_case
 from umzoo.downstream.finetune.network import fresh_backbone
 from umzoo.downstream.tasks import Case, Task
 from umzoo.errors import ConfigError, DataError, UmzooError
-from umzoo.scans.crops import center_of, crop_about
-from umzoo.scans.labels import load_labels
 from umzoo.scans.listing import Progress, no_progress
 from umzoo.scans.load import input_of
 from umzoo.scans.scan import Scan
 from umzoo.scans.windows import Size
+from umzoo.spec import InputSpec
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +53,8 @@ def feature_table(
         references: networks of :func:`umzoo.from_pretrained` by name.
         cache: folder that keeps what is done.
         config: options of embedding.
-        crop: voxels (D, H, W) cut about the center of the mask, or of the scan; None takes the whole scan.
+        crop: voxels (D, H, W) cut about the center of the mask, or of the scan, fewer where a scan has no more (see
+            :func:`~umzoo.downstream.evaluate.cut.common_cut`); None takes the whole scan.
         seed: of the random weights.
         progress: called with cases done, cases in all, and cases left out.
 
@@ -99,15 +99,19 @@ def _embedded(
 
     The networks of one of the *pairs* expect the same input, and what they give is kept in one file a case.
     """
-    folders = [cache / signature(nn.ModuleList(pair.values()), config, _seen(pair, crop)) for pair in pairs]
+    cuts = _cuts(cases, pairs, cache, crop, progress)
+    folders = [
+        cache / signature(nn.ModuleList(pair.values()), config, _seen(pair, cut))
+        for pair, cut in zip(pairs, cuts, strict=True)
+    ]
     found: dict[str, dict[str, NDArray[Any]]] = {name: {} for pair in pairs for name in (*pair, SIMPLE)}
     skipped = 0
     for done, case in enumerate(cases):
         progress(done, len(cases), skipped)
         scans: dict[str, Scan] = {}
         try:
-            for pair, folder in zip(pairs, folders, strict=True):
-                rows = _rows(case, pair, folder / file_name(repr((case.id, case.images))), config, crop, scans)
+            for pair, folder, cut in zip(pairs, folders, cuts, strict=True):
+                rows = _rows(case, pair, folder / file_name(repr((case.id, case.images))), config, cut, scans)
                 for name, row in zip((*pair, SIMPLE), rows, strict=True):
                     found[name].setdefault(case.id, row)
         except ConfigError:
@@ -124,16 +128,16 @@ def _rows(
     networks: Mapping[str, Backbone],
     file: Path,
     config: EmbedConfig,
-    crop: Size | None,
+    cut: Cut | None,
     scans: dict[str, Scan],
 ) -> list[NDArray[Any]]:
     """A vector by each network and the simple numbers, from *file* if it is there; *scans* holds what was read."""
     if not file.is_file():
         spec = input_of(next(iter(networks.values())))
-        key = spec.model_dump_json(exclude={"patch_size"})
+        key = _input(spec)
         if key not in scans:
             scan = read_case(case, spec)
-            scans[key] = scan if crop is None else _cropped(scan, case, crop)
+            scans[key] = scan if cut is None else cut(scan, case)
         rows = [embed(network, scans[key], config).vector.numpy() for network in networks.values()]
         rows.append(simple_features(scans[key]))
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -142,18 +146,32 @@ def _rows(
         return [kept[f"a{number}"] for number in range(len(kept.files))]
 
 
-def _seen(networks: Mapping[str, Backbone], crop: Size | None) -> str:
+def _cuts(
+    cases: Sequence[Case],
+    pairs: Sequence[Mapping[str, Backbone]],
+    cache: Path,
+    crop: Size | None,
+    progress: Progress,
+) -> list[Cut | None]:
+    """What is cut for each of the *pairs*; networks that expect the same input share it."""
+    if crop is None:
+        return [None] * len(pairs)
+    done = count()
+    specs = [input_of(next(iter(pair.values()))) for pair in pairs]
+    made = {
+        key: common_cut(cases, spec, crop, cache, lambda: progress(min(next(done), len(cases)), len(cases), 0))
+        for key, spec in {_input(spec): spec for spec in specs}.items()
+    }
+    return [made[_input(spec)] for spec in specs]
+
+
+def _input(spec: InputSpec) -> str:
+    return spec.model_dump_json(exclude={"patch_size"})
+
+
+def _seen(networks: Mapping[str, Backbone], cut: Cut | None) -> str:
     """What the networks see of a case."""
-    return f"{input_of(next(iter(networks.values()))).model_dump_json()} {crop}"
-
-
-def _cropped(scan: Scan, case: Case, crop: Size) -> Scan:
-    """*scan* cut to *crop* about the center of the case's mask, or its own; its grid is that of the crop's voxels."""
-    mask = load_labels(case.mask, scan) if case.mask is not None else None
-    if case.mask is not None and mask is not None and not mask.any():
-        raise DataError(f"mask '{case.mask.name}' is empty: nothing to cut the crop about")
-    image = crop_about(scan.image.numpy(), center_of(scan, mask), crop, float(scan.image.min()))
-    return replace(scan, image=torch.from_numpy(image), grid=scan.grid.moved(crop, np.eye(4)))
+    return f"{input_of(next(iter(networks.values()))).model_dump_json()} {cut}"
 
 
 def simple_features(scan: Scan) -> NDArray[np.float32]:

@@ -28,7 +28,7 @@ def card_results(found: Evaluation, reference: str, dataset: str) -> tuple[Resul
     )
     results = []
     for score in found.scores:
-        if (score.reference, score.probe, score.metric) == (reference, "linear", metric):
+        if (score.reference, score.probe, score.metric) == (reference, found.probe, metric):
             verdicts = [c.verdict for c in found.comparisons if (c.first, c.budget) == (reference, score.budget)]
             span = f"[{score.interval.low:.3g}, {score.interval.high:.3g}]"
             note = "; ".join([f"{span}, {score.budget} of labels, {how}", *verdicts])

@@ -12,9 +12,18 @@ from numpy.typing import NDArray
 from umzoo.downstream.evaluate.config import EvaluateConfig
 from umzoo.downstream.evaluate.folds import assign_folds, labeled_order, size_of, strata
 from umzoo.downstream.evaluate.metrics import METRICS, primary
-from umzoo.downstream.evaluate.probes import PROBES, probe
-from umzoo.downstream.evaluate.statistics import Comparison, Interval, compare, draw_weights, holm, interval
-from umzoo.downstream.evaluate.table import FeatureTable
+from umzoo.downstream.evaluate.probes import PROBES, inner_folds, probe, reduce
+from umzoo.downstream.evaluate.statistics import (
+    Comparison,
+    Interval,
+    Judged,
+    compare,
+    draw_weights,
+    holm,
+    interval,
+    judge,
+)
+from umzoo.downstream.evaluate.table import Compared, FeatureTable
 
 Key = tuple[str, str, str]
 """Reference, probe, label budget."""
@@ -44,11 +53,16 @@ class Evaluation:
         comparisons: each reference with its controls and with the others, by the deciding probe and metric.
     """
 
-    table: FeatureTable
+    table: Compared
     config: EvaluateConfig
     predictions: dict[Key, NDArray[Any]]
     scores: tuple[Score, ...]
     comparisons: tuple[Comparison, ...]
+
+    @property
+    def probe(self) -> str:
+        """Name of the probe that decides."""
+        return next(iter(self.predictions))[1]
 
 
 def evaluate(table: FeatureTable, config: EvaluateConfig | None = None) -> Evaluation:
@@ -59,10 +73,15 @@ def evaluate(table: FeatureTable, config: EvaluateConfig | None = None) -> Evalu
     """
     config = config or EvaluateConfig()
     primary(table.kind)
-    predictions = out_of_fold(table, config)
+    return conclude(table, config, out_of_fold(table, config))
+
+
+def conclude(table: Compared, config: EvaluateConfig, predictions: dict[Key, NDArray[Any]]) -> Evaluation:
+    """Return metrics, intervals and comparisons of *predictions* ``(S, n, k)``, whatever made them."""
     weights = draw_weights(table.subjects, config.bootstrap, config.seed)
-    scores = tuple(_scores(table, config, predictions, weights))
-    return Evaluation(table, config, predictions, scores, tuple(_comparisons(table, config, predictions, weights)))
+    judged = {key: judge(scores, table.targets, table.kind, weights) for key, scores in predictions.items()}
+    scores = tuple(_scores(table, config, judged, weights))
+    return Evaluation(table, config, predictions, scores, tuple(_comparisons(table, config, judged)))
 
 
 def out_of_fold(table: FeatureTable, config: EvaluateConfig) -> dict[Key, NDArray[Any]]:
@@ -74,23 +93,17 @@ def out_of_fold(table: FeatureTable, config: EvaluateConfig) -> dict[Key, NDArra
     probes = PROBES.get(table.kind, ("linear",))
     shape = (config.seeds, len(table.subjects), outputs)
     found = {(r, p, b): np.zeros(shape) for r in table.features for p in probes for b in config.labels}
-    for number, budget, train, held, seed in _splits(table, config):
+    for number, budget, train, held, seed in splits(table, config):
+        wanted = targets[train]
+        inner = inner_folds(table.kind, wanted, table.subjects[train], config.inner_folds, seed)
         for reference, features in table.features.items():
+            rows, asked = reduce(features[train], features[held])
             for name in probes:
-                found[reference, name, budget][number, held] = probe(
-                    name,
-                    table.kind,
-                    features[train],
-                    targets[train],
-                    table.subjects[train],
-                    features[held],
-                    config.inner_folds,
-                    seed,
-                )
+                found[reference, name, budget][number, held] = probe(name, table.kind, rows, wanted, asked, inner)
     return found
 
 
-def _splits(table: FeatureTable, config: EvaluateConfig) -> Iterator[tuple[int, str, NDArray[Any], NDArray[Any], int]]:
+def splits(table: Compared, config: EvaluateConfig) -> Iterator[tuple[int, str, NDArray[Any], NDArray[Any], int]]:
     """Yield number of the seed, budget, scans to train on, scans to score, and seed."""
     groups = strata(table.targets, table.kind)
     for number in range(config.seeds):
@@ -116,17 +129,20 @@ def _outputs(table: FeatureTable) -> int:
 
 
 def _scores(
-    table: FeatureTable, config: EvaluateConfig, predictions: dict[Key, NDArray[Any]], weights: NDArray[Any]
+    table: Compared, config: EvaluateConfig, judged: dict[Key, Judged], weights: NDArray[Any]
 ) -> Iterator[Score]:
     one = np.ones((1, len(table.subjects)))
-    for (reference, name, budget), scores in predictions.items():
+    for (reference, name, budget), it in judged.items():
         for metric, function in METRICS[table.kind].items():
-            value = float(function(table.targets, scores, one)[0])
-            found = interval(value, function(table.targets, scores, weights), config.level)
+            value, drawn = it.value, it.drawn
+            if metric != primary(table.kind):
+                value = float(function(table.targets, it.scores, one)[0])
+                drawn = function(table.targets, it.scores, weights)
+            found = interval(value, drawn, config.level)
             yield Score(reference, name, budget, metric, found, reference in table.controls)
 
 
-def pairs_of(table: FeatureTable) -> list[tuple[str, str]]:
+def pairs_of(table: Compared) -> list[tuple[str, str]]:
     """Return what is compared: each reference with its random weights, the simple features, and later references."""
     pairs = []
     for position, name in enumerate(table.references):
@@ -135,15 +151,15 @@ def pairs_of(table: FeatureTable) -> list[tuple[str, str]]:
     return pairs
 
 
-def _comparisons(
-    table: FeatureTable, config: EvaluateConfig, predictions: dict[Key, NDArray[Any]], weights: NDArray[Any]
-) -> Iterator[Comparison]:
+def _comparisons(table: Compared, config: EvaluateConfig, judged: dict[Key, Judged]) -> Iterator[Comparison]:
     """Comparisons by the deciding probe; those of one budget are one family of Holm's correction."""
-    name = PROBES.get(table.kind, ("linear",))[0]
-    drawings = (weights, config.permutations, config.level, config.seed)
+    swaps = (config.permutations, config.level, config.seed)
     for budget in config.labels:
         family = []
         for pair in pairs_of(table):
-            scores = (predictions[pair[0], name, budget], predictions[pair[1], name, budget])
-            family.append(compare(pair, scores, table.targets, table.subjects, table.kind, budget, drawings))
+            first, second = (
+                next(it for (name, _, size), it in judged.items() if (name, size) == (wanted, budget))
+                for wanted in pair
+            )
+            family.append(compare(pair, (first, second), table.targets, table.subjects, table.kind, budget, swaps))
         yield from holm(family)

@@ -36,9 +36,10 @@ class Comparison:
         difference: of first minus second, with its interval.
         p: of the permutation test, two-sided.
         adjusted: p after Holm's correction over the family.
-        visible: least difference that would be seen with probability :data:`POWER`.
+        visible: least difference that would be seen with probability :data:`POWER`, after the correction.
         subjects: how many.
-        level: nominal probability of a false difference.
+        level: nominal probability of a false difference, over the family.
+        spread: standard deviation of the difference over the bootstrap's drawings.
     """
 
     first: str
@@ -51,6 +52,7 @@ class Comparison:
     visible: float
     subjects: int
     level: float
+    spread: float = 0.0
 
     @property
     def decision(self) -> int:
@@ -72,7 +74,14 @@ class Comparison:
         return f"{word} than {self.second} by {abs(gap.value):.2f} {name} [{low:.2f}, {high:.2f}]"
 
 
-TITLES = {"auroc": "AUROC", "balanced_accuracy": "balanced accuracy", "r2": "R2", "mae": "MAE", "c_index": "C-index"}
+TITLES = {
+    "auroc": "AUROC",
+    "balanced_accuracy": "balanced accuracy",
+    "r2": "R2",
+    "mae": "MAE",
+    "c_index": "C-index",
+    "dice": "Dice",
+}
 
 
 def draw_weights(subjects: NDArray[Any], count: int, seed: int) -> NDArray[Any]:
@@ -92,89 +101,109 @@ def interval(value: float, drawn: NDArray[Any], level: float) -> Interval:
     return Interval(value, float(low), float(high))
 
 
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Out-of-fold scores ``(S, n, k)`` of one reference, their metric, and that of the drawings ``(B,)``."""
+
+    scores: NDArray[Any]
+    value: float
+    drawn: NDArray[Any]
+
+
+def judge(scores: NDArray[Any], targets: NDArray[Any], kind: str, weights: NDArray[Any]) -> Judged:
+    """Return *scores* with the deciding metric of *kind*; *weights* ``(B, n)`` are those of :func:`draw_weights`."""
+    metric = METRICS[kind][primary(kind)]
+    value = float(metric(targets, scores, np.ones((1, len(targets))))[0])
+    return Judged(scores, value, metric(targets, scores, weights))
+
+
 def compare(
     names: tuple[str, str],
-    scores: tuple[NDArray[Any], NDArray[Any]],
+    judged: tuple[Judged, Judged],
     targets: NDArray[Any],
     subjects: NDArray[Any],
     kind: str,
     budget: str,
-    drawings: tuple[NDArray[Any], int, float, int],
+    swaps: tuple[int, float, int],
 ) -> Comparison:
-    """Compare out-of-fold *scores* ``(S, n, k)`` of two references for the same scans.
-
-    *drawings* are weights of the bootstrap, number of swaps, level and seed.
-    """
-    weights, permutations, level, seed = drawings
-    name = primary(kind)
-    metric = METRICS[kind][name]
-    one = np.ones((1, len(subjects)))
-    value = float((metric(targets, scores[0], one) - metric(targets, scores[1], one))[0])
-    drawn = metric(targets, scores[0], weights) - metric(targets, scores[1], weights)
-    p = swap_test(scores, targets, subjects, kind, permutations, seed)
-    count = len(np.unique(subjects))
-    gap = interval(value, drawn, level)
-    return Comparison(*names, name, budget, gap, p, p, visible_difference(drawn, level), count, level)
+    """Compare two references for the same scans; *swaps* are number of permutations, level and seed."""
+    permutations, level, seed = swaps
+    first, second = judged
+    drawn = first.drawn - second.drawn
+    p = swap_test(gains((first.scores, second.scores), targets, kind), subjects, permutations, seed)
+    gap = interval(first.value - second.value, drawn, level)
+    spread = float(np.nanstd(drawn))
+    visible = visible_difference(spread, level)
+    return Comparison(*names, primary(kind), budget, gap, p, p, visible, len(np.unique(subjects)), level, spread)
 
 
-def visible_difference(drawn: NDArray[Any], level: float) -> float:
-    """Least true difference that is seen with probability :data:`POWER`, from the spread of the paired bootstrap."""
+def visible_difference(spread: float, level: float) -> float:
+    """Least true difference that is seen with probability :data:`POWER` by a test of *level*, from its *spread*."""
     from scipy.stats import norm
 
-    return float((norm.ppf(1 - level / 2) + norm.ppf(POWER)) * np.nanstd(drawn))
+    return float((norm.ppf(1 - level / 2) + norm.ppf(POWER)) * spread)
 
 
-def swap_test(
-    scores: tuple[NDArray[Any], NDArray[Any]],
-    targets: NDArray[Any],
-    subjects: NDArray[Any],
-    kind: str,
-    permutations: int,
-    seed: int,
-) -> float:
+def swap_test(gains: NDArray[Any], subjects: NDArray[Any], permutations: int, seed: int) -> float:
     """Two-sided p that exchanging the two references' scores, subject by subject, makes a difference as large.
 
-    Scores of a concordance are ranked within their reference first, as two references need not share a scale.
+    *gains* ``(n,)`` are what each scan adds to the difference (:func:`gains`): an exchange turns its sign.
     """
     names, member = np.unique(subjects, return_inverse=True)
-    swapped = np.random.default_rng(seed).integers(0, 2, (permutations, len(names))).astype(np.float64)
-    swapped = np.concatenate([np.zeros((1, len(names))), swapped])[:, member]
-    if kind == "regression":
-        scale = targets.var(axis=0).clip(1e-12)
-        gap = (((scores[1] - targets) ** 2 - (scores[0] - targets) ** 2) / scale).mean(axis=(0, 2))
-        values = np.abs((1 - 2 * swapped) @ gap)
-    else:
-        values = np.abs(_swapped_concordance(_ranked(scores[0]), _ranked(scores[1]), targets, kind, swapped))
+    of_subject = np.bincount(member, weights=gains)
+    signs = 1.0 - 2 * np.random.default_rng(seed).integers(0, 2, (permutations, len(names)))
+    values = np.abs(np.concatenate([[of_subject.sum()], signs @ of_subject]))
     return float((values >= values[0] - 1e-12).mean())
 
 
+def gains(scores: tuple[NDArray[Any], NDArray[Any]], targets: NDArray[Any], kind: str) -> NDArray[Any]:
+    """Return what each scan adds to the difference of two references' *scores* ``(S, n, k)``.
+
+    A concordance is a sum over pairs of scans. If scans change sides, a pair of which one did compares scores of two
+    references, so scores are ranked within their reference first. The sum over the pairs of scan i then is linear in
+    the sign of its exchange: all products of two signs cancel.
+    """
+    if kind == "segmentation":
+        return np.asarray((scores[0] - scores[1]).mean(axis=0)[:, 0] / len(targets))
+    if kind == "regression":
+        scale = targets.var(axis=0).clip(1e-12) * len(targets)
+        return np.asarray((((scores[1] - targets) ** 2 - (scores[0] - targets) ** 2) / scale).mean(axis=(0, 2)))
+    first, second, found = _ranked(scores[0]), _ranked(scores[1]), []
+    for column, pairs in enumerate(comparable(targets, kind)):
+        if pairs.any():
+            a, b, share = first[..., column], second[..., column], pairs / pairs.sum()
+            own = (order(a, a) - order(b, b)) * share
+            mixed = (order(a, b) - order(b, a)) * share
+            found.append(((own + mixed).sum(axis=1) + (own - mixed).sum(axis=0)) / 2)
+    return np.asarray(np.mean(found, axis=0)) if found else np.zeros(len(targets))
+
+
 def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Return one family of *comparisons* with p adjusted by Holm's method (Holm, Scand J Stat 1979)."""
+    """Return one family of *comparisons* with p adjusted by Holm's method (Holm, Scand J Stat 1979).
+
+    The least visible difference becomes that of the level at which each would be rejected, given the p of the others.
+    """
     ranks = sorted(range(len(comparisons)), key=lambda number: comparisons[number].p)
     adjusted, largest = list(comparisons), 0.0
     for position, number in enumerate(ranks):
-        largest = max(largest, min(1.0, comparisons[number].p * (len(ranks) - position)))
-        adjusted[number] = replace(comparisons[number], adjusted=largest)
+        one = comparisons[number]
+        largest = max(largest, min(1.0, one.p * (len(ranks) - position)))
+        others = [comparisons[other].p for other in ranks if other != number]
+        visible = visible_difference(one.spread, _critical(others, one.level))
+        adjusted[number] = replace(one, adjusted=largest, visible=visible)
     return adjusted
+
+
+def _critical(others: Sequence[float], level: float) -> float:
+    """The greatest p that is rejected beside the sorted p of the *others*."""
+    count = len(others) + 1
+    rejected = 0
+    while rejected < len(others) and others[rejected] <= level / (count - rejected):
+        rejected += 1
+    return level / (count - rejected)
 
 
 def _ranked(scores: NDArray[Any]) -> NDArray[Any]:
     from scipy.stats import rankdata
 
     return np.asarray(rankdata(scores, axis=1))
-
-
-def _swapped_concordance(
-    first: NDArray[Any], second: NDArray[Any], targets: NDArray[Any], kind: str, swapped: NDArray[Any]
-) -> NDArray[Any]:
-    """Differences of concordance ``(P,)`` where the rows *swapped* ``(P, n)`` say which scans change sides."""
-    gaps, kept = [], 1 - swapped
-    for column, pairs in enumerate(comparable(targets, kind)):
-        if not pairs.any():
-            continue
-        a, b = first[..., column], second[..., column]
-        aa, ab, ba, bb = (order(x, y) * pairs / pairs.sum() for x, y in ((a, a), (a, b), (b, a), (b, b)))
-        same = (kept @ (aa - bb) * kept).sum(1) - (swapped @ (aa - bb) * swapped).sum(1)
-        mixed = (kept @ (ab - ba) * swapped).sum(1) + (swapped @ (ba - ab) * kept).sum(1)
-        gaps.append(same + mixed)
-    return np.asarray(np.mean(gaps, axis=0))

@@ -1,4 +1,4 @@
-"""Features of several references for the same labeled scans."""
+"""What is compared on labeled scans, and the features of several references for them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from numpy.typing import NDArray
 
 from umzoo.errors import DataError
 
-Kind = Literal["classification", "multilabel", "regression", "survival"]
+Kind = Literal["classification", "multilabel", "regression", "survival", "segmentation"]
 
 
 @dataclass(frozen=True)
-class FeatureTable:
-    """Labeled scans, each with a vector per reference.
+class Compared:
+    """Labeled scans, and what is compared on them.
 
     Attributes:
-        features: reference to its vectors ``(n, d)``.
-        targets: index of the class ``(n,)``; 0 or 1 per label ``(n, k)``; numbers ``(n, k)``; time, event ``(n, 2)``.
+        names: references and controls.
+        targets: index of the class ``(n,)``; 0 or 1 per label ``(n, k)``; numbers ``(n, k)``; time, event ``(n, 2)``;
+            of segmentation anything ``(n, ...)``.
         subjects: person of each scan ``(n,)``.
-        kind: classification, multilabel, regression or survival.
-        random: reference to the name of its control, features of random weights of the same network.
-        simple: name of the control that holds intensities and sizes; empty if there is none.
+        kind: classification, multilabel, regression, survival or segmentation.
+        random: reference to the name of its control, random weights of the same network.
+        simple: name of the control that knows intensities and sizes or places; empty if there is none.
         classes: names of the classes, labels or numbers.
         folds: outer fold of each scan ``(n,)``, where the data brings its own.
 
@@ -32,7 +33,7 @@ class FeatureTable:
         DataError: if arrays do not fit together, or one person is in two folds.
     """
 
-    features: Mapping[str, NDArray[Any]]
+    names: tuple[str, ...]
     targets: NDArray[Any]
     subjects: NDArray[Any]
     kind: Kind
@@ -45,13 +46,7 @@ class FeatureTable:
         count = len(self.subjects)
         if len(self.targets) != count:
             raise DataError(f"expected a target for each of {count} scans, got {len(self.targets)}")
-        for name, array in self.features.items():
-            if array.ndim != 2 or len(array) != count:
-                raise DataError(f"features of '{name}' have shape {array.shape}, expected ({count}, d)")
-            if not np.isfinite(array).all():
-                raise DataError(f"features of '{name}' are not finite: embed the scans again")
-        unknown = {*self.random.values(), *filter(None, [self.simple])} - self.features.keys()
-        if unknown:
+        if unknown := self.controls - set(self.names):
             raise DataError(f"controls without features: {', '.join(sorted(unknown))}")
         if self.folds is not None:
             refuse_leaks(self.subjects, self.folds)
@@ -64,7 +59,36 @@ class FeatureTable:
     @property
     def references(self) -> tuple[str, ...]:
         """Names of the references that are no controls."""
-        return tuple(name for name in self.features if name not in self.controls)
+        return tuple(name for name in self.names if name not in self.controls)
+
+
+class FeatureTable(Compared):
+    """Labeled scans, each with a vector per reference, *features* ``(n, d)``; the rest as in :class:`Compared`.
+
+    Raises:
+        DataError: if arrays do not fit together or are not finite, or one person is in two folds.
+    """
+
+    features: Mapping[str, NDArray[Any]]
+
+    def __init__(
+        self,
+        features: Mapping[str, NDArray[Any]],
+        targets: NDArray[Any],
+        subjects: NDArray[Any],
+        kind: Kind,
+        random: Mapping[str, str] | None = None,
+        simple: str = "",
+        classes: tuple[str, ...] = (),
+        folds: NDArray[Any] | None = None,
+    ) -> None:
+        object.__setattr__(self, "features", features)
+        for name, array in features.items():
+            if array.ndim != 2 or len(array) != len(subjects):
+                raise DataError(f"features of '{name}' have shape {array.shape}, expected ({len(subjects)}, d)")
+            if not np.isfinite(array).all():
+                raise DataError(f"features of '{name}' are not finite: embed the scans again")
+        super().__init__(tuple(features), targets, subjects, kind, random or {}, simple, classes, folds)
 
 
 def refuse_leaks(subjects: NDArray[Any], folds: NDArray[Any]) -> None:
