@@ -20,47 +20,68 @@ def evaluate(
     labels: Annotated[str, typer.Option(help="label budgets: subjects or shares, such as 10,25,100%")] = "100%",
     seeds: Annotated[int, typer.Option(min=1, help="repetitions with other folds and labels")] = 3,
     crop: Annotated[str, typer.Option(help="voxels D,H,W about the center of the mask, or of the scan")] = "",
+    spacing: Annotated[str, typer.Option(help="mm D,H,W, or native; default: that of the weights")] = "",
     levels: Levels = "-1",
     pooling: Pooling = "mean",
     cpu: Cpu = False,
 ) -> None:
     """Compare weights on a labeled task by frozen features, beside random weights and simple numbers as controls."""
-    import umzoo
-    from umzoo.cli.progress import scan_bar
-    from umzoo.downstream.embed.config import EmbedConfig
     from umzoo.downstream.evaluate import EvaluateConfig
-    from umzoo.downstream.evaluate import evaluate as run
     from umzoo.downstream.evaluate.page import write_page
-    from umzoo.downstream.evaluate.references import feature_table, named
-    from umzoo.downstream.evaluate.results import card_results, write_rows
+    from umzoo.downstream.evaluate.results import write_results, write_rows
     from umzoo.downstream.tasks import load_task
     from umzoo.errors import ConfigError
 
     if not weights:
         raise ConfigError("nothing to evaluate: give --weights REF, as often as you like")
     config = EvaluateConfig.parse({"labels": labels.split(","), "seeds": seeds})
-    embedding = EmbedConfig.parse({"levels": numbers(levels, "--levels"), "pooling": pooling})
+    embedding = {"levels": numbers(levels, "--levels"), "pooling": pooling}
     size: Any = numbers(crop, "--crop") if crop else None
     if size is not None and (len(size) != 3 or min(size) < 1):
         raise ConfigError(f"--crop expects three numbers of voxels D,H,W, got '{crop}'")
     loaded = load_task(task, overrides or ())
-    device, _ = default_device(cpu)
-    networks = [umzoo.from_pretrained(ref, head=False, device=device) for ref in weights]
-    references = dict(named([(network.weights_info.name, network) for network in networks]))
-    with scan_bar("embedding") as progress:
-        table, scans = feature_table(loaded, references, out / "features", embedding, size, progress=progress)
-    found = run(table, config)
+    references = _loaded(weights, spacing, cpu)
+    if loaded.kind == "segmentation":
+        found, scans = _masks(loaded, references, out, config)
+    else:
+        found, scans = _scans(loaded, references, out, config, embedding, size)
     page = write_page(found, f"{loaded.name}: do these weights help?", out)
     write_rows(found, scans, out)
-    _write_card_results({name: card_results(found, name, loaded.name) for name in references}, out)
+    write_results(found, references, loaded.name, out)
     for comparison in found.comparisons:
         typer.echo(f"{comparison.first}, {comparison.budget} of labels: {comparison.verdict}")
     typer.echo(f"page: {page}")
 
 
-def _write_card_results(results: dict[str, Any], out: Path) -> None:
-    """Write what the model card of each reference may show."""
-    import json
+def _loaded(weights: list[str], spacing: str, cpu: bool) -> dict[str, Any]:
+    """Networks by name, which expect the *spacing* that the user wants."""
+    import umzoo
+    from umzoo.downstream.evaluate.references import at_spacing, named
 
-    content = {name: [result.model_dump(mode="json") for result in entries] for name, entries in results.items()}
-    (out / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    device, _ = default_device(cpu)
+    networks = [at_spacing(umzoo.from_pretrained(ref, head=False, device=device), spacing) for ref in weights]
+    return dict(named([(network.weights_info.name, network) for network in networks]))
+
+
+def _scans(
+    task: Any, references: dict[str, Any], out: Path, config: Any, embedding: dict[str, Any], size: Any
+) -> tuple[Any, Any]:
+    """Probes of one vector a scan."""
+    from umzoo.cli.progress import scan_bar
+    from umzoo.downstream.embed.config import EmbedConfig
+    from umzoo.downstream.evaluate import evaluate as run
+    from umzoo.downstream.evaluate.references import feature_table
+
+    options = EmbedConfig.parse(embedding)
+    with scan_bar("embedding") as progress:
+        table, scans = feature_table(task, references, out / "features", options, size, progress=progress)
+    return run(table, config), scans
+
+
+def _masks(task: Any, references: dict[str, Any], out: Path, config: Any) -> tuple[Any, Any]:
+    """A linear decoder of voxels."""
+    from umzoo.cli.progress import scan_bar
+    from umzoo.downstream.evaluate.masks import evaluate_masks
+
+    with scan_bar("decoding") as progress:
+        return evaluate_masks(task, references, out / "features", config, progress=progress)

@@ -22,6 +22,9 @@ def push(
     create_pr: Annotated[bool, typer.Option("--create-pr", help="propose it as a pull request")] = False,
     tag: Annotated[str | None, typer.Option(help="Git tag for the commit")] = None,
     message: Annotated[str | None, typer.Option(help="message of the commit")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="results.json of 'umzoo evaluate', to be written into the folder and its card")
+    ] = None,
     nnssl: Annotated[bool, typer.Option("--nnssl", help="in nnssl's form too, for nnU-Net's own commands")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="check, say what would be uploaded, ask no network")
@@ -30,6 +33,8 @@ def push(
     """Upload a weights folder to the Hugging Face Hub in one commit, after checking it."""
     from umzoo.hub.push import Target, check_push, push_folder
 
+    if results is not None:
+        _add_results(folder, results)
     target = Target(repository, private, revision, create_pr, tag)
     if dry_run:
         upload = check_push(folder, target, license=license, message=message)
@@ -37,6 +42,13 @@ def push(
         typer.echo(f"nothing was uploaded; {upload.info.name} passes, license {upload.info.license}: {files}")
         return
     typer.echo(push_folder(folder, target, license=license, message=message, nnssl=nnssl))
+
+
+def _add_results(folder: Path, results: Path) -> None:
+    from umzoo.downstream.evaluate.results import results_for
+    from umzoo.weights.io import read_info, rewrite_info
+
+    rewrite_info(folder, results=results_for(results, read_info(folder)))
 
 
 def search(

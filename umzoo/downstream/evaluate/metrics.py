@@ -6,6 +6,7 @@ mean over seeds. Ones give the metric itself, counts of drawn subjects give the 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -41,7 +42,9 @@ def concordance(targets: NDArray[Any], scores: NDArray[Any], weights: NDArray[An
     for column, pairs in enumerate(comparable(targets, kind)):
         kernel = order(scores[..., column], scores[..., column]) * pairs
         values.append(ratio(((weights @ kernel) * weights).sum(1), ((weights @ pairs) * weights).sum(1)))
-    return np.nanmean(values, axis=0) if len(values) > 1 else values[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a drawing without any pair
+        return np.nanmean(values, axis=0) if len(values) > 1 else values[0]
 
 
 def auroc(targets: NDArray[Any], scores: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:

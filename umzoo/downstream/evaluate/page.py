@@ -26,7 +26,7 @@ def write_page(found: Evaluation, title: str, folder: Path) -> Path:
         pictures.append("labels.png")
     count, config = len(np.unique(found.table.subjects)), found.config
     how = (
-        f"{len(found.table.subjects)} scans of {count} subjects, frozen features, {config.folds} folds by subject,"
+        f"{len(found.table.subjects)} scans of {count} subjects, {found.method}, {config.folds} folds by subject,"
         f" {config.seeds} seeds. Intervals ({100 - 100 * config.level:g} %) are of a bootstrap over subjects;"
         " differences are tested by a paired swap test with Holm's correction within each budget."
     )

@@ -66,18 +66,23 @@ def feature_table(
         DataError: if no case can be used.
     """
     if task.kind == "segmentation":
-        raise ConfigError("frozen features answer for whole scans, not for masks: compare masks by 'umzoo finetune'")
+        raise ConfigError("a vector answers for a whole scan, not for masks: use evaluate_masks")
     cases = [case for case in task.cases if case.split != "test"]
-    random = {
-        name: f"random {network.name}" if len(references) == 1 else f"random weights like {name}"
-        for name, network in references.items()
-    }
+    random = control_names(references)
     pairs = [{name: network, random[name]: random_twin(network, seed)} for name, network in references.items()]
     features = _embedded(cases, pairs, cache, config, crop, progress)
     kept = [case for case in cases if all(case.id in rows for rows in features.values())]
     if not kept:
         raise DataError(f"none of {len(cases)} cases could be used: see the reasons above")
     return _table(task, kept, features, random), tuple(case.id for case in kept)
+
+
+def control_names(references: Mapping[str, Backbone]) -> dict[str, str]:
+    """Return the name of each reference's control, random weights of the same network."""
+    return {
+        name: f"random {network.name}" if len(references) == 1 else f"random weights like {name}"
+        for name, network in references.items()
+    }
 
 
 def random_twin(network: Backbone, seed: int) -> Backbone:
@@ -199,6 +204,26 @@ def _table(
         task.classes,
         np.array(folds) if all(folds) else None,
     )
+
+
+def at_spacing(network: Backbone, spacing: str) -> Backbone:
+    """Return *network*, which from now on expects *spacing*: mm "D,H,W", "native", or "" for that of its weights.
+
+    Raises:
+        ConfigError: if *spacing* is something else.
+    """
+    if not spacing:
+        return network
+    try:
+        values = None if spacing == "native" else tuple(float(part) for part in spacing.split(","))
+    except ValueError:
+        values = ()
+    if values is not None and (len(values) != 3 or min(values) <= 0):
+        raise ConfigError(f"--spacing expects three numbers of mm D,H,W, or native, got '{spacing}'")
+    if (info := network.weights_info) is not None:
+        input = info.input.model_copy(update={"spacing": values})
+        network.weights_info = info.model_copy(update={"input": input})
+    return network
 
 
 def named(references: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:

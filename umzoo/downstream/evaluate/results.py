@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from umzoo.backbones.base import Backbone
 from umzoo.downstream.evaluate.metrics import primary
 from umzoo.downstream.evaluate.run import Evaluation
-from umzoo.weights.info import Result
+from umzoo.errors import ConfigError, WeightsError, in_one_line
+from umzoo.weights.info import Result, WeightsInfo
 
-HUB_TASKS = {"survival": "tabular-regression", "regression": "image-regression"}
+HUB_TASKS = {
+    "survival": "tabular-regression",
+    "regression": "image-regression",
+    "segmentation": "image-segmentation",
+}
 """Kind to the Hub's name of the task, where it is not image-classification."""
 
 
@@ -23,9 +29,7 @@ def card_results(found: Evaluation, reference: str, dataset: str) -> tuple[Resul
     """Return what the model card of *reference* shows: the deciding metric at each budget, and each comparison."""
     task, metric = HUB_TASKS.get(found.table.kind, "image-classification"), primary(found.table.kind)
     count = len(np.unique(found.table.subjects))
-    how = (
-        f"frozen features, linear probe, {found.config.folds}-fold by subject, {found.config.seeds} seeds, n = {count}"
-    )
+    how = f"{found.method}, {found.config.folds}-fold by subject, {found.config.seeds} seeds, n = {count}"
     results = []
     for score in found.scores:
         if (score.reference, score.probe, score.metric) == (reference, found.probe, metric):
@@ -36,6 +40,41 @@ def card_results(found: Evaluation, reference: str, dataset: str) -> tuple[Resul
                 Result(task=task, dataset=dataset, metric=metric, value=round(score.interval.value, 4), note=note)
             )
     return tuple(results)
+
+
+def write_results(found: Evaluation, references: Mapping[str, Backbone], dataset: str, folder: Path) -> Path:
+    """Write ``results.json``, which ``umzoo push --results`` puts on the model cards; return it.
+
+    Each entry names the sums of the weights that it is about.
+    """
+    entries = []
+    for name, network in references.items():
+        info = network.weights_info
+        results = [result.model_dump(mode="json") for result in card_results(found, name, dataset)]
+        entries.append({"name": name, "files": dict(info.files) if info else {}, "results": results})
+    file = folder / "results.json"
+    file.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+    return file
+
+
+def results_for(file: Path, info: WeightsInfo) -> tuple[Result, ...]:
+    """Return what *file* of :func:`write_results` says of the weights *info*, after the results that they have.
+
+    A result for the same task, data set and metric is replaced.
+
+    Raises:
+        WeightsError: if *file* cannot be read, or is not about these weights.
+    """
+    try:
+        entries = json.loads(file.read_text(encoding="utf-8"))
+        of_weights = [entry["results"] for entry in entries if info.files and entry["files"] == info.files]
+        found = [Result.parse(result) for results in of_weights for result in results]
+    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+        raise WeightsError(f"{file} is no results.json of 'umzoo evaluate': {in_one_line(error)}") from None
+    if not of_weights:
+        raise WeightsError(f"{file} says nothing of {info.name}: its results are of other weights")
+    new = {(result.task, result.dataset, result.metric) for result in found}
+    return (*(old for old in info.results if (old.task, old.dataset, old.metric) not in new), *found)
 
 
 def write_rows(found: Evaluation, scans: Sequence[str], folder: Path) -> None:

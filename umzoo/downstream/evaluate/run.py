@@ -27,6 +27,8 @@ from umzoo.downstream.evaluate.table import Compared, FeatureTable
 
 Key = tuple[str, str, str]
 """Reference, probe, label budget."""
+METHODS = {"decoder": "frozen features, linear decoder of voxels", "fine-tuning": "fine-tuning of the whole network"}
+"""What is no probe of a scan's vector."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class Evaluation:
     def probe(self) -> str:
         """Name of the probe that decides."""
         return next(iter(self.predictions))[1]
+
+    @property
+    def method(self) -> str:
+        """How answers were made, in words."""
+        return METHODS.get(self.probe, f"frozen features, {self.probe} probe")
 
 
 def evaluate(table: FeatureTable, config: EvaluateConfig | None = None) -> Evaluation:

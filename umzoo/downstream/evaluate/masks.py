@@ -1,0 +1,203 @@
+"""Masks by frozen features: a linear decoder of voxels, trained on some persons and judged by Dice on others."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from umzoo.backbones.base import Backbone
+from umzoo.downstream.embed.config import EmbedConfig
+from umzoo.downstream.embed.kept import file_name, save_arrays, signature
+from umzoo.downstream.embed.vectors import patch_size
+from umzoo.downstream.evaluate.config import EvaluateConfig
+from umzoo.downstream.evaluate.decoder import Decoder, Moments, Voxels, choose_decoder
+from umzoo.downstream.evaluate.references import control_names, random_twin
+from umzoo.downstream.evaluate.run import Evaluation, Key, conclude, splits
+from umzoo.downstream.evaluate.table import Compared
+from umzoo.downstream.evaluate.voxels import Source, network_maps, plain_maps
+from umzoo.downstream.finetune.cases import CachedCase, cache_cases
+from umzoo.downstream.finetune.scores import dice_row
+from umzoo.downstream.tasks import Task
+from umzoo.scans.listing import Progress, no_progress
+from umzoo.scans.load import input_of
+
+PLACE = "intensity and place"
+"""Name of the control that knows no anatomy."""
+VOXELS = 1000
+"""Voxels of a scan that a decoder learns from: half of them background, the classes alike."""
+DECODER = "decoder"
+
+Made = tuple[int, str, NDArray[Any], Decoder]
+"""Number of the seed, label budget, scans held out, and the decoder for them."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What is compared: features of voxels, the scans as their network expects them, and a name for the cache."""
+
+    source: Source
+    cases: Sequence[CachedCase]
+    key: str
+
+
+def evaluate_masks(
+    task: Task,
+    references: Mapping[str, Backbone],
+    cache: Path,
+    config: EvaluateConfig | None = None,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> tuple[Evaluation, tuple[str, ...]]:
+    """Compare *references* on the segmentation *task*; return what was found, and the ids of the cases.
+
+    Dice is that on the image as the network expects it. Controls are random weights of the same networks, and
+    intensity and place of each voxel. Features are computed twice, for the voxels to learn from and for the masks:
+    they would not fit on a disk.
+
+    Args:
+        task: its cases with the split "test" stay out.
+        references: networks of :func:`umzoo.from_pretrained` by name.
+        cache: folder that keeps scans and voxels.
+        config: options.
+        seed: of the random weights.
+        progress: called with passes over a case done, such passes in all, and 0.
+
+    Raises:
+        DataError: if too few cases can be used.
+    """
+    config = config or EvaluateConfig()
+    random, made = control_names(references), _references(task, references, cache, seed)
+    known = [{case.case.id for case in it.cases} for it in made.values()]
+    ids = tuple(case.id for case in task.cases if case.split != "test" and all(case.id in them for them in known))
+    cases = {case.id: case for case in task.cases}
+    folds = [cases[id].fold for id in ids]
+    table = Compared(
+        tuple(made),
+        np.zeros((len(ids), 1)),
+        np.array([cases[id].subject for id in ids]),
+        "segmentation",
+        random,
+        PLACE,
+        ("dice", *task.classes[1:]),
+        np.array(folds) if all(folds) else None,
+    )
+    predictions: dict[Key, NDArray[Any]] = {}
+    for number, (name, reference) in enumerate(made.items()):
+
+        def tell(done: int, first: int = 2 * number * len(ids)) -> None:
+            progress(first + done, 2 * len(made) * len(ids), 0)
+
+        predictions |= _judged(name, reference, task, table, config, ids, cache, tell)
+    return conclude(table, config, predictions), ids
+
+
+def _references(task: Task, networks: Mapping[str, Backbone], cache: Path, seed: int) -> dict[str, Reference]:
+    """References, each with its random weights, and the plain control, which sees what the first of them sees."""
+    made, random = {}, control_names(networks)
+    plain: Reference | None = None
+    for name, network in networks.items():
+        spec = input_of(network)
+        cases = list(cache_cases(cache / "scans", task, spec).values())
+        for title, one in ((name, network), (random[name], random_twin(network, seed))):
+            key = signature(one, EmbedConfig(), spec.model_dump_json(), str(VOXELS))
+            made[title] = Reference(
+                network_maps(one, lambda size, one=one: patch_size(one, size, None)),  # type: ignore[misc]
+                cases,
+                key,
+            )
+        patch = made[name].source.patch
+        plain = plain or Reference(plain_maps(patch), cases, signature(torch.nn.Identity(), EmbedConfig(), key))
+    return made if plain is None else {**made, PLACE: plain}
+
+
+def _judged(
+    name: str,
+    reference: Reference,
+    task: Task,
+    table: Compared,
+    config: EvaluateConfig,
+    ids: Sequence[str],
+    cache: Path,
+    tell: Any,
+) -> dict[Key, NDArray[Any]]:
+    """Dice ``(S, n, K)``, first the mean over the classes, then each but the background."""
+    cases = {case.case.id: case for case in reference.cases}
+    drawn = []
+    for done, id in enumerate(ids):
+        tell(done)
+        drawn.append(_voxels(reference, cases[id], len(task.classes), cache))
+    decoders = _decoders(drawn, len(task.classes), table, config)
+    found = {(name, DECODER, b): np.full((config.seeds, len(ids), len(task.classes)), np.nan) for b in config.labels}
+    for done, id in enumerate(ids):
+        tell(len(ids) + done)
+        mine = [one for one in decoders if done in one[2]]
+        for (number, budget, _, _), row in zip(mine, _dice(reference, cases[id], task, mine), strict=True):
+            found[name, DECODER, budget][number, done] = row
+    tell(2 * len(ids))
+    return found
+
+
+def _voxels(reference: Reference, case: CachedCase, classes: int, cache: Path) -> Voxels:
+    """Voxels of *case*, drawn alike for all references, with their features."""
+    file = cache / reference.key / file_name(repr((case.case.id, case.case.images)))
+    if not file.is_file():
+        points, labels, shares = _drawn(case, classes)
+        rows = reference.source.at(torch.from_numpy(case.image.astype(np.float32)), points)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_arrays(file, {"rows": rows.numpy().astype(np.float32), "labels": labels, "shares": shares})
+    with np.load(file) as kept:
+        return Voxels(kept["rows"], kept["labels"], kept["shares"])
+
+
+def _drawn(case: CachedCase, classes: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Voxels ``(m, 3)``, their classes, and how many each stands for."""
+    rng = np.random.default_rng(zlib.crc32(case.case.id.encode()))
+    label, parts = _label(case), []
+    present = [number for number in range(classes) if (label == number).any()]
+    for number in present:
+        places = np.argwhere(label == number)
+        wanted = VOXELS // 2 if number == 0 else VOXELS // (2 * max(1, len(present) - 1))
+        chosen = places[rng.permutation(len(places))[:wanted]]
+        parts.append((chosen, np.full(len(chosen), number), np.full(len(chosen), len(places) / len(chosen))))
+    points, labels, shares = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return points, labels, shares
+
+
+def _label(case: CachedCase) -> NDArray[Any]:
+    return np.zeros(case.image.shape[1:], np.uint8) if case.label is None else np.asarray(case.label)
+
+
+def _decoders(drawn: Sequence[Voxels], classes: int, table: Compared, config: EvaluateConfig) -> list[Made]:
+    """A decoder for each seed, budget and outer fold; the other outer folds choose its settings."""
+    made: list[Made] = []
+    everything = list(splits(table, config))
+
+    @lru_cache(maxsize=2 * config.folds)  # at the full budget, a fold is the same part of all the others
+    def moments(members: tuple[int, ...]) -> Moments:
+        return Moments.of([drawn[place] for place in members], classes)
+
+    for number, budget, train, held, _ in everything:
+        folds = [other[3] for other in everything if other[:2] == (number, budget) and other[3] is not held]
+        inner = {part: np.intersect1d(train, members).tolist() for part, members in enumerate(folds)}
+        inner = {part: members for part, members in inner.items() if members}
+        parts = {part: moments(tuple(members)) for part, members in inner.items()}
+        voxels = {part: [drawn[place] for place in members] for part, members in inner.items()}
+        made.append((number, budget, held, choose_decoder(parts, voxels)))
+    return made
+
+
+def _dice(reference: Reference, case: CachedCase, task: Task, made: Sequence[Made]) -> list[list[float]]:
+    """A row of Dice for each decoder, from one pass over the scan."""
+    weight = torch.from_numpy(np.concatenate([one[3].weight for one in made])).float()
+    bias = torch.from_numpy(np.concatenate([one[3].bias for one in made])).float()
+    image = torch.from_numpy(case.image.astype(np.float32))
+    answers = reference.source.linear(image, weight, bias).split(len(task.classes))
+    return [list(dice_row(task, answer.argmax(0), _label(case)).values()) for answer in answers]
