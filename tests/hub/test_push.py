@@ -305,3 +305,26 @@ def test_a_dry_run_checks_and_asks_nothing_of_the_network(folder, hub, capsys):
     with pytest.raises(WeightsError, match="sub-01"):
         cli.push(folder, "org/name", message="Add sub-01", dry_run=True)
     assert hub.requests == [] and "org/name" not in hub.repositories
+
+
+def test_results_of_an_evaluation_come_onto_the_card(folder, tmp_path, capsys):
+    info, file = read_info(folder), tmp_path / "results.json"
+    result = {
+        "task": "image-classification",
+        "dataset": "nodules",
+        "metric": "auroc",
+        "value": 0.83,
+        "note": "[0.7, 0.9]",
+    }
+    entry = {"name": info.name, "files": dict(info.files), "results": [result]}
+    file.write_text(json.dumps([entry]))
+    for _ in range(2):
+        cli.push(folder, "org/name", results=file, dry_run=True)
+    assert [it.value for it in read_info(folder).results] == [0.83]
+    assert "[0.7, 0.9]" in (folder / "README.md").read_text()
+    file.write_text(json.dumps([{**entry, "files": {"model.safetensors": "0" * 64}}]))
+    with pytest.raises(WeightsError, match="other weights"):
+        cli.push(folder, "org/name", results=file, dry_run=True)
+    file.write_text("no json")
+    with pytest.raises(WeightsError, match="no results.json"):
+        cli.push(folder, "org/name", results=file, dry_run=True)

@@ -44,7 +44,7 @@ class Moments:
             np.array([float(len(part)) for part in of_class]),
             np.stack([part.sum(axis=0, dtype=np.float64) for part in of_class]),
             np.stack([(part.T @ part).astype(np.float64) for part in of_class]),
-            np.bincount(labels, weights=shares, minlength=classes),
+            np.bincount(labels, weights=shares, minlength=classes).astype(np.float64),
         )
 
     def __add__(self, other: Moments) -> Moments:
