@@ -23,9 +23,15 @@ def evaluate(
     spacing: Annotated[str, typer.Option(help="mm D,H,W, or native; default: that of the weights")] = "",
     levels: Levels = "-1",
     pooling: Pooling = "mean",
+    finetune: Annotated[
+        bool, typer.Option("--finetune", help="fine-tune each, and a twin from scratch, as TASK.toml says")
+    ] = False,
+    invariances: Annotated[
+        bool, typer.Option("--invariances", help="probe modality, source, spacing, side and scale too")
+    ] = False,
     cpu: Cpu = False,
 ) -> None:
-    """Compare weights on a labeled task by frozen features, beside random weights and simple numbers as controls."""
+    """Compare weights on a labeled task, beside random weights and simple numbers as controls."""
     from umzoo.downstream.evaluate import EvaluateConfig
     from umzoo.downstream.evaluate.page import write_page
     from umzoo.downstream.evaluate.results import write_results, write_rows
@@ -39,17 +45,24 @@ def evaluate(
     size: Any = numbers(crop, "--crop") if crop else None
     if size is not None and (len(size) != 3 or min(size) < 1):
         raise ConfigError(f"--crop expects three numbers of voxels D,H,W, got '{crop}'")
+    if finetune and (crop or spacing):
+        raise ConfigError("with --finetune, say what is seen by data.patch_size=[D,H,W] and data.spacing=native")
     loaded = load_task(task, overrides or ())
     references = _loaded(weights, spacing, cpu)
-    if loaded.kind == "segmentation":
+    if finetune:
+        refs = dict(zip(references, weights, strict=True))
+        found, scans = _tuned(task, overrides or (), refs, out, config, cpu)
+    elif loaded.kind == "segmentation":
         found, scans = _masks(loaded, references, out, config)
     else:
         found, scans = _scans(loaded, references, out, config, embedding, size)
     page = write_page(found, f"{loaded.name}: do these weights help?", out)
     write_rows(found, scans, out)
-    write_results(found, references, loaded.name, out)
+    write_results(found, {name: network.weights_info for name, network in references.items()}, loaded.name, out)
     for comparison in found.comparisons:
         typer.echo(f"{comparison.first}, {comparison.budget} of labels: {comparison.verdict}")
+    if invariances:
+        _properties(loaded, references, out, config, embedding, size, page)
     typer.echo(f"page: {page}")
 
 
@@ -85,3 +98,33 @@ def _masks(task: Any, references: dict[str, Any], out: Path, config: Any) -> tup
 
     with scan_bar("decoding") as progress:
         return evaluate_masks(task, references, out / "features", config, progress=progress)
+
+
+def _tuned(task: Path, overrides: Any, refs: dict[str, str], out: Path, config: Any, cpu: bool) -> tuple[Any, Any]:
+    """Fine-tuning, and a twin from scratch."""
+    from umzoo.downstream.evaluate.tuned import evaluate_finetuned
+    from umzoo.downstream.finetune.config import load_config
+
+    return evaluate_finetuned(load_config(task, overrides), task, refs, out / "tuning", config, cpu=cpu)
+
+
+def _properties(
+    task: Any, references: dict[str, Any], out: Path, config: Any, embedding: dict[str, Any], size: Any, page: Path
+) -> None:
+    """What else can be read from the features."""
+    from umzoo.cli.progress import scan_bar
+    from umzoo.downstream.embed.config import EmbedConfig
+    from umzoo.downstream.evaluate import evaluate as run
+    from umzoo.downstream.evaluate.page import add_properties
+    from umzoo.downstream.evaluate.properties import property_tables
+    from umzoo.downstream.evaluate.results import write_rows
+
+    options = EmbedConfig.parse(embedding)
+    with scan_bar("embedding altered scans") as progress:
+        tables = property_tables(task, references, out / "features", options, size, progress=progress)
+    found = {name: run(it, config.model_copy(update={"labels": ("100%",)})) for name, it in tables.items()}
+    add_properties(page, found)
+    for name, evaluation in found.items():
+        write_rows(evaluation, [str(number) for number in range(len(evaluation.table.subjects))], out / name)
+        for comparison in evaluation.comparisons:
+            typer.echo(f"{comparison.first}, {name}: {comparison.verdict}")

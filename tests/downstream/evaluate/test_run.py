@@ -3,7 +3,6 @@ import pytest
 
 from umzoo.downstream.evaluate import EvaluateConfig, FeatureTable, evaluate
 from umzoo.downstream.evaluate.folds import assign_folds, labeled_order, size_of
-from umzoo.downstream.evaluate.invariance import invariances
 from umzoo.downstream.evaluate.page import write_page
 from umzoo.downstream.evaluate.probes import reduce
 from umzoo.downstream.evaluate.results import card_results, write_rows
@@ -110,15 +109,6 @@ def test_reduction_keeps_all_distances():
     found = np.linalg.norm(rows[:, None] - rows[None], axis=-1)
     assert rows.shape[1] == held.shape[1] == 9
     np.testing.assert_allclose(found / found[0, 1], wanted / wanted[0, 1], atol=1e-6)
-
-
-def test_invariance_is_read_by_fresh_probes():
-    table = make_table()
-    side = {"side": ("classification", table.targets)}
-    found = invariances(
-        {name: table.features[name] for name in ("good", "random")}, side, table.subjects, table.random, FAST
-    )
-    assert found["side"].comparisons[0].decision == 1
 
 
 def test_page_rows_and_card_say_the_same(tmp_path):

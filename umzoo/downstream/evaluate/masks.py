@@ -21,7 +21,7 @@ from umzoo.downstream.evaluate.config import EvaluateConfig
 from umzoo.downstream.evaluate.decoder import Decoder, Moments, Voxels, choose_decoder
 from umzoo.downstream.evaluate.references import control_names, random_twin
 from umzoo.downstream.evaluate.run import Evaluation, Key, conclude, splits
-from umzoo.downstream.evaluate.table import Compared
+from umzoo.downstream.evaluate.table import Compared, targets_of
 from umzoo.downstream.evaluate.voxels import Source, network_maps, plain_maps
 from umzoo.downstream.finetune.cases import CachedCase, cache_cases
 from umzoo.downstream.finetune.scores import dice_row
@@ -81,7 +81,7 @@ def evaluate_masks(
     folds = [cases[id].fold for id in ids]
     table = Compared(
         tuple(made),
-        np.zeros((len(ids), 1)),
+        targets_of(task, [cases[id] for id in ids]),
         np.array([cases[id].subject for id in ids]),
         "segmentation",
         random,

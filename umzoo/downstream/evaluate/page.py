@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,23 @@ def write_page(found: Evaluation, title: str, folder: Path) -> Path:
     page = folder / "README.md"
     page.write_text(text + "\n", encoding="utf-8")
     return page
+
+
+def add_properties(page: Path, found: Mapping[str, Evaluation]) -> None:
+    """Write into *page* what else can be read from the features, by property."""
+    lines = [
+        "## What else can be read",
+        "Linear probes of the same features for what an answer should mostly not depend on. Better means here that more"
+        " can be read, and less is left to invariance. Side and scale are planted: half of the scans are mirrored, or"
+        " magnified.",
+    ]
+    for name, evaluation in found.items():
+        verdicts = [f"- {_code(c.first)}, {name}: {c.verdict}" for c in evaluation.comparisons]
+        lines += [f"### {name.capitalize()}", "\n".join(verdicts), table(evaluation)]
+    if len(lines) == 2:
+        lines.append("Nothing could be probed: there are too few persons.")
+    text = page.read_text(encoding="utf-8")
+    page.write_text(text + "\n" + "\n\n".join(lines) + "\n", encoding="utf-8")
 
 
 def table(found: Evaluation) -> str:
@@ -82,8 +100,12 @@ def draw_labels(found: Evaluation, file: Path) -> None:
 
 
 def _deciding(found: Evaluation) -> dict[tuple[str, str], Score]:
-    metric = primary(found.table.kind)
-    return {(s.reference, s.budget): s for s in found.scores if (s.probe, s.metric) == (found.probe, metric)}
+    """The score that each reference is compared by at each budget: that of its first probe."""
+    scores: dict[tuple[str, str], Score] = {}
+    for score in found.scores:
+        if score.metric == primary(found.table.kind):
+            scores.setdefault((score.reference, score.budget), score)
+    return scores
 
 
 def _title(found: Evaluation) -> str:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from umzoo.backbones.base import Backbone
 from umzoo.downstream.evaluate.metrics import primary
 from umzoo.downstream.evaluate.run import Evaluation
 from umzoo.errors import ConfigError, WeightsError, in_one_line
@@ -42,14 +41,13 @@ def card_results(found: Evaluation, reference: str, dataset: str) -> tuple[Resul
     return tuple(results)
 
 
-def write_results(found: Evaluation, references: Mapping[str, Backbone], dataset: str, folder: Path) -> Path:
+def write_results(found: Evaluation, references: Mapping[str, WeightsInfo | None], dataset: str, folder: Path) -> Path:
     """Write ``results.json``, which ``umzoo push --results`` puts on the model cards; return it.
 
     Each entry names the sums of the weights that it is about.
     """
     entries = []
-    for name, network in references.items():
-        info = network.weights_info
+    for name, info in references.items():
         results = [result.model_dump(mode="json") for result in card_results(found, name, dataset)]
         entries.append({"name": name, "files": dict(info.files) if info else {}, "results": results})
     file = folder / "results.json"

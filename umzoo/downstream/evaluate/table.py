@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from umzoo.downstream.tasks import Case, Task
 from umzoo.errors import DataError
 
 Kind = Literal["classification", "multilabel", "regression", "survival", "segmentation"]
@@ -89,6 +90,14 @@ class FeatureTable(Compared):
             if not np.isfinite(array).all():
                 raise DataError(f"features of '{name}' are not finite: embed the scans again")
         super().__init__(tuple(features), targets, subjects, kind, random or {}, simple, classes, folds)
+
+
+def targets_of(task: Task, cases: Sequence[Case]) -> NDArray[Any]:
+    """Return the answers of *cases* as :class:`Compared` has them; zeros of a segmentation."""
+    if task.kind == "segmentation":
+        return np.zeros((len(cases), 1))
+    targets = np.array([case.targets for case in cases])
+    return targets[:, 0].astype(np.int64) if task.kind == "classification" else targets
 
 
 def refuse_leaks(subjects: NDArray[Any], folds: NDArray[Any]) -> None:
