@@ -19,6 +19,7 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="folder for page, pictures, rows and cached features")] = Path("evaluation"),
     labels: Annotated[str, typer.Option(help="label budgets: subjects or shares, such as 10,25,100%")] = "100%",
     seeds: Annotated[int, typer.Option(min=1, help="repetitions with other folds and labels")] = 3,
+    draws: Annotated[int, typer.Option(min=1, help="drawings of the random weights to compare with")] = 3,
     crop: Annotated[str, typer.Option(help="voxels D,H,W about the center of the mask, or of the scan")] = "",
     spacing: Annotated[str, typer.Option(help="mm D,H,W, or native; default: that of the weights")] = "",
     levels: Levels = "-1",
@@ -40,7 +41,7 @@ def evaluate(
 
     if not weights:
         raise ConfigError("nothing to evaluate: give --weights REF, as often as you like")
-    config = EvaluateConfig.parse({"labels": labels.split(","), "seeds": seeds})
+    config = EvaluateConfig.parse({"labels": labels.split(","), "seeds": seeds, "draws": draws})
     embedding = {"levels": numbers(levels, "--levels"), "pooling": pooling}
     size: Any = numbers(crop, "--crop") if crop else None
     if size is not None and (len(size) != 3 or min(size) < 1):
@@ -87,7 +88,9 @@ def _scans(
 
     options = EmbedConfig.parse(embedding)
     with scan_bar("embedding") as progress:
-        table, scans = feature_table(task, references, out / "features", options, size, progress=progress)
+        table, scans = feature_table(
+            task, references, out / "features", options, size, progress=progress, draws=config.draws
+        )
     return run(table, config), scans
 
 
@@ -121,7 +124,9 @@ def _properties(
 
     options = EmbedConfig.parse(embedding)
     with scan_bar("embedding altered scans") as progress:
-        tables = property_tables(task, references, out / "features", options, size, progress=progress)
+        tables = property_tables(
+            task, references, out / "features", options, size, progress=progress, draws=config.draws
+        )
     found = {name: run(it, config.model_copy(update={"labels": ("100%",)})) for name, it in tables.items()}
     add_properties(page, found)
     for name, evaluation in found.items():

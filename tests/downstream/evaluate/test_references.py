@@ -63,6 +63,8 @@ def test_the_command_says_what_simple_numbers_say_as_well(tmp_path, task, weight
     assert json.loads((out / "results.json").read_text())
     before = {file: file.stat().st_mtime_ns for file in (out / "features").rglob("*.npz")}
     assert len(before) == 12
+    drawn = {row["draw"] for row in csv.DictReader((out / "predictions.csv").open()) if "random" in row["reference"]}
+    assert drawn == {"0", "1", "2"}
     run("evaluate", task, "--weights", weights, "--out", out, "--seeds", "1", "--cpu", "--crop", "8,8,8")
     assert {file: file.stat().st_mtime_ns for file in (out / "features").rglob("*.npz")} == before
 

@@ -120,7 +120,7 @@ def test_the_visible_difference_is_that_of_the_corrected_decision():
     """A planted gap as large as said to be visible is seen four times in five, beside comparisons without a gap."""
     rng, seen, said = np.random.default_rng(7), [], []
     for _ in range(REPETITIONS // 4):
-        truth, person, scores = score_pair(rng, 60, 2.2, 1.2)
+        truth, person, scores = score_pair(rng, 60, 2.05, 1.2)
         none = [score_pair(rng, 60, 1.0, 1.0)[2] for _ in range(2)]
         family = holm([comparison(scores, truth, person), *(comparison(pair, truth, person) for pair in none)])
         seen.append(family[0].decision == 1)
@@ -146,3 +146,26 @@ def test_verdicts_say_it_in_words():
     assert verdict(-0.13, -0.08, -0.03, 0.01) == "worse than random weights by 0.08 AUROC [0.03, 0.13]"
     assert verdict(-0.02, 0.08, 0.18, 0.2).endswith("n = 40 can see 0.15 or more")
     assert verdict(0.01, 0.08, 0.18, 0.2).startswith("no difference")
+
+
+def test_one_more_drawing_of_random_weights_is_seldom_better():
+    """Drawings that truly differ, so that any number of persons can tell them apart; the reference is one of them."""
+    rng, n, wrong, right = np.random.default_rng(0), 160, [], []
+    truth = np.arange(n) % 2
+    weights = draw_weights(np.arange(n), 100, 1)
+    for _ in range(50):
+        quality = rng.normal(1.0, 0.3, 4)
+        noise = rng.normal(size=n) + rng.normal(size=(5, n)) * 0.15
+        scores = noise + np.append(quality, 3.0)[:, None] * truth
+        rows = np.stack([-scores, scores], axis=-1)
+        control = judge(rows[1:4], truth, "classification", weights)
+        for row, found in ((rows[:1], wrong), (rows[4:], right)):
+            first = judge(row, truth, "classification", weights)
+            swaps = (200, 0.05, 1)
+            found.append(
+                compare(("a", "b"), (first, control), truth, np.arange(n), "classification", "100%", swaps, draws=3)
+            )
+    assert np.mean([it.decision != 0 for it in wrong]) <= 0.1
+    assert np.mean([it.adjusted <= 0.05 for it in wrong]) > 0.4, "persons alone would tell them apart"
+    assert np.mean([it.decision == 1 for it in right]) > 0.4
+    assert "from drawing to drawing" in max(wrong, key=lambda it: it.chance).verdict

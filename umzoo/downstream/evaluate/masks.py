@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,8 @@ def evaluate_masks(
         DataError: if too few cases can be used.
     """
     config = config or EvaluateConfig()
-    random, made = control_names(references), _references(task, references, cache, seed)
-    known = [{case.case.id for case in it.cases} for it in made.values()]
+    random, made = control_names(references), _references(task, references, cache, seed, config.draws)
+    known = [{case.case.id for case in it[0].cases} for it in made.values()]
     ids = tuple(case.id for case in task.cases if case.split != "test" and all(case.id in them for them in known))
     cases = {case.id: case for case in task.cases}
     folds = [cases[id].fold for id in ids]
@@ -90,32 +91,35 @@ def evaluate_masks(
         np.array(folds) if all(folds) else None,
     )
     predictions: dict[Key, NDArray[Any]] = {}
-    for number, (name, reference) in enumerate(made.items()):
-
-        def tell(done: int, first: int = 2 * number * len(ids)) -> None:
-            progress(first + done, 2 * len(made) * len(ids), 0)
-
-        predictions |= _judged(name, reference, task, table, config, ids, cache, tell)
+    passes, done = 2 * len(ids) * sum(map(len, made.values())), count(1)
+    for name, drawn in made.items():
+        parts = [
+            _judged(name, one, task, table, config, ids, cache, lambda: progress(next(done), passes, 0))
+            for one in drawn
+        ]
+        predictions |= {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     return conclude(table, config, predictions), ids
 
 
-def _references(task: Task, networks: Mapping[str, Backbone], cache: Path, seed: int) -> dict[str, Reference]:
-    """References, each with its random weights, and the plain control, which sees what the first of them sees."""
-    made, random = {}, control_names(networks)
-    plain: Reference | None = None
+def _references(
+    task: Task, networks: Mapping[str, Backbone], cache: Path, seed: int, draws: int
+) -> dict[str, list[Reference]]:
+    """References, their random weights, and the plain control, which sees what the first of them sees."""
+    made: dict[str, list[Reference]] = {}
+    random, plain = control_names(networks), list[Reference]()
     for name, network in networks.items():
         spec = input_of(network)
         cases = list(cache_cases(cache / "scans", task, spec).values())
-        for title, one in ((name, network), (random[name], random_twin(network, seed))):
-            key = signature(one, EmbedConfig(), spec.model_dump_json(), str(VOXELS))
-            made[title] = Reference(
-                network_maps(one, lambda size, one=one: patch_size(one, size, None)),  # type: ignore[misc]
-                cases,
-                key,
-            )
-        patch = made[name].source.patch
-        plain = plain or Reference(plain_maps(patch), cases, signature(torch.nn.Identity(), EmbedConfig(), key))
-    return made if plain is None else {**made, PLACE: plain}
+        made[name] = [_of_network(network, cases)]
+        made[random[name]] = [_of_network(random_twin(network, seed + draw), cases) for draw in range(draws)]
+        key = signature(torch.nn.Identity(), EmbedConfig(), made[name][0].key)
+        plain = plain or [Reference(plain_maps(made[name][0].source.patch), cases, key)]
+    return {**made, PLACE: plain}
+
+
+def _of_network(network: Backbone, cases: Sequence[CachedCase]) -> Reference:
+    key = signature(network, EmbedConfig(), input_of(network).model_dump_json(), str(VOXELS))
+    return Reference(network_maps(network, lambda size: patch_size(network, size, None)), cases, key)
 
 
 def _judged(
@@ -126,22 +130,21 @@ def _judged(
     config: EvaluateConfig,
     ids: Sequence[str],
     cache: Path,
-    tell: Any,
+    tell: Callable[[], None],
 ) -> dict[Key, NDArray[Any]]:
     """Dice ``(S, n, K)``, first the mean over the classes, then each but the background."""
     cases = {case.case.id: case for case in reference.cases}
     drawn = []
-    for done, id in enumerate(ids):
-        tell(done)
+    for id in ids:
         drawn.append(_voxels(reference, cases[id], len(task.classes), cache))
+        tell()
     decoders = _decoders(drawn, len(task.classes), table, config)
     found = {(name, DECODER, b): np.full((config.seeds, len(ids), len(task.classes)), np.nan) for b in config.labels}
     for done, id in enumerate(ids):
-        tell(len(ids) + done)
         mine = [one for one in decoders if done in one[2]]
         for (number, budget, _, _), row in zip(mine, _dice(reference, cases[id], task, mine), strict=True):
             found[name, DECODER, budget][number, done] = row
-    tell(2 * len(ids))
+        tell()
     return found
 
 

@@ -19,7 +19,7 @@ from torch.nn import functional
 from umzoo.backbones.base import Backbone
 from umzoo.downstream.embed.config import EmbedConfig
 from umzoo.downstream.evaluate.embedded import SIMPLE, View, embed_cases
-from umzoo.downstream.evaluate.references import control_names, with_controls
+from umzoo.downstream.evaluate.references import control_names, stacked, with_controls
 from umzoo.downstream.evaluate.table import FeatureTable, Kind
 from umzoo.downstream.finetune.cases import read_case
 from umzoo.downstream.tasks import Case, Task
@@ -85,6 +85,7 @@ def property_tables(
     crop: Size | None = None,
     seed: int = 0,
     progress: Progress = no_progress,
+    draws: int = 1,
 ) -> dict[str, FeatureTable]:
     """Return a table of features for each property that differs between the cases of *task*, whatever its kind.
 
@@ -92,7 +93,7 @@ def property_tables(
     are those of the files; a property that does not differ enough is left out.
     """
     cases = [case for case in task.cases if case.split != "test"]
-    pairs = with_controls(references, seed)
+    pairs = with_controls(references, seed, draws)
     answers = _observed(cases, references)
     answers |= {name: ("classification", {case.id: str(is_altered(case)) for case in cases}) for name in VIEWS}
     tables = {}
@@ -149,5 +150,5 @@ def _table(
     answers = [values[case.id] for case in cases]
     names = tuple(sorted(set(answers))) if kind == "classification" else ("log mm",)
     targets = np.array([names.index(it) for it in answers]) if kind == "classification" else np.array(answers)[:, None]
-    stacked = {name: np.stack([rows[case.id] for case in cases]) for name, rows in features.items()}
-    return FeatureTable(stacked, targets, np.array([case.subject for case in cases]), kind, random, SIMPLE, names)
+    vectors = stacked(features, cases, random)
+    return FeatureTable(vectors, targets, np.array([case.subject for case in cases]), kind, random, SIMPLE, names)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from umzoo.backbones.base import Backbone
 from umzoo.downstream.embed.config import EmbedConfig
@@ -27,6 +28,7 @@ def feature_table(
     crop: Size | None = None,
     seed: int = 0,
     progress: Progress = no_progress,
+    draws: int = 1,
 ) -> tuple[FeatureTable, tuple[str, ...]]:
     """Embed the cases of *task* with every reference, with random weights of the same networks, and by simple numbers.
 
@@ -41,6 +43,7 @@ def feature_table(
             :func:`~umzoo.downstream.evaluate.cut.common_cut`); None takes the whole scan.
         seed: of the random weights.
         progress: called with cases done, cases in all, and cases left out.
+        draws: of the random weights.
 
     Returns:
         The table and the ids of its cases.
@@ -53,7 +56,7 @@ def feature_table(
         raise ConfigError("a vector answers for a whole scan, not for masks: use evaluate_masks")
     cases = [case for case in task.cases if case.split != "test"]
     random = control_names(references)
-    features = embed_cases(cases, with_controls(references, seed), cache, config, crop, progress)
+    features = embed_cases(cases, with_controls(references, seed, draws), cache, config, crop, progress)
     kept = [case for case in cases if all(case.id in rows for rows in features.values())]
     if not kept:
         raise DataError(f"none of {len(cases)} cases could be used: see the reasons above")
@@ -68,10 +71,24 @@ def control_names(references: Mapping[str, Backbone]) -> dict[str, str]:
     }
 
 
-def with_controls(references: Mapping[str, Backbone], seed: int) -> list[dict[str, Backbone]]:
-    """Return each of the *references* together with random weights of the same network, by name."""
+def with_controls(references: Mapping[str, Backbone], seed: int, draws: int = 1) -> list[dict[str, Backbone]]:
+    """Return each of the *references* together with *draws* random weights of the same network, by name and number."""
     random = control_names(references)
-    return [{name: network, random[name]: random_twin(network, seed)} for name, network in references.items()]
+    return [
+        {name: network, **{f"{random[name]}#{draw}": random_twin(network, seed + draw) for draw in range(draws)}}
+        for name, network in references.items()
+    ]
+
+
+def stacked(
+    features: Mapping[str, Mapping[str, NDArray[Any]]], cases: Sequence[Case], random: Mapping[str, str]
+) -> dict[str, NDArray[Any]]:
+    """Return the features ``(n, d)`` of *cases* by reference, and those of its random weights ``(r, n, d)``."""
+    arrays = {name: np.stack([rows[case.id] for case in cases]) for name, rows in features.items()}
+    found = {name: array for name, array in arrays.items() if "#" not in name or name in random}
+    for control in random.values():
+        found[control] = np.stack([array for name, array in arrays.items() if name.rpartition("#")[0] == control])
+    return found
 
 
 def random_twin(network: Backbone, seed: int) -> Backbone:
@@ -86,7 +103,7 @@ def _table(
 ) -> FeatureTable:
     folds = [case.fold for case in cases]
     return FeatureTable(
-        {name: np.stack([rows[case.id] for case in cases]) for name, rows in features.items()},
+        stacked(features, cases, random),
         targets_of(task, cases),
         np.array([case.subject for case in cases]),
         task.kind,  # type: ignore[arg-type]

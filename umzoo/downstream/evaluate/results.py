@@ -96,11 +96,16 @@ def _predictions(found: Evaluation, scans: Sequence[str]) -> Iterator[dict[str, 
     """One row a scan, seed, reference, probe and budget."""
     names = found.table.classes
     for (reference, probe, budget), scores in found.predictions.items():
-        for seed, rows in enumerate(scores):
+        for number, rows in enumerate(scores):
+            draw, seed = divmod(number, found.config.seeds)
             for scan, subject, row in zip(scans, found.table.subjects, rows, strict=True):
                 titles = names if len(names) == len(row) else [f"score_{k}" for k in range(len(row))]
                 start = {"scan": scan, "subject": subject, "reference": reference, "probe": probe, "budget": budget}
-                yield start | {"seed": found.config.seed + seed} | dict(zip(titles, row.tolist(), strict=True))
+                yield (
+                    start
+                    | {"draw": draw, "seed": found.config.seed + seed}
+                    | dict(zip(titles, row.tolist(), strict=True))
+                )
 
 
 def _write(file: Path, rows: Any) -> None:

@@ -83,30 +83,42 @@ def evaluate(table: FeatureTable, config: EvaluateConfig | None = None) -> Evalu
     return conclude(table, config, out_of_fold(table, config))
 
 
-def conclude(table: Compared, config: EvaluateConfig, predictions: dict[Key, NDArray[Any]]) -> Evaluation:
-    """Return metrics, intervals and comparisons of *predictions* ``(S, n, k)``, whatever made them."""
+def conclude(
+    table: Compared, config: EvaluateConfig, predictions: dict[Key, NDArray[Any]], draws: int | None = None
+) -> Evaluation:
+    """Return metrics, intervals and comparisons of *predictions* ``(S, n, k)``, whatever made them.
+
+    Those of random weights are of *draws* drawings, one after the other; None: as many as their length tells.
+    """
     weights = draw_weights(table.subjects, config.bootstrap, config.seed)
     judged = {key: judge(scores, table.targets, table.kind, weights) for key, scores in predictions.items()}
     scores = tuple(_scores(table, config, judged, weights))
-    return Evaluation(table, config, predictions, scores, tuple(_comparisons(table, config, judged)))
+    return Evaluation(table, config, predictions, scores, tuple(_comparisons(table, config, judged, draws)))
 
 
 def out_of_fold(table: FeatureTable, config: EvaluateConfig) -> dict[Key, NDArray[Any]]:
-    """Return scores ``(S, n, k)`` of every scan by probes that saw no scan of its subject.
+    """Return scores ``(S, n, k)`` of every scan by probes that saw no scan of its subject; of r drawings r S.
 
     Folds, and the subjects that are labeled, are the same for all references, controls and probes.
     """
     targets, outputs = _trained_on(table), _outputs(table)
     probes = PROBES.get(table.kind, ("linear",))
-    shape = (config.seeds, len(table.subjects), outputs)
-    found = {(r, p, b): np.zeros(shape) for r in table.features for p in probes for b in config.labels}
+    drawn = {name: array[None] if array.ndim == 2 else array for name, array in table.features.items()}
+    found = {
+        (name, p, b): np.zeros((len(array) * config.seeds, len(table.subjects), outputs))
+        for name, array in drawn.items()
+        for p in probes
+        for b in config.labels
+    }
     for number, budget, train, held, seed in splits(table, config):
         wanted = targets[train]
         inner = inner_folds(table.kind, wanted, table.subjects[train], config.inner_folds, seed)
-        for reference, features in table.features.items():
-            rows, asked = reduce(features[train], features[held])
-            for name in probes:
-                found[reference, name, budget][number, held] = probe(name, table.kind, rows, wanted, asked, inner)
+        for reference, arrays in drawn.items():
+            for draw, features in enumerate(arrays):
+                rows, asked = reduce(features[train], features[held])
+                for name in probes:
+                    scores = probe(name, table.kind, rows, wanted, asked, inner)
+                    found[reference, name, budget][draw * config.seeds + number, held] = scores
     return found
 
 
@@ -158,7 +170,9 @@ def pairs_of(table: Compared) -> list[tuple[str, str]]:
     return pairs
 
 
-def _comparisons(table: Compared, config: EvaluateConfig, judged: dict[Key, Judged]) -> Iterator[Comparison]:
+def _comparisons(
+    table: Compared, config: EvaluateConfig, judged: dict[Key, Judged], draws: int | None
+) -> Iterator[Comparison]:
     """Comparisons by the deciding probe; those of one budget are one family of Holm's correction."""
     swaps = (config.permutations, config.level, config.seed)
     for budget in config.labels:
@@ -168,5 +182,7 @@ def _comparisons(table: Compared, config: EvaluateConfig, judged: dict[Key, Judg
                 next(it for (name, _, size), it in judged.items() if (name, size) == (wanted, budget))
                 for wanted in pair
             )
-            family.append(compare(pair, (first, second), table.targets, table.subjects, table.kind, budget, swaps))
+            drawn = draws or len(second.scores) // config.seeds if pair[1] == table.random.get(pair[0]) else 1
+            both = (first, second)
+            family.append(compare(pair, both, table.targets, table.subjects, table.kind, budget, swaps, drawn))
         yield from holm(family)

@@ -40,6 +40,8 @@ class Comparison:
         subjects: how many.
         level: nominal probability of a false difference, over the family.
         spread: standard deviation of the difference over the bootstrap's drawings.
+        chance: difference that another drawing of random weights exceeds with a probability of at most *level*; 0
+            where the second is no such control, or was drawn once.
     """
 
     first: str
@@ -53,12 +55,13 @@ class Comparison:
     subjects: int
     level: float
     spread: float = 0.0
+    chance: float = 0.0
 
     @property
     def decision(self) -> int:
-        """1: first is better; -1: worse; 0: no difference seen. Test and interval have to agree."""
+        """1: first is better; -1: worse; 0: no difference seen. Test, interval and drawings have to agree."""
         sure = self.adjusted <= self.level and self.difference.low * self.difference.high > 0
-        return int(np.sign(self.difference.value)) if sure else 0
+        return int(np.sign(self.difference.value)) if sure and abs(self.difference.value) > self.chance else 0
 
     @property
     def verdict(self) -> str:
@@ -67,11 +70,18 @@ class Comparison:
         if self.decision == 0:
             return (
                 f"no difference to {self.second} seen ({gap.value:+.2f} {name} [{gap.low:.2f}, {gap.high:.2f}]);"
-                f" n = {self.subjects} can see {self.visible:.2f} or more"
+                f" n = {self.subjects} can see {self.visible:.2f} or more{self._drawings}"
             )
         low, high = (gap.low, gap.high) if self.decision > 0 else (-gap.high, -gap.low)
         word = "better" if self.decision > 0 else "worse"
         return f"{word} than {self.second} by {abs(gap.value):.2f} {name} [{low:.2f}, {high:.2f}]"
+
+    @property
+    def _drawings(self) -> str:
+        """Says so where random weights differ more among each other than the persons could tell apart."""
+        if self.chance <= self.visible:
+            return ""
+        return f", but random weights alone differ by up to {self.chance:.2f} from drawing to drawing"
 
 
 TITLES = {
@@ -125,16 +135,49 @@ def compare(
     kind: str,
     budget: str,
     swaps: tuple[int, float, int],
+    draws: int = 1,
 ) -> Comparison:
-    """Compare two references for the same scans; *swaps* are number of permutations, level and seed."""
+    """Compare two references for the same scans.
+
+    Args:
+        names: of both.
+        judged: both; the second may have more scores, those of several drawings one after the other.
+        targets: as in :class:`~umzoo.downstream.evaluate.table.Compared`.
+        subjects: person of each scan.
+        kind: of the task.
+        budget: label budget.
+        swaps: number of permutations, level and seed.
+        draws: drawings of random weights that the second holds.
+    """
     permutations, level, seed = swaps
     first, second = judged
+    first = replace(first, scores=np.tile(first.scores, (len(second.scores) // len(first.scores), 1, 1)))
     drawn = first.drawn - second.drawn
     p = swap_test(gains((first.scores, second.scores), targets, kind), subjects, permutations, seed)
     gap = interval(first.value - second.value, drawn, level)
     spread = float(np.nanstd(drawn))
     visible = visible_difference(spread, level)
-    return Comparison(*names, primary(kind), budget, gap, p, p, visible, len(np.unique(subjects)), level, spread)
+    chance = chance_of_drawings(first.scores, second.scores, targets, kind, draws, level)
+    people = len(np.unique(subjects))
+    return Comparison(*names, primary(kind), budget, gap, p, p, visible, people, level, spread, chance)
+
+
+def chance_of_drawings(
+    first: NDArray[Any], second: NDArray[Any], targets: NDArray[Any], kind: str, draws: int, level: float
+) -> float:
+    """Return the difference to the mean of *draws* random drawings that one more exceeds with probability *level*.
+
+    It is the prediction interval of a normal distribution, from the differences of *first* ``(S, n, k)`` to each of
+    the drawings that *second* ``(S, n, k)`` holds one after the other. One drawing tells nothing: 0.
+    """
+    from scipy.stats import t
+
+    if draws < 2:
+        return 0.0
+    metric, ones = METRICS[kind][primary(kind)], np.ones((1, len(targets)))
+    parts = zip(np.split(first, draws), np.split(second, draws), strict=True)
+    gaps = [float((metric(targets, a, ones) - metric(targets, b, ones))[0]) for a, b in parts]
+    return float(t.ppf(1 - level / 2, draws - 1) * np.std(gaps, ddof=1) * np.sqrt(1 + 1 / draws))
 
 
 def visible_difference(spread: float, level: float) -> float:

@@ -25,7 +25,7 @@ class Compared:
             of segmentation anything ``(n, ...)``.
         subjects: person of each scan ``(n,)``.
         kind: classification, multilabel, regression, survival or segmentation.
-        random: reference to the name of its control, random weights of the same network.
+        random: reference to the name of its control, random weights of the same network, drawn several times.
         simple: name of the control that knows intensities and sizes or places; empty if there is none.
         classes: names of the classes, labels or numbers.
         folds: outer fold of each scan ``(n,)``, where the data brings its own.
@@ -64,7 +64,9 @@ class Compared:
 
 
 class FeatureTable(Compared):
-    """Labeled scans, each with a vector per reference, *features* ``(n, d)``; the rest as in :class:`Compared`.
+    """Labeled scans, each with a vector per reference; the rest as in :class:`Compared`.
+
+    *features* are ``(n, d)``; those of random weights may be ``(r, n, d)``, of r drawings.
 
     Raises:
         DataError: if arrays do not fit together or are not finite, or one person is in two folds.
@@ -85,7 +87,7 @@ class FeatureTable(Compared):
     ) -> None:
         object.__setattr__(self, "features", features)
         for name, array in features.items():
-            if array.ndim != 2 or len(array) != len(subjects):
+            if array.ndim not in (2, 3) or array.shape[-2] != len(subjects):
                 raise DataError(f"features of '{name}' have shape {array.shape}, expected ({len(subjects)}, d)")
             if not np.isfinite(array).all():
                 raise DataError(f"features of '{name}' are not finite: embed the scans again")

@@ -57,8 +57,8 @@ def evaluate_finetuned(
     """Fine-tune every one of *references* and its twin from scratch for each fold, budget and seed, and compare them.
 
     Nothing is chosen by the persons held out: a run is validated once, when its steps are done. Folds, labels, head
-    and batches of a seed are the same for all. Tasks with an answer a scan have simple numbers as a control too. What
-    is done is kept, and interrupted runs are continued.
+    and batches of a seed are the same for all, and a seed is another drawing of the twin's weights. Tasks with an
+    answer a scan have simple numbers as a control too. What is done is kept, and interrupted runs are continued.
 
     Args:
         options: of the fine-tuning.
@@ -94,7 +94,7 @@ def evaluate_finetuned(
             predictions.setdefault((name, TUNED, budget), np.full(shape, np.nan))[number, held] = scores
     if simple:
         predictions |= _plain(table, cases, spec, config)
-    return conclude(table, config, predictions), tuple(case.id for case in cases)
+    return conclude(table, config, predictions, draws=config.seeds), tuple(case.id for case in cases)
 
 
 def _without_choices(options: FinetuneConfig, task: Task) -> FinetuneConfig:
