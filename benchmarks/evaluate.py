@@ -46,9 +46,8 @@ def powers(repetitions: int) -> Iterator[str]:
                 scores = np.sqrt(correlation) * common + np.sqrt(1 - correlation) * own + SPREADS[:, None] * truth
                 weights = draw_weights(np.arange(subjects), 400, 1)
                 pair = [judge(np.stack([-one, one], 1)[None], truth, "classification", weights) for one in scores]
-                found = compare(
-                    ("a", "b"), (pair[0], pair[1]), truth, np.arange(subjects), "classification", "100%", (1000, 0.05, 1)
-                )
+                both, swaps = (pair[0], pair[1]), (1000, 0.05, 1)
+                found = compare(("a", "b"), both, truth, np.arange(subjects), "classification", "100%", swaps)
                 seen += found.decision == 1
                 said.append(found.visible)
             yield (
