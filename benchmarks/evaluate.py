@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from umzoo.downstream.evaluate import EvaluateConfig, FeatureTable, evaluate
-from umzoo.downstream.evaluate.statistics import compare, draw_weights, judge
+from umzoo.downstream.evaluate.statistics import WIDENING, compare, draw_weights, judge
 
 SPREADS = 2**0.5 * np.array([1.0364, 0.6745])
 """Distances of two normal distributions with an AUROC of 0.85 and 0.75."""
@@ -47,7 +47,8 @@ def powers(repetitions: int) -> Iterator[str]:
                 weights = draw_weights(np.arange(subjects), 400, 1)
                 pair = [judge(np.stack([-one, one], 1)[None], truth, "classification", weights) for one in scores]
                 both, swaps = (pair[0], pair[1]), (1000, 0.05, 1)
-                found = compare(("a", "b"), both, truth, np.arange(subjects), "classification", "100%", swaps)
+                people = np.arange(subjects)
+                found = compare(("a", "b"), both, truth, people, "classification", "100%", swaps, widening=WIDENING)
                 seen += found.decision == 1
                 said.append(found.visible)
             yield (

@@ -14,6 +14,7 @@ from umzoo.downstream.evaluate.folds import assign_folds, labeled_order, size_of
 from umzoo.downstream.evaluate.metrics import METRICS, primary
 from umzoo.downstream.evaluate.probes import PROBES, inner_folds, probe, reduce
 from umzoo.downstream.evaluate.statistics import (
+    WIDENING,
     Comparison,
     Interval,
     Judged,
@@ -184,5 +185,7 @@ def _comparisons(
             )
             drawn = draws or len(second.scores) // config.seeds if pair[1] == table.random.get(pair[0]) else 1
             both = (first, second)
-            family.append(compare(pair, both, table.targets, table.subjects, table.kind, budget, swaps, drawn))
+            family.append(
+                compare(pair, both, table.targets, table.subjects, table.kind, budget, swaps, drawn, WIDENING)
+            )
         yield from holm(family)
