@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -55,8 +55,16 @@ def _report(results: list[FinetuneResult]) -> None:
         )
         raise typer.Exit(128 + last.signal)
     for result in results:
-        limits = result.summary.get("intervals", {})
-        typer.echo(f"{result.folder}: {result.summary.get('validation')} cases, step {result.summary.get('step')}")
-        for name, value in result.summary.get("metrics", {}).items():
-            between = f" [{limits[name][0]:.3f}, {limits[name][1]:.3f}]" if name in limits else ""
-            typer.echo(f"  {name} {value:.3f}{between}" if value is not None else f"  {name} undefined")
+        summary = result.summary
+        typer.echo(f"{result.folder}: {summary.get('validation')} cases to validate on, step {summary.get('step')}")
+        _show(summary)
+        if "test" in summary:
+            typer.echo(f"{result.folder}: {summary['test']['cases']} cases of the test, judged once")
+            _show(summary["test"])
+
+
+def _show(scores: dict[str, Any]) -> None:
+    limits = scores.get("intervals", {})
+    for name, value in scores.get("metrics", {}).items():
+        between = f" [{limits[name][0]:.3f}, {limits[name][1]:.3f}]" if name in limits else ""
+        typer.echo(f"  {name} {value:.3f}{between}" if value is not None else f"  {name} undefined")

@@ -10,6 +10,7 @@ import torch
 import umzoo
 from umzoo.downstream.finetune import Origin, finetune, finetune_folds, load_config, resume
 from umzoo.errors import ConfigError
+from umzoo.scans.crops import crop_about
 
 COMMON = """
 [data]
@@ -117,3 +118,72 @@ def test_a_scan_that_cannot_be_used_is_left_out_and_named(tmp_path, caplog):
     result = run(file, tmp_path / "run")
     assert result.summary["left_out"]["unusable"] == ["image0"]
     assert any("image0" in record.getMessage() for record in caplog.records)
+
+
+def test_cases_of_the_test_are_judged_once_in_the_end(tmp_path):
+    file = write(tmp_path, n=20)
+    summary = run(file, tmp_path / "run", "task.test=0.2").summary
+    rows = [line.split(",")[0] for line in (tmp_path / "run" / "test.csv").read_text().splitlines()[1:]]
+    validated = [line.split(",")[0] for line in (tmp_path / "run" / "validation.csv").read_text().splitlines()[1:]]
+    assert summary["test"]["cases"] == len(rows) == 4 and not set(rows) & set(validated)
+    assert summary["train"] == 20 - len(rows) - len(validated)
+    answer = umzoo.from_pretrained(tmp_path / "run" / "weights").answer
+    assert answer.metrics["auroc"] == summary["test"]["metrics"]["auroc"]
+
+
+def test_the_last_step_can_be_kept_whatever_validation_says(tmp_path):
+    file = write(tmp_path)
+    summary = run(file, tmp_path / "run", "strategy.checkpoint=last", "strategy.validate_every=1").summary
+    assert summary["step"] == 4 and "chose nothing" in summary["note"]
+
+
+def test_training_ends_where_validation_gains_no_more(tmp_path):
+    file = write(tmp_path)
+    options = ("strategy.validate_every=1", "strategy.patience=2", "trainer.steps=50", "optim.lr=1e-12")
+    result = run(file, tmp_path / "run", *options)
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert result.summary["step"] == 1 and max(steps) == 3
+
+
+def test_the_moving_average_is_what_is_validated_and_exported(tmp_path):
+    file = write(tmp_path)
+    result = run(file, tmp_path / "run", "trainer.ema=0.9", "trainer.steps=6", "strategy.validate_every=6")
+    model = umzoo.from_pretrained(result.folder / "weights").eval()
+    said = {line.split(",")[0]: line.split(",") for line in (result.folder / "validation.csv").read_text().splitlines()}
+    for case in sorted(set(said) - {"case"}):
+        scan = umzoo.load_scan(tmp_path / f"{case}.nii.gz", model, modality="mr")
+        image = crop_about(scan.image.numpy(), tuple(n // 2 for n in scan.image.shape[1:]), (16, 16, 16), 0.0)
+        share = model(torch.tensor(image)[None]).softmax(1)[0, 1].item()
+        assert share == pytest.approx(float(said[case][said["case"].index("p.1")]), abs=1e-4)
+
+
+def test_batch_norms_are_judged_by_statistics_of_the_training_scans(tmp_path):
+    file = write(tmp_path, "segmentation")
+    result = run(file, tmp_path / "run", "data.batch_size=1", "trainer.steps=60", "optim.lr=0.01", "data.foreground=1")
+    assert result.summary["metrics"]["dice"] > 0.5
+
+
+def test_all_windows_of_a_scan_are_averaged(tmp_path):
+    file = write(tmp_path)
+    result = run(file, tmp_path / "run", "data.view=windows")
+    answer = umzoo.from_pretrained(result.folder / "weights").answer
+    assert answer.view == "windows" and result.summary["validation"] == 2
+
+
+def test_several_channels(tmp_path):
+    file = write(tmp_path)
+    table = (tmp_path / "t.csv").read_text().replace("image,", "image,second,", 1).splitlines()
+    rows = [f"image{i}.nii.gz,{line}" if i >= 0 else line for i, line in enumerate(table, -1)]
+    (tmp_path / "t.csv").write_text("\n".join(rows), encoding="utf-8")
+    text = file.read_text().replace('modality = "mr"', 'modality = ["mr", "mr"]\nimage = ["image", "second"]')
+    file.write_text(text, encoding="utf-8")
+    result = run(file, tmp_path / "run")
+    model = umzoo.from_pretrained(result.folder / "weights")
+    assert model.weights_info.input.in_channels == 2 and model.answer.channels == ("mr_0", "mr_1")
+
+
+def test_folds_together_judge_every_case_once(tmp_path):
+    file = write(tmp_path)
+    finetune_folds(load_config(file, ["task.folds=2"]), file, tmp_path / "run", Origin(), cpu=True)
+    found = json.loads((tmp_path / "run" / "folds.json").read_text())
+    assert found["all"]["cases"] == 10 and "auroc" in found["all"]["intervals"]

@@ -42,7 +42,7 @@ class Augmentation:
         """Matrices ``(B, 3, 4)`` from places in the result to places in *image*, both from -1 to 1 along x, y, z."""
         config, count = self.config, len(image)
         moved = rng.bernoulli((count,), config.p).float()[:, None]
-        angles = rng.uniform((count, 3), -1, 1) * math.radians(config.rotation) * moved
+        angles = rng.uniform((count, 3), -1, 1) * math.radians(config.rotation) * moved * _turnable(image)
         sizes = 1 + rng.uniform((count, 1), -1, 1) * config.scale * moved
         signs = 1 - 2 * rng.bernoulli((count, 3), 0.5).float() * float(config.flip)
         turn = _rotation(angles) / sizes[:, :, None] * signs[:, None, :]
@@ -51,14 +51,24 @@ class Augmentation:
         return torch.cat([turn, turn.new_zeros(count, 3, 1)], dim=2)
 
     def _recolor(self, image: Tensor, rng: Rng) -> Tensor:
-        """Gamma, noise and brightness in the range of each crop, taken as [0, 1]."""
-        low, high = image.amin((1, 2, 3, 4), keepdim=True), image.amax((1, 2, 3, 4), keepdim=True)
+        """Gamma, noise and brightness in the range of each channel of a crop, taken as [0, 1]."""
+        low, high = image.amin((2, 3, 4), keepdim=True), image.amax((2, 3, 4), keepdim=True)
         extent = (high - low).clamp_min(1e-6)
         unit = (image - low) / extent
         for corruption in (self.gamma, self.noise):
             unit = corruption.apply(unit, corruption.draw(unit, rng))
         shift = rng.uniform((len(image),), -1, 1) * rng.bernoulli((len(image),), self.config.p)
         return (unit + shift.view(-1, 1, 1, 1, 1) * self.config.brightness) * extent + low
+
+
+def _turnable(image: Tensor) -> Tensor:
+    """1 for each axis (x, y, z) that *image* may be turned about; thin crops are turned in their plane alone.
+
+    A crop is thin where its least edge is under a third of its greatest, as in nnU-Net: its voxels are no cubes then.
+    """
+    edges = torch.tensor(image.shape[:1:-1], device=image.device)
+    thin = 3 * edges.min() < edges.max()
+    return ((edges == edges.min()) | ~thin).float()
 
 
 def _rotation(angles: Tensor) -> Tensor:

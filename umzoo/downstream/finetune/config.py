@@ -54,6 +54,9 @@ class StrategyConfig(Config):
         (1e-4, 1e-3, 1e-2, 1e-1), min_length=1, description="learning rates of the probes, the best one is kept"
     )
     validate_every: int | None = Field(None, ge=1, description="steps between validations; by default a tenth of all")
+    checkpoint: Literal["best", "last"] = Field(
+        "best", description="weights that are kept: the best by the validation cases, or those after the last step"
+    )
     patience: int | None = Field(None, ge=1, description="validations without a gain before the training stops")
 
     def phases(self, steps: int, lr: float) -> FineTuning:

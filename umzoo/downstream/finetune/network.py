@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from umzoo.api import create_model, from_pretrained, transfer
 from umzoo.backbones.base import Backbone
+from umzoo.backbones.recalibrate import recalibrate
 from umzoo.backbones.state import named_tensors
 from umzoo.downstream.finetune.config import FinetuneConfig
 from umzoo.downstream.finetune.losses import Loss
@@ -25,6 +27,7 @@ from umzoo.plugins import zoo
 from umzoo.pretext.model import Output
 from umzoo.spec import ComponentSpec, InputSpec
 from umzoo.weights.io import read_info
+from umzoo.weights.transfer import TransferReport
 
 log = logging.getLogger(__name__)
 
@@ -67,10 +70,18 @@ def build_backbone(origin: Origin, spec: ComponentSpec, input: InputSpec, seed: 
     if origin.weights is None:
         return fresh_backbone(spec, seed, input.in_channels)
     report = transfer(origin.weights, fresh_backbone(spec, seed, input.in_channels), input=input)
+    _log_report(report)
+    return from_pretrained(origin.weights, head=False, in_channels=input.in_channels)
+
+
+def _log_report(report: TransferReport) -> None:
     log.info("%s", report.verdict)
+    for part in report.groups:
+        share = part.transferred / part.values if part.values else 1
+        counts = f"{part.exact} tensors exact, {part.adapted} adapted, {part.fresh} random"
+        log.info("  %s: %s; %.1f %% of its values set", part.group, counts, 100 * share)
     for warning in report.warnings:
         log.warning("%s", warning)
-    return from_pretrained(origin.weights, head=False, in_channels=input.in_channels)
 
 
 def fresh_backbone(spec: ComponentSpec, seed: int, in_channels: int = 1) -> Backbone:
@@ -130,6 +141,16 @@ class Learner(nn.Module):
     @property
     def _dense(self) -> bool:
         return any(getattr(head, "dense", False) for head in self.heads)
+
+    def measure_norms(self, images: Iterable[Tensor]) -> None:
+        """Measure the running statistics of the batch norms on *images* ``(B, C, D, H, W)``; without any, do nothing.
+
+        Averages over the steps of a training are those of networks that no longer are, and with small batches they are
+        noise (Wu and Johnson, Rethinking "Batch" in BatchNorm, arXiv 2105.07576).
+        """
+        if any(isinstance(module, _BatchNorm) for module in self.backbone.modules()):
+            device = next(self.backbone.parameters()).device
+            recalibrate(self.backbone, (image.to(device) for image in images))
 
     def keep(self, everything: bool) -> None:
         """Freeze the backbone; its encoder alone if the decoder goes on learning."""

@@ -21,7 +21,7 @@ def save_overlays(file: Path, training: FineTuningRun, head: int) -> None:
 
     cases = training.validation_cases[:SHOWN]
     figure = Figure(figsize=(7.2, 2.4 * len(cases)), layout="constrained")
-    training.model.eval()
+    training.judged.eval()
     for line, cached in zip(figure.subplots(len(cases), 3, squeeze=False), cases, strict=True):
         label = np.asarray(cached.label)
         depth = int((label > 0).sum((1, 2)).argmax())

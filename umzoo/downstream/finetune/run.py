@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from umzoo.api import save_pretrained
 from umzoo.downstream.finetune.cases import channels_of
 from umzoo.downstream.finetune.config import FinetuneConfig
 from umzoo.downstream.finetune.network import Origin, expected_input
-from umzoo.downstream.finetune.overlay import save_overlays
-from umzoo.downstream.finetune.scores import Row, intervals, metrics_of
+from umzoo.downstream.finetune.summary import Summary, finish, over_folds
 from umzoo.downstream.finetune.training import RUN, FineTuningRun
 from umzoo.downstream.tasks import Split, Task, make_task
 from umzoo.errors import ConfigError
-from umzoo.heads.model import Model
 
 log = logging.getLogger(__name__)
-
-Summary = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -81,7 +71,8 @@ def finetune_folds(
         results.append(_run(config, task, folder, origin, fold, out / "cases", cpu, started))
         if results[-1].signal is not None:
             return results
-    (out / "folds.json").write_text(json.dumps(_over_folds(results), indent=1), encoding="utf-8")
+    summary = over_folds(task, [result.folder for result in results], config.seed)
+    (out / "folds.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
     return results
 
 
@@ -128,7 +119,7 @@ def _run(
         out, config, task, split, origin, network, cases=cases, about=about, resume=resuming, cpu=cpu
     )
     signal = training.fit()
-    return FinetuneResult(out, signal, _finish(training) if signal is None and training.is_main else {})
+    return FinetuneResult(out, signal, finish(training) if signal is None and training.is_main else {})
 
 
 def _split(task: Task, seed: int, fold: int | None) -> Split:
@@ -138,101 +129,3 @@ def _split(task: Task, seed: int, fold: int | None) -> Split:
     if not 0 <= fold < len(folds):
         raise ConfigError(f"fold {fold} of {len(folds)}: give 0 to {len(folds) - 1}")
     return folds[fold]
-
-
-def _finish(training: FineTuningRun) -> Summary:
-    """Take the best weights, and write rows, summary, pictures and the weights folder.
-
-    They are validated anew only if that was before an interruption.
-    """
-    training.load_best()
-    head = training.best_head
-    rows = training.best_rows or training.validate([head])[0]
-    metrics = metrics_of(training.task, rows)
-    summary = {
-        "task": training.task.name,
-        "kind": training.task.kind,
-        "weights": training.origin.weights or "none",
-        "step": training.best_step,
-        "train": len(training.train_cases),
-        "validation": len(rows),
-        "left_out": {"without an answer": training.task.left_out, "unusable": training.unusable},
-        "metrics": {name: _number(value) for name, value in metrics.items()},
-        "intervals": intervals(training.task, rows, training.seed),
-    }
-    if training.options.strategy.name == "probe":
-        summary["probe_rate"] = training.options.strategy.probe_rates[head]
-    _write_rows(training.folder / "validation.csv", rows)
-    (training.folder / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
-    if training.task.kind == "segmentation":
-        save_overlays(training.pictures / "validation.png", training, head)
-    _export(training, metrics)
-    return summary
-
-
-def _number(value: float) -> float | None:
-    return round(value, 6) if np.isfinite(value) else None
-
-
-def _write_rows(file: Path, rows: Sequence[Row]) -> None:
-    with file.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _export(training: FineTuningRun, metrics: dict[str, float]) -> None:
-    task, learner = training.task, training.model.cpu()
-    backbone = learner.backbone
-    if training.ema is not None:
-        learner.load_state_dict(training.ema.module.state_dict())
-    sources: dict[str, int] = {task.name: len(training.train_cases)}
-    modality = training.train_cases[0].modality
-    numbers = {name: value for name, value in metrics.items() if np.isfinite(value)}
-    answer: dict[str, Any] = {"task": task.kind, "metrics": numbers}
-    if task.kind == "regression":
-        answer |= {"targets": task.classes, "mean": training.mean.tolist(), "std": training.std.tolist()}
-    elif task.kind != "survival":
-        answer["classes"] = task.classes
-    if task.kind == "segmentation":
-        answer["labels"] = {name: value for value, name in enumerate(task.classes)}
-    if task.kind == "multilabel":
-        answer["thresholds"] = dict.fromkeys(task.classes, 0.5)
-    answer["view"] = "windows" if task.kind == "segmentation" else training.options.data.view
-    answer |= {"channels": _channels(modality), "modalities": modality}
-    save_pretrained(
-        Model(backbone, learner.heads[training.best_head]),  # type: ignore[arg-type]
-        training.folder / "weights",
-        tag=_tag(task.name),
-        input=training.input,
-        answer=answer,
-        provenance={
-            "datasets": sources,
-            "modalities": {modality[0]: len(training.train_cases)},
-            "volumes": len(training.train_cases),
-            "steps": training.best_step,
-            "samples": training.samples,
-            "seed": training.seed,
-        },
-    )
-
-
-def _channels(modality: Sequence[str]) -> list[str]:
-    """Names of the channels: their modality, numbered where several have one."""
-    return [name if modality.count(name) == 1 else f"{name}_{number}" for number, name in enumerate(modality)]
-
-
-def _tag(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in name.lower())
-
-
-def _over_folds(results: Sequence[FinetuneResult]) -> Summary:
-    """Mean and deviation of every metric over the folds."""
-    names = results[0].summary["metrics"]
-    values = {name: [result.summary["metrics"][name] for result in results] for name in names}
-    found = {name: np.array([v for v in these if v is not None], float) for name, these in values.items()}
-    return {
-        name: {"mean": float(these.mean()), "std": float(these.std()), "folds": these.tolist()}
-        for name, these in found.items()
-        if len(these)
-    }

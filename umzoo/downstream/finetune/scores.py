@@ -56,35 +56,26 @@ def answer_row(task: Task, answer: Tensor, targets: Sequence[float]) -> Row:
 
 def metrics_of(task: Task, rows: Sequence[Row]) -> dict[str, float]:
     """Return the metrics of *rows*; NaN where they are not defined, such as AUROC with one class."""
-    table = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    return _METRICS[task.kind](task, table)
+    return _METRICS[task.kind](task, _table(rows))
 
 
 def intervals(task: Task, rows: Sequence[Row], seed: int) -> dict[str, tuple[float, float]]:
-    """Return 95 % percentile intervals of the metrics, from bootstrap samples of the persons."""
-    from scipy.stats import bootstrap
-
-    persons = sorted({row["subject"] for row in rows})
+    """Return 95 % percentile intervals of the metrics, from bootstrap samples of the persons; none for one person."""
+    table, rng = _table(rows), np.random.default_rng(seed)
+    persons = [np.flatnonzero(table["subject"] == name) for name in sorted({row["subject"] for row in rows})]
     if len(persons) < 2:
         return {}
-    of_person = [[row for row in rows if row["subject"] == person] for person in persons]
-    found = {}
-    for name in metrics_of(task, rows):
+    found: dict[str, list[float]] = {}
+    for _ in range(RESAMPLES):
+        places = np.concatenate([persons[index] for index in rng.integers(len(persons), size=len(persons))])
+        for name, value in _METRICS[task.kind](task, {name: column[places] for name, column in table.items()}).items():
+            found.setdefault(name, []).append(value)
+    defined = {name: values for name, values in found.items() if np.isfinite(values).any()}
+    return {name: tuple(np.nanpercentile(values, (2.5, 97.5)).tolist()) for name, values in defined.items()}
 
-        def statistic(chosen: NDArray[np.int64], name: str = name) -> float:
-            return metrics_of(task, [row for index in chosen for row in of_person[index]])[name]
 
-        result = bootstrap(
-            (np.arange(len(persons)),),
-            statistic,
-            vectorized=False,
-            n_resamples=RESAMPLES,
-            method="percentile",
-            rng=np.random.default_rng(seed),
-        )
-        low, high = np.nanpercentile(result.bootstrap_distribution, (2.5, 97.5))
-        found[name] = (float(low), float(high))
-    return found
+def _table(rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
 def _segmentation(task: Task, table: Mapping[str, NDArray[Any]]) -> dict[str, float]:
@@ -125,9 +116,14 @@ def _survival(task: Task, table: Mapping[str, NDArray[Any]]) -> dict[str, float]
 
 
 def _auroc(truth: NDArray[Any], score: NDArray[Any]) -> float:
-    from sklearn.metrics import roc_auc_score
+    """The share of pairs of a positive and a negative that the scores put in order (Mann and Whitney, 1947)."""
+    from scipy.stats import rankdata
 
-    return float(roc_auc_score(truth, score)) if 0 < truth.sum() < len(truth) else np.nan
+    positives, negatives = int(truth.sum()), int((~truth).sum())
+    if not positives or not negatives:
+        return np.nan
+    above = rankdata(score)[truth].sum() - positives * (positives + 1) / 2
+    return float(above / (positives * negatives))
 
 
 _METRICS: dict[str, Callable[[Task, Mapping[str, NDArray[Any]]], dict[str, float]]] = {

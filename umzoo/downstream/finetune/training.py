@@ -83,6 +83,7 @@ class FineTuningRun(Training):
         cached = cache_cases(cases, task, self.input, config.data.dtype)
         self.train_cases = [cached[case.id] for case in split.train if case.id in cached]
         self.validation_cases = [cached[case.id] for case in split.validation if case.id in cached]
+        self.test_cases = [cached[case.id] for case in split.test if case.id in cached]
         if not self.train_cases or not self.validation_cases:
             counts = f"{len(self.train_cases)} cases to train on and {len(self.validation_cases)} to validate on"
             raise ConfigError(f"expected cases for both, got {counts}: correct the splits of the table")
@@ -117,9 +118,22 @@ class FineTuningRun(Training):
         heads = [build_head(self.task, self.options, backbone) for _ in range(count)]
         loss = build_loss(self.task, class_weights(self.options, self.task, self.train_cases))
         learner = Learner(backbone, heads, loss, self.augmentation)
+        if self.origin.weights is None or getattr(backbone.config, "batch_statistics", False):
+            learner.measure_norms(self._unchanged())
         if self._is_new and isinstance(heads[0], PooledHead):
             _standardize(learner, [center_crop(cached, self.patch) for cached in self.train_cases[:STATISTICS]])
         return learner
+
+    def _unchanged(self) -> Iterator[Tensor]:
+        """Batches of training crops ``(B, C, D, H, W)`` without augmentation, always the same."""
+        crops = Crops(self.train_cases, self.options.data, self.patch, self.seed)
+        count = min(STATISTICS, len(self.train_cases)) // self.options.data.batch_size
+        return (crops.batch(number)["image"] for number in range(max(1, count)))
+
+    @property
+    def judged(self) -> Learner:
+        """What is validated and exported: the moving average, if there is one."""
+        return self.model if self.ema is None else self.ema.module  # type: ignore[no-any-return]
 
     def _rates(self) -> list[float]:
         """Factor on the learning rate of each head."""
@@ -162,11 +176,13 @@ class FineTuningRun(Training):
         if self.step == 0 or not (last or self.step % self.options.validate_every == 0):
             return {}
         name = MAIN[self.task.kind]
-        rows = self.validate(range(len(self.model.heads)))
+        if not self.model.kept:
+            self.judged.measure_norms(self._unchanged())
+        rows = self.judge(self.validation_cases, range(len(self.model.heads)))
         found = [metrics_of(self.task, of_head) for of_head in rows]
         values = [self._gain(metrics[name]) for metrics in found]
         head = max(range(len(values)), key=values.__getitem__)
-        if values[head] > self.best or not self.best_step:
+        if values[head] > self.best or not self.best_step or self.options.strategy.checkpoint == "last":
             self.best, self.best_step, self.best_head = values[head], self.step, head
             self.best_rows = rows[head]
             self.save_best()
@@ -194,12 +210,12 @@ class FineTuningRun(Training):
         self.best, self.best_step, self.best_head = state["best"], state["best_step"], state["best_head"]
 
     @torch.no_grad()
-    def validate(self, heads: Sequence[int]) -> list[list[Row]]:
-        """Return, for each of *heads*, one row per validation case."""
-        was_training = self.model.training
-        self.model.eval()
-        rows = [[self._row(cached, head) for cached in self.validation_cases] for head in heads]
-        self.model.train(was_training)
+    def judge(self, cases: Sequence[CachedCase], heads: Sequence[int]) -> list[list[Row]]:
+        """Return, for each of *heads*, one row per case."""
+        was_training = self.judged.training
+        self.judged.eval()
+        rows = [[self._row(cached, head) for cached in cases] for head in heads]
+        self.judged.train(was_training)
         return rows
 
     def _row(self, cached: CachedCase, head: int) -> Row:
@@ -213,7 +229,7 @@ class FineTuningRun(Training):
     def answer(self, cached: CachedCase, head: int) -> Tensor:
         """Return logits or numbers of one scan, in the units of the table."""
         answer = logits_of_scan(
-            lambda image: self.model.answers(image)[head], cached, self.options.data, self.patch, self.device
+            lambda image: self.judged.answers(image)[head], cached, self.options.data, self.patch, self.device
         )
         return answer * self.std + self.mean if self.task.kind == "regression" else answer
 

@@ -45,6 +45,9 @@ class TaskConfig(Config):
     fold: str | None = Field(None, description="column with the fold of each case; by default 'fold', if any")
     modality: Names = Field((), description="modality, or one per channel; by default that of the data")
     folds: int = Field(5, ge=2, le=100, description="folds of cross-validation")
+    test: float = Field(
+        0.0, ge=0, lt=1, description="share of the persons that are judged once, in the end, where the data names none"
+    )
     validation: float = Field(0.2, gt=0, le=0.5, description="share of the persons to validate on, without folds")
 
     @model_validator(mode="after")

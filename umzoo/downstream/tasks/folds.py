@@ -55,6 +55,12 @@ def split_cases(cases: Sequence[Case], kind: str, classes: Sequence[str], folds:
     )
 
 
+def draw_subjects(cases: Sequence[Case], kind: str, share: float, seed: int) -> frozenset[str]:
+    """Return a *share* of the persons, drawn by *seed* alone and balanced by answer."""
+    held = _drawn(cases, kind, max(2, round(1 / share)), seed)[0]
+    return frozenset(case.subject for case, out in zip(cases, held, strict=True) if out)
+
+
 def strata(cases: Sequence[Case], kind: str) -> NDArray[np.int64]:
     """Return the group each case is balanced by: its class, its rarest label, its event, or a quantile."""
     if kind == "segmentation":

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from umzoo.downstream.tasks.config import TaskConfig
-from umzoo.downstream.tasks.folds import Split, split_cases
+from umzoo.downstream.tasks.folds import Split, draw_subjects, split_cases
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ class Task:
     def folds(self, seed: int = 0) -> tuple[Split, ...]:
         """Return the folds of cross-validation: those of the data, else drawn by *seed* alone, grouped by person.
 
-        Cases whose split is test are in ``test`` of every fold.
+        Cases whose split is test are in ``test`` of every fold; where there is none, the share ``test`` of the persons.
 
         Raises:
             DataError: if a class has too few persons for that many folds.
         """
-        return split_cases(self.cases, self.kind, self.classes, self.config.folds, seed)
+        return split_cases(self._with_test(seed), self.kind, self.classes, self.config.folds, seed)
 
     def split(self, seed: int = 0) -> Split:
         """Return one split: that of the data, else a share ``validation`` of the persons, drawn by *seed* alone.
@@ -93,6 +93,14 @@ class Task:
         Raises:
             DataError: if a class has too few persons.
         """
-        if any(case.split == "validation" for case in self.cases):
-            return Split.of(self.cases)
-        return split_cases(self.cases, self.kind, self.classes, round(1 / self.config.validation), seed)[0]
+        cases = self._with_test(seed)
+        if any(case.split == "validation" for case in cases):
+            return Split.of(cases)
+        return split_cases(cases, self.kind, self.classes, round(1 / self.config.validation), seed)[0]
+
+    def _with_test(self, seed: int) -> tuple[Case, ...]:
+        """The cases, with a share of the persons drawn for the test if the options ask for it and the data has none."""
+        if not self.config.test or any(case.split == "test" for case in self.cases):
+            return self.cases
+        held = draw_subjects(self.cases, self.kind, self.config.test, seed)
+        return tuple(replace(case, split="test") if case.subject in held else case for case in self.cases)

@@ -1,0 +1,107 @@
+"""What a fine-tuning came to: a row per case, ``summary.json``, and a summary over folds."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from umzoo.downstream.finetune.export import export
+from umzoo.downstream.finetune.overlay import save_overlays
+from umzoo.downstream.finetune.scores import Row, intervals, metrics_of
+from umzoo.downstream.finetune.training import FineTuningRun
+from umzoo.downstream.tasks import Task
+
+Summary = dict[str, Any]
+SUMMARY, VALIDATION = "summary.json", "validation.csv"
+NOTES = {
+    "best": "the step was chosen by these cases, so the numbers are too good; 'task.test' keeps persons for the end",
+    "last": "the weights after the last step: these cases chose nothing",
+}
+"""What the numbers of the validation are worth, by the weights that are kept."""
+NAMES = frozenset({"case", "subject", "truth", "predicted"})
+"""Columns of rows that hold names."""
+
+
+def finish(training: FineTuningRun) -> Summary:
+    """Take the weights that are kept, and write rows, summary, pictures and the weights folder.
+
+    They are validated anew only if that was before an interruption; the test cases are judged here alone.
+    """
+    training.load_best()
+    head = training.best_head
+    rows = training.best_rows or training.judge(training.validation_cases, [head])[0]
+    test = _test(training, head)
+    summary = {
+        "task": training.task.name,
+        "kind": training.task.kind,
+        "weights": training.origin.weights or "none",
+        "step": training.best_step,
+        "train": len(training.train_cases),
+        "validation": len(rows),
+        "left_out": {"without an answer": training.task.left_out, "unusable": training.unusable},
+        **_scores(training.task, rows, training.seed),
+        "note": NOTES[training.options.strategy.checkpoint],
+        **({"test": test} if test else {}),
+    }
+    if training.options.strategy.name == "probe":
+        summary["probe_rate"] = training.options.strategy.probe_rates[head]
+    _write_rows(training.folder / VALIDATION, rows)
+    (training.folder / SUMMARY).write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    if training.task.kind == "segmentation":
+        save_overlays(training.pictures / "validation.png", training, head)
+    export(training, (test or summary)["metrics"])
+    return summary
+
+
+def over_folds(task: Task, folders: Sequence[Path], seed: int) -> Summary:
+    """Return mean and deviation of every metric over the runs in *folders*, one per fold, and what all cases say.
+
+    In ``all``, each case is judged by the network that has not seen it, and intervals are over persons.
+    """
+    summaries = [json.loads((folder / SUMMARY).read_text(encoding="utf-8"))["metrics"] for folder in folders]
+    rows = [row for folder in folders for row in read_rows(folder / VALIDATION)]
+    found: Summary = {}
+    for name in summaries[0]:
+        values = [metrics[name] for metrics in summaries if metrics[name] is not None]
+        if values:
+            found[name] = {"mean": float(np.mean(values)), "std": float(np.std(values)), "folds": values}
+    return {**found, "all": {"cases": len(rows), **_scores(task, rows, seed)}}
+
+
+def _test(training: FineTuningRun, head: int) -> Summary:
+    """Judge the test cases, and write ``test.csv``; nothing without any."""
+    if not training.test_cases:
+        return {}
+    rows = training.judge(training.test_cases, [head])[0]
+    _write_rows(training.folder / "test.csv", rows)
+    return {"cases": len(rows), **_scores(training.task, rows, training.seed)}
+
+
+def _scores(task: Task, rows: Sequence[Row], seed: int) -> Summary:
+    metrics = {name: _number(value) for name, value in metrics_of(task, rows).items()}
+    return {"metrics": metrics, "intervals": intervals(task, rows, seed)}
+
+
+def _number(value: float) -> float | None:
+    return round(value, 6) if np.isfinite(value) else None
+
+
+def _write_rows(file: Path, rows: Sequence[Row]) -> None:
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_rows(file: Path) -> list[Row]:
+    """Return the rows of ``validation.csv`` or ``test.csv``."""
+    with file.open(encoding="utf-8", newline="") as stream:
+        return [
+            {name: value if name in NAMES else float(value) for name, value in row.items()}
+            for row in csv.DictReader(stream)
+        ]
