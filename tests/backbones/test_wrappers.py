@@ -8,6 +8,7 @@ from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
+import umzoo
 from umzoo.backbones.features import checkpointed
 from umzoo.fields import Rng
 from umzoo.heads.model import Model
@@ -80,3 +81,12 @@ def test_fully_sharded_it_answers_and_learns(model, mesh):
     torch.testing.assert_close(found.pooled, expected.pooled)
     total(found).backward()
     assert all(value.grad is not None for value in whole.backbone.parameters())
+
+
+@pytest.mark.parametrize("name", ["classification", "regression", "projection"])
+def test_a_head_can_be_sharded_too(name, mesh):
+    backbone = umzoo.create_model("resenc_unet_s", features_per_stage=(4, 8), n_blocks_per_stage=(1, 1))
+    whole, image = Model(backbone, zoo().heads.build({"name": name}, info=backbone.info)), torch.rand(2, 1, 8, 8, 8)
+    expected = whole(image)
+    fully_shard(whole.head, mesh=mesh)
+    torch.testing.assert_close(whole(image), expected)

@@ -92,3 +92,13 @@ def test_recipes_name_trackers():
     recipe = load_recipe("universal_tiny", ['trainer.trackers=["wandb"]'])
     assert recipe.trainer.trackers == ("wandb",)
     check_trackers(load_recipe("universal_tiny").trainer.trackers)
+
+
+def test_a_tracker_that_fails_does_not_cost_the_training(new_run, notebook, monkeypatch, caplog):  # noqa: F811
+    def fail(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(Notebook, "log", fail)
+    trainer = Trainer(new_run("run", 'trainer.trackers=["wandb"]'), cpu=True)
+    assert trainer.fit() is None and trainer.step == 4
+    assert sum("no route to host" in record.getMessage() for record in caplog.records) == 1

@@ -28,12 +28,27 @@ def pool(level: Tensor, pooling: str, mask: Tensor | None = None) -> Tensor:
     Raises:
         ConfigError: if there is no such *pooling*, or the shape of *level* or *mask* does not fit.
     """
-    if pooling not in POOLINGS:
-        hint = nearest(pooling, POOLINGS) or f" (known: {', '.join(POOLINGS)})"
-        raise ConfigError(f"unknown pooling '{pooling}'{hint}")
+    known_pooling(pooling)
     if level.ndim != 5:
         raise ConfigError(f"a level is (B, C, D, H, W), got {tuple(level.shape)}")
     return POOLINGS[pooling](level, _weights(level, mask))
+
+
+def known_pooling(pooling: str) -> str:
+    """Return *pooling* if there is such a one.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    if pooling not in POOLINGS:
+        hint = nearest(pooling, POOLINGS) or f" (known: {', '.join(POOLINGS)})"
+        raise ConfigError(f"unknown pooling '{pooling}'{hint}")
+    return pooling
+
+
+def pooled_channels(channels: int, pooling: str) -> int:
+    """Return the length of the vector that a level of *channels* becomes."""
+    return channels * {"mean+max": 2, "octants": 8}.get(pooling, 1)
 
 
 def _weights(level: Tensor, mask: Tensor | None) -> Tensor:

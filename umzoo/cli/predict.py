@@ -23,11 +23,15 @@ def predict(
         bool, typer.Option("--probabilities", help="write the probability maps of a segmentation too")
     ] = False,
     pictures: Annotated[bool, typer.Option("--pictures", help="draw each segmentation over its scan")] = False,
+    mask: Annotated[
+        str | None, typer.Option(help="masks that crops are centered on, such as 'masks/{name}.nii.gz'")
+    ] = None,
     cpu: Cpu = False,
 ) -> None:
     """Predict new scans with a fine-tuned network: masks on each scan's own grid, or a table of classes and numbers."""
     import umzoo
     from umzoo.cli.progress import scan_bar
+    from umzoo.downstream.embed.work import mask_reader
     from umzoo.downstream.prediction.folder import predict_scans
     from umzoo.scans.listing import list_scans
     from umzoo.scans.load import input_of
@@ -37,7 +41,14 @@ def predict(
     listing = list_scans(scans, input_of(models[0]), modality or ())
     with scan_bar("predicting") as progress:
         skipped = predict_scans(
-            models, listing, out, flips=flips, probabilities=probabilities, pictures=pictures, progress=progress
+            models,
+            listing,
+            out,
+            flips=flips,
+            probabilities=probabilities,
+            pictures=pictures,
+            mask=mask_reader(mask) if mask else None,
+            progress=progress,
         )
     say_left_out(skipped)
     typer.echo(f"{listing.found - len(skipped)} scans predicted in {out}")

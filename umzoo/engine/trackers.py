@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -12,7 +13,9 @@ from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import LoggerType
 from typing_extensions import Self
 
-from umzoo.errors import ConfigError, nearest
+from umzoo.errors import ConfigError, in_one_line, nearest
+
+log = logging.getLogger(__name__)
 
 PROJECT = "umzoo"
 """Project or experiment that the runs are filed under."""
@@ -51,6 +54,7 @@ class Trackers:
 
     def __init__(self, accelerator: Accelerator, run: str, settings: Mapping[str, Any]) -> None:
         self.accelerator, self.run, self.settings = accelerator, run, settings
+        self._failed = False
 
     def __enter__(self) -> Self:
         if self.accelerator.log_with:
@@ -60,11 +64,20 @@ class Trackers:
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
         for tracker in self.accelerator.trackers:  # end_training() would also end the group of processes
-            tracker.finish()
+            self._try(tracker.finish)
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Log *metrics*, which must be finite, at *step*."""
-        self.accelerator.log(dict(metrics), step=step)
+        """Log *metrics*, which must be finite, at *step*; a tracker that fails is warned of once, and left alone."""
+        if not self._failed:
+            self._try(lambda: self.accelerator.log(dict(metrics), step=step))
+
+    def _try(self, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - whatever a service of others raises must not cost the training
+            self._failed = True
+            names = ", ".join(str(name) for name in self.accelerator.log_with)
+            log.warning("%s cannot be written to (%s): the run goes on without it", names, in_one_line(error))
 
 
 def flat(settings: Mapping[str, Any], where: str = "") -> dict[str, Any]:

@@ -12,7 +12,7 @@ from umzoo.registry import Component
 from umzoo.spec import ComponentSpec
 
 
-class Head(Component, nn.Module):
+class Head(nn.Module, Component):
     """Turns :class:`Features` into an answer."""
 
     dense: ClassVar[bool] = False

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
 from umzoo.backbones.base import BackboneInfo, Features
+from umzoo.backbones.pooling import known_pooling, pool, pooled_channels
 from umzoo.config import Config
 from umzoo.errors import ConfigError
 from umzoo.heads.base import Head
 
-Pooling = Literal["mean", "octants"]
+Pooling = Annotated[str, AfterValidator(known_pooling)]
 
 
 class PooledConfig(Config):
     """Options of heads on pooled features."""
 
-    pooling: Pooling = Field("mean", description="how the coarsest level becomes one vector")
+    pooling: Pooling = Field(
+        "mean", description="how the coarsest level becomes one vector: mean, max, std, mean+max or octants"
+    )
     standardize: bool = Field(True, description="subtract a mean from the features and divide by a deviation")
     dropout: float = Field(0.0, ge=0, lt=1, description="rate of dropout before the layer")
 
@@ -36,7 +39,7 @@ class PooledHead(Head):
 
     def __init__(self, config: Any, info: BackboneInfo, outputs: int, bias: bool = True) -> None:
         super().__init__(config, info)
-        channels = info.levels[-1].channels * (8 if config.pooling == "octants" else 1)
+        channels = pooled_channels(info.levels[-1].channels, config.pooling)
         if config.standardize:
             self.register_buffer("mean", torch.zeros(channels))
             self.register_buffer("std", torch.ones(channels))
@@ -53,7 +56,8 @@ class PooledHead(Head):
 
     def pool(self, features: Features) -> Tensor:
         """Return the vectors ``(B, n)`` before they are standardized."""
-        return features.octants if self.config.pooling == "octants" else features.pooled
+        pooling = self.config.pooling
+        return features.pooled if pooling == "mean" else pool(features.levels[-1], pooling)
 
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:
         """Standardize by the *mean* and standard deviation *std* ``(n,)`` of :meth:`pool` over the training set.

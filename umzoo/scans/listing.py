@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,11 +19,14 @@ from umzoo.data.modality import parse_options
 from umzoo.data.open import open_store
 from umzoo.data.scan_source import ScanSource
 from umzoo.data.store import Store
+from umzoo.data.volume import stem_of
 from umzoo.errors import ConfigError, DataError, UmzooError, in_one_line
 from umzoo.scans.load import load_scan, parse_modality
 from umzoo.scans.scan import Scan
 from umzoo.spec import InputSpec
 
+CHANNEL = re.compile(r"_\d{4}(?=$|\.)")
+"""The channel in the name of a file, in the layout of nnU-Net."""
 Progress = Callable[[int, int, int], None]
 """Is told scans done, scans in all, and scans left out."""
 
@@ -111,7 +115,7 @@ def list_scans(sources: Sequence[str | Path], spec: InputSpec, modality: Sequenc
             scans += _of_store(open_store(source), spec)
     if files:
         found = discover(files, options, read_headers)
-        scans += [_of_files(scan, spec) for scan in found.scans]
+        scans += [_of_files(channels, spec) for channels in _patients(found.scans, spec.in_channels)]
         refused += [(outcome.name, f"{outcome.reason}: {outcome.detail}") for outcome in found.refused]
     if not scans and not refused:
         raise DataError(f"no scan in {', '.join(map(str, sources))}: expected NIfTI, NRRD, MetaImage, DICOM or a store")
@@ -122,9 +126,24 @@ def _is_store(source: str | Path) -> bool:
     return (Path(source) / "store.json").is_file()
 
 
-def _of_files(scan: ScanSource, spec: InputSpec) -> Listed:
-    file = None if scan.dicom else Path(scan.files[0])
-    return Listed(scan.name, scan.subject, partial(load_scan, scan, spec), file)
+def _patients(scans: Sequence[ScanSource], channels: int) -> list[list[ScanSource]]:
+    """The files of each scan: one, or its *channels*, which nnU-Net's names tell: ``case_0000``, ``case_0001``, ..."""
+    groups: dict[str, list[ScanSource]] = {}
+    for scan in scans:
+        stem = stem_of(Path(scan.files[0]))
+        numbered = channels > 1 and not scan.dicom and CHANNEL.search(stem)
+        key = str(Path(scan.files[0]).with_name(CHANNEL.sub("", stem))) if numbered else scan.files[0]
+        groups.setdefault(key, []).append(scan)
+    return [sorted(group, key=lambda scan: scan.files[0]) for group in groups.values()]
+
+
+def _of_files(channels: list[ScanSource], spec: InputSpec) -> Listed:
+    first = channels[0]
+    file = None if first.dicom else Path(first.files[0])
+    if file is None or len(channels) == 1:
+        return Listed(first.name, first.subject, partial(load_scan, first, spec), file)
+    read = partial(load_scan, channels, spec)
+    return Listed(CHANNEL.sub("", first.name), first.subject, read, file.with_name(CHANNEL.sub("", file.name)))
 
 
 def _of_store(store: Store, spec: InputSpec) -> list[Listed]:

@@ -14,6 +14,7 @@ from umzoo.downstream.prediction.answers import predict
 from umzoo.downstream.prediction.folder import predict_scans, to_label_map
 from umzoo.errors import ConfigError
 from umzoo.heads.answer import Answer
+from umzoo.scans.crops import crop_about
 from umzoo.scans.listing import list_scans
 from umzoo.scans.load import input_of
 from umzoo.spec import InputSpec
@@ -130,3 +131,17 @@ def test_networks_without_an_answer_are_refused(tmp_path, segmenter, body):
     )
     with pytest.raises(ConfigError, match="answer differently"):
         predict([segmenter, other], scan)
+
+
+def test_a_network_of_centered_crops_looks_at_the_mask(tmp_path):
+    """Where only the mask differs, so does the answer; the crop about the mask is what the network sees."""
+    answer = Answer(task="classification", classes=("no", "yes"), view="center")
+    model = make_model(tmp_path, {"name": "classification", "classes": 2}, answer)
+    scan = umzoo.load_scan(as_nifti(make_body(0)), model, modality="ct")
+    mask = torch.zeros(scan.image.shape[1:])
+    mask[2:6, 2:6, 2:6] = 1
+    crop = crop_about(scan.image.numpy(), (4, 4, 4), (16, 16, 16), float(scan.image.min()))
+    with torch.no_grad():
+        expected = model.eval()(torch.tensor(crop)[None]).softmax(1)[0]
+    torch.testing.assert_close(predict(model, scan, mask=mask), expected)
+    assert not torch.allclose(predict(model, scan), expected)

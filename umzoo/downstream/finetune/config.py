@@ -14,6 +14,7 @@ from umzoo.downstream.inference import OVERLAP
 from umzoo.downstream.tasks.config import TaskConfig
 from umzoo.downstream.tasks.load import read_toml
 from umzoo.engine.recipe import OptimConfig, TrainerConfig
+from umzoo.heads.pooled import Pooling
 from umzoo.nnunet.finetuning import FineTuning
 from umzoo.spec import ComponentSpec
 
@@ -84,7 +85,9 @@ class AugmentationConfig(Config):
 class HeadConfig(Config):
     """The head of tasks with an answer per scan."""
 
-    pooling: Literal["mean", "octants"] = Field("mean", description="how the coarsest level becomes one vector")
+    pooling: Pooling = Field(
+        "mean", description="the coarsest level as one vector: mean, max, std, mean+max or octants"
+    )
     dropout: float = Field(0.0, ge=0, lt=1, description="rate of dropout before the last layer")
 
 

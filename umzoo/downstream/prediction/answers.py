@@ -32,13 +32,15 @@ def answer_of(model: Any) -> Answer:
     return model.answer
 
 
-def predict(models: Model | Sequence[Model], scan: Scan, *, flips: bool = False) -> Tensor:
+def predict(models: Model | Sequence[Model], scan: Scan, *, flips: bool = False, mask: Tensor | None = None) -> Tensor:
     """Return the answer of one network, or the mean answer of several, for *scan*.
 
     Args:
         models: of :func:`umzoo.from_pretrained`, with trained heads that answer alike.
         scan: of :func:`umzoo.load_scan`.
         flips: average over the eight flips of the image too.
+        mask: labels ``(D, H, W)`` on the image; a network that was trained on crops about a mask sees that of its
+            center, instead of that of the scan.
 
     Returns:
         Of a segmentation the probability of each class on the image, float32 ``(n, D, H, W)``; of a classification
@@ -58,7 +60,7 @@ def predict(models: Model | Sequence[Model], scan: Scan, *, flips: bool = False)
     total: Tensor | None = None
     for model, answer in zip(members, answers, strict=True):
         for flipped in axes:
-            found = _one(model, answer, scan, flipped)
+            found = _one(model, answer, scan, flipped, mask)
             total = found if total is None else total + found
     if total is None:
         raise ConfigError("expected at least one network, got none")
@@ -66,7 +68,7 @@ def predict(models: Model | Sequence[Model], scan: Scan, *, flips: bool = False)
 
 
 @torch.inference_mode()
-def _one(model: Model, answer: Answer, scan: Scan, flipped: tuple[int, ...]) -> Tensor:
+def _one(model: Model, answer: Answer, scan: Scan, flipped: tuple[int, ...], mask: Tensor | None) -> Tensor:
     """The answer of one network to one flip of the image."""
     model.eval()
     device = next(model.parameters()).device
@@ -79,7 +81,7 @@ def _one(model: Model, answer: Answer, scan: Scan, flipped: tuple[int, ...]) -> 
     if answer.task == "segmentation":
         return slide(lambda part: ask(part).flip(flipped).softmax(1), scan.image, size, OVERLAP, device)
     if answer.view == "center":
-        crop = crop_about(scan.image.numpy(), center_of(scan), size, float(scan.image.min()))
+        crop = crop_about(scan.image.numpy(), center_of(scan, mask), size, float(scan.image.min()))
         logits = ask(torch.from_numpy(crop)[None].to(device))[0].cpu()
     else:
         logits = mean_over_windows(ask, scan.image, size, OVERLAP, device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ def predict_scans(
     flips: bool = False,
     probabilities: bool = False,
     pictures: bool = False,
+    mask: Callable[[Listed, Scan], Tensor] | None = None,
     progress: Progress = no_progress,
 ) -> tuple[tuple[str, str], ...]:
     """Predict every scan of *listing* into the folder *out*; return what was left out and why.
@@ -50,6 +51,7 @@ def predict_scans(
         flips: average over flips of the image.
         probabilities: write the probability maps of a segmentation too.
         pictures: draw each segmentation over its scan.
+        mask: finds the mask of a scan that crops are centered on; by default they are at the scan's center.
         progress: called with scans done, scans in all, and scans left out.
 
     Raises:
@@ -64,7 +66,8 @@ def predict_scans(
     known = set() if answer.task == "segmentation" else _known(out / TABLE)
 
     def answer_scan(listed: Listed, scan: Scan) -> None:
-        write(out, listed, scan, predict(models, scan, flips=flips), answer, (probabilities, pictures))
+        about = mask(listed, scan) if mask else None
+        write(out, listed, scan, predict(models, scan, flips=flips, mask=about), answer, (probabilities, pictures))
 
     skipped = for_each_scan(
         listing, answer_scan, progress, lambda listed: listed.name in known or _mask_file(out, listed).is_file()
