@@ -19,9 +19,9 @@ def of_kind(kind, *classes):
     return SimpleNamespace(kind=kind, classes=classes)
 
 
-def two_classes(n=60, shift=1.0):
+def two_classes(n=60, seed=0):
     truth = np.arange(n) % 2
-    score = np.round(1 / (1 + np.exp(-RNG.normal(shift * truth, 1))), 1)
+    score = np.round(1 / (1 + np.exp(-np.random.default_rng(seed).normal(truth, 1))), 1)
     rows = []
     for i, (t, p) in enumerate(zip(truth, score, strict=True)):
         answer = {"truth": "ab"[t], "predicted": "ab"[int(p > 0.5)], "p.a": 1 - p, "p.b": p}
@@ -62,7 +62,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
     truth = metrics_of(task, two_classes(20_000))["auroc"]
     inside = 0
     for seed in range(20):
-        low, high = intervals(task, two_classes(), seed)["auroc"]
+        low, high = intervals(task, two_classes(seed=seed), seed)["auroc"]
         inside += low <= truth <= high
     assert inside >= 33
 
