@@ -64,7 +64,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
     for seed in range(20):
         low, high = intervals(task, two_classes(seed=seed), seed)["auroc"]
         inside += low <= truth <= high
-    assert inside >= 33
+    assert inside >= 16
 
 
 def test_one_person_has_no_interval():
