@@ -134,7 +134,9 @@ def _table(
 
 def _rows(runs: _Runs, origin: Origin, split: Split, seed: int) -> list[Row]:
     """The rows of the held-out cases, from one run; it is done once, and its checkpoints are not kept."""
-    options = runs.options.model_copy(update={"seed": seed})
+    last = {"checkpoint": "last", "validate_every": runs.options.trainer.steps, "patience": None}
+    strategy = runs.options.strategy.model_copy(update=last)  # the held-out cases must not choose the step
+    options = runs.options.model_copy(update={"seed": seed, "strategy": strategy})
     folder = runs.cache / "runs" / _digest(options, origin, split)
     file = folder.with_suffix(".json")
     if not file.is_file():
@@ -153,7 +155,7 @@ def _rows(runs: _Runs, origin: Origin, split: Split, seed: int) -> list[Row]:
         )
         if (signal := run.fit()) is not None:
             raise UmzooError(f"stopped by signal {signal}: give the same command to go on")
-        rows = run.best_rows or run.validate([run.best_head])[0]
+        rows = run.best_rows or run.judge(run.validation_cases, [run.best_head])[0]
         with written_whole(file) as temporary:
             temporary.write_text(json.dumps(rows), encoding="utf-8")
         shutil.rmtree(folder)
