@@ -17,3 +17,12 @@ def test_prepare_then_data(tmp_path, run):
     assert "[bold].nii.gz: every voxel is 0" in output
     assert "2 volumes at native spacing" in run("data", store)
     assert (store / "local" / "contact_sheet.png").exists()
+
+
+def test_ctrl_c_says_how_it_goes_on(tmp_path, run, monkeypatch):
+    def stopped(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("umzoo.data.prepare.prepare", stopped)
+    output = run("prepare", tmp_path, "--out", tmp_path / "store", code=130)
+    assert "stopped: 0 volumes are in" in output and "the same command goes on from there" in output

@@ -36,7 +36,7 @@ def test_what_goes_in_comes_out(tmp_path, scans, make_scan):
     report = run(tmp_path / "store", scans, modality=["mr=*_[345].nii.gz"])
     assert report.summary()["modalities"] == {"ct (guess)": 3, "mr (option)": 3}
     store = Store(tmp_path / "store")
-    assert store.modalities == ("ct", "mr") and store.sources == ("Clinic",)
+    assert store.modalities == ("ct", "mr") and store.sources == ("unnamed-1",)
     physical = [store.read(i, (0, 0, 0), r.shape) * r.slope + r.intercept for i, r in enumerate(store.records)]
     for seed in range(6):
         expected = make_scan(seed, ct=seed < 3).clip(-1024 if seed < 3 else None)
@@ -110,7 +110,7 @@ def test_nothing_that_may_be_shared_names_anybody(tmp_path, scans, make_scan, wr
     shared = "".join(file.read_text() for file in (tmp_path / "store").iterdir() if file.is_file()) + " ".join(
         file.name for file in (tmp_path / "store" / "volumes").iterdir()
     )
-    for secret in ("doe", "jane", "roe", "richard", "series", str(tmp_path), ".nii", ".dcm"):
+    for secret in ("doe", "jane", "roe", "richard", "series", "clinic", str(tmp_path), ".nii", ".dcm"):
         assert secret not in shared.lower()
     assert (tmp_path / "store" / "local" / "salt").stat().st_mode & 0o077 == 0
 
@@ -126,14 +126,14 @@ def test_subjects_are_equal_for_one_person_only(tmp_path, make_scan, write_dicom
 
 def test_renamed_files_are_not_read_again(tmp_path, scans, monkeypatch):
     run(tmp_path / "store", scans)
-    index = (tmp_path / "store" / "index.jsonl").read_text()
+    records = {r.id: r.model_copy(update={"subject": ""}) for r in Store(tmp_path / "store").records}
     for path in list(scans.iterdir()):
         path.rename(path.with_name(f"new_{path.name}"))
     monkeypatch.setattr("umzoo.data.worker.read_volumes", None)
     report = run(tmp_path / "store", scans)
     assert report.count("known") == 6
     assert all("/new_" in outcome.name for outcome in report.outcomes)
-    assert (tmp_path / "store" / "index.jsonl").read_text() == index
+    assert {r.id: r.model_copy(update={"subject": ""}) for r in Store(tmp_path / "store").records} == records
 
 
 def test_duplicates_in_another_container_are_told(tmp_path, scans, make_scan, write_nifti):
@@ -236,7 +236,7 @@ def test_errors_of_use(tmp_path, scans):
 
 def test_contact_sheet(tmp_path, scans):
     run(tmp_path / "store", scans)
-    assert contact_sheet(Store(tmp_path / "store"), tmp_path / "sheet.png", tiles=4) == 4
+    assert contact_sheet(Store(tmp_path / "store"), tmp_path / "sheet.png", tiles=4) == (4, [])
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
 
 

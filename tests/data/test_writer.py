@@ -69,20 +69,23 @@ def test_a_run_killed_before_store_json_is_continued(tmp_path):
 
 
 def test_two_writers_do_not_meet(tmp_path):
-    with StoreWriter(tmp_path, SPEC), pytest.raises(DataError, match="another 'umzoo prepare'"):
+    with StoreWriter(tmp_path, SPEC), pytest.raises(DataError, match="another 'umzoo' command"):
         StoreWriter(tmp_path, SPEC)
     StoreWriter(tmp_path, SPEC).__exit__()
 
 
-def test_another_modality_takes_the_place(tmp_path):
+def test_settling_sorts_the_index_and_drops_what_is_not_in_it(tmp_path):
     with StoreWriter(tmp_path, SPEC) as writer:
-        add(writer, "aa-ct")
         add(writer, "bb-ct")
+        add(writer, "aa-ct")
         write_array(tmp_path, "aa-mr", np.zeros((9, 10, 11), np.int16))
         writer.add(record("aa-mr", "mr"))
+        assert [r.id for r in Store(tmp_path).records] == ["aa-ct", "bb-ct"]
+        writer.settle({"bb-ct": writer.records["bb-ct"], "aa-mr": record("aa-mr", "mr")})
         add(writer, "cc-ct")
-    assert [r.id for r in Store(tmp_path).records] == ["aa-mr", "bb-ct", "cc-ct"]
-    assert not (tmp_path / "volumes" / "aa-ct.b2nd").exists()
+    lines = (tmp_path / "index.jsonl").read_text().splitlines()
+    assert [VolumeRecord.model_validate_json(line).id for line in lines] == ["aa-mr", "bb-ct", "cc-ct"]
+    assert sorted(f.stem for f in (tmp_path / "volumes").iterdir()) == ["aa-mr", "bb-ct", "cc-ct"]
 
 
 def test_json_lines(tmp_path):

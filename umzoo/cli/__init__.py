@@ -25,6 +25,9 @@ from umzoo.cli.predict import predict
 from umzoo.cli.prepare import prepare
 from umzoo.cli.pretrain import export, pretrain
 from umzoo.cli.quickstart import quickstart
+from umzoo.cli.store import compact as store_compact
+from umzoo.cli.store import remove as store_remove
+from umzoo.cli.store import verify as store_verify
 from umzoo.cli.zoo import list_, plugins
 from umzoo.errors import ComponentError, UmzooError
 
@@ -48,6 +51,11 @@ GROUPS: dict[str, tuple[str, str, dict[str, Callable[..., None]]]] = {
         "nnU-Net",
         "Pre-trained weights in nnU-Net v2.",
         {"plan": plan, "train": nnunet_train, "convert": convert},
+    ),
+    "store": (
+        "Data",
+        "Keep a store: remove volumes, find damaged ones, clear up.",
+        {"remove": store_remove, "verify": store_verify, "compact": store_compact},
     ),
     "plugin": ("Zoo", "For authors of plug-ins.", {"new": plugin_new, "check": plugin_check}),
 }

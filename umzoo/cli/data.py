@@ -18,15 +18,20 @@ def data(
     """Show the volumes of a store by modality and data set, and draw a contact sheet."""
     from rich.console import Console
 
+    from umzoo.data.names import real_names
     from umzoo.data.open import open_store
     from umzoo.data.sheet import contact_sheet
     from umzoo.data.table import store_table
     from umzoo.data.writer import LOCAL
 
     opened = open_store(store)
-    Console().print(store_table(opened))
     ours = (store / "store.json").is_file()
+    Console().print(store_table(opened, real_names(store) if ours else {}))
     target = out or (store / LOCAL if ours else Path()) / "contact_sheet.png"
     target.parent.mkdir(parents=True, exist_ok=True)
-    shown = contact_sheet(opened, target, tiles)
+    shown, problems = contact_sheet(opened, target, tiles)
+    for problem in problems:
+        typer.echo(problem)
+    if problems and ours:
+        typer.echo(f"All of it: umzoo store verify {store}")
     typer.echo(f"Contact sheet of {shown} of {len(opened)} volumes: {target}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,11 +55,12 @@ def prepare(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from umzoo.data.prepare import prepare as run
+    from umzoo.data.report_text import report_lines
     from umzoo.data.resample import parse_spacing
 
     console = Console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
+    with _stoppable(out), Progress(*columns, console=console) as bar:
         task = bar.add_task("finding scans", total=None)
 
         def show(done: int, total: int, report: Report) -> None:
@@ -76,5 +79,18 @@ def prepare(
             nan=nan.value,
             progress=show,
         )
-    console.print(report.render())
+    for line in report_lines(report, out):
+        typer.echo(line)
     typer.echo(f"Store: {out}; next: umzoo data {out}")
+
+
+@contextmanager
+def _stoppable(out: Path) -> Iterator[None]:
+    """Say after Ctrl-C what is there and how it goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        index = out / "index.jsonl"
+        there = index.read_bytes().count(b"\n") if index.is_file() else 0
+        typer.echo(f"\nstopped: {there} volumes are in {out} and stay; the same command goes on from there", err=True)
+        raise typer.Exit(130) from None

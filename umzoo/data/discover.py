@@ -112,7 +112,7 @@ def _all_files(sources: Sequence[str], found: Found) -> list[_File]:
     files: list[_File] = []
     broken: list[DataError] = []
     for source in sources:
-        path, _ = _named(source)
+        path, _ = named_source(source)
         if not path.is_dir() and oddity(path):
             expected = "give a folder, a scan or a manifest (.csv, .jsonl)"
             what = "does not exist" if not os.path.lexists(path) else f"cannot be read ({oddity(path)})"
@@ -149,7 +149,7 @@ def _ignore(path: Path, found: Found) -> None:
 
 
 def _files(source: str, found: Found) -> Iterator[_File]:
-    path, given = _named(source)
+    path, given = named_source(source)
     if path.is_file() and path.suffix.lower() in manifest.SUFFIXES:
         for row in manifest.read_manifest(path):
             data = DataSet(given or path.stem, named=bool(given))
@@ -163,7 +163,7 @@ def _files(source: str, found: Found) -> Iterator[_File]:
             yield _File(file, f"{path.name}/{_relative(file, path)}", data)
 
 
-def _named(source: str) -> tuple[Path, str]:
+def named_source(source: str) -> tuple[Path, str]:
     """Path and given name of ``PATH`` or ``NAME=PATH``."""
     name, separator, path = source.partition("=")
     if separator and name and not Path(source).exists():

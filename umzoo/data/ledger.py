@@ -3,55 +3,46 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from umzoo.data.report import Outcome
+from umzoo.data.detached import data_files
+from umzoo.data.refusal import Reason
+from umzoo.data.report import REPAIRED, Outcome
 from umzoo.data.scan_source import Reading, ScanSource
-from umzoo.data.volume import suffix_of
-from umzoo.data.writer import LOCAL, JsonLines
+from umzoo.data.writer import LOCAL, JsonLines, write_text
 
 RULES_VERSION = 2
 """Raise when the outcome for the same bytes changes, so that they are looked at again."""
 
-_DETACHED = {
-    ".mhd": re.compile(rb"^ElementDataFile\s*=\s*(\S+)", re.MULTILINE),
-    ".nhdr": re.compile(rb"^data ?file:\s*(\S+)", re.MULTILINE | re.IGNORECASE),
-}
 _PART = 1 << 22
 
 
 def key_of(scan: ScanSource, reading: Reading) -> str:
-    """Hash of the scan's bytes and of all else that decides its outcome, but not of names or places."""
+    """Hash of the bytes of all the scan's files, and of what else decides its outcome; not of names or places.
+
+    Raises:
+        Refused: if its header names files that are missing or lie elsewhere.
+        OSError: if a file cannot be read.
+    """
     total = blake2b(repr((RULES_VERSION, reading, scan.labels, scan.frames)).encode(), digest_size=16)
-    files = [*scan.files, *_detached(Path(scan.files[0]))]
+    files = [Path(file) for file in scan.files]
+    if not scan.dicom:
+        files += data_files(files[0])
     for digest in sorted(_digest(file) for file in files):
         total.update(digest)
     return total.hexdigest()
 
 
-def _digest(path: str) -> bytes:
+def _digest(path: Path) -> bytes:
     digest = blake2b(digest_size=16)
-    with Path(path).open("rb") as file:
+    with path.open("rb") as file:
         while part := file.read(_PART):
             digest.update(part)
     return digest.digest()
-
-
-def _detached(header: Path) -> list[str]:
-    """The file that holds the voxels of a header-only file."""
-    if suffix_of(header) == ".hdr":
-        data = [header.with_suffix(".img")]
-    elif suffix_of(header) in _DETACHED:
-        match = _DETACHED[suffix_of(header)].search(header.read_bytes()[:_PART])
-        data = [header.parent / match[1].decode(errors="replace")] if match else []
-    else:
-        data = []
-    return [str(file) for file in data if file.is_file()]
 
 
 class Ledger:
@@ -61,7 +52,11 @@ class Ledger:
         self._lines = JsonLines(_file(store))
 
     def append(self, key: str, outcomes: Sequence[Outcome]) -> None:
-        """Remember the *outcomes* of the scan with *key*."""
+        """Remember the *outcomes* of the scan with *key*; a later line replaces an earlier one.
+
+        Raises:
+            StoreError: if the disk is full, or the file cannot be written.
+        """
         self._lines.append({"key": key, "outcomes": [outcome.line() for outcome in outcomes]})
 
     def close(self) -> None:
@@ -69,27 +64,66 @@ class Ledger:
         self._lines.close()
 
 
-def remembered(store: Path) -> dict[str, list[Outcome]]:
-    """Outcomes by key, but for those whose volumes are no longer in the store."""
-    memory: dict[str, list[Outcome]] = {}
+@dataclass
+class Memory:
+    """Outcomes by key, and what is wrong with the lines that could not be read."""
+
+    outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def remembered(store: Path) -> Memory:
+    """What the ledger of *store* holds, but for what has to be looked at again; a damaged line costs itself only."""
+    memory = Memory()
     present = {file.stem for file in (store / "volumes").glob("*.b2nd")}
-    for line in _read_lines(_file(store)):
-        outcomes = [_outcome(item) for item in line["outcomes"]]
-        if all(outcome.id in present for outcome in outcomes if outcome.id):
-            memory[line["key"]] = outcomes
+    for number, line in _lines(store):
+        try:
+            content = json.loads(line)
+            outcomes = [_outcome(item) for item in content["outcomes"]]
+            key = str(content["key"])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            memory.problems.append(f"{LOCAL}/ledger.jsonl line {number} is damaged: that scan is read again")
+            continue
+        memory.outcomes.pop(key, None)
+        again = any(outcome.reason == Reason.MEMORY.value for outcome in outcomes)
+        if not again and all(outcome.id in present for outcome in outcomes if outcome.id):
+            memory.outcomes[key] = outcomes
     return memory
 
 
+def compact_ledger(store: Path, forget: Reason | None = None) -> int:
+    """Keep the last good line of each key, if its volumes are there; return how many lines went.
+
+    Those that were refused for the reason *forget* go too, so that these scans are read again.
+    """
+    kept = remembered(store).outcomes
+    if forget is not None:
+        kept = {key: all_ for key, all_ in kept.items() if all(outcome.reason != forget.value for outcome in all_)}
+    latest: dict[str, str] = {}
+    lines = list(_lines(store))
+    for _, line in lines:
+        try:
+            key = str(json.loads(line)["key"])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            continue
+        if key in kept:
+            latest[key] = line
+    if len(latest) < len(lines):
+        write_text(_file(store), "".join(f"{line}\n" for line in latest.values()))
+    return len(lines) - len(latest)
+
+
 def _outcome(line: dict[str, Any]) -> Outcome:
-    outcome = Outcome(**{**line, "notes": tuple(line.get("notes", ()))})
+    notes = tuple(note for note in line.get("notes", ()) if note != REPAIRED)
+    outcome = Outcome(**{**line, "notes": notes})
     return replace(outcome, status="known") if outcome.status == "in" else outcome
 
 
-def _read_lines(file: Path) -> list[dict[str, Any]]:
-    """Complete lines of *file*; a torn last one is left out."""
-    if not file.is_file():
-        return []
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n")[:-1]]
+def _lines(store: Path) -> Iterator[tuple[int, str]]:
+    """Numbers and texts of the complete lines; a torn last one is left out."""
+    file = _file(store)
+    if file.is_file():
+        yield from enumerate(file.read_bytes().decode("utf-8", "replace").split("\n")[:-1], 1)
 
 
 def _file(store: Path) -> Path:

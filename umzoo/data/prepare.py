@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from umzoo.data.dicom import Header, read_headers
-from umzoo.data.discover import Found, discover
+from umzoo.data.discover import discover, named_source
 from umzoo.data.geometry import Spacing
-from umzoo.data.ledger import Ledger, remembered
-from umzoo.data.modality import PRECEDENCE, parse_options
+from umzoo.data.ledger import Ledger
+from umzoo.data.manifest import SUFFIXES
+from umzoo.data.modality import parse_options
+from umzoo.data.names import public_names
 from umzoo.data.processes import Died, imap_unordered
 from umzoo.data.refusal import Reason, Refused
 from umzoo.data.report import Outcome, Report, refused
+from umzoo.data.run import Progress, Run
 from umzoo.data.scan_source import MAX_FRAMES, Reading, ScanSource
-from umzoo.data.store import VolumeRecord
 from umzoo.data.worker import Job, prepare_scan
 from umzoo.data.writer import LOCAL, StoreWriter, write_text
 from umzoo.errors import DataError
 from umzoo.spec import InputSpec
 
-Progress = Callable[[int, int, Report], None]
 _HEADERS_AT_ONCE = 64
 
 
@@ -58,8 +57,11 @@ def prepare(
         nan: whether volumes with NaN or infinity are refused, or these voxels are filled with the least value.
         progress: called with scans done, scans in all, and the report so far.
 
+    What is the same whatever is done first: the index, sorted by id, and the report, in the order of discovery.
+
     Raises:
-        DataError: if there are no scans, or the store cannot be written or was begun otherwise.
+        StoreError: if the disk is full or the store cannot be written; the report says how far it came.
+        DataError: if there are no scans, or the store was begun otherwise.
         ConfigError: if a modality option is malformed.
     """
     options = parse_options(modality)
@@ -70,11 +72,12 @@ def prepare(
     if not found.scans and not found.refused:
         raise DataError(f"no scan in {', '.join(map(str, sources))}: expected NIfTI, NRRD, MetaImage or DICOM files")
     with StoreWriter(store, spec) as writer, closing(Ledger(store)) as ledger:
+        scans = public_names(found.scans, store)
         job = Job(store, spec, _salt(store), secrets.token_hex(8), reading)
-        results = _on_dask(found.scans, job, scheduler) if scheduler else _locally(found.scans, job, cores)
-        report = _collect(found, results, writer, ledger, progress or (lambda done, total, report: None))
-    _write_report(store, report)
-    return report
+        results = _on_dask(scans, job, scheduler) if scheduler else _locally(scans, job, cores)
+        run = Run(scans, found, writer, ledger, [_root(source) for source in sources])
+        with closing(results):
+            return run.collect(results, progress or (lambda done, total, report: None))
 
 
 def _headers(files: Sequence[str], workers: int) -> list[Header]:
@@ -93,7 +96,10 @@ def _headers(files: Sequence[str], workers: int) -> list[Header]:
     return sorted(headers, key=lambda header: header.file)
 
 
-def _locally(scans: Sequence[ScanSource], job: Job, workers: int) -> Iterator[tuple[ScanSource, list[Outcome]]]:
+Results = Generator[tuple[ScanSource, list[Outcome]], None, None]
+
+
+def _locally(scans: Sequence[ScanSource], job: Job, workers: int) -> Results:
     for scan, result in imap_unordered(partial(prepare_scan, job=job), scans, min(workers, len(scans))):
         yield scan, [_died(scan, result.how)] if isinstance(result, Died) else result
 
@@ -102,7 +108,7 @@ def _died(scan: ScanSource, how: str) -> Outcome:
     return refused(scan.name, scan.source, Refused(Reason.DIED, how))
 
 
-def _on_dask(scans: Sequence[ScanSource], job: Job, scheduler: str) -> Iterator[tuple[ScanSource, list[Outcome]]]:
+def _on_dask(scans: Sequence[ScanSource], job: Job, scheduler: str) -> Results:
     try:
         from distributed import Client, KilledWorker, as_completed
     except ImportError:
@@ -122,65 +128,10 @@ def _on_dask(scans: Sequence[ScanSource], job: Job, scheduler: str) -> Iterator[
             future.release()
 
 
-def _collect(
-    found: Found,
-    results: Iterable[tuple[ScanSource, list[Outcome]]],
-    writer: StoreWriter,
-    ledger: Ledger,
-    progress: Progress,
-) -> Report:
-    """Enter results into index and ledger as they come."""
-    report, now = Report(ignored=found.ignored), set[str]()
-    report.add(found.refused)
-    memory = remembered(writer.path)
-    names = {o.id: o.name for outcomes in memory.values() for o in outcomes if o.status == "known"}
-    keys = set(memory)
-    progress(0, len(found.scans), report)
-    for done, (_, outcomes) in enumerate(results, 1):
-        settled = [_enter(outcome, writer, names, now) for outcome in outcomes]
-        key = outcomes[0].key if all(outcome.key for outcome in outcomes) else ""
-        if key and key not in keys:
-            ledger.append(key, settled)
-            keys.add(key)
-        report.add(settled)
-        progress(done, len(found.scans), report)
-    return report
-
-
-def _enter(outcome: Outcome, writer: StoreWriter, names: dict[str, str], now: set[str]) -> Outcome:
-    """Index a new volume, unless the same voxels are there already; a better told modality replaces the old one.
-
-    Args:
-        names: what the volumes that are in the store for certain are called.
-        now: ids settled in this run.
-    """
-    record = outcome.record
-    if record is None:
-        if outcome.status == "known" and outcome.id in now:
-            return replace(outcome, status="duplicate", detail=f"same voxels as {names[outcome.id]}")
-        if outcome.status == "known":
-            names[outcome.id] = outcome.name
-            now.add(outcome.id)
-        return outcome
-    old = writer.same_content(record)
-    if old is not None and _stays(old, record, old.id in names, old.id in now):
-        if old.id != record.id:
-            writer.drop_array(record.id)
-        detail = f"same voxels as {names.get(old.id, old.id)}"
-        if old.id != record.id:
-            detail += f", which is '{old.modality or 'unknown'}' by {old.modality_from}"
-        return replace(outcome, status="duplicate", detail=detail, id=old.id, record=None)
-    writer.add(record)
-    names[record.id] = outcome.name
-    now.add(record.id)
-    return outcome
-
-
-def _stays(old: VolumeRecord, new: VolumeRecord, settled: bool, now: bool) -> bool:
-    """Whether *old* keeps its place against *new* of the same voxels."""
-    if old.modality == new.modality:
-        return settled
-    return now or PRECEDENCE.index(new.modality_from) < PRECEDENCE.index(old.modality_from)
+def _root(source: str | Path) -> Path:
+    """The folder below which a *source* finds its scans, or the scan."""
+    path, _ = named_source(str(source))
+    return path.parent if path.suffix.lower() in SUFFIXES else path
 
 
 def _salt(store: Path) -> bytes:
@@ -190,10 +141,3 @@ def _salt(store: Path) -> bytes:
         write_text(file, secrets.token_hex(32))
         file.chmod(0o600)
     return bytes.fromhex(file.read_text(encoding="utf-8"))
-
-
-def _write_report(store: Path, report: Report) -> None:
-    folder = store / LOCAL
-    write_text(folder / "report.json", json.dumps(report.summary(), indent=1) + "\n")
-    lines = (json.dumps({k: v for k, v in o.line().items() if k != "key"}) for o in report.outcomes)
-    write_text(folder / "report.jsonl", "".join(f"{line}\n" for line in lines))

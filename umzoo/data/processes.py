@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
+from umzoo.data.limits import limit_memory
 from umzoo.errors import UmzooError
 
 Item = TypeVar("Item")
@@ -98,6 +99,7 @@ def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
     """Answer items until the other end is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    limit_memory()
     connection.send("ready")
     while True:
         try:

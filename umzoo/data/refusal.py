@@ -28,6 +28,8 @@ class Reason(str, Enum):
     MEMORY = "out of memory"
     DIED = "process died"
     FAILED = "failed"
+    REMOVED = "removed"
+    STORE = "store not writable"
 
 
 class Refused(DataError):  # noqa: N818 - reads as what it is

@@ -9,35 +9,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data.store import Store, VolumeRecord
+from umzoo.errors import DataError
 
 COLUMNS = 8
 TILES = 96
 
 
-def contact_sheet(store: Store, out: Path, tiles: int = TILES) -> int:
+def contact_sheet(store: Store, out: Path, tiles: int = TILES) -> tuple[int, list[str]]:
     """Draw at most *tiles* volumes of *store*, evenly spread over modalities and sources, to the PNG *out*.
 
     Slices lie as radiologists look at them: anterior up, the patient's left on the right.
 
     Returns:
-        The number of volumes shown.
+        The number of volumes shown, and for each that could not be read a line that says why.
     """
     from matplotlib.figure import Figure
 
-    shown = _choose(store, tiles)
+    slices, problems = _slices(store, _choose(store, tiles))
+    shown = list(slices)
     columns = min(COLUMNS, max(1, len(shown)))
     rows = max(1, -(-len(shown) // columns))
     figure: Any = Figure(figsize=(1.9 * columns, 2.25 * rows), facecolor="black", layout="constrained")
     for place, index in enumerate(shown):
         axes = figure.add_subplot(rows, columns, place + 1)
         record = store.records[index]
-        axes.imshow(
-            middle_slice(store, index), cmap="gray", vmin=0, vmax=1, aspect=record.spacing[1] / record.spacing[2]
-        )
+        axes.imshow(slices[index], cmap="gray", vmin=0, vmax=1, aspect=record.spacing[1] / record.spacing[2])
         axes.set_title(_caption(record), fontsize=6, color="white", pad=2)
         axes.set_axis_off()
     figure.savefig(out, dpi=110)
-    return len(shown)
+    return len(shown), problems
+
+
+def _slices(store: Store, chosen: list[int]) -> tuple[dict[int, NDArray[np.float32]], list[str]]:
+    """The middle slices of *chosen* volumes, and what is wrong with those that cannot be read."""
+    slices: dict[int, NDArray[np.float32]] = {}
+    problems: list[str] = []
+    for index in chosen:
+        try:
+            slices[index] = middle_slice(store, index)
+        except DataError as error:
+            problems.append(str(error))
+    return slices, problems
 
 
 def middle_slice(store: Store, index: int) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from umzoo.data import rules
 from umzoo.data.checks import MIN_VOXELS, check_not_labels, check_shape, value_range
 from umzoo.data.geometry import Spacing
+from umzoo.data.limits import require_growth
 from umzoo.data.resample import resample, resampled_shape
 from umzoo.data.rules import Encoding
 from umzoo.data.volume import Volume
@@ -29,10 +30,12 @@ def check(volume: Volume, spec: InputSpec, least: int = MIN_VOXELS) -> tuple[flo
     """Return the least and greatest value of *volume*, which needs *least* voxels along each axis.
 
     Raises:
-        Refused: if it is too thin, constant, not finite or a label map.
+        Refused: if it is too thin, constant, not finite or a label map, or would be too large once resampled.
     """
     check_shape(volume.voxels.shape, least=least)
-    check_shape(resampled_shape(volume.voxels.shape, volume.spacing, spec.spacing), " after resampling", least)
+    shape, new = volume.voxels.shape, resampled_shape(volume.voxels.shape, volume.spacing, spec.spacing)
+    check_shape(new, " after resampling", least)
+    require_growth(shape, new, spec.spacing)
     limits = value_range(volume.voxels)
     check_not_labels(volume.voxels)
     return limits

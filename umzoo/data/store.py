@@ -33,7 +33,7 @@ class VolumeRecord(Config):
     modality: str = Field(description="'ct', 'mr', 'pt', ...; empty if unknown")
     modality_from: str = Field(description="dicom, dataset.json, bids, manifest, option, guess or unknown")
     contrast: str = Field("", description="such as 't1w'; empty if unknown")
-    source: str = Field(description="data set")
+    source: str = Field(description="data set: a name the user gave, or a number such as 'unnamed-1'")
     subject: str = Field(description="keyed hash of the subject's name; equal for one person")
     shape: Triple = Field(description="voxels (D, H, W)")
     spacing: tuple[float, float, float] = Field(description="mm (D, H, W)")
@@ -44,6 +44,7 @@ class VolumeRecord(Config):
     std: float = Field(gt=0, description="standard deviation over the volume in [0, 1] space")
     foreground: float = Field(1.0, description="share of voxels in the foreground")
     points: tuple[Triple, ...] = Field((), description="random foreground voxels (D, H, W), for biased sampling")
+    sha256: str = Field("", description="sum of the array's file; empty in stores of earlier versions")
 
     @property
     def stored_window(self) -> tuple[float, float]:
@@ -101,7 +102,9 @@ class Store:
         try:
             region = self._handle(index)[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
         except (RuntimeError, OSError, ValueError) as error:
-            raise DataError(f"volume {record.id} cannot be read: {in_one_line(error)}") from error
+            raise DataError(
+                f"volume {record.id} cannot be read: {in_one_line(error)}; prepare its source again, which repairs it"
+            ) from error
         return np.asarray(region)
 
     def _open(self, index: int) -> Any:
@@ -148,12 +151,26 @@ def _read_info(path: Path) -> StoreInfo:
 
 def _read_index(file: Path) -> list[VolumeRecord]:
     """Records of *file* sorted by id, one per id; a torn last line is left out."""
-    lines = file.read_text(encoding="utf-8").split("\n") if file.is_file() else []
+    records, problems = read_index(file)
+    if problems:
+        raise DataError(
+            f"{problems[0]}: 'umzoo store compact {file.parent}' leaves it out, preparing again makes it anew"
+        )
+    return records
+
+
+def read_index(file: Path) -> tuple[list[VolumeRecord], list[str]]:
+    """Records of *file* sorted by id, one per id, and what is wrong with other lines; a torn last one is no fault."""
+    lines = file.read_bytes().decode("utf-8", "replace").split("\n") if file.is_file() else []
     records: dict[str, VolumeRecord] = {}
+    problems: list[str] = []
     for number, line in enumerate(lines[:-1], 1):
         try:
             record = VolumeRecord.parse(json.loads(line))
-        except ValueError as error:
-            raise DataError(f"{file} line {number} is damaged: {error}") from None
-        records[record.id] = record
-    return [records[key] for key in sorted(records)]
+        except RecursionError:
+            problems.append(f"{file} line {number} is damaged: it is nested too deeply")
+        except (ValueError, TypeError) as error:
+            problems.append(f"{file} line {number} is damaged: {in_one_line(error, 120)}")
+        else:
+            records[record.id] = record
+    return [records[key] for key in sorted(records)], problems

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from umzoo.data.report_text import printable
 from umzoo.data.store import Store, VolumeRecord
 
 
-def store_table(store: Store) -> Table:
-    """One line per modality and data set: volumes, subjects, who told the modality, size, spacing and bytes."""
+def store_table(store: Store, real: Mapping[str, str] = MappingProxyType({})) -> Table:
+    """One line per modality and data set: volumes, subjects, who told the modality, size, spacing and bytes.
+
+    *real* says which folders the numbers of unnamed data sets stand for, for readers on the same machine.
+    """
     spacing = store.info.input.spacing
     told = "native spacing" if spacing is None else f"{' x '.join(f'{mm:g}' for mm in spacing)} mm"
     table = Table(
@@ -32,10 +37,14 @@ def store_table(store: Store) -> Table:
         groups.setdefault((record.modality, record.source, record.modality_from), []).append(record)
     for key in sorted(groups):
         modality, source, origin = key
-        table.add_row(modality or "unknown", Text(source), origin, *_numbers(store, groups[key]))
+        table.add_row(modality or "unknown", Text(_named(source, real)), origin, *_numbers(store, groups[key]))
     table.add_section()
     table.add_row("total", "", "", *_numbers(store, store.records))
     return table
+
+
+def _named(source: str, real: Mapping[str, str]) -> str:
+    return f"{source} ({printable(real[source])[:40]})" if source in real else source
 
 
 def _numbers(store: Store, records: Sequence[VolumeRecord]) -> list[str]:

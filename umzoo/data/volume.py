@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data import nifti
+from umzoo.data.detached import data_files, utf8_name
 from umzoo.data.geometry import Grid, Spacing, canonical
+from umzoo.data.limits import require_claim
 from umzoo.data.matrices import UNKNOWN_AXES, affine_of
 from umzoo.data.refusal import Reason, Refused, one_line
 from umzoo.data.scan_source import DEFAULT_READING, Reading, ScanSource
@@ -146,8 +150,17 @@ def _open(scan: ScanSource, reading: Reading = DEFAULT_READING, labels: bool = F
         notes = scan.notes + stack.notes
         return Frames(stack.voxels.shape, stack.affine, lambda index: stack.voxels, notes, stack.hounsfield)
     if suffix_of(scan.files[0]) in NIBABEL_SUFFIXES:
-        return open_nibabel(nifti.load(scan.files[0]), labels, scan.files[0])
-    return _open_itk(scan.files[0], labels)
+        return _open_nibabel(scan.files[0], labels)
+    with utf8_name(scan.files[0]) as path:
+        return _open_itk(path, labels)
+
+
+def _open_nibabel(path: str, labels: bool) -> Frames:
+    files = [Path(path), *data_files(Path(path))]
+    image = nifti.load(path)
+    frames = open_nibabel(image, labels, path)
+    require_claim(math.prod(frames.shape[:3]) * image.get_data_dtype().itemsize, files)
+    return frames
 
 
 def open_nibabel(image: Any, labels: bool = False, path: str = "") -> Frames:
@@ -201,6 +214,7 @@ def _open_itk(path: str, labels: bool) -> Frames:
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
     reader.SetFileName(path)
+    files = [Path(path), *data_files(Path(path))]
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
@@ -209,6 +223,9 @@ def _open_itk(path: str, labels: bool) -> Frames:
         raise
     if not labels and any(key.startswith(_SEGMENT_KEYS) for key in reader.GetMetaDataKeys()):
         raise Refused(Reason.LABELS, "the header names segments")
+    bits = re.search(r"(\d+)-bit", sitk.GetPixelIDValueAsString(reader.GetPixelID()))
+    values = math.prod(reader.GetSize()) * reader.GetNumberOfComponents()
+    require_claim(values * (int(bits[1]) // 8 if bits else 8), files)
     frames = open_itk(reader, reader.GetNumberOfComponents(), reader.Execute)
     return frames if _says_axes(path) else replace(frames, notes=(*frames.notes, UNKNOWN_AXES))
 

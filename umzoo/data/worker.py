@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -13,15 +14,17 @@ from numpy.typing import NDArray
 
 from umzoo.data import rules
 from umzoo.data.checks import sample
+from umzoo.data.integrity import damage
 from umzoo.data.ledger import key_of, remembered
 from umzoo.data.modality import Label, guess
+from umzoo.data.origins import read_removed
 from umzoo.data.refusal import Reason, Refused, one_line
-from umzoo.data.report import Outcome, refused
+from umzoo.data.report import REPAIRED, Outcome, refused
 from umzoo.data.scan_source import Reading, ScanSource
 from umzoo.data.standardize import check, standardize
-from umzoo.data.store import VolumeRecord
+from umzoo.data.store import VolumeRecord, read_index
 from umzoo.data.volume import Volume, read_volumes
-from umzoo.data.writer import write_array
+from umzoo.data.writer import StoreError, content_of, write_array
 from umzoo.spec import InputSpec
 
 
@@ -42,18 +45,25 @@ class Job:
 
 
 def prepare_scan(scan: ScanSource, job: Job) -> list[Outcome]:
-    """Read *scan*, write its volumes into the store, and say what became of each. Never raises."""
+    """Read *scan*, write its volumes into the store, and say what became of each. Never raises.
+
+    A scan that is known is not read again, if the arrays of its volumes are what the index says.
+    """
     try:
         key = key_of(scan, job.reading)
-    except OSError as error:
+    except Refused as why:
+        return [refused(scan.name, scan.source, why)]
+    except (OSError, ValueError) as error:
         return [refused(scan.name, scan.source, Refused(Reason.UNREADABLE, one_line(error, *scan.files)))]
-    known = _memory(job.store, job.run).get(key)
-    if known is not None:
-        return [replace(outcome, name=_renamed(outcome.name, scan.name), source=scan.source) for outcome in known]
+    known = _begun(job.store, job.run).outcomes.get(key)
+    if known is not None and not any(_damage(job.store, job.run, outcome.id) for outcome in known):
+        return [_recalled(outcome, scan, job) for outcome in known]
     outcomes: list[Outcome] = []
     try:
         for volume in read_volumes(scan, job.reading):
             outcomes.append(_prepare(scan, volume, job, key))
+            if outcomes[-1].reason == Reason.STORE.value:
+                break
     except Refused as why:
         outcomes.append(refused(scan.name, scan.source, why, key))
     except MemoryError:
@@ -61,9 +71,32 @@ def prepare_scan(scan: ScanSource, job: Job) -> list[Outcome]:
     return outcomes
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """What the store held when the run began: outcomes by key, records by id, and contents that must stay out."""
+
+    outcomes: Mapping[str, list[Outcome]]
+    records: Mapping[str, VolumeRecord]
+    removed: Collection[str]
+
+
 @lru_cache(maxsize=1)
-def _memory(store: Path, run: str) -> dict[str, list[Outcome]]:
-    return remembered(store)
+def _begun(store: Path, run: str) -> _Begun:
+    records, _ = read_index(store / "index.jsonl")
+    return _Begun(remembered(store).outcomes, {record.id: record for record in records}, read_removed(store).keys())
+
+
+@lru_cache(maxsize=1 << 20)
+def _damage(store: Path, run: str, name: str) -> str:
+    """What is wrong with the array of the volume *name*, if the store held it when the *run* began."""
+    record = _begun(store, run).records.get(name)
+    return damage(store, record) if record else ""
+
+
+def _recalled(outcome: Outcome, scan: ScanSource, job: Job) -> Outcome:
+    """*outcome* of an earlier run, as the *scan* is called and named now."""
+    subject = subject_hash(scan.subject, job.salt) if outcome.id else ""
+    return replace(outcome, name=_renamed(outcome.name, scan.name), source=scan.source, subject=subject)
 
 
 def _renamed(old: str, name: str) -> str:
@@ -76,6 +109,8 @@ def _prepare(scan: ScanSource, volume: Volume, job: Job, key: str) -> Outcome:
     name = scan.name if volume.frames == 1 else f"{scan.name} [frame {volume.frame}]"
     try:
         record, notes = _store(scan, volume, job)
+    except StoreError as error:
+        return refused(name, scan.source, Refused(Reason.STORE, str(error)))
     except Refused as why:
         return refused(name, scan.source, why, key)
     except MemoryError:
@@ -84,8 +119,8 @@ def _prepare(scan: ScanSource, volume: Volume, job: Job, key: str) -> Outcome:
         detail = f"{type(error).__name__}: {one_line(error, *scan.files)}"
         return refused(name, scan.source, Refused(Reason.FAILED, detail))
     return Outcome(
-        name, "in", "", "", scan.source, key, record.id, record.modality, record.modality_from,
-        volume.notes + notes, record,
+        name, "in", "", "", scan.source, key, record.id, record.modality, record.modality_from, record.contrast,
+        record.subject, volume.notes + notes, record,
     )  # fmt: skip
 
 
@@ -95,10 +130,13 @@ def _store(scan: ScanSource, volume: Volume, job: Job) -> tuple[VolumeRecord, tu
     told = scan.label(volume.frame, volume.frames)
     label = told if told and told.modality else _guessed(volume, told)
     name = content_id(volume.voxels, volume.spacing, label)
+    if content_of(name) in _begun(job.store, job.run).removed:
+        raise Refused(Reason.REMOVED, "it was removed with 'umzoo store remove'")
+    repaired = (REPAIRED,) if _damage(job.store, job.run, name) else ()
     made = standardize(volume, limits, label.modality, job.spec)
     stored, encoding = made.voxels, made.encoding
     statistics = rules.describe(stored, encoding, int(name.partition("-")[0], 16))
-    write_array(job.store, name, stored)
+    total = write_array(job.store, name, stored)
     record = VolumeRecord(
         id=name,
         modality=label.modality,
@@ -115,8 +153,9 @@ def _store(scan: ScanSource, volume: Volume, job: Job) -> tuple[VolumeRecord, tu
         std=statistics.std,
         foreground=statistics.foreground,
         points=statistics.points,
+        sha256=total,
     )
-    return record, encoding.notes
+    return record, encoding.notes + repaired
 
 
 def _guessed(volume: Volume, told: Label | None) -> Label:
@@ -133,4 +172,4 @@ def content_id(voxels: NDArray[Any], spacing: tuple[float, ...], label: Label) -
 
 def subject_hash(name: str, salt: bytes) -> str:
     """Keyed hash of a person's name: equal for one person, meaningless without the store's key."""
-    return blake2b(name.encode(), key=salt, digest_size=8).hexdigest()
+    return blake2b(name.encode("utf-8", "surrogatepass"), key=salt, digest_size=8).hexdigest()

@@ -5,8 +5,13 @@ An array is written under a temporary name, synced and renamed; only then its in
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,54 +30,107 @@ CHUNK = 64
 BLOCK = 16
 LOCAL = "local"
 """Folder in a store for what must stay on the machine: the key of the subjects' hash, and reports with file names."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def write_array(store: Path, name: str, stored: NDArray[np.int16]) -> None:
-    """Write ``volumes/<name>.b2nd``, a ``(D, H, W)`` array, in one piece."""
+class StoreError(DataError):
+    """The store itself cannot be written, which no other scan would mend."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what goes wrong in writing *path* into a :class:`StoreError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            advice = "free some, and run the same command: what is in stays, and it goes on from there"
+            raise StoreError(f"no space left for {path} ({_free(path)}): {advice}") from None
+        raise StoreError(
+            f"cannot write {path} ({error.strerror or error}): mend that, and run the same command"
+        ) from None
+
+
+def _free(path: Path) -> str:
+    try:
+        return f"{shutil.disk_usage(path.parent).free / 1e6:.0f} MB free, or a quota or limit of the size of files"
+    except OSError:
+        return "its folder is gone"
+
+
+def write_array(store: Path, name: str, stored: NDArray[np.int16]) -> str:
+    """Write ``volumes/<name>.b2nd``, a ``(D, H, W)`` array, in one piece; return the sha256 of the file.
+
+    Raises:
+        StoreError: if the disk is full, or the file cannot be written.
+    """
     target = store / "volumes" / f"{name}.b2nd"
-    temporary = target.with_name(f".{name}.{os.getpid()}.tmp")
     chunks = tuple(min(CHUNK, n) for n in stored.shape)
     blocks = tuple(min(BLOCK, n) for n in chunks)
     codec = blosc2.CParams(codec=blosc2.Codec.LZ4HC, clevel=5, filters=[blosc2.Filter.SHUFFLE], nthreads=1)
-    blosc2.asarray(
+    frame = blosc2.asarray(
         np.ascontiguousarray(stored),
-        urlpath=str(temporary),
-        mode="w",
+        contiguous=True,
         chunks=chunks,
         blocks=blocks,
         cparams=codec,
         dparams=blosc2.DParams(nthreads=1),
-    )
-    fsync(temporary)
-    temporary.replace(target)
-    fsync(target.parent)
+    ).to_cframe()
+    _replace(target, frame)
+    return hashlib.sha256(frame).hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace *path* by *text* in one piece."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    fsync(path.parent)
+    """Replace *path* by *text* in one piece.
+
+    Raises:
+        StoreError: if the disk is full, or the file cannot be written.
+    """
+    _replace(path, text.encode("utf-8", "backslashreplace"))
+
+
+def _replace(target: Path, content: bytes) -> None:
+    """Write *content* under a temporary name, sync and rename it; nothing is left of it if that fails."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    with writing(target):
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+            fsync(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 class JsonLines:
-    """A file of JSON lines that is only appended to; a torn last line is cut off when it is opened."""
+    """A file of JSON lines that is only appended to; a torn last line is cut off when it is opened.
+
+    Raises:
+        StoreError: if the disk is full, or the file cannot be written.
+    """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            _cut_torn_line(path)
-        self._file = path.open("a", encoding="utf-8")
+        self.path = path
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                _cut_torn_line(path)
+            self._file = path.open("ab", buffering=0)
 
     def append(self, content: Any) -> None:
-        """Append one line, and return once it is on disk."""
-        self._file.write(json.dumps(content, separators=(",", ":")) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Append one line, and return once it is on disk; of a line that does not fit, nothing is left."""
+        line = (json.dumps(content, separators=(",", ":")) + "\n").encode()
+        end = os.fstat(self._file.fileno()).st_size
+        with writing(self.path):
+            try:
+                while line:
+                    line = line[self._file.write(line) :]
+                os.fsync(self._file.fileno())
+            except OSError:
+                os.ftruncate(self._file.fileno(), end)
+                raise
 
     def close(self) -> None:
         """Close the file."""
@@ -89,60 +147,69 @@ def _cut_torn_line(path: Path) -> None:
 class StoreWriter:
     """The only writer of a store, new or begun; a context manager.
 
+    Attributes:
+        records: what the index holds, by id; :meth:`settle` replaces it.
+
     Raises:
+        StoreError: if the disk is full, or the store cannot be written.
         DataError: if *path* is something else, was begun with another input spec, or is being written by another.
     """
 
-    def __init__(self, path: Path, spec: InputSpec) -> None:
+    def __init__(self, path: Path, spec: InputSpec | None = None) -> None:
         self.path = path
-        _begin(path, spec)
-        self._lock = _lock(path)
-        self._index = JsonLines(path / "index.jsonl")
+        with writing(path / "store.json"):
+            _begin(path, spec)
+            self._lock = _lock(path)
         self.records = {record.id: record for record in Store(path).records}
         self._contents = {content_of(name): name for name in self.records}
-        self._clean()
+        self._index = JsonLines(path / "index.jsonl")
+        self.clean()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
         self._index.close()
+        self.clean()
         self._lock.close()
 
-    def same_content(self, record: VolumeRecord) -> VolumeRecord | None:
-        """The record that holds the same voxels and geometry, under whatever modality."""
-        name = self._contents.get(content_of(record.id))
-        return self.records[name] if name else None
+    def same_content(self, name: str) -> VolumeRecord | None:
+        """The record that holds the same voxels and geometry as the volume *name*, under whatever modality."""
+        found = self._contents.get(content_of(name))
+        return self.records[found] if found else None
 
     def add(self, record: VolumeRecord) -> None:
-        """Index a volume whose array is written; one of the same content but another modality gives way to it."""
-        old = self.same_content(record)
-        if old == record:
-            return
-        self.records[record.id] = record
-        self._contents[content_of(record.id)] = record.id
-        if old is None or old.id == record.id:
+        """Index a volume whose array is written, unless its content is there already."""
+        if self.same_content(record.id) is None:
             self._index.append(record.model_dump(mode="json"))
-            return
-        del self.records[old.id]
-        self._rewrite_index()
-        self.drop_array(old.id)
+            self.records[record.id] = record
+            self._contents[content_of(record.id)] = record.id
 
-    def drop_array(self, name: str) -> None:
-        """Remove the array of a volume that is not indexed."""
-        (self.path / "volumes" / f"{name}.b2nd").unlink(missing_ok=True)
+    def settle(self, records: Mapping[str, VolumeRecord]) -> None:
+        """Make *records* the whole index, in the order of their ids, and remove the arrays of all others."""
+        lines = (json.dumps(records[name].model_dump(mode="json"), separators=(",", ":")) for name in sorted(records))
+        text = "".join(f"{line}\n" for line in lines)
+        file = self.path / "index.jsonl"
+        if not file.is_file() or file.read_bytes() != text.encode():
+            self._index.close()
+            try:
+                write_text(file, text)
+            finally:
+                self._index = JsonLines(file)
+        self.records = dict(records)
+        self._contents = {content_of(name): name for name in self.records}
+        self.clean()
 
-    def _rewrite_index(self) -> None:
-        lines = (json.dumps(record.model_dump(mode="json"), separators=(",", ":")) for record in self.records.values())
-        self._index.close()
-        write_text(self.path / "index.jsonl", "".join(f"{line}\n" for line in lines))
-        self._index = JsonLines(self.path / "index.jsonl")
-
-    def _clean(self) -> None:
-        """Remove what a killed run left: temporary files, and arrays without an index line."""
-        for file in (self.path / "volumes").iterdir():
-            if file.suffix == ".tmp" or (file.suffix == ".b2nd" and file.stem not in self.records):
-                file.unlink(missing_ok=True)
+    def clean(self) -> int:
+        """Remove what a stopped run left: temporary files, and arrays without an index line; return their bytes."""
+        freed = 0
+        for folder in (self.path, self.path / "volumes", self.path / LOCAL):
+            for file in folder.iterdir():
+                orphan = folder.name == "volumes" and file.suffix == ".b2nd" and file.stem not in self.records
+                if orphan or (file.name.startswith(".") and file.suffix == ".tmp"):
+                    freed += file.stat().st_size
+                    file.unlink(missing_ok=True)
+        return freed
 
 
 def content_of(name: str) -> str:
@@ -150,11 +217,11 @@ def content_of(name: str) -> str:
     return name.partition("-")[0]
 
 
-def _begin(path: Path, spec: InputSpec) -> None:
-    """Make the store, or make sure that the one there was begun with *spec*."""
-    if (path / "store.json").exists():
+def _begin(path: Path, spec: InputSpec | None) -> None:
+    """Make the store, or make sure that the one there was begun with *spec*; None takes whatever is there."""
+    if spec is None or (path / "store.json").exists():
         begun = Store(path).info.input
-        if begun != spec:
+        if spec is not None and begun != spec:
             changed = [name for name in InputSpec.model_fields if getattr(begun, name) != getattr(spec, name)]
             told = ", ".join(f"{name} {getattr(begun, name)} there, {getattr(spec, name)} asked" for name in changed)
             raise DataError(f"{path} was prepared otherwise ({told}): use another --out")
@@ -184,5 +251,5 @@ def _lock(path: Path) -> TextIO:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
-        raise DataError(f"{path} is being written by another 'umzoo prepare': wait for it to end") from None
+        raise DataError(f"{path} is being written by another 'umzoo' command: wait for it to end") from None
     return file

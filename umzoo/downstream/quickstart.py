@@ -19,6 +19,7 @@ from rich.table import Table
 from umzoo.config import Config
 from umzoo.data.phantom import LABELS, write_labeled, write_phantoms
 from umzoo.data.prepare import prepare
+from umzoo.data.report_text import report_lines
 from umzoo.downstream.claim import claim
 from umzoo.downstream.finetune import FinetuneConfig, Origin, finetune, load_config
 from umzoo.downstream.pictures import save_losses
@@ -87,8 +88,9 @@ def quickstart(out: Path, config: QuickstartConfig, console: Console) -> list[Ou
     with _stage(console, f"1. Phantoms: {config.volumes} CT and {config.volumes} MR volumes of shared anatomy"):
         write_phantoms(out / "phantoms", config.volumes, config.volumes, size=(config.size,) * 3)
     with _stage(console, "2. umzoo prepare: orient, resample, apply the intensity rules, store"):
-        report = prepare([out / "phantoms"], out / "store", modality=("ct=*/ct/*", "mr=*/mr/*"))
-    console.print(report.render())
+        report = prepare([f"phantoms={out / 'phantoms'}"], out / "store", modality=("ct=*/ct/*", "mr=*/mr/*"))
+    for line in report_lines(report, out / "store"):
+        console.print(line, markup=False, highlight=False)
     run = _pretrain(out, config, console)
     with _stage(console, "4. umzoo export: a folder of safetensors and JSON"):
         info = export_run(run, out / "weights", license="cc0-1.0")

@@ -1,0 +1,64 @@
+"""``umzoo store``: keep what ``umzoo prepare`` made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+StoreArgument = Annotated[Path, typer.Argument(help="A store made by 'umzoo prepare'.")]
+
+
+def remove(
+    store: StoreArgument,
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids of volumes, as in local/report.jsonl.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="Data set, all of it; repeatable.")] = None,
+    file: Annotated[list[str] | None, typer.Option(help="File a volume came from, or a pattern; repeatable.")] = None,
+    patient: Annotated[list[str] | None, typer.Option(help="PatientID, or subject of a manifest; repeatable.")] = None,
+    stale: Annotated[bool, typer.Option("--stale", help="What the last report called changed or gone.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Let what was removed in again, at the next prepare.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> None:
+    """Remove volumes for good, such as a patient's; preparing their files again does not bring them back."""
+    from umzoo.data import keeping
+
+    chosen = keeping.Selection(ids or (), source or (), file or (), patient or (), stale)
+    if undo:
+        back = keeping.undo(store, chosen)
+        typer.echo(f"{len(back)} volumes may come in again: prepare their sources again")
+        return
+    gone = keeping.remove(store, chosen, dry_run)
+    for name in gone:
+        typer.echo(f"  {name}")
+    if dry_run:
+        typer.echo(f"{len(gone)} volumes would be removed from {store}; nothing was done")
+    else:
+        typer.echo(f"{len(gone)} volumes are removed from {store}, and stay out; weights trained on them remember them")
+
+
+def verify(store: StoreArgument) -> None:
+    """Read every array and compare it with the index; exit code 1 if something is wrong."""
+    from umzoo.data import keeping
+    from umzoo.data.report_text import printable
+
+    verdict = keeping.verify(store)
+    for problem in verdict.problems:
+        typer.echo(printable(f"  {problem}"))
+    for name, problem in verdict.damaged.items():
+        typer.echo(printable(f"  {name} ({keeping.file_of(store, name)}): {problem}"))
+    typer.echo(f"{verdict.volumes - len(verdict.damaged)} of {verdict.volumes} volumes are as they were written")
+    if verdict.damaged:
+        typer.echo(f"To repair: prepare their sources again, umzoo prepare SOURCE --out {store}")
+    if verdict.problems:
+        typer.echo(f"To mend index and ledger: umzoo store compact {store}")
+    if not verdict.sound:
+        raise typer.Exit(1)
+
+
+def compact(store: StoreArgument) -> None:
+    """Drop damaged and outdated lines of index and ledger, and files that stopped runs left."""
+    from umzoo.data import keeping
+
+    lines, freed = keeping.compact(store)
+    typer.echo(f"{lines} lines and {freed / 1e6:.1f} MB are gone from {store}")

@@ -1,0 +1,132 @@
+"""Headers that name the files of their voxels: NRRD, MetaImage and Analyze. They may name files of their own folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from umzoo.data.plain_files import oddity
+from umzoo.data.refusal import Reason, Refused
+
+_HEADER_BYTES = 1 << 20
+_MOST_FILES = 1 << 16
+_META = re.compile(r"^[ \t]*ElementDataFile\b[^=:\n]*[=:][ \t]*(.*)$", re.MULTILINE)
+_NRRD = re.compile(r"^data ?file:[ \t]*(.*)$", re.MULTILINE | re.IGNORECASE)
+_NAMED = {".mhd": _META, ".mha": _META, ".nhdr": _NRRD, ".nrrd": _NRRD}
+_PATTERN = re.compile(r"(?P<pattern>\S*%\S*)(?P<range>(?:\s+-?\d+){0,4})\s*")
+_NUMBER = re.compile(r"%(0?\d{0,2})[diu]")
+_LIST = re.compile(r"list(\s+\d+)?\s*", re.IGNORECASE)
+
+
+def data_files(header: Path) -> tuple[Path, ...]:
+    """The files that hold the voxels of *header*, in order; none if it holds them itself.
+
+    Raises:
+        Refused: if one lies outside the header's folder, is missing or no file, or a pattern of names is none.
+    """
+    suffix = header.suffix.lower()
+    if suffix == ".hdr":
+        names = [_image_of(header)]
+    elif suffix in _NAMED:
+        names = list(_names(header, _NAMED[suffix]))
+    else:
+        return ()
+    return tuple(_checked(header, name) for name in names)
+
+
+@contextmanager
+def utf8_name(file: str) -> Iterator[str]:
+    """Yield a name of the header or image *file* that is UTF-8, as SimpleITK opens no other; a link, if need be.
+
+    Raises:
+        Refused: see :func:`data_files`.
+    """
+    try:
+        file.encode()
+    except UnicodeEncodeError:
+        header = Path(file)
+        with tempfile.TemporaryDirectory() as folder:
+            for data in data_files(header):
+                link = Path(folder) / data.relative_to(header.parent)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(data)
+            named = Path(folder) / f"scan{header.suffix}"
+            named.symlink_to(header)
+            yield str(named)
+    else:
+        yield file
+
+
+def _image_of(header: Path) -> str:
+    """Name of the file beside an Analyze *header*."""
+    names = [header.with_suffix(suffix).name for suffix in (".img", ".IMG", ".img.gz")]
+    return next((name for name in names if os.path.lexists(header.with_name(name))), names[0])
+
+
+def _names(header: Path, key: re.Pattern[str]) -> Iterator[str]:
+    """Names in *header*, as they stand there."""
+    text = _text(header, key is _NRRD)
+    found = key.search(text)
+    if found is None and key is _META:
+        raise Refused(Reason.UNREADABLE, "its header does not say where the voxels are (no ElementDataFile)")
+    named = found[1].strip() if found else "LOCAL"
+    if found is None or named.upper() == "LOCAL":
+        return
+    if _LIST.fullmatch(named):
+        yield from (line.strip() for line in text[found.end() :].splitlines() if line.strip())
+    elif "%" in named:
+        yield from _numbered(named)
+    else:
+        yield named
+
+
+def _text(header: Path, nrrd: bool) -> str:
+    """The lines of *header*; those of *nrrd* end with an empty one."""
+    with header.open("rb") as file:
+        start = file.read(_HEADER_BYTES).replace(b"\r\n", b"\n")
+    if nrrd:
+        head, end, _ = start.partition(b"\n\n")
+        if not end and len(start) > _HEADER_BYTES // 2:
+            raise Refused(Reason.UNREADABLE, f"its header does not end within {_HEADER_BYTES >> 20} MiB")
+        start = head
+    else:
+        start = start.replace(b"\r", b"\n")
+    return start.decode("utf-8", "surrogateescape")
+
+
+def _numbered(named: str) -> Iterator[str]:
+    """The names that a pattern such as ``slice%03d.raw 1 20 1`` stands for."""
+    found = _PATTERN.fullmatch(named)
+    parts = _NUMBER.split(found["pattern"]) if found else []
+    if found is None or len(parts) != 3 or "%" in parts[0] + parts[2]:
+        why = f"it names its data files by '{_short(named)}': expected one %d, as in 'slice%03d.raw 1 20 1'"
+        raise Refused(Reason.UNREADABLE, why)
+    first, last, step = ([int(number) for number in found["range"].split()] + [1, 1, 1])[:3]
+    if not found["range"] or step == 0 or abs((last - first) // step) > _MOST_FILES:
+        raise Refused(
+            Reason.UNREADABLE, f"the numbers of '{_short(named)}' are no range: expected first, last and step"
+        )
+    for number in range(first, last + (1 if step > 0 else -1), step):
+        yield f"{parts[0]}{f'%{parts[1]}d' % number}{parts[2]}"
+
+
+def _checked(header: Path, name: str) -> Path:
+    """The file *name* of the folder of *header*."""
+    parts = re.split(r"[/\\]", name)
+    if parts[0] == "" or ".." in parts or re.match(r"[A-Za-z]:|~", name):
+        raise Refused(Reason.UNREADABLE, f"it names '{_short(name)}', which lies outside its folder: move it there")
+    file = header.parent / name
+    problem = oddity(file)
+    if problem == "no such file":
+        raise Refused(Reason.UNREADABLE, f"its data file '{_short(name)}' is missing: put it beside the header")
+    if problem:
+        raise Refused(Reason.UNREADABLE, f"its data file '{_short(name)}' is {problem}")
+    return file
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 60 else f"{name[:28]}...{name[-28:]}"
