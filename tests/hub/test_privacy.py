@@ -41,7 +41,7 @@ def found(text, name="README.md"):
 )
 def test_identifiers_are_found(text, what):
     assert what in found(text)
-    assert what in found(json.dumps({"note": [text]}), "config.json")
+    assert what in found(json.dumps({"citations": [text]}), "config.json")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,95 @@ def test_identifiers_are_found(text, what):
 )
 def test_ordinary_text_passes(text):
     assert not found(text)
-    assert not found(json.dumps({"note": [text]}), "config.json")
+    assert not found(json.dumps({"citations": [text]}), "config.json")
+
+
+REALISTIC = [
+    "sub-0043_ses-01 was left out as it moved",
+    "The example shows Annegret Kowalczyk, before surgery",
+    "questions about single scans: j.okafor@radiologie-nord.example.org",
+    "read from D:/pacs/2021/thorax",
+    "Fall-Nr. 2023/0815 has metal",
+    "Versichertennummer A123456780",
+    "exported by svc_pacs@ct-node07",
+    "Weber, Karl-Heinz moved during the scan",
+    "born on 3 February 1961, seen in our clinic",
+    "one outlier (Yılmaz_Ayşe) was removed",
+    "NHS number 943 476 5919",
+    "call +49 201 723 4455 for the key",
+    "Mueller_Joerg_19610203 (1) is in the validation set",
+    "trained on gpu3.radiology.uk-west.internal",
+    "patient J. M. had an implant",
+    "social security number 078-05-1120",
+    "MRN 00482913 failed to load",
+    "untersucht am 12.03.2019",
+    "Frau Schneider's second scan",
+    "/mnt/pacs-export",
+]
+HARMLESS = [
+    "Universal Model: trained on Ada Lovelace and Grace Hopper GPUs for 120 h",
+    "Zongwei Zhou, Vatsal Sodha, Jiaxuan Pang, Michael Gotway and Jianming Liang. Models Genesis. MedIA 67 (2021)",
+    "The window of Models Genesis, -1000 to 1000 HU; cosine schedule, lr 1e-4, weight decay 3e-5",
+    "102354688 parameters, 409418752 bytes, 25600000 patches in 1000000 steps",
+    "Trained on LIDC-IDRI (1010 CT), OpenNeuro ds000030 and OASIS-3; released 2025-11-26",
+    "Chest_CT (120), Brain_MR (88), unnamed-1 (40)",
+    "pip install umzoo==0.1.0, torch 2.8.0+cu126, Python 3.11.7",
+    "Kaplan-Meier curves, Cox regression, C-index 0.71 (95 % CI 0.66 to 0.76)",
+    "Left Atrium, Right Ventricle, Myocardium; Hounsfield Units; Left Posterior Superior",
+    "from umzoo import create_model; model = create_model('resenc_unet_l', in_channels=4)",
+    "Adam with betas 0.9 and 0.999; Max Pooling; Random Erasing; Mark the best step",
+    "10.5281/zenodo.1234567, arXiv:2304.12620v3, doi:10.1016/j.media.2020.101840",
+    "Patients with metal implants are rare in the training data; case mix differs between sites",
+    "commit 6feeeba1d2c4, sha256 016beb4fd2aa8e3c7f0b9f4b1e5a6c77d8e9f00112233445566778899aabbccd",
+    "1 x 1 x 1 mm, 128 x 128 x 128 voxels, 3/4 of the crops, batch 2, seed 20240131",
+    "Developed by the Institute of Radiology; contact Maria Lopez through the discussions of this repository",
+    "Dice 0.913 on fold 0 of Task09_Spleen; 41 cases, of which 9 held out",
+    "Data from 2012 to 2019, scanners of Siemens, GE and Philips at 1.5 T and 3 T",
+    "umzoo push WEIGHTS org/name@v1.2 and umzoo.from_pretrained('org/name@main')",
+    "Licensed under CC-BY-4.0; see https://creativecommons.org/licenses/by/4.0/ and LICENSE",
+]
+
+
+def test_realistic_identifiers_are_found():
+    missed = [text for text in REALISTIC if not found(text)]
+    assert not missed
+
+
+def test_there_is_no_false_alarm():
+    alarms = {text: found(text) for text in HARMLESS if found(text)}
+    assert not alarms
+
+
+@pytest.mark.parametrize("name", ["Meier_Anna", "mueller", "SchmidtCT", "anna-lena_2", "Ward3 Kowalski"])
+def test_data_sets_are_not_called_like_people(name):
+    assert "a person's name" in found(json.dumps({"provenance": {"datasets": {name: 1}}}), "config.json")
+
+
+@pytest.mark.parametrize(
+    "name", ["unnamed-3", "OpenMind", "Chest CT", "LIDC-IDRI", "Task09_Spleen", "AnonRes/OpenMind"]
+)
+def test_data_sets_are_called_like_data_sets(name):
+    assert not found(json.dumps({"provenance": {"datasets": {name: 1}}}), "config.json")
+
+
+def test_only_fields_on_the_list_leave(folder):
+    config = json.loads((folder / "config.json").read_text())
+    assert not found(json.dumps(config), "config.json")
+    for changed in (
+        config | {"remark": "x"},
+        config | {"provenance": config["provenance"] | {"host": "x"}},
+        config | {"results": [{"dataset": "d", "metric": "dice", "value": 1, "who": "x"}]},
+        config | {"input": config["input"] | {"example": "x"}},
+    ):
+        assert "a field that is not on the list of those that leave," in found(json.dumps(changed), "config.json")
+    for changed in (
+        config | {"backbone": config["backbone"] | {"note": "the scans of room 3"}},
+        config | {"pretext": {"tasks": [{"name": "scans of our ward"}]}},
+        config | {"parts": ["the scans of room 3"]},
+    ):
+        assert "a text in a field for one word," in found(json.dumps(changed), "config.json")
+    card = "---\nlicense: mit\nextra_gated_prompt: agree\nward: 3\n---\ntext"
+    assert [finding.text for finding in inspect("README.md", card)] == ["ward"]
 
 
 def test_keys_and_data_sets(tmp_path):

@@ -1,7 +1,8 @@
 """What must not leave a hospital: names, identifiers and paths in the texts that go with weights.
 
-These are patterns, so they find what looks like an identifier; nothing replaces reading a model card before it is
-published. Identifiers of DICOM are those of PS3.15 Annex E (attributes to be removed) that could end up in a text.
+Two rules hold. Only fields that are on a list leave, each with values of its form (:mod:`umzoo.hub.whitelist`). And
+the texts that people write are searched for what looks like an identifier or a name; nothing replaces reading a model
+card before it is published.
 """
 
 from __future__ import annotations
@@ -14,34 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from umzoo.errors import WeightsError
+from umzoo.hub.given_names import names_in, names_in_label
+from umzoo.hub.identifiers import PATTERNS
+from umzoo.hub.whitelist import unlisted
 
 SHOWN = 5
-_ANY_CASE: dict[str, tuple[str, ...]] = {
-    "a local path": (
-        r"(?<![\w:/.<\]*~-])/(?:[\w.+@-]+/)+[\w.+@-]+",
-        r"(?<![\w~])~/[\w.+@-]+",
-        r"(?<!\w)[a-z]:\\[\w.+@-]+",
-        r"\\\\[\w.$-]+\\[\w.$-]+",
-        r"file:/[^\s\"')|]+",
-    ),
-    "a DICOM UID": (r"(?<![\w.])(?!1\.2\.840\.10008\.)[0-2](?:\.(?:0|[1-9]\d*)){5,}(?!\+|\.?\w)",),
-    "a DICOM attribute": (
-        r"\bpatient'?s?[ _]?(?:name|ids?|birth[ _]?(?:date|time)|address|telephone\w*)['\"]?\s*[:=|]",
-        r"\b(?:study|series|sop)[ _]?instance[ _]?uid\b['\"]?\s*[:=|]",
-        r"\b(?:accession[ _]?number|institution[ _]?(?:name|address)|medical[ _]?record\w*)['\"]?\s*[:=|]",
-        r"\b(?:referring|performing)[ _]?physician\w*['\"]?\s*[:=|]",
-        r"\((?:0008|0010|0020|0040),\s?[0-9a-f]{4}\)",
-    ),
-    "a person's name": (r"\b[^\W\d][\w'-]+\^[^\W\d][\w'^. -]*",),
-    "a subject": (
-        r"\b(?:sub|ses)-(?!\d+(?:\.\d+)?[mc]m\b)(?=[a-z]*\d)[a-z0-9]+\b",
-        r"\b(?:patient|pat|subject|subj|case)[ _-]?(?:id|no|nr)?[ _:#=-]{0,2}[a-z]{0,3}\d{2,}\b",
-    ),
-    "the file of a scan": (r"\b(?=[\w-]*\d)[\w-]+\.(?:nii(?:\.gz)?|dcm|mha|mhd|nrrd|mgz|b2nd)\b",),
-    "a record number or date": (r"\b(?:MRN|PID|DOB)[ _:#=-]{0,2}[a-z]{0,3}\d[\d./-]{3,}",),
-}
-PATTERNS = {what: [re.compile(part, re.IGNORECASE) for part in parts] for what, parts in _ANY_CASE.items()}
-"""What is looked for in every text."""
 KEYS = re.compile(r"(?:subjects?|patients?|cases?|paths?|file_?paths?)(?:_?(?:ids?|names?|list))?", re.IGNORECASE)
 """Keys of ``config.json`` whose values name people or scans."""
 _DATASET_NUMBER = re.compile(r"(?<!ds)(?<!\d)\d{6,}")
@@ -76,7 +54,9 @@ def require_anonymous(texts: Mapping[str, str]) -> None:
 
 
 def inspect(name: str, text: str) -> Iterator[Finding]:
-    """Yield what in *text* of the file *name* could identify a patient."""
+    """Yield what in *text* of the file *name* could identify a patient, or is not on the list of what leaves."""
+    for where, what, found in unlisted(name, text):
+        yield Finding(f"{name}{where}", what, found)
     if Path(name).suffix == ".json":
         try:
             yield from _in_values(json.loads(text), name)
@@ -91,6 +71,8 @@ def _in_text(text: str, where: str) -> Iterator[Finding]:
     for what, patterns in PATTERNS.items():
         for match in (match for pattern in patterns for match in pattern.finditer(text)):
             yield Finding(where, what, match.group().strip()[:80])
+    for name in names_in(text):
+        yield Finding(where, "a person's name", name)
 
 
 def _in_values(value: Any, where: str) -> Iterator[Finding]:
@@ -103,9 +85,12 @@ def _in_values(value: Any, where: str) -> Iterator[Finding]:
                 yield Finding(inner, "a list of subjects or scans,", str(item)[:80])
             if where.endswith(", datasets") and (digits := _DATASET_NUMBER.search(key)):
                 yield Finding(inner, "a long number in the name of a data set,", digits.group())
+            if where.endswith(", datasets"):
+                yield from (Finding(inner, "a person's name", part) for part in names_in_label(key))
             yield from _in_values(item, inner)
     elif isinstance(value, list):
         for number, item in enumerate(value):
             yield from _in_values(item, f"{where}[{number}]")
     elif isinstance(value, str):
-        yield from _in_text(value, where)
+        for line in value.splitlines():
+            yield from _in_text(line, where)
