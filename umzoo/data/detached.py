@@ -29,7 +29,7 @@ def data_files(header: Path) -> tuple[Path, ...]:
         Refused: if one lies outside the header's folder, is missing or no file, or a pattern of names is none.
     """
     suffix = header.suffix.lower()
-    if suffix == ".hdr":
+    if header.name.lower().endswith((".hdr", ".hdr.gz")):
         names = [_image_of(header)]
     elif suffix in _NAMED:
         names = list(_names(header, _NAMED[suffix]))
@@ -63,7 +63,8 @@ def utf8_name(file: str) -> Iterator[str]:
 
 def _image_of(header: Path) -> str:
     """Name of the file beside an Analyze *header*."""
-    names = [header.with_suffix(suffix).name for suffix in (".img", ".IMG", ".img.gz")]
+    stem = header.name[: header.name.lower().rindex(".hdr")]
+    names = [f"{stem}{suffix}" for suffix in (".img", ".IMG", ".img.gz")]
     return next((name for name in names if os.path.lexists(header.with_name(name))), names[0])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from umzoo.data.detached import utf8_name
 from umzoo.data.geometry import is_skewed, spans_space
 from umzoo.data.refusal import Reason, Refused
 
@@ -76,11 +77,12 @@ def _itk_takes(path: str, sform: NDArray[np.float64], qform: NDArray[np.float64]
     import SimpleITK as sitk  # noqa: N813
 
     reader = sitk.ImageFileReader()
-    reader.SetFileName(path)
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        return "; nnU-Net's reader refuses the file"
+    with utf8_name(path) as named:
+        reader.SetFileName(named)
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError:
+            return "; nnU-Net's reader refuses the file"
     axes = np.reshape(reader.GetDirection(), (reader.GetDimension(), -1))[:3, :3] * reader.GetSpacing()[:3]
     theirs = _LPS_FROM_RAS[:3, :3] @ axes
     takes = "qform" if np.abs(theirs - qform[:3, :3]).max() < np.abs(theirs - sform[:3, :3]).max() else "sform"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from umzoo.data.limits import require_claim
 from umzoo.data.refusal import Reason, Refused
 
 _PART = 1 << 22
@@ -43,6 +45,7 @@ def load(path: str) -> Any:
         start = zlib.decompressobj(wbits=31).decompress(start)
     if _has_no_size(start):
         raise Refused(Reason.GEOMETRY, "the header gives a voxel size of 0")
+    require_claim(_claimed(start), [Path(path)])
     misnamed = packed != path.lower().endswith(".gz")
     with nibabel.imageglobals.LoggingOutputSuppressor(), _gzip_damage():
         if single and (misnamed or _starts_too_soon(start) or (packed and _unpacked_size(path) < _IN_MEMORY)):
@@ -80,13 +83,31 @@ def _from_bytes(content: bytes, packed: bool) -> Any:
     """The image in the *content* of a single file; voxels that are said to begin within the header begin after it."""
     import nibabel
 
-    content = gzip.decompress(content) if packed else content
+    content = _unpacked(content) if packed else content
     if content[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c"):  # 540, the size of the header of NIfTI-2
         return nibabel.Nifti2Image.from_bytes(content)
     if _starts_too_soon(content[:_HEADER]):
         offset = np.array(_HEADER, _float(content)).tobytes()
         content = content[: _OFFSET.start] + offset + content[_OFFSET.stop :]
     return nibabel.Nifti1Image.from_bytes(content)
+
+
+def _unpacked(content: bytes) -> bytes:
+    """The unpacked *content*, which must be what its end says: not more than is read into memory."""
+    with gzip.open(io.BytesIO(content)) as file:
+        unpacked = file.read(_IN_MEMORY + 1)
+        if len(unpacked) > _IN_MEMORY:
+            raise Refused(Reason.UNREADABLE, "damaged gzip file (it unpacks to more than its end says)")
+    return unpacked
+
+
+def _claimed(start: bytes) -> int:
+    """Bytes of voxels that a NIfTI-1 header of three dimensions claims; 0 for others."""
+    if start[344:347] != b"n+1":
+        return 0
+    order = _float(start)[0]
+    dim = np.frombuffer(start[40:56], f"{order}i2").astype(int)
+    return int(max(0, dim[1:4].prod())) * int(np.frombuffer(start[72:74], f"{order}i2")[0]) // 8
 
 
 def _starts_too_soon(start: bytes) -> bool:
