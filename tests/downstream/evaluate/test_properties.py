@@ -67,3 +67,16 @@ def test_views_keep_the_size_and_leave_half_as_it_is(tmp_path):
     whole, middle = (Zoomed()(ramp, case).image for case in (cases[0], cases[-1]))
     assert whole.shape == middle.shape == ramp.image.shape
     assert float(middle.abs().max() / whole.abs().max()) < 0.85
+
+
+def test_the_page_says_what_else_can_be_read(tmp_path, run):
+    torch.manual_seed(0)
+    network = umzoo.create_model("resenc_unet_s", features_per_stage=(4, 8), n_blocks_per_stage=(1, 1))
+    umzoo.save_pretrained(network, tmp_path / "w", input=InputSpec(spacing=None, patch_size=(16, 16, 16)))
+    out, task = tmp_path / "out", write_task(tmp_path)
+    options = ("--seeds", "1", "--draws", "1", "--cpu", "--invariances")
+    text = run("evaluate", task, "--weights", tmp_path / "w", "--out", out, *options)
+    assert "custom, side:" in text
+    page = (out / "README.md").read_text()
+    assert all(title in page for title in ("## What else can be read", "### Spacing", "### Side", "### Scale"))
+    assert (out / "scale" / "scores.csv").is_file()
