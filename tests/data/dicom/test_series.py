@@ -170,6 +170,8 @@ def test_digits_that_jitter_are_one_scan(tmp_path, make_scan, write_dicom, tools
         ({"Modality": "SEG"}, Reason.LABELS),
         ({"ImagePositionPatient": None}, Reason.NOT_A_VOLUME),
         ({"PixelSpacing": None}, Reason.GEOMETRY),
+        ({"ImageOrientationPatient": [0, 0, 0, 0, 0, 0]}, Reason.GEOMETRY),
+        ({"ImageOrientationPatient": [1, 0, 0, 0.5, 0.9, 0]}, Reason.GEOMETRY),
         ({"RescaleSlope": 0}, Reason.UNREADABLE),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, Reason.COLOR),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, Reason.NOT_A_VOLUME),

@@ -95,13 +95,45 @@ def test_compressed_slices_are_exact(tmp_path, make_scan, write_dicom, tools, sy
     assert tools.same(tools.volumes_in(tmp_path), [scan])
 
 
-def test_what_pydicom_lacks_a_plugin_for_is_read_by_gdcm(tmp_path, make_scan, write_dicom, tools, monkeypatch):
+def write_lossless_jpeg(folder, scan):
+    """Slices in the JPEG process that pydicom needs a plug-in for, as SimpleITK writes them."""
+    import SimpleITK as sitk  # noqa: N813
+
+    folder.mkdir()
+    writer = sitk.ImageFileWriter()
+    writer.SetImageIO("GDCMImageIO")
+    writer.KeepOriginalImageUIDOn()
+    writer.SetUseCompression(True)
+    writer.SetCompressor("JPEG")
+    for k, plane in enumerate(scan):
+        image = sitk.GetImageFromArray(plane[None])
+        image.SetOrigin((0, 0, 2 * k))
+        tags = {"0008|0060": "MR", "0020|000e": "1.2.3", "0020|000d": "1.2", "0020|0013": str(k), "0010|0020": "a"}
+        for tag, value in tags.items():
+            image.SetMetaData(tag, value)
+        writer.SetFileName(str(folder / f"{k}.dcm"))
+        writer.Execute(image)
+    return folder
+
+
+def test_what_pydicom_lacks_a_plugin_for_is_read_by_gdcm(tmp_path, make_scan, tools):
+    folder = write_lossless_jpeg(tmp_path / "a", make_scan())
+    assert pydicom.dcmread(folder / "0.dcm").file_meta.TransferSyntaxUID == pydicom.uid.JPEGLosslessSV1
+    assert tools.same(tools.volumes_in(folder), [make_scan()])
+
+
+def test_what_gdcm_would_invert_is_refused_unless_a_plugin_is_there(tmp_path, make_scan, tools, monkeypatch):
     def lacking(*arguments, **options):
         raise RuntimeError("no plug-in")
 
-    write_dicom(tmp_path, make_scan(ct=True))
+    folder = write_lossless_jpeg(tmp_path / "a", make_scan())
+    data = pydicom.dcmread(folder / "3.dcm")
+    data.PhotometricInterpretation = "MONOCHROME1"
+    data.save_as(folder / "3.dcm")
     monkeypatch.setattr("umzoo.data.dicom.pixels._decoded", lacking)
-    assert tools.same(tools.volumes_in(tmp_path), [make_scan(ct=True)])
+    (stack,) = tools.stacks_in(folder)
+    with pytest.raises(Refused, match="3.dcm is JPEG Lossless.*plug-in"):
+        tools.read(stack)
 
 
 def test_a_slice_that_is_cut_short_is_named(tmp_path, make_scan, write_dicom, tools):

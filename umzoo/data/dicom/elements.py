@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,14 +24,15 @@ def _is_multiple(value: Any) -> bool:
 
 
 def numbers(data: Any, keyword: str) -> tuple[float, ...]:
-    """A number or several; empty if absent or malformed."""
+    """A number or several; empty if absent, malformed or not finite."""
     try:
         value = data.get(keyword)
         if value is None or value == "":
             return ()
-        return tuple(map(float, value)) if _is_multiple(value) or isinstance(value, list) else (float(value),)
+        found = tuple(map(float, value)) if _is_multiple(value) or isinstance(value, list) else (float(value),)
     except (TypeError, ValueError):
         return ()
+    return found if all(map(math.isfinite, found)) else ()
 
 
 def rescale_of(data: Any) -> tuple[float, ...]:

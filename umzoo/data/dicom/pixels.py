@@ -58,6 +58,10 @@ def _undecodable(file: str, data: Any, error: BaseException) -> Refused:
     wanted, there = int(np.prod(size)) // 8, len(data.get("PixelData") or b"")
     if there < wanted and not data.file_meta.TransferSyntaxUID.is_compressed:
         return Refused(Reason.UNREADABLE, f"{name} is cut short: {there} of {wanted} bytes of pixels")
+    if isinstance(error, (NotImplementedError, RuntimeError)):
+        syntax = data.file_meta.TransferSyntaxUID.name
+        detail = f"{name} is {syntax}: damaged, or a plug-in of pydicom is missing (pip install pylibjpeg-libjpeg)"
+        return Refused(Reason.UNREADABLE, detail)
     return Refused(Reason.UNREADABLE, f"the pixels of {name} cannot be decoded ({one_line(error, file)})")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from umzoo.data.dicom.elements import numbers, rescale_of, text
 from umzoo.data.dicom.frames import functional_planes, vector_planes
 from umzoo.data.dicom.plane import Plane
@@ -26,6 +28,7 @@ _FRAMES = (
     "TimeSliceVector", "DetectorInformationSequence", "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
+_OFF_UNIT = 0.02
 USED = (
     *KIND, *CONTRAST, *MORE, *_B_VALUES, *_GEOMETRY, *_FRAMES, "InstanceNumber", "TriggerTime", "RescaleSlope",
     "RescaleIntercept",
@@ -61,6 +64,9 @@ def check(plane: Plane) -> None:
     """
     if len(plane.position) != 3 or len(plane.orientation) != 6:
         raise Refused(Reason.NOT_A_VOLUME, "the slices do not say where they lie (no position or orientation)")
+    row, column = np.reshape(plane.orientation, (2, 3))
+    if max(abs(row @ row - 1), abs(column @ column - 1), abs(row @ column)) > _OFF_UNIT:
+        raise Refused(Reason.GEOMETRY, "the directions of rows and columns are not perpendicular, or not of length 1")
     if len(plane.spacing) != 2 or min(plane.spacing) <= 0:
         raise Refused(Reason.GEOMETRY, "the slices do not say how large their pixels are (no PixelSpacing)")
     if plane.rescale and plane.rescale[0] == 0:
