@@ -3,7 +3,7 @@ import pytest
 from umzoo.engine.recipe import Recipe, dump_recipe, load_recipe
 from umzoo.errors import ConfigError
 
-SHIPPED = ["universal", "universal_genesis", "universal_tiny"]
+SHIPPED = ["tour", "universal", "universal_genesis", "universal_tiny"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -28,6 +28,7 @@ from umzoo.cli.quickstart import quickstart
 from umzoo.cli.store import compact as store_compact
 from umzoo.cli.store import remove as store_remove
 from umzoo.cli.store import verify as store_verify
+from umzoo.cli.study import study
 from umzoo.cli.zoo import list_, plugins
 from umzoo.errors import ComponentError, UmzooError
 
@@ -40,7 +41,8 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Start": {"quickstart": quickstart},
     "Data": {"prepare": prepare, "data": data},
     "Training": {"pretrain": pretrain, "export": export, "finetune": finetune},
-    "Scans": {"embed": embed, "predict": predict, "evaluate": evaluate},
+    "Scans": {"embed": embed, "predict": predict},
+    "Evidence": {"evaluate": evaluate, "study": study},
     "Zoo": {"info": info, "list": list_, "plugins": plugins, "import": import_},
     "Sharing": {"search": search, "push": push, "bundle": bundle, "unbundle": unbundle},
 }

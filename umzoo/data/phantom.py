@@ -20,7 +20,7 @@ from umzoo.data.anatomy import CODE, TISSUES, Array, Size, Spacing, Tissues, dra
 Modality = Literal["ct", "mr"]
 Contrast = Literal["", "t1w", "t2w"]
 
-LABELS = {"background": 0, "liver": 1, "kidney": 2, "vessel": 3}
+LABELS = {"background": 0, "liver": 1, "spleen": 2, "kidney": 3}
 """Structures that labeled phantoms are segmented into."""
 
 _APPEARANCE = {

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from umzoo.data.cluster import on_dask
 from umzoo.data.dicom import Header, read_headers
 from umzoo.data.discover import discover, named_source
 from umzoo.data.geometry import Spacing
@@ -74,7 +75,7 @@ def prepare(
     with StoreWriter(store, spec) as writer, closing(Ledger(store)) as ledger:
         scans = public_names(found.scans, store)
         job = Job(store, spec, _salt(store), secrets.token_hex(8), reading)
-        results = _on_dask(scans, job, scheduler) if scheduler else _locally(scans, job, cores)
+        results = _results(scans, job, cores, scheduler)
         run = Run(scans, found, writer, ledger, [_root(source) for source in sources])
         with closing(results):
             return run.collect(results, progress or (lambda done, total, report: None))
@@ -99,33 +100,15 @@ def _headers(files: Sequence[str], workers: int) -> list[Header]:
 Results = Generator[tuple[ScanSource, list[Outcome]], None, None]
 
 
-def _locally(scans: Sequence[ScanSource], job: Job, workers: int) -> Results:
-    for scan, result in imap_unordered(partial(prepare_scan, job=job), scans, min(workers, len(scans))):
+def _results(scans: Sequence[ScanSource], job: Job, workers: int, scheduler: str) -> Results:
+    work = partial(prepare_scan, job=job)
+    done = on_dask(work, scans, scheduler) if scheduler else imap_unordered(work, scans, min(workers, len(scans)))
+    for scan, result in done:
         yield scan, [_died(scan, result.how)] if isinstance(result, Died) else result
 
 
 def _died(scan: ScanSource, how: str) -> Outcome:
     return refused(scan.name, scan.source, Refused(Reason.DIED, how))
-
-
-def _on_dask(scans: Sequence[ScanSource], job: Job, scheduler: str) -> Results:
-    try:
-        from distributed import Client, KilledWorker, as_completed
-    except ImportError:
-        raise DataError("--scheduler needs Dask: pip install 'umzoo[dask]'") from None
-    try:
-        client = Client(scheduler, timeout=30)
-    except (OSError, ValueError) as error:
-        raise DataError(f"no Dask scheduler answers at {scheduler}: {error}") from None
-    with client:
-        futures = {client.submit(prepare_scan, scan, job, pure=False): scan for scan in scans}
-        for future in as_completed(futures):
-            scan = futures.pop(future)
-            try:
-                yield scan, future.result()
-            except KilledWorker:
-                yield scan, [_died(scan, "the Dask workers that read it died")]
-            future.release()
 
 
 def _root(source: str | Path) -> Path:

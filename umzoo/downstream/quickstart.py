@@ -1,80 +1,70 @@
-"""The tour: phantoms, store, pre-training, export, fine-tuning from scratch and from the weights, comparison."""
+"""The tour: phantoms, store, pre-training, export, vectors, fine-tuning from scratch and from the weights."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import tomli_w
 from pydantic import Field
 from rich.console import Console
-from rich.table import Table
 
+from umzoo.api import from_pretrained
 from umzoo.config import Config
 from umzoo.data.phantom import LABELS, write_labeled, write_phantoms
 from umzoo.data.prepare import prepare
 from umzoo.data.report_text import report_lines
 from umzoo.downstream.claim import claim
+from umzoo.downstream.comparison import ARMS, PRETRAINED, Outcome, ahead, comparison_table, read_outcome, save_curves
+from umzoo.downstream.embed.config import EmbedConfig
+from umzoo.downstream.embed.table import embed_scans
 from umzoo.downstream.finetune import FinetuneConfig, Origin, finetune, load_config
-from umzoo.downstream.pictures import save_losses
 from umzoo.engine.export import export_run
-from umzoo.engine.log import read_metrics
 from umzoo.engine.recipe import load_recipe
 from umzoo.engine.run import Run, is_run, open_run
 from umzoo.engine.trainer import Trainer
 from umzoo.errors import UmzooError
+from umzoo.scans.listing import list_scans
+from umzoo.scans.load import input_of
 
-ARMS = ("from scratch", "pre-trained")
-LABELED_SEED = 10_000
+FIRST_LABELED = 500
 """Bodies of labeled phantoms are numbered from here, so that none of them is pre-trained on."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one fine-tuning came to.
-
-    Attributes:
-        arm: one of :data:`ARMS`.
-        seed: of the head, the random backbone and the crops; the arms share it.
-        dice: by class, mean over the held-out volumes.
-        losses: training loss, as it was logged.
-    """
-
-    arm: str
-    seed: int
-    dice: dict[str, float]
-    losses: tuple[float, ...]
+BODIES = 1000
+"""Bodies that the tours of one seed have to themselves."""
 
 
 class QuickstartConfig(Config):
     """Size of the tour."""
 
     volumes: int = Field(8, ge=1, description="unlabeled phantoms of each modality")
-    labeled: int = Field(4, ge=1, description="labeled phantoms to fine-tune on, CT and MR in turn")
-    held_out: int = Field(4, ge=1, description="labeled phantoms to judge on, CT and MR in turn")
+    labeled: int = Field(4, ge=1, description="labeled phantoms to fine-tune on")
+    validation: int = Field(2, ge=1, description="labeled phantoms that choose the best step, CT and MR in turn")
+    test: int = Field(6, ge=1, description="labeled phantoms to judge on, CT and MR in turn")
     size: int = Field(80, ge=32, description="edge of a phantom in mm")
-    recipe: str = Field("universal_tiny", description="recipe of the pre-training")
-    overrides: tuple[str, ...] = Field(
-        ("trainer.steps=160", "data.scales=[1.0, 1.75, 3.0]", "trainer.probe_volumes=64"),
-        description="changes to it; the scales fit the phantoms",
-    )
+    spacing: float = Field(2.5, gt=0, description="mm that phantoms are resampled to")
+    recipe: str = Field("tour", description="recipe of the pre-training")
+    overrides: tuple[str, ...] = Field((), description="changes to it")
     finetune: tuple[str, ...] = Field(
         (
-            "trainer.steps=70",
-            "strategy.validate_every=70",
+            "trainer.steps=60",
+            "trainer.log_every=5",
+            "strategy.validate_every=10",
             "data.batch_size=1",
-            "data.patch_size=[48, 48, 48]",
-            "data.overlap=0.25",
+            "data.overlap=0",
+            "augmentation.enabled=false",
+            "optim.lr=5e-3",
         ),
-        description="options of the fine-tuning; it is judged once, in the end",
+        description="options of the fine-tuning",
     )
-    seeds: tuple[int, ...] = Field((0,), min_length=1, description="each fine-tunes both arms once")
+    seed: int = Field(0, ge=0, description="of the bodies and of the pre-training")
+    seeds: tuple[int, ...] = Field(
+        (0,), min_length=1, description="each fine-tunes both arms once, with labeled phantoms of its own draw"
+    )
 
 
 def quickstart(out: Path, config: QuickstartConfig, console: Console) -> list[Outcome]:
@@ -86,15 +76,20 @@ def quickstart(out: Path, config: QuickstartConfig, console: Console) -> list[Ou
     claim(out, config)
     began = time.perf_counter()
     with _stage(console, f"1. Phantoms: {config.volumes} CT and {config.volumes} MR volumes of shared anatomy"):
-        write_phantoms(out / "phantoms", config.volumes, config.volumes, size=(config.size,) * 3)
+        first = config.seed * BODIES
+        write_phantoms(out / "phantoms", config.volumes, config.volumes, size=(config.size,) * 3, seed=first)
     with _stage(console, "2. umzoo prepare: orient, resample, apply the intensity rules, store"):
-        report = prepare([f"phantoms={out / 'phantoms'}"], out / "store", modality=("ct=*/ct/*", "mr=*/mr/*"))
+        spacing = (config.spacing,) * 3
+        sources, modality = [f"phantoms={out / 'phantoms'}"], ("ct=*/ct/*", "mr=*/mr/*")
+        report = prepare(sources, out / "store", modality=modality, spacing=spacing)
     for line in report_lines(report, out / "store"):
         console.print(line, markup=False, highlight=False)
     run = _pretrain(out, config, console)
     with _stage(console, "4. umzoo export: a folder of safetensors and JSON"):
         info = export_run(run, out / "weights", license="cc0-1.0")
     console.print(f"   {info.name}, {info.provenance.steps} steps on {info.provenance.volumes} volumes")
+    with _stage(console, "5. umzoo embed: a vector for each scan"):
+        _embed(out, console)
     outcomes = _finetune(out, config, console)
     console.print(f"Done in {time.perf_counter() - began:.0f} s.")
     return outcomes
@@ -103,30 +98,52 @@ def quickstart(out: Path, config: QuickstartConfig, console: Console) -> list[Ou
 def _pretrain(out: Path, config: QuickstartConfig, console: Console) -> Run:
     folder = out / "run"
     resume = is_run(folder)
-    run = open_run(folder) if resume else Run(folder, load_recipe(config.recipe, config.overrides), out / "store")
+    recipe = load_recipe(config.recipe, (*config.overrides, f"seed={config.seed}"))
+    run = open_run(folder) if resume else Run(folder, recipe, out / "store")
     with _stage(console, f"3. umzoo pretrain: recipe {config.recipe}, {run.recipe.trainer.steps} steps"):
         if Trainer(run, resume=resume, cpu=True).fit() is not None:
             raise UmzooError(f"stopped by a signal, all is saved in {out}: the same command goes on from there")
     return run
 
 
+def _embed(out: Path, console: Console) -> None:
+    model = from_pretrained(out / "weights", head=False)
+    if not (out / "vectors.csv").is_file():
+        embed_scans(model, list_scans([out / "store"], input_of(model)), out / "vectors.csv", EmbedConfig())
+    console.print(f"   {model.info.levels[-1].channels} numbers a scan: {out / 'vectors.csv'}")
+
+
 def _finetune(out: Path, config: QuickstartConfig, console: Console) -> list[Outcome]:
-    size = (config.size,) * 3
-    write_labeled(out / "labeled", {"train": config.labeled, "validation": config.held_out}, size, LABELED_SEED)
-    file = write_task(out / "task.toml")
-    title = f"5. umzoo finetune: {config.labeled} labeled phantoms, {len(config.seeds)} seed(s), both arms"
-    with _stage(console, f"{title}, judged on {config.held_out}"):
+    file = _write_labeled(out, config)
+    title = f"6. umzoo finetune: {config.labeled} labeled phantoms, {len(config.seeds)} seed(s), both arms"
+    with _stage(console, f"{title}, judged on {config.test} others"):
+        changes = (*config.finetune, f"labels={config.labeled}")
         outcomes = [
-            _fit_arm(out, file, arm, load_config(file, (*config.finetune, f"seed={seed}")), console)
+            _fit_arm(out, file, arm, load_config(file, (*changes, f"seed={seed}")), console)
             for seed in config.seeds
             for arm in ARMS
         ]
-    save_losses(out / "finetuning.png", [(outcome.arm, outcome.losses) for outcome in outcomes])
+    save_curves(out / "learning.png", outcomes, str(config.labeled))
     content = [asdict(outcome) for outcome in outcomes]
     (out / "comparison.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
     console.print(comparison_table(outcomes))
-    console.print(f"Pictures: {out / 'finetuning.png'}, {out / 'finetune'}/*/pictures, {out / 'run' / 'pictures'}")
+    if len(config.seeds) > 1:
+        console.print(f"{PRETRAINED} is ahead with {ahead(outcomes)} of {len(config.seeds)} seeds")
+    console.print(f"Pictures: {out / 'learning.png'}, {out / 'finetune'}/*/pictures, {out / 'run' / 'pictures'}")
     return outcomes
+
+
+def _write_labeled(out: Path, config: QuickstartConfig) -> Path:
+    """Write labeled phantoms, a pool that each seed draws from, and the TOML of their task; return that."""
+    counts = {
+        "train": config.labeled * len(config.seeds),
+        "validation": config.validation,
+        "test": config.test,
+    }
+    first = config.seed * BODIES + FIRST_LABELED
+    if not (out / "labeled" / "cases.csv").is_file():  # their times are part of what is cached
+        write_labeled(out / "labeled", counts, (config.size,) * 3, first)
+    return write_task(out / "task.toml")
 
 
 def write_task(file: Path) -> Path:
@@ -143,27 +160,11 @@ def _fit_arm(out: Path, file: Path, arm: str, config: FinetuneConfig, console: C
     console.print(f"   fine-tuning {arm}, seed {config.seed}")
     if not (folder / "summary.json").is_file():
         ref = str(out / "weights")
-        origin = Origin(like=ref) if arm == ARMS[0] else Origin(ref)
+        origin = Origin(ref) if arm == PRETRAINED else Origin(like=ref)
         shutil.rmtree(folder, ignore_errors=True)
-        if finetune(config, file, folder, origin, cpu=True).signal is not None:
+        if finetune(config, file, folder, origin, cpu=True, cases=out / "cases").signal is not None:
             raise UmzooError(f"stopped by a signal, all is saved in {out}: the same command goes on from there")
-    metrics = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["metrics"]
-    dice = {name.removeprefix("dice."): value for name, value in metrics.items() if name.startswith("dice.")}
-    losses = [line["loss"] for line in read_metrics(folder / "metrics.jsonl") if line.get("loss") is not None]
-    return Outcome(arm, config.seed, dice, tuple(losses))
-
-
-def comparison_table(outcomes: Sequence[Outcome]) -> Table:
-    """Mean Dice of each arm on the held-out volumes, with its range over the seeds."""
-    table = Table(title="Dice on held-out phantoms, mean over seeds (least to greatest)", title_justify="left")
-    table.add_column("fine-tuned")
-    for name in (*outcomes[0].dice, "mean"):
-        table.add_column(name, justify="right")
-    for arm in ARMS:
-        scores = np.array([list(outcome.dice.values()) for outcome in outcomes if outcome.arm == arm], float)
-        columns = [*scores.T, scores.mean(axis=1)]
-        table.add_row(arm, *(f"{c.mean():.3f} ({c.min():.3f} to {c.max():.3f})" for c in columns))
-    return table
+    return read_outcome(folder, arm, config.seed)
 
 
 @contextmanager

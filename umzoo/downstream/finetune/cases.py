@@ -70,9 +70,7 @@ def cache_cases(folder: Path, task: Task, spec: InputSpec, dtype: str = "float32
         place = folder / _digest(case, spec, dtype)
         try:
             if not place.is_dir():
-                with written_whole(place) as temporary:
-                    temporary.mkdir()
-                    _write(temporary, case, spec, dtype, task)
+                _keep(place, case, spec, dtype, task)
         except UnusableScan as why:
             log.warning("%s: it is left out", why)
             refused.append(str(why))
@@ -89,6 +87,17 @@ def _digest(case: Case, spec: InputSpec, dtype: str) -> str:
     parts = [spec.model_dump_json(exclude={"patch_size"}), dtype, *case.modality]
     parts += [f"{file}:{file.stat().st_mtime_ns}" for file in files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _keep(place: Path, case: Case, spec: InputSpec, dtype: str, task: Task) -> None:
+    """Read *case* into the folder *place*; another process may do the same at the same time."""
+    try:
+        with written_whole(place) as temporary:
+            temporary.mkdir()
+            _write(temporary, case, spec, dtype, task)
+    except OSError:
+        if not place.is_dir():
+            raise
 
 
 def _write(folder: Path, case: Case, spec: InputSpec, dtype: str, task: Task) -> None:

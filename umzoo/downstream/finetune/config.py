@@ -12,6 +12,7 @@ from umzoo.config import Config
 from umzoo.data.config import Size
 from umzoo.downstream.inference import OVERLAP
 from umzoo.downstream.tasks.config import TaskConfig
+from umzoo.downstream.tasks.labels import Labels
 from umzoo.downstream.tasks.load import read_toml
 from umzoo.engine.recipe import OptimConfig, TrainerConfig
 from umzoo.heads.pooled import Pooling
@@ -102,7 +103,12 @@ class FinetuneConfig(Config):
     optim: OptimConfig = OptimConfig(lr=1e-3, weight_decay=1e-4, schedule="poly")
     trainer: TrainerConfig = TrainerConfig()
     backbone: ComponentSpec | None = Field(None, description='network without weights, such as { name = "unet" }')
-    seed: int = Field(0, ge=0, description="seed of head, folds, crops and augmentation")
+    labels: Labels = Field(
+        "100%",
+        description="training subjects whose labels are used: a number, or a share such as 25%; drawn by the seed, so"
+        " that those of a small budget are in every larger one",
+    )
+    seed: int = Field(0, ge=0, description="seed of head, folds, labels, crops and augmentation")
 
     @property
     def validate_every(self) -> int:

@@ -13,6 +13,7 @@ from umzoo.downstream.finetune.network import Origin, expected_input
 from umzoo.downstream.finetune.summary import Summary, finish, over_folds
 from umzoo.downstream.finetune.training import RUN, FineTuningRun
 from umzoo.downstream.tasks import Split, Task, make_task
+from umzoo.downstream.tasks.labels import with_labels
 from umzoo.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,14 @@ class FinetuneResult:
 
 
 def finetune(
-    config: FinetuneConfig, file: Path, out: Path, origin: Origin, *, fold: int | None = None, cpu: bool = False
+    config: FinetuneConfig,
+    file: Path,
+    out: Path,
+    origin: Origin,
+    *,
+    fold: int | None = None,
+    cpu: bool = False,
+    cases: Path | None = None,
 ) -> FinetuneResult:
     """Fine-tune on the task of *config*, the options in the TOML *file*, and write weights, rows and summary to *out*.
 
@@ -45,6 +53,7 @@ def finetune(
         origin: what the network begins with.
         fold: fold to validate on, from 0; None takes the split of the data, or draws one.
         cpu: stay on the CPU.
+        cases: folder of the scans as the network expects them, which several runs may share; by default in *out*.
 
     Raises:
         ConfigError: if an option is wrong, or *out* holds a run.
@@ -52,7 +61,8 @@ def finetune(
         WeightsError: if the weights cannot be used.
     """
     task = make_task(config.task, file)
-    return _run(config.model_copy(update={"task": task.config}), task, out, origin, fold, out / "cases", cpu, False)
+    config = config.model_copy(update={"task": task.config})
+    return _run(config, task, out, origin, fold, cases or out / "cases", cpu, False)
 
 
 def finetune_folds(
@@ -102,6 +112,22 @@ def _run(
     cpu: bool,
     resuming: bool,
 ) -> FinetuneResult:
+    training = open_finetuning(config, task, out, origin, fold, cases, cpu, resuming)
+    signal = training.fit()
+    return FinetuneResult(out, signal, finish(training) if signal is None and training.is_main else {})
+
+
+def open_finetuning(
+    config: FinetuneConfig,
+    task: Task,
+    out: Path,
+    origin: Origin,
+    fold: int | None,
+    cases: Path,
+    cpu: bool = False,
+    resuming: bool = False,
+) -> FineTuningRun:
+    """Return the training of a fine-tuning, ready to :meth:`fit`; see :func:`finetune`."""
     network = expected_input(origin, config, channels_of(task.cases))
     about = {
         "config": config.model_dump(mode="json", by_alias=True, exclude_none=True),
@@ -110,16 +136,12 @@ def _run(
         "fold": fold,
         "cases": str(cases.resolve()),
     }
-    split = _split(task, config.seed, fold)
+    split = with_labels(_split(task, config.seed, fold), task.kind, config.labels, config.seed)
     log.info(
         "%s: %d cases to train on, %d to validate on, %d without an answer left out",
         task.name, len(split.train), len(split.validation), task.left_out,
     )  # fmt: skip
-    training = FineTuningRun(
-        out, config, task, split, origin, network, cases=cases, about=about, resume=resuming, cpu=cpu
-    )
-    signal = training.fit()
-    return FinetuneResult(out, signal, finish(training) if signal is None and training.is_main else {})
+    return FineTuningRun(out, config, task, split, origin, network, cases=cases, about=about, resume=resuming, cpu=cpu)
 
 
 def _split(task: Task, seed: int, fold: int | None) -> Split:

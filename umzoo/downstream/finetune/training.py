@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +81,15 @@ class FineTuningRun(Training):
         self.options, self.task, self.origin, self.about = config, task, origin, about
         self.spec, self.input = network
         self.patch = self.input.patch_size or (64, 64, 64)
-        cached = cache_cases(cases, task, self.input, config.data.dtype)
+        used = (*split.train, *split.validation, *split.test)
+        cached = cache_cases(cases, replace(task, cases=used), self.input, config.data.dtype)
         self.train_cases = [cached[case.id] for case in split.train if case.id in cached]
         self.validation_cases = [cached[case.id] for case in split.validation if case.id in cached]
         self.test_cases = [cached[case.id] for case in split.test if case.id in cached]
         if not self.train_cases or not self.validation_cases:
             counts = f"{len(self.train_cases)} cases to train on and {len(self.validation_cases)} to validate on"
             raise ConfigError(f"expected cases for both, got {counts}: correct the splits of the table")
-        self.unusable = sorted(case.id for case in task.cases if case.id not in cached)
+        self.unusable = sorted(case.id for case in used if case.id not in cached)
         self.mean, self.std = _target_statistics(task, self.train_cases)
         self.best, self.best_step, self.best_head = -math.inf, 0, 0
         self.best_rows: list[Row] | None = None

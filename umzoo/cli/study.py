@@ -1,0 +1,80 @@
+"""``umzoo study``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from umzoo.downstream.study import StudyConfig
+    from umzoo.downstream.study.cells import Cell
+    from umzoo.downstream.study.launch import Launch
+
+
+def study(
+    file: Annotated[
+        Path | None, typer.Argument(help="STUDY.toml: arms, tasks, label budgets and seeds", show_default=False)
+    ] = None,
+    out: Annotated[Path, typer.Option(help="folder of the study; what is done there is not done again")] = Path(
+        "study"
+    ),
+    jobs: Annotated[int, typer.Option(min=0, help="trainings at a time, each a process; 0 works in this one")] = 1,
+    scheduler: Annotated[str, typer.Option(help="Dask scheduler, such as tcp://host:8786, to use its workers")] = "",
+    forecast: Annotated[bool, typer.Option("--forecast", help="only say how long it will take")] = False,
+    report: Annotated[bool, typer.Option("--report", help="only make the page from the rows in --out")] = False,
+    cell: Annotated[str, typer.Option(help="only do this training, named by its folder in --out")] = "",
+    cpu: Annotated[bool, typer.Option("--cpu", help="stay on the CPU")] = False,
+) -> None:
+    """Compare ways to begin: pre-trainings, weights and random values, over tasks, label budgets and seeds."""
+    from umzoo.downstream.study import load_study, run_study, write_report
+    from umzoo.downstream.study.cells import cell_named
+    from umzoo.downstream.study.launch import Launch
+    from umzoo.downstream.study.run import claim_study
+    from umzoo.downstream.study.work import run_cell
+    from umzoo.errors import ConfigError
+
+    if report:
+        typer.echo(f"page: {write_report(out)}")
+        return
+    if file is None:
+        raise ConfigError("a study needs STUDY.toml; --report makes the page from the rows in --out")
+    config, how = load_study(file), Launch(file.resolve(), out.resolve(), jobs, scheduler, cpu)
+    if cell:
+        run_cell(config, how.out, cell_named(config, cell), cpu)
+        return
+    claim_study(config, how.out)
+    _forecast(config, how)
+    if forecast:
+        return
+    found = run_study(config, how, _say)
+    typer.echo(f"page: {found.page}")
+    if found.failed:
+        typer.echo(f"{len(found.failed)} trainings failed: the page names them; the same command tries them again")
+        raise typer.Exit(1)
+
+
+def _forecast(config: StudyConfig, how: Launch) -> None:
+    """Say how long what is not done will take."""
+    from umzoo.downstream.study.forecast import forecast
+
+    total = 0.0
+    for part in forecast(config, how.out, how.cpu):
+        source = "as those that are done" if part.known else "by a few steps"
+        total += part.cells * part.seconds
+        typer.echo(f"{part.what}: {part.cells} x {_duration(part.seconds)} ({source})")
+    share = f"; {_duration(total / how.jobs)} by {how.jobs} at a time" if how.jobs > 1 and not how.scheduler else ""
+    typer.echo(f"in all about {_duration(total)} of one process{share}" if total else "all trainings are done")
+
+
+def _duration(seconds: float) -> str:
+    """*seconds* in the greatest unit that has at least one."""
+    for name, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {name}"
+    return f"{seconds:.0f} s"
+
+
+def _say(cell: Cell, why: str) -> None:
+    typer.echo(f"{cell.name}: {f'failed: {why}' if why else 'done'}")

@@ -1,0 +1,9 @@
+"""Studies: arms x tasks x label budgets x seeds, each cell a training of the engine, and a page of what they found."""
+
+from __future__ import annotations
+
+from umzoo.downstream.study.config import StudyConfig, load_study
+from umzoo.downstream.study.page import write_report
+from umzoo.downstream.study.run import Study, run_study
+
+__all__ = ["Study", "StudyConfig", "load_study", "run_study", "write_report"]

@@ -1,0 +1,93 @@
+"""The cells of a study: one training each, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from umzoo.downstream.study.config import StudyConfig
+from umzoo.errors import ConfigError, nearest
+from umzoo.files import written_whole
+
+STATE = "cell.json"
+"""What a cell's folder says of it: options, seconds, whether it is done, or why it failed."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of a study.
+
+    Attributes:
+        kind: what it is.
+        arm: name of the arm.
+        seed: of everything random in it.
+        task: name of the task of a fine-tuning.
+        labels: label budget of a fine-tuning.
+        fold: that it is validated on; None is the split of the data.
+    """
+
+    kind: Literal["pretraining", "finetuning"]
+    arm: str
+    seed: int
+    task: str = ""
+    labels: str = ""
+    fold: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Its folder, relative to that of the study."""
+        fold = [] if self.fold is None else [f"fold-{self.fold}"]
+        parts = [self.kind, self.task, self.arm, self.labels.replace("%", "percent"), f"seed-{self.seed}", *fold]
+        return "/".join(filter(None, parts))
+
+
+def pretrainings(config: StudyConfig) -> Iterator[Cell]:
+    """Yield one pre-training for each seed and arm that has a recipe."""
+    for seed in config.seeds:
+        yield from (Cell("pretraining", arm.name, seed) for arm in config.arms if arm.recipe is not None)
+
+
+def finetunings(config: StudyConfig) -> Iterator[Cell]:
+    """Yield the fine-tunings, those of one seed one after another, so that pairs are complete early."""
+    for seed in config.seeds:
+        for task in config.tasks:
+            for labels in config.labels:
+                for fold in task.folds or (None,):
+                    yield from (Cell("finetuning", arm, seed, task.title, labels, fold) for arm in config.names)
+
+
+def cell_named(config: StudyConfig, name: str) -> Cell:
+    """Return the cell *name*.
+
+    Raises:
+        ConfigError: if there is none of that name.
+    """
+    cells = {cell.name: cell for cell in (*pretrainings(config), *finetunings(config))}
+    if name not in cells:
+        raise ConfigError(f"the study has no cell '{name}'{nearest(name, cells)}")
+    return cells[name]
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """Return what *folder* says of its cell; nothing where it was never begun."""
+    try:
+        content: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content
+
+
+def write_state(folder: Path, **state: Any) -> None:
+    """Add *state* to what *folder* says of its cell."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {**read_state(folder), **state}
+    with written_whole(folder / STATE) as new:
+        new.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def is_done(folder: Path) -> bool:
+    """Whether the cell in *folder* has ended well."""
+    return bool(read_state(folder).get("done"))

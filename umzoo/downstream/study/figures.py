@@ -1,0 +1,63 @@
+"""Pictures of a study: learning curves, and the metric over label budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from umzoo.downstream.evaluate.page import COLORS, GRAY
+from umzoo.downstream.study.convergence import Curves
+from umzoo.downstream.study.results import Result
+
+
+def arm_colors(arms: Sequence[str], control: str) -> dict[str, str]:
+    """Return a color per arm; the control is gray."""
+    others = [arm for arm in arms if arm != control]
+    return {control: GRAY} | {arm: COLORS[number % len(COLORS)] for number, arm in enumerate(others)}
+
+
+def save_learning(file: Path, curves: Curves, colors: dict[str, str], metric: str) -> None:
+    """Draw the curves of each arm: thin lines for its seeds, a thick one for their mean; a panel per label budget."""
+    budgets = list(dict.fromkeys(labels for _, labels, _ in curves))
+    figure, panels = _figure(len(budgets))
+    for axis, labels in zip(panels, budgets, strict=True):
+        for arm, color in colors.items():
+            found = [curve for (name, of, _), curve in curves.items() if (name, of) == (arm, labels)]
+            for curve in found:
+                axis.plot(list(curve), list(curve.values()), color=color, linewidth=0.6, alpha=0.5)
+            if steps := sorted(set.intersection(*map(set, found))) if found else []:
+                means = [float(np.mean([curve[step] for curve in found])) for step in steps]
+                axis.plot(steps, means, color=color, linewidth=2, label=arm)
+        axis.set(xlabel="step", ylabel=metric, title=f"labels: {labels}")
+    panels[0].legend(frameon=False, fontsize=8)
+    figure.savefig(file, dpi=120)
+
+
+def save_labels(file: Path, results: Sequence[Result], colors: dict[str, str], metric: str) -> None:
+    """Draw the metric of each arm over the label budgets, with its interval."""
+    budgets = list(dict.fromkeys(result.labels for result in results))
+    figure, (axis,) = _figure(1)
+    for number, (arm, color) in enumerate(colors.items()):
+        mine = [result for result in results if result.arm == arm]
+        places = [budgets.index(result.labels) + 0.04 * number for result in mine]
+        spans = [result.value for result in mine]
+        axis.plot(places, [span.value for span in spans], marker="o", color=color, label=arm)
+        for place, span in zip(places, spans, strict=True):
+            axis.plot([place, place], [span.low, span.high], color=color, linewidth=1)
+    axis.set(xticks=range(len(budgets)), xticklabels=budgets, xlabel="training subjects with labels", ylabel=metric)
+    axis.legend(frameon=False, fontsize=8)
+    figure.savefig(file, dpi=120)
+
+
+def _figure(panels: int) -> tuple[Any, Any]:
+    """A figure that needs no display, and its axes in one row."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.2 * panels + 0.6, 3.6), layout="constrained")
+    axes = figure.subplots(1, panels, squeeze=False, sharey=True)[0]
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes

@@ -1,0 +1,30 @@
+"""Label budgets: how many persons of a training set are labeled, and which."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import numpy as np
+from pydantic import BeforeValidator
+
+from umzoo.downstream.evaluate.config import Budget
+from umzoo.downstream.evaluate.folds import labeled_order, size_of
+from umzoo.downstream.tasks.folds import Split, strata
+
+Labels = Annotated[Budget, BeforeValidator(lambda given: str(given) if isinstance(given, int) else given)]
+"""A number of subjects, such as 8 or "8", or a share of them, such as "25%"."""
+
+
+def with_labels(split: Split, kind: str, budget: str, seed: int) -> Split:
+    """Return *split* with the training cases of *budget* persons, drawn by *seed* alone; the others are left out.
+
+    The persons of a small budget are in every larger one, and all kinds of answers come early.
+    """
+    if budget == "100%":
+        return split
+    subjects = np.array([case.subject for case in split.train])
+    ordered = labeled_order(strata(split.train, kind), subjects, np.random.default_rng((seed, 2)))
+    count = int(budget) if budget.isdigit() else size_of(budget, len(ordered))
+    chosen = set(ordered[:count].tolist())
+    return replace(split, train=tuple(case for case in split.train if case.subject in chosen))
