@@ -40,6 +40,7 @@ class Launch:
 
 def run_cells(config: StudyConfig, cells: Sequence[Cell], how: Launch) -> Iterator[tuple[Cell, str]]:
     """Run *cells*; yield each with why it failed, or with nothing, as they end."""
+    ended: Iterator[tuple[Cell, str]]
     if how.scheduler:
         results = on_dask(partial(_in_process, how=how), cells, how.scheduler)
         ended = ((cell, it.how if isinstance(it, Died) else it) for cell, it in results)
