@@ -53,7 +53,8 @@ class QuickstartConfig(Config):
         (
             "trainer.steps=60",
             "trainer.log_every=5",
-            "strategy.validate_every=10",
+            "strategy.validate_every=15",
+            "strategy.class_weights=balanced",
             "data.batch_size=1",
             "data.overlap=0",
             "augmentation.enabled=false",
