@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+from umzoo.errors import WeightsError
 from umzoo.plugins import zoo
-from umzoo.testing.promises import Checks, promise
+from umzoo.testing.promises import Checks, ConformanceError, promise
 from umzoo.weights.entry import WeightsEntry
+from umzoo.weights.licenses import require_license
 
 
 def check_weights(entry: WeightsEntry | str) -> None:
@@ -36,3 +38,7 @@ class WeightsChecks(Checks):
         self.require(license.strip() not in ("", "unknown"), f"a license must be stated, got {license!r}")
         linked = license != "other" or self.entry.license_link
         self.require(linked, "license 'other' needs a license_link to its text")
+        try:
+            require_license(license, self.entry.license_link)
+        except WeightsError as error:
+            raise ConformanceError(f"{self.name}: {error}") from None
