@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import umzoo
 from umzoo.errors import WeightsError
-from umzoo.hub.refs import Reference, parse, resolve
+from umzoo.hub.refs import Reference, parse, place_of, resolve
+from umzoo.hub.released import Place
 from umzoo.plugins import zoo
 from umzoo.weights.entry import WeightsEntry
 from umzoo.weights.io import read_info
@@ -143,3 +144,26 @@ def test_files_of_a_weights_folder_are_no_folder(folder, tmp_path, hub):
     with pytest.raises(WeightsError, match="git lfs pull"):
         zoo().importers.build("medicalnet").run(tmp_path / "best.pth", tmp_path / "out")
     assert hub.requests == []
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("org/name", Place("org/name")),
+        ("org/name/tree/main", Place("org/name", revision="main")),
+        ("org/name/tree/feature%2Fx", Place("org/name", revision="feature/x")),
+        ("org/name/resolve/feature%2Fx/a/b%20c.pth?download=true", Place("org/name", ("a/b c.pth",), "feature/x")),
+        ("org/name/blob/refs%2Fpr%2F1/f.pth", Place("org/name", ("f.pth",), "refs/pr/1")),
+        ("org/name/resolve/refs/pr/1/f.pth", Place("org/name", ("f.pth",), "refs/pr/1")),
+    ],
+)
+def test_addresses_of_a_browser(path, expected):
+    assert place_of(f"https://huggingface.co/{path}") == expected
+
+
+def test_pages_of_repositories_are_references():
+    page = "https://huggingface.co/org/name/tree/refs%2Fpr%2F1"
+    assert parse(page) == Reference(repository="org/name", revision="refs/pr/1")
+    for wrong in ("org/name/tree/main/sub", "org/name/blob/main/f.pth"):
+        with pytest.raises(WeightsError, match="is a folder of org/name|takes a file's address"):
+            parse(f"https://huggingface.co/{wrong}")
