@@ -9,6 +9,7 @@ import pytest
 
 import umzoo
 from umzoo.errors import WeightsError
+from umzoo.hub.refs import resolve
 
 from .conftest import same
 from .repositories import File, git_oid
@@ -212,3 +213,18 @@ def test_command_line_when_the_hub_is_down(hub):
     output, errors = info("org/name")
     assert output == "" and len(errors) == 2 and errors[1] == "exit 2"
     assert errors[0].startswith("error: ") and "refused" in errors[0]
+
+
+def test_a_config_that_was_cut_off_is_fetched_again(backbone, commit, caplog):
+    """As in a cache without links, where nothing but its content tells."""
+    for revision in (commit, None):
+        config = resolve("org/name", revision) / "config.json"
+        content = config.read_bytes()
+        config.unlink()
+        config.write_bytes(content[:-40])
+        assert same(umzoo.from_pretrained("org/name", revision=revision), backbone)
+        assert config.read_bytes() == content
+        config.unlink()
+        config.write_bytes(content[:-40])
+        with pytest.raises(WeightsError, match="again with a connection"):
+            resolve("org/name", revision, local_files_only=True)

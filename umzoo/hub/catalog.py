@@ -12,7 +12,7 @@ from umzoo.errors import WeightsError
 from umzoo.hub.access import DEFAULT, Access
 from umzoo.hub.errors import client_errors, one_line
 from umzoo.hub.imported import imported, kept_folder
-from umzoo.hub.pull import known_files, pull_config
+from umzoo.hub.pull import pull_config, whole_info
 from umzoo.hub.refs import parse
 from umzoo.hub.retry import retry
 from umzoo.weights.entry import WeightsEntry
@@ -91,7 +91,7 @@ def look(ref: Path | str, revision: str | None = None, access: Access = DEFAULT)
     if found.folder is not None:
         return _look_at_folder(found.folder)
     folder = pull_config(found.repository, found.revision, access)
-    info, commit = known_files(folder), folder.name
+    info, commit = whole_info(found.repository, folder, access), folder.name
     where = f"{found.repository}@{commit}"
     if access.offline:
         return Look(info, where, *_on_disk(folder, info))

@@ -12,6 +12,7 @@ from umzoo.hub.errors import one_line
 from umzoo.hub.retry import retry
 from umzoo.weights.info import WeightsInfo
 from umzoo.weights.io import CARD, CONFIG, FILES, MODEL, read_info
+from umzoo.weights.strict import strict_json
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def pull(repository: str, revision: str | None, access: Access) -> Path:
         WeightsError: if the Hub refuses, files are missing offline, or a file arrives damaged twice.
     """
     folder = pull_config(repository, revision, access)
-    info = known_files(folder)
+    info = whole_info(repository, folder, access)
     commit = folder.name
     if access.offline:
         _refuse_incomplete(repository, commit, info, access)
@@ -70,13 +71,38 @@ def known_files(folder: Path) -> WeightsInfo:
     return info
 
 
+def whole_info(repository: str, folder: Path, access: Access) -> WeightsInfo:
+    """Return what *folder* of the cache says of itself; a ``config.json`` that was cut off is fetched once more.
+
+    In a cache without links, as on Windows, no sum in the name of the file tells.
+
+    Raises:
+        WeightsError: if it is damaged still, or offline; and as :func:`known_files`.
+    """
+    if not _is_json(folder / CONFIG):
+        _remove(folder / CONFIG)
+        if access.offline:
+            raise WeightsError(f"{CONFIG} of {repository} is damaged: load it again with a connection")
+        log.warning("%s of %s is damaged, fetching it again", CONFIG, repository)
+        fetch_file(repository, CONFIG, folder.name, access)
+    return known_files(folder)
+
+
+def _is_json(file: Path) -> bool:
+    try:
+        strict_json(file.read_bytes())
+    except ValueError:
+        return False
+    return True
+
+
 def mend(repository: str, folder: Path, access: Access) -> bool:
     """Remove the damaged files of *folder* from the cache and fetch them again; return whether there were any.
 
     Raises:
         WeightsError: if they arrive damaged again, or offline.
     """
-    files = known_files(folder).files
+    files = whole_info(repository, folder, access).files
     damaged = {name: recorded for name, recorded in files.items() if not is_whole(folder / name, recorded)}
     for name, recorded in damaged.items():
         fetch_file(repository, name, folder.name, access, recorded)
