@@ -19,6 +19,16 @@ def test_prepare_then_data(tmp_path, run):
     assert (store / "local" / "contact_sheet.png").exists()
 
 
+def test_what_is_not_finite_is_refused_or_filled(tmp_path, run):
+    voxels = np.random.default_rng(0).normal(300, 90, (16, 17, 18)).astype(np.float32)
+    voxels[:2] = np.nan
+    (tmp_path / "in").mkdir()
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / "in" / "a.nii.gz")
+    command = ["prepare", tmp_path / "in", "--out", tmp_path / "store", "--workers", "0", "--spacing", "native"]
+    assert "--nan fill" in run(*command)
+    assert "612 of 4896 voxels" in run(*command, "--nan", "fill", "--uneven", "resample")
+
+
 def test_ctrl_c_says_how_it_goes_on(tmp_path, run, monkeypatch):
     def stopped(*arguments, **options):
         raise KeyboardInterrupt

@@ -246,3 +246,10 @@ def test_masks_named_as_bids_names_them_need_no_bids_tree(tmp_path):
     put(tmp_path / "sub-01_label-GM_probseg.nii.gz")
     put(tmp_path / "sub-01_T1w.nii.gz")
     assert [outcome.reason for outcome in find(tmp_path).refused] == ["label map"]
+
+
+@pytest.mark.parametrize("sign, name", [(";", "semicolons"), ("\t", "tabs")])
+def test_a_manifest_without_commas_is_told_what_it_has(tmp_path, sign, name):
+    (tmp_path / "m.csv").write_text(f"file{sign}modality\na.nii{sign}mr\n", encoding="utf-8-sig")
+    with pytest.raises(DataError, match=f"separated by {name}, expected commas"):
+        find(tmp_path / "m.csv")

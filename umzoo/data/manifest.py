@@ -40,7 +40,7 @@ def read_manifest(manifest: Path) -> list[Row]:
     try:
         for number, row in read_lines(manifest):
             if not isinstance(row, dict) or not row.get("file"):
-                raise DataError(f"{manifest} line {number} has no 'file': each line needs one")
+                raise DataError(f"{manifest} line {number} has no 'file': each line needs one{_delimiter(row)}")
             rows.append(_row(manifest, {key: str(value or "").strip() for key, value in row.items() if key}))
     except RecursionError:
         raise DataError(f"manifest {manifest} cannot be read: a line is nested too deeply") from None
@@ -58,6 +58,13 @@ def read_lines(manifest: Path) -> Iterator[tuple[int, Any]]:
             yield from enumerate(csv.DictReader(file), 2)
         else:
             yield from ((number, json.loads(line)) for number, line in enumerate(file, 1) if line.strip())
+
+
+def _delimiter(row: Any) -> str:
+    """What to do about a table whose columns are not separated by commas; empty if they are."""
+    header = next(iter(row), None) if isinstance(row, dict) else None
+    found = next((name for sign, name in ((";", "semicolons"), ("\t", "tabs")) if sign in str(header or "")), "")
+    return f"; its columns are separated by {found}, expected commas" if found else ""
 
 
 def _row(manifest: Path, row: dict[str, str]) -> Row:

@@ -76,6 +76,7 @@ def _itk_takes(path: str, sform: NDArray[np.float64], qform: NDArray[np.float64]
         return ""
     import SimpleITK as sitk  # noqa: N813
 
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
     with utf8_name(path) as named:
         reader.SetFileName(named)
