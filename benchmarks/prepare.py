@@ -43,6 +43,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 resampling = "resample_data_or_seg_to_shape"
 options = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
 configuration = {
+    "architecture": {"network_class_name": "x", "arch_kwargs": {}, "_kw_requires_import": []},
     "data_identifier": "x", "preprocessor_name": "DefaultPreprocessor", "spacing": [1.0, 1.0, 1.0],
     "patch_size": [96, 96, 96], "normalization_schemes": ["CTNormalization"], "use_mask_for_norm": [False],
     "resampling_fn_data": resampling, "resampling_fn_data_kwargs": options,
@@ -58,11 +59,7 @@ dataset = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "a": 1}, "f
 for file in sorted(pathlib.Path(sys.argv[1]).glob("*.nii")):
     one = plans.get_configuration("one")
     data, seg, properties = DefaultPreprocessor(verbose=False).run_case([str(file)], None, plans, one, dataset)
-    blocks, chunks = nnUNetDatasetBlosc2.comp_blosc2_params(data.shape, (96, 96, 96), data.itemsize)
-    nnUNetDatasetBlosc2.save_case(
-        data, seg, properties, sys.argv[2] + "/" + file.stem, chunks=chunks, blocks=blocks, chunks_seg=chunks,
-        blocks_seg=blocks,
-    )
+    nnUNetDatasetBlosc2.save_case(data, seg, properties, sys.argv[2] + "/" + file.stem)
 """
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,6 +63,25 @@ def test_no_volume_mixes_kinds(tmp_path, make_scan, write_dicom, tools, first, s
     assert tools.same([tools.read(stack) for stack in found], whole)
     reasons = [stack.refused.reason for stack in tools.stacks_in(tmp_path) if stack.refused]
     assert reasons == ([Reason.SLICES] if missing else [])
+
+
+@pytest.mark.parametrize("tag", ["FrameOfReferenceUID", "TemporalPositionIdentifier"])
+def test_what_is_new_for_every_slice_tells_nothing(tmp_path, make_scan, write_dicom, tools, tag):
+    """Anonymization gives some collections a frame of reference for each slice."""
+    new = {"each": lambda k: {tag: f"1.2.{k + 1}" if tag.endswith("UID") else k + 1}}
+    write_dicom(tmp_path, make_scan(0), EchoTime=5, **new)
+    write_dicom(tmp_path, make_scan(1), EchoTime=9, first=300, **new)
+    assert tools.same(tools.volumes_in(tmp_path), [make_scan(0), make_scan(1)])
+
+
+SHARED = Path(__file__).parents[3].parent / "shared" / "data" / "dicom"
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared test data are not here")
+@pytest.mark.parametrize("name, slices", [("ct_chest_lidc", 14), ("mr_prostate_dce", 20)])
+def test_real_series(tools, name, slices):
+    (stack,) = tools.stacks_in(SHARED / name)
+    assert len(stack.files) == slices
 
 
 def test_interrupted_kinds_are_not_joined(tmp_path, make_scan, write_dicom, tools):

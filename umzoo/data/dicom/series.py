@@ -9,6 +9,7 @@ from typing import Any
 
 from umzoo.data.dicom.copies import without_copies
 from umzoo.data.dicom.plane import Header, Plane
+from umzoo.data.dicom.planes import KIND
 from umzoo.data.dicom.repeats import acquisitions, number_positions, separate
 from umzoo.data.dicom.row import in_order, judge, without_strangers
 from umzoo.data.refusal import Reason, Refused
@@ -16,6 +17,11 @@ from umzoo.data.refusal import Reason, Refused
 _DIRECTION = 2e-3
 _RELATIVE = 1e-2
 _SPACING = 1e-3
+_LEAST_ALIKE = 4
+_REPLACEABLE = {
+    KIND.index(keyword)
+    for keyword in ("FrameOfReferenceUID", "SeriesNumber", "SeriesDescription", "TemporalPositionIdentifier")
+}
 
 
 @dataclass(frozen=True)
@@ -82,13 +88,21 @@ def _made(part: _Part, unit: Sequence[Plane], by_file: dict[str, Header]) -> Sta
 
 def _alike(planes: Sequence[Plane]) -> list[list[Plane]]:
     """Part *planes* by kind, orientation, size of a pixel and contrast, which may differ in their last digits."""
+    told = _telling(planes)
     kinds: dict[tuple[str, ...], list[Plane]] = defaultdict(list)
     for plane in planes:
-        kinds[plane.kind].append(plane)
+        kinds[tuple(plane.kind[number] for number in told)].append(plane)
     parts = list(kinds.values())
     for same in (_same_plane, _same_contrast):
         parts = [finer for part in parts for finer in _part(part, same)]
     return parts
+
+
+def _telling(planes: Sequence[Plane]) -> list[int]:
+    """Which parts of the kind tell images apart: not those made new for every few images, as by anonymization."""
+    values = zip(*(plane.kind for plane in planes), strict=True)
+    new = {number for number, column in enumerate(values) if _LEAST_ALIKE * len(set(column)) > len(planes)}
+    return [number for number in range(len(planes[0].kind)) if number not in new or number not in _REPLACEABLE]
 
 
 def _part(planes: Sequence[Plane], same: Callable[[Plane, Plane], bool]) -> list[list[Plane]]:
