@@ -101,7 +101,7 @@ def embed(
     levels = _levels(backbone, config.levels)
     size = patch_size(backbone, size_of(scan.image), config.patch_size)
     image = pad_to(scan.image, size)
-    chosen = _of_body(list(windows(size_of(image), size, config.overlap)), scan.image)
+    chosen = body_windows(list(windows(size_of(image), size, config.overlap)), scan.image)
     regions = _regions(scan, config, roi, chosen)
     pools: dict[str, list[_Pool]] = {}
     for window, features in _features(backbone, image, chosen, config):
@@ -199,7 +199,7 @@ def _features(
             yield window, [level[number].float() for level in levels]
 
 
-def _of_body(found: list[Window], image: Tensor) -> list[Window]:
+def body_windows(found: list[Window], image: Tensor) -> list[Window]:
     """The windows that show the body; all if none does."""
     mask = body(image)
     kept = [window for window in found if mask[window].float().mean() > BODY_SHARE]
