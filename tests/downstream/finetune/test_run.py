@@ -1,6 +1,9 @@
 """Fine-tuning from task to weights folder, on tiny scans."""
 
 import json
+import signal
+import subprocess
+import sys
 
 import nibabel
 import numpy as np
@@ -187,3 +190,23 @@ def test_folds_together_judge_every_case_once(tmp_path):
     finetune_folds(load_config(file, ["task.folds=2"]), file, tmp_path / "run", Origin(), cpu=True)
     found = json.loads((tmp_path / "run" / "folds.json").read_text())
     assert found["all"]["cases"] == 10 and "auroc" in found["all"]["intervals"]
+
+
+def test_padding_that_tells_the_size_is_warned_of(tmp_path, caplog):
+    run(write(tmp_path), tmp_path / "run", "data.patch_size=[16,16,24]", "trainer.steps=1")
+    assert sum("reach beyond" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_a_signal_saves_and_the_run_goes_on(tmp_path):
+    """Stopped after the first steps, and resumed, it is the run that was never stopped."""
+    file = write(tmp_path)
+    whole = run(file, tmp_path / "whole", "trainer.steps=40", "strategy.validate_every=40")
+    command = [sys.executable, "-m", "umzoo", "finetune", str(file), "trainer.steps=40", "strategy.validate_every=40"]
+    command += ["trainer.log_every=1", "--no-weights", "--out", str(tmp_path / "part"), "--cpu"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while "step 2/" not in (process.stderr.readline() or "step 2/"):
+        pass
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM and "--resume" in errors
+    assert resume(tmp_path / "part", cpu=True).summary["metrics"] == whole.summary["metrics"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -16,6 +17,8 @@ from umzoo.downstream.finetune.cases import CachedCase
 from umzoo.downstream.finetune.config import CropConfig
 from umzoo.fields import Fields
 from umzoo.scans.crops import crop_about, cut
+
+log = logging.getLogger(__name__)
 
 
 class Crops:
@@ -69,6 +72,22 @@ class Crops:
         if len(cached.points) and rng.random() < self.config.foreground:
             start = np.clip(cached.points[rng.integers(len(cached.points))] - patch // 2, low, high)
         return np.asarray(start, np.int64)
+
+
+def say_padding(cases: Sequence[CachedCase], patch: Size) -> None:
+    """Warn where center crops reach beyond scans: padding shows their size, which may tell the answer."""
+    edges = np.array(patch)
+    starts = [np.array(cached.center) - edges // 2 for cached in cases]
+    shapes = [np.array(cached.image.shape[1:]) for cached in cases]
+    padded = sum(
+        bool((start < 0).any() or (start + edges > shape).any()) for start, shape in zip(starts, shapes, strict=True)
+    )
+    if padded:
+        log.warning(
+            "crops of %s reach beyond %d of %d scans: their size shows in the padding, and a network may learn that"
+            " instead of the anatomy; the smallest scan has %s voxels (data.patch_size)",
+            "x".join(map(str, patch)), padded, len(cases), "x".join(map(str, np.min(shapes, axis=0))),
+        )  # fmt: skip
 
 
 def center_crop(cached: CachedCase, patch: Size) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from umzoo.downstream.finetune.augment import Augmentation
 from umzoo.downstream.finetune.cases import CachedCase, cache_cases
 from umzoo.downstream.finetune.config import FinetuneConfig
-from umzoo.downstream.finetune.crops import Crops, center_crop
+from umzoo.downstream.finetune.crops import Crops, center_crop, say_padding
 from umzoo.downstream.finetune.inference import logits_of_scan
 from umzoo.downstream.finetune.losses import build_loss, class_weights
 from umzoo.downstream.finetune.network import Learner, Origin, build_backbone, build_head
@@ -90,6 +90,8 @@ class FineTuningRun(Training):
             counts = f"{len(self.train_cases)} cases to train on and {len(self.validation_cases)} to validate on"
             raise ConfigError(f"expected cases for both, got {counts}: correct the splits of the table")
         self.unusable = sorted(case.id for case in used if case.id not in cached)
+        if task.kind != "segmentation" and config.data.view == "center":
+            say_padding(self.train_cases, self.patch)
         self.mean, self.std = _target_statistics(task, self.train_cases)
         self.best, self.best_step, self.best_head = -math.inf, 0, 0
         self.best_rows: list[Row] | None = None
