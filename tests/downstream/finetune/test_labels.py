@@ -1,5 +1,6 @@
 """Label budgets of a fine-tuning, and scans that several runs share."""
 
+from umzoo import files
 from umzoo.downstream.finetune import cases
 from umzoo.downstream.tasks import load_task
 from umzoo.spec import InputSpec
@@ -22,7 +23,9 @@ def test_a_case_that_another_process_has_just_kept_is_taken(tmp_path, monkeypatc
     def overtaken(case, wanted):
         monkeypatch.setattr(cases, "read_case", read)
         place = tmp_path / "cases" / cases._digest(case, wanted, "float32")
-        cases._keep(place, case, wanted, "float32", task)
+        with monkeypatch.context() as other:
+            other.setattr(files.os, "getpid", lambda: 1)
+            cases._keep(place, case, wanted, "float32", task)
         return read(case, wanted)
 
     monkeypatch.setattr(cases, "read_case", overtaken)
