@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "umzoo"
 
 LAYERS = [
+    {"printable", "terminal"},
     {"errors", "config", "files", "overrides", "pickles", "registry", "spec"},
     {"hookspecs", "fields"},
     {"backbones", "data"},

@@ -5,9 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from umzoo.printable import printable
+
 
 class UmzooError(Exception):
-    """Base of every error umzoo raises on purpose."""
+    """Base of every error umzoo raises on purpose. Whoever shows it, no text of others in it acts on a terminal."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ConfigError(UmzooError, ValueError):
@@ -52,7 +57,7 @@ def in_one_line(reason: object, most: int = 500) -> str:
 
     An exception without a text gives the name of its class.
     """
-    line = " ".join(str(reason).split())
+    line = printable(" ".join(str(reason).split()))
     if not line and isinstance(reason, BaseException):
         line = type(reason).__name__
     return line if len(line) <= most else f"{line[: most - 4]} ..."

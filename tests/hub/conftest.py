@@ -35,6 +35,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "NO_PROXY": "127.0.0.1,localhost",
+        "UMZOO_ALLOW_PRIVATE": "1",
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)

@@ -12,7 +12,7 @@ from umzoo.backbones.state import canonical_state
 from umzoo.cli import hub as cli
 from umzoo.errors import WeightsError
 from umzoo.files import sha256
-from umzoo.hub.push import Target, push_folder
+from umzoo.hub.push import Target, check_push, push_folder
 from umzoo.hub.repository import Repository
 from umzoo.spec import InputSpec
 from umzoo.weights.io import read_info, save_folder
@@ -328,3 +328,17 @@ def test_results_of_an_evaluation_come_onto_the_card(folder, tmp_path, capsys):
     file.write_text("no json")
     with pytest.raises(WeightsError, match="no results.json"):
         cli.push(folder, "org/name", results=file, dry_run=True)
+
+
+@pytest.mark.parametrize("name", ["README.md", "config.json", "model.safetensors"])
+def test_links_out_of_the_folder_are_not_followed(folder, hub, tmp_path, name):
+    """What they lead to would be published."""
+    outside = tmp_path / "outside"
+    (folder / name).rename(outside)
+    (folder / name).symlink_to(outside)
+    with pytest.raises(WeightsError, match="link out of its folder"):
+        check_push(folder, Target("org/name"))
+    (folder / name).unlink()
+    (folder / name).symlink_to(tmp_path / "nothing")
+    with pytest.raises(WeightsError):
+        check_push(folder, Target("org/name"))

@@ -19,6 +19,7 @@ from umzoo.cli.hub import bundle, push, search, unbundle
 from umzoo.cli.models import import_, info
 from umzoo.cli.nnunet import train as nnunet_train
 from umzoo.cli.nnunet_files import convert, plan
+from umzoo.cli.output import say
 from umzoo.cli.plugin import check as plugin_check
 from umzoo.cli.plugin import new as plugin_new
 from umzoo.cli.predict import predict
@@ -31,6 +32,7 @@ from umzoo.cli.store import verify as store_verify
 from umzoo.cli.study import study
 from umzoo.cli.zoo import list_, plugins
 from umzoo.errors import ComponentError, UmzooError
+from umzoo.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,9 +73,9 @@ def main() -> None:
     except (UmzooError, OSError) as error:
         log.debug("where it happened", exc_info=True)
         typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
-        typer.echo(str(error), err=True)
+        say(str(error), err=True)
         if isinstance(error, ComponentError) and error.__cause__ is not None and not log.isEnabledFor(logging.DEBUG):
-            typer.echo("the traceback: umzoo -v ...", err=True)
+            say("the traceback: umzoo -v ...", err=True)
         sys.exit(2)
 
 
@@ -100,7 +102,7 @@ def make_app() -> typer.Typer:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"umzoo {__version__}")
+        say(f"umzoo {__version__}")
         raise typer.Exit
 
 
@@ -111,11 +113,11 @@ def _options(
     ] = False,
 ) -> None:
     """Self-supervised pre-training of 3D networks on unlabeled CT and MR volumes."""
-    from rich.console import Console
+    from umzoo.terminal import Terminal
 
     if not verbose:
         warnings.simplefilter("ignore", FutureWarning)
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_handler(console, verbose)], force=True)
     log.setLevel(logging.DEBUG if verbose else logging.INFO)
 
@@ -127,5 +129,10 @@ def _handler(console: Console, verbose: bool) -> logging.Handler:
     if console.is_terminal:
         return RichHandler(console=console, show_path=verbose, show_time=verbose)
     handler = logging.StreamHandler(console.file)
-    handler.setFormatter(logging.Formatter(f"{'%(asctime)s %(name)s ' * verbose}%(levelname)s %(message)s"))
+    handler.setFormatter(_Printable(f"{'%(asctime)s %(name)s ' * verbose}%(levelname)s %(message)s"))
     return handler
+
+
+class _Printable(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from umzoo.cli.output import say
+
 
 def data(
     store: Annotated[
@@ -16,22 +18,21 @@ def data(
     tiles: Annotated[int, typer.Option(min=1, help="Volumes on the contact sheet, at most.")] = 96,
 ) -> None:
     """Show the volumes of a store by modality and data set, and draw a contact sheet."""
-    from rich.console import Console
-
     from umzoo.data.names import real_names
     from umzoo.data.open import open_store
     from umzoo.data.sheet import contact_sheet
     from umzoo.data.table import store_table
     from umzoo.data.writer import LOCAL
+    from umzoo.terminal import Terminal
 
     opened = open_store(store)
     ours = (store / "store.json").is_file()
-    Console().print(store_table(opened, real_names(store) if ours else {}))
+    Terminal().print(store_table(opened, real_names(store) if ours else {}))
     target = out or (store / LOCAL if ours else Path()) / "contact_sheet.png"
     target.parent.mkdir(parents=True, exist_ok=True)
     shown, problems = contact_sheet(opened, target, tiles)
     for problem in problems:
-        typer.echo(problem)
+        say(problem)
     if problems and ours:
-        typer.echo(f"All of it: umzoo store verify {store}")
-    typer.echo(f"Contact sheet of {shown} of {len(opened)} volumes: {target}")
+        say(f"All of it: umzoo store verify {store}")
+    say(f"Contact sheet of {shown} of {len(opened)} volumes: {target}")

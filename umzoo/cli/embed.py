@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from umzoo.cli.output import say
 from umzoo.cli.scan_options import Cpu, Levels, Modality, Pooling, Scans, default_device, numbers, say_left_out
 
 
@@ -57,4 +58,4 @@ def embed(
             found = embed_scans(model, listing, out, config, mask_reader(roi) if roi else None, progress)
             skipped, done = found.skipped, f"{found.rows} vectors in {out}"
     say_left_out(skipped)
-    typer.echo(done)
+    say(done)

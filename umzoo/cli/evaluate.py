@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from umzoo.cli.output import say
 from umzoo.cli.scan_options import Cpu, Levels, Pooling, default_device, numbers
 
 
@@ -61,10 +62,10 @@ def evaluate(
     write_rows(found, scans, out)
     write_results(found, {name: network.weights_info for name, network in references.items()}, loaded.name, out)
     for comparison in found.comparisons:
-        typer.echo(f"{comparison.first}, {comparison.budget} of labels: {comparison.verdict}")
+        say(f"{comparison.first}, {comparison.budget} of labels: {comparison.verdict}")
     if invariances:
         _properties(loaded, references, out, config, embedding, size, page)
-    typer.echo(f"page: {page}")
+    say(f"page: {page}")
 
 
 def _loaded(weights: list[str], spacing: str, cpu: bool) -> dict[str, Any]:
@@ -132,4 +133,4 @@ def _properties(
     for name, evaluation in found.items():
         write_rows(evaluation, [str(number) for number in range(len(evaluation.table.subjects))], out / name)
         for comparison in evaluation.comparisons:
-            typer.echo(f"{comparison.first}, {name}: {comparison.verdict}")
+            say(f"{comparison.first}, {name}: {comparison.verdict}")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from umzoo.cli.output import say
+
 if TYPE_CHECKING:
     from umzoo.downstream.finetune import FinetuneResult
 
@@ -50,16 +52,14 @@ def _report(results: list[FinetuneResult]) -> None:
     """Show the metrics, or how to go on after a signal."""
     last = results[-1]
     if last.signal is not None:
-        typer.echo(
-            f"stopped by a signal, all is saved: continue with 'umzoo finetune --resume {last.folder}'", err=True
-        )
+        say(f"stopped by a signal, all is saved: continue with 'umzoo finetune --resume {last.folder}'", err=True)
         raise typer.Exit(128 + last.signal)
     for result in results:
         summary = result.summary
-        typer.echo(f"{result.folder}: {summary.get('validation')} cases to validate on, step {summary.get('step')}")
+        say(f"{result.folder}: {summary.get('validation')} cases to validate on, step {summary.get('step')}")
         _show(summary)
         if "test" in summary:
-            typer.echo(f"{result.folder}: {summary['test']['cases']} cases of the test, judged once")
+            say(f"{result.folder}: {summary['test']['cases']} cases of the test, judged once")
             _show(summary["test"])
 
 
@@ -67,4 +67,4 @@ def _show(scores: dict[str, Any]) -> None:
     limits = scores.get("intervals", {})
     for name, value in scores.get("metrics", {}).items():
         between = f" [{limits[name][0]:.3f}, {limits[name][1]:.3f}]" if name in limits else ""
-        typer.echo(f"  {name} {value:.3f}{between}" if value is not None else f"  {name} undefined")
+        say(f"  {name} {value:.3f}{between}" if value is not None else f"  {name} undefined")

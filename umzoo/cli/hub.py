@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from umzoo.cli.output import say
+
 Offline = Annotated[bool, typer.Option("--offline", help="ask nothing of the network: what is cached, or an error")]
 
 
@@ -39,9 +41,9 @@ def push(
     if dry_run:
         upload = check_push(folder, target, license=license, message=message)
         files = ", ".join(sorted(upload.content()))
-        typer.echo(f"nothing was uploaded; {upload.info.name} passes, license {upload.info.license}: {files}")
+        say(f"nothing was uploaded; {upload.info.name} passes, license {upload.info.license}: {files}")
         return
-    typer.echo(push_folder(folder, target, license=license, message=message, nnssl=nnssl))
+    say(push_folder(folder, target, license=license, message=message, nnssl=nnssl))
 
 
 def _add_results(folder: Path, results: Path) -> None:
@@ -68,7 +70,7 @@ def search(
     if found:
         rows.show()
     else:
-        typer.echo(f"no weights of umzoo on the Hub match '{query}'")
+        say(f"no weights of umzoo on the Hub match '{query}'")
 
 
 def bundle(
@@ -84,7 +86,7 @@ def bundle(
     repository = parse(ref).repository
     manifest = write_bundle(folder, out, f"{repository}@{folder.name}" if repository else "")
     needs = ", ".join(f"{name} {version}".strip() for name, version in manifest.requires.items())
-    typer.echo(f"{out}: {manifest.name}, license {manifest.license}; install there: {needs}")
+    say(f"{out}: {manifest.name}, license {manifest.license}; install there: {needs}")
 
 
 def unbundle(
@@ -96,6 +98,6 @@ def unbundle(
     from umzoo.hub.unbundle import read_bundle
 
     manifest = read_bundle(file, folder)
-    typer.echo(f"{folder}: {manifest.name}, license {manifest.license}")
+    say(f"{folder}: {manifest.name}, license {manifest.license}")
     for name, version in missing_plugins(manifest).items():
-        typer.secho(f"install the plug-in {name} {version}".rstrip() + " before you load it", fg="yellow", err=True)
+        say(f"install the plug-in {name} {version}".rstrip() + " before you load it", err=True, color="yellow")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from umzoo.cli.hub import Offline
+from umzoo.cli.output import say
 from umzoo.cli.tables import Listing, fact_table
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ def import_(
     options: Annotated[list[str] | None, typer.Argument(help="options of the importer, as key=value")] = None,
     license: Annotated[str, typer.Option(help="SPDX identifier of the weights")] = "unknown",
     license_link: Annotated[str, typer.Option(help="text of a license called other, https://...")] = "",
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="of https://: servers of this machine and private networks too")
+    ] = False,
 ) -> None:
     """Turn another project's checkpoint into a weights folder."""
     from umzoo.hub.access import Access
@@ -68,12 +72,12 @@ def import_(
     for option in options or ():
         apply_override(spec, option)
     if (place := place_of(source)) is not None:
-        import_released(spec, place, out, Access(), license, license_link)
+        import_released(spec, place, out, Access(allow_private=allow_private), license, license_link)
     else:
         zoo().importers.build(spec).run(Path(source), out, license)
         if license_link:
             rewrite_info(out, license_link=license_link)
-    typer.echo(f"wrote {out}; look at it with: umzoo info {out}")
+    say(f"wrote {out}; look at it with: umzoo info {out}")
 
 
 def _describe_entry(entry: WeightsEntry) -> Listing:

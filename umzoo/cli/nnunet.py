@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from umzoo.cli.output import say
+
 
 def train(
     dataset: Annotated[str, typer.Argument(help="number or name of nnU-Net's data set")],
@@ -40,13 +42,12 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show what the weights would do, and stop")] = False,
 ) -> None:
     """Train nnU-Net from pre-trained weights; its flags are those of nnUNetv2_train but -pretrained_weights."""
-    from rich.console import Console
-
     from umzoo.errors import ConfigError
     from umzoo.nnunet.derive import Request
     from umzoo.nnunet.entry import parse_options
     from umzoo.nnunet.train import Flags, prepare
     from umzoo.nnunet.train import train as run
+    from umzoo.terminal import Terminal
 
     if (weights is None) != no_weights:
         raise ConfigError("give --weights REF, or --no-weights for the matched training from scratch")
@@ -55,9 +56,9 @@ def train(
     flags = Flags(device, num_gpus, tr, npz, c, val, val_best, disable_checkpointing)
     request, report = prepare(request, flags, dry_run)
     if report is not None:
-        Console(highlight=False).print(report)
+        Terminal(highlight=False).print(report)
     if dry_run:
-        typer.echo(f"nothing was written; the plans would be {request.file}")
+        say(f"nothing was written; the plans would be {request.file}")
         return
-    typer.echo(f"plans: {request.file}")
+    say(f"plans: {request.file}")
     run(request, fold, flags)

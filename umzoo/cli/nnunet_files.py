@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from umzoo.cli.output import say
+
 if TYPE_CHECKING:
     from umzoo.nnunet.planned import Planned
 
@@ -24,20 +26,19 @@ def plan(
     name: Annotated[str | None, typer.Option(help="name of the plans; by default from weights and choices")] = None,
 ) -> None:
     """Plan a network that takes the most from the weights, and say what each choice costs."""
-    from rich.console import Console
-
     from umzoo.hub.refs import resolve
     from umzoo.nnunet.plan_report import choices_table, commands, networks_table
     from umzoo.nnunet.planner import Choices, propose
+    from umzoo.terminal import Terminal
 
     values: dict[str, Any] = {"preset": preset, "configuration": configuration, "spacing": spacing}
     values |= {"normalization": normalization, "patch": patch, "kernels": kernels, "batch_size": batch_size}
     proposal = propose(dataset, resolve(weights), Choices.parse(values), name)
     proposal.write()
-    Console().print(choices_table(proposal), networks_table(proposal))
-    typer.echo(f"wrote {proposal.file}\nnext:")
+    Terminal().print(choices_table(proposal), networks_table(proposal))
+    say(f"wrote {proposal.file}\nnext:")
     for command in commands(proposal, weights):
-        typer.echo(f"  {command}")
+        say(f"  {command}")
 
 
 def convert(
@@ -50,10 +51,9 @@ def convert(
     nnssl: Annotated[Path | None, typer.Option(help="folder to write instead, in nnssl's form")] = None,
 ) -> None:
     """Write weights as files that nnU-Net's own commands read."""
-    from rich.console import Console
-
     from umzoo.errors import ConfigError
     from umzoo.hub.refs import resolve
+    from umzoo.terminal import Terminal
 
     if (out is None) == (nnssl is None):
         raise ConfigError("give either OUT.pth, or --nnssl FOLDER")
@@ -63,12 +63,12 @@ def convert(
         if plans or dataset:
             raise ConfigError("--nnssl holds the network of the weights: leave --plans and --dataset out")
         export_nnssl(resolve(weights), nnssl)
-        typer.echo(f"wrote {nnssl}: give its checkpoint_final.pth to nnUNetv2_preprocess_like_nnssl -pc")
+        say(f"wrote {nnssl}: give its checkpoint_final.pth to nnUNetv2_preprocess_like_nnssl -pc")
     elif out is not None:
         from umzoo.nnunet.convert import convert as write
 
-        Console().print(write(resolve(weights), out, _planned(plans, dataset, configuration), {"minimum": minimum}))
-        typer.echo(f"wrote {out}: nnUNetv2_train ... -pretrained_weights {out}")
+        Terminal().print(write(resolve(weights), out, _planned(plans, dataset, configuration), {"minimum": minimum}))
+        say(f"wrote {out}: nnUNetv2_train ... -pretrained_weights {out}")
 
 
 def _planned(plans: str | None, dataset: str | None, configuration: str) -> Planned | None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from umzoo.cli.output import say
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -26,7 +28,7 @@ def new(
     from umzoo.authoring.new import create_package
 
     made = create_package(name, kind, folder)
-    typer.echo(f"wrote {made}; next: pip install -e '{made}[dev]', then pytest {made}")
+    say(f"wrote {made}; next: pip install -e '{made}[dev]', then pytest {made}")
 
 
 def check(
@@ -35,12 +37,11 @@ def check(
     ] = None,
 ) -> None:
     """Check what a plug-in registered, a row for each promise; exit code 1 if something does not hold."""
-    from rich.console import Console
-
     from umzoo.authoring.check import check_plugins
+    from umzoo.terminal import Terminal
 
     results: list[Result] = []
-    console, interrupted = Console(highlight=False), False
+    console, interrupted = Terminal(highlight=False), False
     with console.status("looking for plug-ins") as status:
         try:
             for result in check_plugins(name, lambda entry, title: status.update(f"{entry}: {title}")):
@@ -64,10 +65,10 @@ def _print_row(console: Console, result: Result, new: bool) -> None:
 
     seconds = f"{result.seconds:.1f} s"
     if not console.is_terminal:
-        typer.echo("\t".join((*result.subject, result.check, result.outcome, seconds, result.note)))
+        say("\t".join((*result.subject, result.check, result.outcome, seconds, result.note)))
         return
     if new:
-        console.print(f"\n[bold]{result.component}[/] ({result.kind.replace('_', ' ')})")
+        console.print(Text.assemble("\n", (result.component, "bold"), f" ({result.kind.replace('_', ' ')})"))
     row = Table.grid(padding=(0, 1))
     for width in (35, 7, 7, None):
         row.add_column(width=width, justify="right" if len(row.columns) == 2 else "left")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from umzoo.cli.output import say
 from umzoo.cli.scan_options import Cpu, Modality, Scans, default_device, say_left_out
 
 
@@ -51,4 +52,4 @@ def predict(
             progress=progress,
         )
     say_left_out(skipped)
-    typer.echo(f"{listing.found - len(skipped)} scans predicted in {out}")
+    say(f"{listing.found - len(skipped)} scans predicted in {out}")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from umzoo.cli.output import say
+
 if TYPE_CHECKING:
     from umzoo.data.report import Report
 
@@ -51,15 +53,15 @@ def prepare(
     ] = Nan.REFUSE,
 ) -> None:
     """Prepare scans for training: read, orient, resample, and store them with a report of what was left out."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from umzoo.data.prepare import prepare as run
     from umzoo.data.report_text import report_lines
     from umzoo.data.resample import parse_spacing
+    from umzoo.terminal import Terminal
 
-    console = Console()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Terminal()
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with _stoppable(out), Progress(*columns, console=console) as bar:
         task = bar.add_task("finding scans", total=None)
 
@@ -80,8 +82,8 @@ def prepare(
             progress=show,
         )
     for line in report_lines(report, out):
-        typer.echo(line)
-    typer.echo(f"Store: {out}; next: umzoo data {out}")
+        say(line)
+    say(f"Store: {out}; next: umzoo data {out}")
 
 
 @contextmanager
@@ -92,5 +94,5 @@ def _stoppable(out: Path) -> Iterator[None]:
     except KeyboardInterrupt:
         index = out / "index.jsonl"
         there = index.read_bytes().count(b"\n") if index.is_file() else 0
-        typer.echo(f"\nstopped: {there} volumes are in {out} and stay; the same command goes on from there", err=True)
+        say(f"\nstopped: {there} volumes are in {out} and stay; the same command goes on from there", err=True)
         raise typer.Exit(130) from None

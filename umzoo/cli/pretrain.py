@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from umzoo.cli.output import say
+
 if TYPE_CHECKING:
     from umzoo.engine.run import Run
 
@@ -47,7 +49,7 @@ def pretrain(
     start = resolve(weights) if weights is not None else None
     signum = Trainer(run, resume=resume is not None, cpu=cpu, weights=start).fit()
     if signum is not None:
-        typer.echo(f"stopped by a signal, all is saved: continue with 'umzoo pretrain --resume {run.folder}'", err=True)
+        say(f"stopped by a signal, all is saved: continue with 'umzoo pretrain --resume {run.folder}'", err=True)
         raise typer.Exit(128 + signum)
 
 
@@ -70,7 +72,7 @@ def _say_finished(run: Run) -> None:
 
     steps = run.recipe.trainer.steps
     record_changes(run, steps)
-    typer.echo(
+    say(
         f"{run.folder} is finished: it has done all {steps} steps; write its weights with 'umzoo export {run.folder}"
         f" FOLDER', or lengthen it with 'umzoo pretrain --resume {run.folder} trainer.steps={2 * steps}'",
         err=True,
@@ -96,7 +98,7 @@ def export(
     from umzoo.engine.run import open_run
 
     info = export_run(open_run(Path(source)), target, license, name, license_link)
-    typer.echo(f"{info.name}: {info.provenance.steps} steps on {info.provenance.volumes} volumes -> {target}")
+    say(f"{info.name}: {info.provenance.steps} steps on {info.provenance.volumes} volumes -> {target}")
 
 
 def _export_onnx(source: str, file: Path, size: tuple[int, int, int] | None) -> None:
@@ -115,4 +117,4 @@ def _export_onnx(source: str, file: Path, size: tuple[int, int, int] | None) -> 
         model = from_pretrained(source)
         write_onnx(model, file, size)
     sizes = f"of size {size}" if size else f"in multiples of {model.info.divisor}"
-    typer.echo(f"image {sizes} -> {', '.join(output_names(model))} -> {file}")
+    say(f"image {sizes} -> {', '.join(output_names(model))} -> {file}")

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 @contextmanager
 def scan_bar(doing: str) -> Iterator[Callable[[int, int, int], None]]:
     """Yield what shows scans done, scans in all and scans left out, with the time that is left."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
+    from umzoo.terminal import Terminal
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Terminal(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(doing, total=None)
 

@@ -12,9 +12,8 @@ def quickstart(
     out: Annotated[Path, typer.Option(help="Folder for everything the tour makes.")] = Path("demo"),
 ) -> None:
     """Take the tour on synthetic CT and MR: prepare, pre-train, export, fine-tune, compare. A few minutes on a CPU."""
-    from rich.console import Console
-
     from umzoo.downstream.quickstart import QuickstartConfig
     from umzoo.downstream.quickstart import quickstart as run
+    from umzoo.terminal import Terminal
 
-    run(out, QuickstartConfig(), Console())
+    run(out, QuickstartConfig(), Terminal())

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from umzoo.cli.output import say
+
 Scans = Annotated[list[str], typer.Argument(help="files, DICOM folders, folders, manifests or a prepared store")]
 Modality = Annotated[
     list[str] | None, typer.Option(help="ct, mr, ... for all scans, or MODALITY=PATTERN for some; repeatable")
@@ -41,4 +43,4 @@ def numbers(text: str, option: str) -> tuple[int, ...]:
 def say_left_out(skipped: tuple[tuple[str, str], ...]) -> None:
     """Name on stderr the scans that were left out, and why."""
     for name, reason in skipped:
-        typer.echo(f"left out {name}: {reason}", err=True)
+        say(f"left out {name}: {reason}", err=True)

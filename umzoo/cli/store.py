@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from umzoo.cli.output import say
+
 StoreArgument = Annotated[Path, typer.Argument(help="A store made by 'umzoo prepare'.")]
 
 
@@ -26,15 +28,15 @@ def remove(
     chosen = keeping.Selection(ids or (), source or (), file or (), patient or (), stale)
     if undo:
         back = keeping.undo(store, chosen)
-        typer.echo(f"{len(back)} volumes may come in again: prepare their sources again")
+        say(f"{len(back)} volumes may come in again: prepare their sources again")
         return
     gone = keeping.remove(store, chosen, dry_run)
     for name in gone:
-        typer.echo(f"  {name}")
+        say(f"  {name}")
     if dry_run:
-        typer.echo(f"{len(gone)} volumes would be removed from {store}; nothing was done")
+        say(f"{len(gone)} volumes would be removed from {store}; nothing was done")
     else:
-        typer.echo(f"{len(gone)} volumes are removed from {store}, and stay out; weights trained on them remember them")
+        say(f"{len(gone)} volumes are removed from {store}, and stay out; weights trained on them remember them")
 
 
 def verify(store: StoreArgument) -> None:
@@ -44,14 +46,14 @@ def verify(store: StoreArgument) -> None:
 
     verdict = keeping.verify(store)
     for problem in verdict.problems:
-        typer.echo(printable(f"  {problem}"))
+        say(printable(f"  {problem}"))
     for name, problem in verdict.damaged.items():
-        typer.echo(printable(f"  {name} ({keeping.file_of(store, name)}): {problem}"))
-    typer.echo(f"{verdict.volumes - len(verdict.damaged)} of {verdict.volumes} volumes are as they were written")
+        say(printable(f"  {name} ({keeping.file_of(store, name)}): {problem}"))
+    say(f"{verdict.volumes - len(verdict.damaged)} of {verdict.volumes} volumes are as they were written")
     if verdict.damaged:
-        typer.echo(f"To repair: prepare their sources again, umzoo prepare SOURCE --out {store}")
+        say(f"To repair: prepare their sources again, umzoo prepare SOURCE --out {store}")
     if verdict.problems:
-        typer.echo(f"To mend index and ledger: umzoo store compact {store}")
+        say(f"To mend index and ledger: umzoo store compact {store}")
     if not verdict.sound:
         raise typer.Exit(1)
 
@@ -61,4 +63,4 @@ def compact(store: StoreArgument) -> None:
     from umzoo.data import keeping
 
     lines, freed = keeping.compact(store)
-    typer.echo(f"{lines} lines and {freed / 1e6:.1f} MB are gone from {store}")
+    say(f"{lines} lines and {freed / 1e6:.1f} MB are gone from {store}")

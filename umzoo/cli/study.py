@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from umzoo.cli.output import say
+
 if TYPE_CHECKING:
     from umzoo.downstream.study import StudyConfig
     from umzoo.downstream.study.cells import Cell
@@ -36,7 +38,7 @@ def study(
     from umzoo.errors import ConfigError
 
     if report:
-        typer.echo(f"page: {write_report(out)}")
+        say(f"page: {write_report(out)}")
         return
     if file is None:
         raise ConfigError("a study needs STUDY.toml; --report makes the page from the rows in --out")
@@ -49,9 +51,9 @@ def study(
     if forecast:
         return
     found = run_study(config, how, _say)
-    typer.echo(f"page: {found.page}")
+    say(f"page: {found.page}")
     if found.failed:
-        typer.echo(f"{len(found.failed)} trainings failed: the page names them; the same command tries them again")
+        say(f"{len(found.failed)} trainings failed: the page names them; the same command tries them again")
         raise typer.Exit(1)
 
 
@@ -63,9 +65,9 @@ def _forecast(config: StudyConfig, how: Launch) -> None:
     for part in forecast(config, how.out, how.cpu):
         source = "as those that are done" if part.known else "by a few steps"
         total += part.cells * part.seconds
-        typer.echo(f"{part.what}: {part.cells} x {_duration(part.seconds)} ({source})")
+        say(f"{part.what}: {part.cells} x {_duration(part.seconds)} ({source})")
     share = f"; {_duration(total / how.jobs)} by {how.jobs} at a time" if how.jobs > 1 and not how.scheduler else ""
-    typer.echo(f"in all about {_duration(total)} of one process{share}" if total else "all trainings are done")
+    say(f"in all about {_duration(total)} of one process{share}" if total else "all trainings are done")
 
 
 def _duration(seconds: float) -> str:
@@ -77,4 +79,4 @@ def _duration(seconds: float) -> str:
 
 
 def _say(cell: Cell, why: str) -> None:
-    typer.echo(f"{cell.name}: {f'failed: {why}' if why else 'done'}")
+    say(f"{cell.name}: {f'failed: {why}' if why else 'done'}")

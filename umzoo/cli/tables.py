@@ -37,13 +37,13 @@ class Listing:
 
     def show(self) -> None:
         """Print the rows."""
-        import typer
-        from rich.console import Console
+        from umzoo.cli.output import say
+        from umzoo.terminal import Terminal
 
-        console = Console()
+        console = Terminal()
         if not console.is_terminal:
             for line in self.lines():
-                typer.echo(line)
+                say(line)
             return
         table = self._table()
         last = table.columns[-1]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from umzoo.cli.output import say
 from umzoo.cli.tables import Listing
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def list_(
         for name in found:
             _listing(zoo(), name, pattern).show()
     if not found:
-        typer.echo(f"nothing of kind {kind or 'any'} matches '{pattern}'")
+        say(f"nothing of kind {kind or 'any'} matches '{pattern}'")
 
 
 def plugins() -> None:
@@ -97,7 +98,7 @@ def _list_weights(zoo: Zoo, pattern: str, wanted: Wanted, as_json: bool) -> None
 
     entries = [zoo.weights[name] for name in zoo.weights.list(pattern) if wanted.fits(zoo.weights[name])]
     if as_json:
-        typer.echo(json.dumps([facts(entry) for entry in entries], indent=2))
+        say(json.dumps([facts(entry) for entry in entries], indent=2))
         return
     rows = Listing("weights", "license", "use", "where, and what")
     for entry in entries:
@@ -107,7 +108,7 @@ def _list_weights(zoo: Zoo, pattern: str, wanted: Wanted, as_json: bool) -> None
     if rows.rows:
         rows.show()
     else:
-        typer.echo(f"no registered weights match '{pattern}': look on the Hub with 'umzoo search'")
+        say(f"no registered weights match '{pattern}': look on the Hub with 'umzoo search'")
 
 
 def _size(backbone: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import tomli_w
 from pydantic import Field
 from rich.console import Console
+from rich.text import Text
 
 from umzoo.api import from_pretrained
 from umzoo.config import Config
@@ -170,7 +171,7 @@ def _fit_arm(out: Path, file: Path, arm: str, config: FinetuneConfig, console: C
 
 @contextmanager
 def _stage(console: Console, title: str) -> Iterator[None]:
-    console.rule(f"[bold]{title}", align="left")
+    console.rule(Text(title, "bold"), align="left")
     began = time.perf_counter()
     yield
-    console.print(f"   [dim]{time.perf_counter() - began:.0f} s[/]")
+    console.print(f"   {time.perf_counter() - began:.0f} s", style="dim")

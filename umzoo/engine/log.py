@@ -10,9 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from typing_extensions import Self
+
+from umzoo.terminal import Terminal
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class RunLog:
     ) -> None:
         self.also = also
         self.folder, self.steps, self.start, self.active = folder, steps, start, active
-        self.console = Console(stderr=True)
+        self.console = Terminal(stderr=True)
         self.file = folder / "metrics.jsonl"
         self._bar: Progress | None = None
 
@@ -65,7 +66,12 @@ class RunLog:
         _drop_after(self.file, self.start)
         self._events: Any = SummaryWriter(self.folder / "tensorboard", purge_step=self.start)
         if self.console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
             self._bar = Progress(*columns, console=self.console)
             self._task = self._bar.add_task("starting", total=self.steps, completed=self.start)
             self._bar.start()

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from umzoo import __version__
+from umzoo.errors import WeightsError
+from umzoo.hub.masking import remember
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -25,24 +27,46 @@ class Access:
         cache_dir: cache of the Hub; None is the one ``huggingface_hub`` uses.
         local_files_only: ask nothing of the network.
         force_download: download again what is in the cache.
+        allow_private: take files at web addresses from this machine and private networks too; so does
+            ``UMZOO_ALLOW_PRIVATE=1``.
     """
 
     token: str | bool | None = None
     cache_dir: Path | str | None = None
     local_files_only: bool = False
     force_download: bool = False
+    allow_private: bool = False
 
     @property
     def credential(self) -> str | bool | None:
-        """The token to hand to the client.
+        """The token to hand to the client; what it is never appears in an error.
 
         The token that ``hf auth login`` saved belongs to huggingface.co: another endpoint gets a token only if the
-        user gave one, as *token* or in ``HF_TOKEN``.
+        user gave one, as *token* or in ``HF_TOKEN``. Where ``HF_TOKEN`` is empty, or *token* is, none is sent.
+
+        Raises:
+            WeightsError: if a token is required, and there is none for this endpoint.
         """
         from huggingface_hub import constants
 
-        given = self.token is not None or "HF_TOKEN" in os.environ
-        return self.token if given or constants.ENDPOINT == PUBLIC_HUB else False
+        if isinstance(self.token, str):
+            remember(self.token)
+            return self.token.strip() or False
+        set_here = next(
+            (os.environ[name] for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN") if name in os.environ), None
+        )
+        if self.token is False or (self.token is None and set_here is not None and not set_here.strip()):
+            return False
+        if constants.ENDPOINT == PUBLIC_HUB or (set_here or "").strip():
+            return self.token
+        if self.token is True:
+            raise WeightsError(f"no token for {constants.ENDPOINT}: give it, or set HF_TOKEN")
+        return False
+
+    @property
+    def private(self) -> bool:
+        """Whether this machine and private networks may be asked for files at web addresses."""
+        return self.allow_private or os.environ.get("UMZOO_ALLOW_PRIVATE", "") not in ("", "0")
 
     @property
     def offline(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import tarfile
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def _describe(folder: Path, reference: str) -> tuple[Manifest, dict[str, Path]]:
     if info.base_model is not None:
         require_shareable(info)
     files = {name: checked_file(folder, name) for name in info.files}
-    files |= {name: own_file(folder, name) for name in (CONFIG, CARD) if (folder / name).is_file()}
+    files |= {name: own_file(folder, name) for name in (CONFIG, CARD) if os.path.lexists(folder / name)}
     ordered = {name: files[name] for name in FILES if name in files}
     plugins = filter(None, (info.plugin, info.head_plugin))
     requires = {"umzoo": __version__} | {name: installed_version(name) for name in plugins}

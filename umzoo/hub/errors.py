@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from umzoo.errors import WeightsError, in_one_line
 from umzoo.hub.access import PUBLIC_HUB
-
-_TOKEN = re.compile(r"\bhf_\w{8,}")
+from umzoo.hub.masking import masked
 
 
 @contextmanager
@@ -74,7 +72,7 @@ def _text(error: BaseException) -> str:
     if isinstance(error, RuntimeError) and error.__cause__:
         error = error.__cause__
     text = getattr(error, "server_message", None) or str(error) or type(error).__name__
-    line = in_one_line(_TOKEN.sub("hf_***", text.partition("For more information check")[0]), 300).rstrip(".")
+    line = in_one_line(masked(text.partition("For more information check")[0]), 300).rstrip(".")
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status and str(status) not in line:
         line = f"{line.rstrip(':')} (HTTP {status})"

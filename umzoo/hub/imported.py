@@ -106,7 +106,8 @@ def _import(entry: WeightsEntry, revision: str | None, folder: Path, access: Acc
     """Import to *folder*; what is there is replaced once all is here."""
     log.warning("%s: importing what is at %s, once; license %s", entry.name, entry.location, entry.license)
     importer = {"name": entry.importer, "tag": entry.tag, **entry.options}
-    place = Place(entry.location, entry.files, revision or entry.revision, "" if revision else entry.sha256)
+    recorded = ("", 0) if revision else (entry.sha256, entry.size)
+    place = Place(entry.location, entry.files, revision or entry.revision, *recorded)
     fresh = folder.with_name(f".{folder.name}.fresh")
     shutil.rmtree(fresh, ignore_errors=True)
     with written_whole(fresh) as temporary:

@@ -12,20 +12,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-from urllib.request import Request, urlopen
 
-from umzoo import __version__
-from umzoo.errors import WeightsError
+from umzoo.errors import WeightsError, in_one_line
 from umzoo.files import sha256
 from umzoo.hub.access import PUBLIC_HUB, Access
 from umzoo.hub.errors import one_line
 from umzoo.hub.pull import fetch_file
 from umzoo.hub.retry import retry
+from umzoo.hub.web import download, file_name, require_public_name
 
 log = logging.getLogger(__name__)
 
-TIMEOUT = 30.0
-"""Seconds that a server may be silent."""
+MAX_RATIO, MAX_MEMBERS = 20, 10_000
+"""How much larger than an archive its files may be, and how many; tensors shrink little."""
 _HUB_FILE = re.compile(r"(?P<repository>[^/]+/[^/]+)(?:/(?:resolve|blob)/(?P<revision>[^/]+)/(?P<file>.+))?")
 
 
@@ -38,12 +37,14 @@ class Place:
         files: files of the repository, all if empty; in an archive, the file or folder that is meant.
         revision: commit, tag or branch of the repository.
         sha256: sum of the first file, or of what is at the web address, if it is known.
+        size: bytes of what is at the web address, if they are known.
     """
 
     location: str
     files: tuple[str, ...] = ()
     revision: str | None = None
     sha256: str = ""
+    size: int = 0
 
     @property
     def on_the_web(self) -> bool:
@@ -67,13 +68,20 @@ def place_of_address(address: str) -> Place:
     """
     from huggingface_hub import constants
 
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname
+    except ValueError as error:
+        raise WeightsError(f"{address[:200]!r} is no web address: {in_one_line(error)}") from None
     for hub in (PUBLIC_HUB, constants.ENDPOINT):
-        path = unquote(urlsplit(address).path.strip("/"))
+        path = unquote(parts.path.strip("/"))
         if address.startswith(f"{hub}/") and (match := _HUB_FILE.fullmatch(path)):
             files = (match["file"],) if match["file"] else ()
             return Place(match["repository"], files, match["revision"])
-    if not urlsplit(address).netloc or urlsplit(address).path in ("", "/"):
-        raise WeightsError(f"{address!r} is no address of a file: expected https://HOST/PATH/FILE")
+    if parts.username is not None or parts.password is not None:
+        raise WeightsError(f"the address of {host} has a name or password in it, which would be recorded: leave it out")
+    if not host or parts.path in ("", "/") or not address.isprintable():
+        raise WeightsError(f"{address[:200]!r} is no address of a file: expected https://HOST/PATH/FILE")
     return Place(address)
 
 
@@ -90,7 +98,7 @@ def brought(place: Place, access: Access) -> Iterator[Released]:
     if access.offline:
         raise WeightsError(f"{place.location} is not here, and no request may leave: load it once with a connection")
     with tempfile.TemporaryDirectory(prefix="umzoo-") as folder:
-        yield Released(_from_web(place, Path(folder)))
+        yield Released(_from_web(place, Path(folder), access))
 
 
 def _from_hub(place: Place, access: Access) -> Released:
@@ -106,42 +114,44 @@ def _from_hub(place: Place, access: Access) -> Released:
     return Released(first if len(place.files) == 1 else folder, folder.name)
 
 
-def _from_web(place: Place, folder: Path) -> Path:
-    name = Path(unquote(urlsplit(place.location).path)).name
+def _from_web(place: Place, folder: Path, access: Access) -> Path:
+    name = file_name(place.location)
     file = folder / name
     with one_line(f"{place.location} could not be had"):
-        retry(lambda: _download(place.location, file), name)
+        require_public_name(place.location, access.private)
+        retry(lambda: download(place.location, file, access.private, place.size), name)
     _require_recorded(file, place)
     return _unpack(file, place.files) if name.endswith(".zip") else file
-
-
-def _download(address: str, file: Path) -> None:
-    from huggingface_hub.utils import tqdm
-
-    request = Request(address, headers={"User-Agent": f"umzoo/{__version__}"})
-    with urlopen(request, timeout=TIMEOUT) as response, file.open("wb") as target:
-        size = int(response.headers.get("Content-Length") or 0)
-        with tqdm(total=size or None, unit="B", unit_scale=True, desc=file.name) as bar:
-            while block := response.read(1 << 20):
-                target.write(block)
-                bar.update(len(block))
-    if size and file.stat().st_size != size:
-        raise ConnectionError(f"the connection broke after {file.stat().st_size} of {size} bytes")
 
 
 def _unpack(file: Path, wanted: Sequence[str]) -> Path:
     """What is meant of archive *file*: the path *wanted* in it, wherever it lies, or all."""
     folder = file.with_name("unpacked")
     try:
+        _require_small(file)
         shutil.unpack_archive(file, folder, "zip")
-    except (shutil.ReadError, zipfile.BadZipFile, OSError, RuntimeError) as error:
-        raise WeightsError(f"{file.name} is no archive that can be unpacked: {error}") from None
+    except (shutil.ReadError, zipfile.BadZipFile, OSError, RuntimeError, ValueError) as error:
+        raise WeightsError(f"{file.name} is no archive that can be unpacked: {in_one_line(error)}") from None
     if not wanted:
         return folder
     found = sorted(folder.rglob(wanted[0]))
     if len(found) != 1:
         raise WeightsError(f"{file.name} holds {wanted[0]} {len(found)} times, expected once")
     return found[0]
+
+
+def _require_small(file: Path) -> None:
+    """Refuse an archive that would become far larger than it is; no member yields more than its header says."""
+    with zipfile.ZipFile(file) as archive:
+        sizes = [member.file_size for member in archive.infolist()]
+    most = MAX_RATIO * file.stat().st_size
+    if len(sizes) > MAX_MEMBERS or sum(sizes) > most:
+        raise ValueError(
+            f"its {len(sizes):,} files would have {sum(sizes):,} bytes, and at most {MAX_MEMBERS:,} of {most:,} bytes"
+            " are taken"
+        )
+    if sum(sizes) > (free := shutil.disk_usage(file.parent).free):
+        raise ValueError(f"its files would have {sum(sizes):,} bytes, and there is room for {free:,}")
 
 
 def _require_recorded(file: Path, place: Place) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from umzoo.weights.info import WeightsInfo
 from umzoo.weights.io import CARD, CONFIG, FILES, HEAD, MODEL, checked_file, read_info
 from umzoo.weights.licenses import HUB_LICENSES, hub_license, require_shareable
 from umzoo.weights.network import load_network
+from umzoo.weights.strict import own_file
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
@@ -86,13 +88,13 @@ def prepare(
     if hub_license(info.license) == "other" and not info.license_link:
         hint = nearest(info.license.lower(), HUB_LICENSES)
         log.warning("license %r is none that the Hub knows%s: it is shown as 'other'", info.license, hint)
-    config = _dump(info) if changed else (folder / CONFIG).read_text(encoding="utf-8")
+    config = _dump(info) if changed else own_file(folder, CONFIG).read_text(encoding="utf-8")
     texts = {CONFIG: config, CARD: _card(folder, repo_id, info, remote_card)}
-    tensors = {name: (folder / name, recorded) for name, recorded in info.files.items()}
+    tensors = {name: (own_file(folder, name), recorded) for name, recorded in info.files.items()}
     if nnssl is not None:
         texts[NNSSL_PLAN] = (nnssl / NNSSL_PLAN).read_text(encoding="utf-8")
         tensors[NNSSL_CHECKPOINT] = (nnssl / NNSSL_CHECKPOINT, sha256(nnssl / NNSSL_CHECKPOINT))
-    require_anonymous({**texts, **{name: _remarks(folder / name) for name in info.files}})
+    require_anonymous({**texts, **{name: _remarks(own_file(folder, name)) for name in info.files}})
     return Upload(info, tensors, texts)
 
 
@@ -138,9 +140,9 @@ def _card(folder: Path, repo_id: str, info: WeightsInfo, remote: str) -> str:
 
 
 def _read_card(folder: Path) -> str:
-    file = folder / CARD
-    if not file.is_file():
+    if not os.path.lexists(folder / CARD):
         return ""
+    file = own_file(folder, CARD)
     if file.stat().st_size > MAX_CARD:
         raise WeightsError(f"{file} has more than {MAX_CARD} bytes: a model card is a text")
     return file.read_text(encoding="utf-8")

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
-from rich.console import Console
 from torch.nn.parallel import DistributedDataParallel
 
 from umzoo.errors import CheckpointError
@@ -17,6 +16,7 @@ from umzoo.nnunet.entry import read_entry
 from umzoo.nnunet.finetuning import Schedule, encoder_parameters, parameter_groups
 from umzoo.nnunet.planned import Planned
 from umzoo.nnunet.preflight import initialize
+from umzoo.terminal import Terminal
 from umzoo.weights.transfer import TransferReport
 
 REPORT = "umzoo_transfer.json"
@@ -80,7 +80,7 @@ class UmzooMixin(nnUNetTrainer):
         if self.local_rank == 0:
             self._report_file.write_text(report.to_json() + "\n", encoding="utf-8")
         text = StringIO()
-        Console(file=text, width=120).print(report)
+        Terminal(file=text, width=120).print(report)
         self.print_to_log_file(f"\n{text.getvalue()}", add_timestamp=False)
         return report
 

@@ -29,6 +29,7 @@ class WeightsEntry:
             :class:`umzoo.weights.info.Provenance`.
         modalities: what they were trained on, as ``ct`` and ``mr``; empty: those of *provenance*.
         regions: of the body, as ``head``, ``chest``, ``abdomen`` or ``body``; empty: those of *provenance*.
+        size: bytes of what is at the web address, where they are known; more are not taken.
     """
 
     name: str
@@ -48,6 +49,8 @@ class WeightsEntry:
     def __post_init__(self) -> None:
         for name in ("modalities", "regions"):
             object.__setattr__(self, name, getattr(self, name) or tuple(self.provenance.get(name, ())))
+
+    size: int = 0
 
     @property
     def tag(self) -> str:

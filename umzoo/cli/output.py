@@ -1,0 +1,12 @@
+"""What commands say in plain lines."""
+
+from __future__ import annotations
+
+import typer
+
+from umzoo.printable import printable
+
+
+def say(text: object, err: bool = False, color: str | None = None) -> None:
+    """Print *text* and a line feed, on stderr with *err*; what would act on a terminal is shown as its code."""
+    typer.secho(printable(text), err=err, fg=color)

@@ -1,0 +1,26 @@
+"""The terminal: what umzoo prints in color goes through here, and what others wrote stays text on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from umzoo.printable import printable
+
+
+class Terminal(Console):
+    """A console that knows no markup, and shows characters that would act on a terminal as their codes.
+
+    What rich itself adds (colors, cursor) is not touched.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield the segments of *renderable*, their text printable."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
