@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from typing_extensions import Self
 
-from umzoo.errors import ConfigError, nearest
+from umzoo.errors import ConfigError, in_one_line, nearest
 
 BRITISH = {"licence": "license", "licence_link": "license_link"}
 """Keys of files that earlier versions wrote, and what they are called now."""
@@ -56,10 +56,18 @@ def _explain(model: type[BaseModel], problem: Any, where: str) -> str:
     if problem["type"] == "missing":
         return f"missing key '{path}'"
     if problem["type"] == "model_type":
-        return f"'{path}': expected a table such as {{ name = \"...\" }}, got {problem['input']!r}"
+        return f"'{path}': expected a table such as {{ name = \"...\" }}, got {_brief(problem)}"
     if problem["type"] == "value_error":
         return f"'{path}': {problem['ctx']['error']}" if path else str(problem["ctx"]["error"])
-    return f"'{path}': {problem['msg'].lower()}, got {problem['input']!r}"
+    return f"'{path}': {problem['msg'].lower()}, got {_brief(problem)}"
+
+
+def _brief(problem: Any) -> str:
+    """The value that is wrong, cut off where it is long."""
+    try:
+        return in_one_line(repr(problem["input"]), 200)
+    except RecursionError:
+        return "a value that is nested too deeply"
 
 
 def _keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:

@@ -1,13 +1,27 @@
-"""What every writer of folders needs: flushing to disk, and sums of files."""
+"""Files: flushing to disk, sums, and texts that may be damaged."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from umzoo.errors import ConfigError, in_one_line
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
+
+MAX_TEXT, MAX_TOML, MAX_DEPTH = 64 << 20, 4 << 20, 64
+"""Bytes of a text that is read, characters of one in TOML, and levels of tables and lists in either."""
 
 
 def is_lfs_pointer(file: Path) -> bool:
@@ -64,3 +78,76 @@ def sha256(file: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def json_table(text: str, where: object) -> dict[str, Any]:
+    """Return the JSON object in *text*; *where* is what it is from, for the error.
+
+    Raises:
+        ConfigError: if it is none, or is nested deeper than ``MAX_DEPTH``.
+    """
+    return _table(json.loads, text, f"{where} is damaged")
+
+
+def toml_table(text: str, where: object) -> dict[str, Any]:
+    """Return the TOML table in *text*; *where* is what it is from, for the error.
+
+    Raises:
+        ConfigError: if it is none, or is nested deeper than ``MAX_DEPTH``.
+    """
+    longest = max(part.count(".") for line in text.splitlines() or [""] for part in re.split("[=,]", line))
+    if len(text) > MAX_TOML or longest > MAX_DEPTH:  # keys of many parts take the parser memory without end
+        raise ConfigError(f"{where} is not valid TOML: it is too large, or has keys of more than {MAX_DEPTH} parts")
+    return _table(tomllib.loads, text, f"{where} is not valid TOML")
+
+
+def _table(parse: Callable[[str], Any], text: str, failure: str) -> dict[str, Any]:
+    try:
+        content = parse(text)
+    except RecursionError:
+        raise ConfigError(f"{failure}: it is nested too deeply") from None
+    except ValueError as error:
+        raise ConfigError(f"{failure}: {in_one_line(error, 200)}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{failure}: expected a table, got {type(content).__name__}")
+    if not is_shallow(content, MAX_DEPTH):
+        raise ConfigError(f"{failure}: it is nested deeper than {MAX_DEPTH} levels")
+    return content
+
+
+def is_shallow(value: Any, depth: int) -> bool:
+    """Whether *value*, of dicts and lists, is nested at most *depth* levels deep."""
+    level = [value]
+    for _ in range(depth + 1):
+        inner = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, (dict, list))]
+        level = [item for items in inner for item in items]
+        if not level:
+            return True
+    return False
+
+
+def read_text(file: Path, most: int = MAX_TEXT) -> str:
+    """Return the text of *file*.
+
+    Raises:
+        ConfigError: if it has more than *most* bytes, is no UTF-8, or cannot be read.
+    """
+    try:
+        if file.stat().st_size > most:
+            raise ConfigError(f"{file} has {file.stat().st_size} bytes: at most {most} are read")
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} cannot be read: {in_one_line(error, 120)}") from None
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuse a *folder* to write in that holds links to other places: what is written would go through them.
+
+    Raises:
+        ConfigError: with the first of them.
+    """
+    root = folder.resolve()
+    for place, folders, files in os.walk(folder):
+        for path in (Path(place) / name for name in (*folders, *files)):
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                raise ConfigError(f"{path} is a link out of its folder, and would be written through: remove it")

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from umzoo.errors import ConfigError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
-
+from umzoo.errors import ConfigError, in_one_line
+from umzoo.files import MAX_DEPTH, toml_table
 
 KEPT = ("name", "as", "weight")
 """What a table that names a component holds beside the component's options."""
@@ -58,12 +52,9 @@ def apply_override(table: dict[str, Any], override: str) -> None:
         ConfigError: if *override* is not of that form, or leads to nothing.
     """
     path, separator, text = override.partition("=")
-    if not separator or not path:
-        raise ConfigError(f"an override is 'key.sub=value', got '{override}'")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
+    if not separator or not path or path.count(".") > MAX_DEPTH:
+        raise ConfigError(f"an override is 'key.sub=value', got '{in_one_line(override, 200)}'")
+    value = _value(text)
     *parents, last = path.strip().split(".")
     target: Any = table
     for part in parents:
@@ -79,6 +70,14 @@ def apply_override(table: dict[str, Any], override: str) -> None:
         target[last] = value
     else:
         raise ConfigError(f"override '{override}': '{'.'.join(parents)}' is not a table")
+
+
+def _value(text: str) -> Any:
+    """What *text* is as a value of TOML, or itself; what is nested without end is a text too."""
+    try:
+        return toml_table(f"value = {text}", "the value")["value"]
+    except ConfigError:
+        return text
 
 
 def _index(items: list[Any], part: str, override: str) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from umzoo.engine.recipe import Recipe, dump_recipe, load_recipe
 from umzoo.errors import ConfigError
-from umzoo.files import written_whole
+from umzoo.files import json_table, read_text, written_whole
 
 if TYPE_CHECKING:
     from umzoo.engine.run import Run
@@ -66,10 +66,14 @@ def _differences(old: Recipe, new: Recipe) -> list[Change]:
 def record_changes(run: Run, step: int) -> None:
     """Write what changed in *run* at *step*: the new recipe, the place of the data, and a line for each option."""
     file = run.folder / "run.json"
-    before = json.loads(file.read_text(encoding="utf-8"))
+    before = json_table(read_text(file), file)
     content = {**before, "data": str(run.data.resolve())}
     if run.changes:
-        content["changes"] = [*before.get("changes", []), *({"step": step, **asdict(it)} for it in run.changes)]
+        earlier = before.get("changes")
+        content["changes"] = [
+            *(earlier if isinstance(earlier, list) else []),
+            *({"step": step, **asdict(it)} for it in run.changes),
+        ]
     if content != before:
         with written_whole(file) as new:
             new.write_text(json.dumps(content), encoding="utf-8")

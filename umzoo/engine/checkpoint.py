@@ -1,6 +1,6 @@
 """Run checkpoints: folders that appear whole or not at all, and are checked before they are believed.
 
-``checkpoints/step-00000500/`` holds ``state.pt`` (tensors and plain values, read with ``weights_only=True``) and
+``checkpoints/step-00000500/`` holds ``state.pt`` (tensors and plain values, read as those of strangers are) and
 ``meta.json`` (step, format, sha256). A checkpoint is written under a temporary name, fsynced and renamed.
 """
 
@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from umzoo.errors import CheckpointError, in_one_line
-from umzoo.files import fsync, fsync_folder, sha256
+from umzoo.errors import CheckpointError, UmzooError, WeightsError, in_one_line
+from umzoo.files import fsync, fsync_folder, json_table, read_text, sha256
+from umzoo.weights.importers.pickled import read_pickled
 
 FORMAT = 1
 BEST = "best"
@@ -90,18 +92,49 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         CheckpointError: if it is damaged, with the checkpoint to go back to.
     """
     try:
-        meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
+        meta = json_table(read_text(path / "meta.json"), path / "meta.json")
+        if type(meta.get("format")) is not int or not isinstance(meta.get("sha256"), str):
+            raise ValueError("meta.json says no format and sha256")
         if meta["format"] > FORMAT:
             raise CheckpointError(f"{path} has checkpoint format {meta['format']}, this umzoo reads up to {FORMAT}")
         if sha256(path / "state.pt") != meta["sha256"]:
             raise ValueError("state.pt does not have the recorded sha256")
-        state: dict[str, Any] = torch.load(path / "state.pt", map_location="cpu", weights_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
-        earlier = [other for other in _all(path.parent) if other.name < path.name]
-        remedy = f"remove it to continue from {earlier[-1].name}" if earlier else "there is no earlier one"
-        raise CheckpointError(f"checkpoint {path} is damaged ({in_one_line(error, 200)}): {remedy}") from error
-    return state
+        state = read_pickled(path / "state.pt")
+        _require_whole(state)
+    except (OSError, ValueError, WeightsError) as error:
+        raise _damaged(path, error) from error
+    return dict(state)
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """Turn what is raised inside, where the state of checkpoint *path* is used, into an error in one line.
+
+    Raises:
+        CheckpointError: if the state is not that of the run.
+    """
+    try:
+        yield
+    except UmzooError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise _damaged(path, f"it does not fit the run: {type(error).__name__}: {error}") from error
+
+
+def _require_whole(state: Any) -> None:
+    """Refuse what no run writes; weights alone lack what only resuming needs."""
+    if not isinstance(state, dict):
+        raise ValueError(f"state.pt holds a {type(state).__name__}")
+    if not isinstance(state.get("model"), dict) or type(state.get("step")) is not int or state["step"] < 0:
+        raise ValueError("state.pt holds no model, or no step")
+
+
+def _damaged(path: Path, reason: object) -> CheckpointError:
+    earlier = [other for other in _all(path.parent) if other.name < path.name]
+    remedy = f"remove it to continue from {earlier[-1].name}" if earlier else "there is no earlier one"
+    return CheckpointError(f"checkpoint {path} is damaged ({in_one_line(reason, 200)}): {remedy}")
 
 
 def _all(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("step-*") if (path / "meta.json").is_file())
+    found = (path for path in folder.glob("step-*") if (path / "meta.json").is_file())
+    return sorted(path for path in found if path.name.removeprefix("step-").isdecimal())

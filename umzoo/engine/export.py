@@ -17,7 +17,7 @@ from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import canonical_state
 from umzoo.data.store import Store
 from umzoo.engine.build import build_from_recipe
-from umzoo.engine.checkpoint import load_checkpoint
+from umzoo.engine.checkpoint import fitting, load_checkpoint
 from umzoo.engine.log import read_metrics
 from umzoo.engine.recipe import Recipe
 from umzoo.engine.run import Run, newest_state, open_data
@@ -56,13 +56,14 @@ def export_run(
             not allow it.
     """
     require_license(license, license_link)
-    state = load_checkpoint(newest_state(run))
-    store = open_data(run)
-    model = build_from_recipe(zoo(), run.recipe, tuple(state["modalities"]))
-    model.load_state_dict(state["model"])
-    if state["ema"] is not None:
-        model.backbone.load_state_dict(state["ema"])
-    info = _describe(run, store, state, model, (license, license_link), name)
+    path = newest_state(run)
+    state, store = load_checkpoint(path), open_data(run)
+    with fitting(path):
+        model = build_from_recipe(zoo(), run.recipe, tuple(state["modalities"]))
+        model.load_state_dict(state["model"])
+        if state["ema"] is not None:
+            model.backbone.load_state_dict(state["ema"])
+        info = _describe(run, store, state, model, (license, license_link), name)
     tensors = canonical_state(_exported(model))
     weights = {key: value for key, value in tensors.items() if key.split(".")[0] in info.parts}
     save_folder(folder, weights, info, _trained_heads(model))

@@ -13,9 +13,14 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from typing_extensions import Self
 
+from umzoo.errors import ConfigError
+from umzoo.files import json_table, read_text, refuse_links, written_whole
 from umzoo.terminal import Terminal
 
 log = logging.getLogger(__name__)
+
+MAX_METRICS = 1 << 30
+"""Bytes of ``metrics.jsonl`` that are read."""
 
 EXPLAINED = {
     "loss": "weighted sum of the task losses",
@@ -63,6 +68,7 @@ class RunLog:
             return self
         from torch.utils.tensorboard import SummaryWriter
 
+        refuse_links(self.folder)
         _drop_after(self.file, self.start)
         self._events: Any = SummaryWriter(self.folder / "tensorboard", purge_step=self.start)
         if self.console.is_terminal:
@@ -108,14 +114,25 @@ class RunLog:
 
 
 def read_metrics(file: Path) -> list[dict[str, Any]]:
-    """Return the lines of a ``metrics.jsonl``; a torn last line is left out."""
-    lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.is_file() else []
-    return [json.loads(line) for line in lines]
+    """Return the lines of a ``metrics.jsonl``; a torn last line is left out.
+
+    Raises:
+        ConfigError: if another line is damaged.
+    """
+    lines = read_text(file, MAX_METRICS).split("\n")[:-1] if file.is_file() else []
+    return [_metrics(line, f"line {number} of {file}") for number, line in enumerate(lines, 1)]
+
+
+def _metrics(line: str, where: str) -> dict[str, Any]:
+    content = json_table(line, where)
+    numbers = all(value is None or isinstance(value, (int, float)) for value in content.values())
+    if not numbers or type(content.get("step")) is not int:
+        raise ConfigError(f"{where} is damaged: expected numbers, and a step among them")
+    return content
 
 
 def _drop_after(file: Path, step: int) -> None:
     """Keep only the lines up to *step*, so that a resumed run does not repeat itself."""
     kept = [line for line in read_metrics(file) if line["step"] <= step]
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-    temporary.replace(file)
+    with written_whole(file) as temporary:
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")

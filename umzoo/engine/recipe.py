@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,13 +12,9 @@ from pydantic import Field
 from umzoo.config import Config
 from umzoo.data.config import DataConfig
 from umzoo.errors import ConfigError
+from umzoo.files import read_text, toml_table
 from umzoo.overrides import apply_overrides
 from umzoo.spec import ComponentSpec, TaskSpec
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
 
 
 class PretextConfig(Config):
@@ -85,10 +80,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
         ConfigError: if the file cannot be read, or a key or value is wrong.
     """
     source = find_recipe(path)
-    try:
-        table = tomllib.loads(source.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{source} is not valid TOML: {error}") from None
+    table = toml_table(read_text(source), source)
     apply_overrides(table, overrides)
     return Recipe.parse(table)
 

@@ -20,6 +20,7 @@ from umzoo.engine.failure import FAILED, has_failed
 from umzoo.engine.recipe import Recipe, dump_recipe, load_recipe
 from umzoo.engine.start import Start
 from umzoo.errors import ConfigError, DataError
+from umzoo.files import json_table, read_text, refuse_links
 
 START = "start.json"
 MADE = frozenset(
@@ -116,7 +117,7 @@ def _remove(folder: Path) -> None:
     """Remove what a run wrote into *folder*; what says that it is one goes last."""
     for name in sorted(MADE, key=lambda name: name in ("run.json", "recipe.toml")):
         path = folder / name
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
@@ -131,18 +132,29 @@ def open_run(folder: Path, data: Path | None = None, overrides: Sequence[str] = 
         overrides: changed options, such as ``"trainer.steps=2000"``; recorded once the run goes on.
 
     Raises:
-        ConfigError: if *folder* is not a run, or an option cannot change.
+        ConfigError: if *folder* is not a run, is damaged, holds links to other places, or an option cannot change.
     """
     if not is_run(folder):
         raise ConfigError(
             f"{folder} is not a run (no run.json and recipe.toml): begin one with 'umzoo pretrain RECIPE'"
         )
-    content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    refuse_links(folder)
+    data_path, volumes = _data(folder / "run.json")
     known = folder / START
-    start = Start.parse(json.loads(known.read_text(encoding="utf-8")), START) if known.is_file() else None
+    start = Start.parse(json_table(read_text(known), known), START) if known.is_file() else None
     recipe = load_recipe(folder / "recipe.toml")
-    run = Run(folder, recipe, data or Path(content["data"]), tuple(content["volumes"]), start)
+    run = Run(folder, recipe, data or data_path, volumes, start)
     return with_changes(run, overrides)
+
+
+def _data(file: Path) -> tuple[Path, tuple[str, ...] | None]:
+    """Path of the store, and the volumes, that *file* tells."""
+    content = json_table(read_text(file), file)
+    data, volumes = content.get("data"), content.get("volumes")
+    listed = volumes is None or (isinstance(volumes, list) and all(isinstance(name, str) for name in volumes))
+    if not isinstance(data, str) or not data or "\0" in data or not listed:
+        raise ConfigError(f"{file} is damaged: expected the path of the data, and a list of volumes")
+    return Path(data), None if volumes is None else tuple(volumes)
 
 
 def open_data(run: Run) -> Store:

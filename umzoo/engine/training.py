@@ -18,7 +18,14 @@ import torch
 from accelerate.utils import gather_object, set_seed
 from torch import nn
 
-from umzoo.engine.checkpoint import best_checkpoint, latest_checkpoint, load_checkpoint, save_best, save_checkpoint
+from umzoo.engine.checkpoint import (
+    best_checkpoint,
+    fitting,
+    latest_checkpoint,
+    load_checkpoint,
+    save_best,
+    save_checkpoint,
+)
 from umzoo.engine.device import build_accelerator, random_state, set_random_state
 from umzoo.engine.failure import Failure
 from umzoo.engine.log import RunLog, read_metrics
@@ -346,7 +353,8 @@ class Training(ABC):
         if (path := best_checkpoint(self.checkpoints)) is None:
             return None
         state = load_checkpoint(path)
-        self._load_weights(state)
+        with fitting(path):
+            self._load_weights(state)
         return int(state["step"])
 
     def _weights(self) -> dict[str, Any]:
@@ -370,7 +378,12 @@ class Training(ABC):
             self.no_checkpoint()
             return
         state = load_checkpoint(path)
-        self.step, self.samples, self.seconds = state["step"], state["samples"], state["seconds"]
+        with fitting(path):
+            self._load(state)
+        log.info("continuing from %s", path)
+
+    def _load(self, state: dict[str, Any]) -> None:
+        self.step, self.samples, self.seconds = state["step"], int(state["samples"]), float(state["seconds"])
         self._load_weights(state)
         load_optimizer(self.optimizer, state["optimizer"])
         self.schedule.step_update(self.step)
@@ -382,4 +395,3 @@ class Training(ABC):
         else:
             log.warning("the run had %d processes and now has %d: it goes on with other samples", state["processes"],
                         self.accelerator.num_processes)  # fmt: skip
-        log.info("continuing from %s", path)

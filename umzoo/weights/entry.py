@@ -45,12 +45,11 @@ class WeightsEntry:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     modalities: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
+    size: int = 0
 
     def __post_init__(self) -> None:
         for name in ("modalities", "regions"):
             object.__setattr__(self, name, getattr(self, name) or tuple(self.provenance.get(name, ())))
-
-    size: int = 0
 
     @property
     def tag(self) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from umzoo.errors import WeightsError
-from umzoo.files import is_lfs_pointer
+from umzoo.files import is_lfs_pointer, is_shallow
 
 MAX_DEPTH = 32
 
@@ -22,7 +22,7 @@ def strict_json(content: bytes) -> Any:
         value = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels") from None
-    if not _is_shallow(value):
+    if not is_shallow(value, MAX_DEPTH):
         raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
     return value
 
@@ -65,14 +65,3 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
-
-
-def _is_shallow(value: Any) -> bool:
-    """Whether *value* is nested at most ``MAX_DEPTH`` levels deep."""
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        inner = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, (dict, list))]
-        level = [item for items in inner for item in items]
-        if not level:
-            return True
-    return False
