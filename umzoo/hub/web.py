@@ -205,7 +205,8 @@ def _connector(allow_private: bool, sockets: list[socket.socket]) -> Callable[..
         if checked and not allow_private:
             for *_, place in found:
                 _require_public(address[0], str(place[0]))
-        made = socket.create_connection(found[0][4][:2], timeout, source)
+        host, port = found[0][4][:2]
+        made = socket.create_connection((str(host), int(port)), timeout, source)
         sockets.append(made)
         return made
 
