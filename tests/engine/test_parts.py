@@ -10,7 +10,7 @@ import torch
 from umzoo.engine.log import RunLog, read_metrics
 from umzoo.engine.meter import Meter
 from umzoo.engine.optim import build_optimizer, build_schedule
-from umzoo.engine.pictures import curve_groups, save_curves, save_panel
+from umzoo.engine.pictures import EXPLAINED_SHARE, curve_groups, judgment, save_curves, save_panel
 from umzoo.engine.recipe import OptimConfig
 from umzoo.engine.run import Run, open_run
 from umzoo.engine.signals import StopRequest
@@ -123,13 +123,28 @@ def test_a_metric_is_drawn_beside_what_it_has_to_beat():
         "rubik accuracy": ["rubik.accuracy", "rubik.chance"],
         "turn_accuracy": ["rubik.turn_accuracy"],
     }
+    restoration = ["restoration", "restoration.mean", "restoration.identity"]
+    shares = ["restoration.explained", "restoration.explained_altered", "mae.explained"]
+    assert curve_groups(restoration + shares) == {"restoration loss": restoration, EXPLAINED_SHARE: shares}
     assert curve_groups(["loss", "restoration.psnr", "probe.chance"]).keys() == {"PSNR (dB)", "modality probe"}
     assert curve_groups(["loss"]) == {"loss": ["loss"]}
 
 
+def test_a_panel_says_how_much_of_the_clean_patch_was_restored():
+    clean = torch.rand(4, 8, 8)
+    gray = clean.mean().expand_as(clean)
+    assert judgment("restored", {"clean": clean, "restored": clean}) == "100% of variance"
+    assert judgment("restored", {"clean": clean, "restored": gray}) == "0% of variance"
+    flat = torch.zeros(4, 8, 8)
+    assert judgment("restored", {"clean": flat, "restored": flat}) == ""
+    assert judgment("seen", {"clean": clean, "seen": clean}) == ""
+
+
 def test_pictures_are_written_whole(tmp_path):
     patch = torch.rand(4, 8, 8)
-    save_panel(tmp_path / "p" / "panel.png", [("ct", {"seen": patch, "answer": patch}), ("mr", {"seen": patch})])
-    save_curves(tmp_path / "p" / "curves.png", [{"step": i, "restoration": 1 / i} for i in range(1, 200)])
+    restored = {"clean": patch, "seen": patch, "restored": patch}
+    save_panel(tmp_path / "p" / "panel.png", [("ct", restored), ("mr", {"seen": patch})])
+    logged = {"restoration.identity": 6.0, "restoration.mean": 1.0, "restoration.explained": 0.3}
+    save_curves(tmp_path / "p" / "curves.png", [{"step": i, "restoration": 1 / i, **logged} for i in range(1, 200)])
     save_curves(tmp_path / "p" / "empty.png", [])
     assert sorted(file.name for file in (tmp_path / "p").iterdir()) == ["curves.png", "empty.png", "panel.png"]

@@ -69,8 +69,20 @@ def test_a_run_leaves_what_the_readme_promises(new_run):
     assert [path.name for path in sorted(run.checkpoints.iterdir())] == ["step-00000002", "step-00000004"]
     assert {"curves.png", "panel-00000000.png", "panel-00000004.png"} <= {p.name for p in run.pictures.iterdir()}
     last = {key for line in read_metrics(run.folder / "metrics.jsonl") for key in line}
-    assert {"restoration", "restoration.identity", "restoration.psnr", "scale_classification.accuracy"} <= last
+    assert {"restoration", "restoration.mean", "restoration.explained", "restoration.explained_altered"} <= last
+    assert {"restoration.identity", "restoration.psnr", "scale_classification.accuracy"} <= last
+    assert {"health.rank", "health.std", "health.dead"} <= last
     assert {"modality_adversarial.accuracy", "probe.modality", "probe.chance", "wait", "patches_per_second"} <= last
+
+
+def test_features_that_collapse_are_warned_of_once(new_run, caplog, monkeypatch):
+    healths = iter([{"health.rank": rank, "health.std": 1.0, "health.dead": 0.0} for rank in (8.0, 7.0, 2.0, 1.0, 1.0)])
+    trainer = Trainer(new_run("run", "trainer.probe_every=1", "trainer.steps=4"), cpu=True)
+    monkeypatch.setattr(trainer.evaluator, "probe", lambda *_: next(healths))
+    trainer.fit()
+    assert [record.message for record in caplog.records if "effective rank" in record.message] == [
+        "step 2: the effective rank of the features fell from 8.0 to 2.0: look at the weights of the tasks, or lower optim.lr"
+    ]
 
 
 def test_a_stop_at_a_step_with_a_checkpoint_loses_nothing(new_run):

@@ -34,6 +34,49 @@ class TestRestoration:
         task.loss(features(), views(clean, corrupted))
         assert torch.allclose(task.metrics["identity"], (clean - corrupted).square().mean())
 
+    def test_the_mean_of_each_patch_explains_nothing(self):
+        """Patches differ in brightness: whoever knows that alone has understood nothing of what is in them."""
+        task, given = make(Restoration), features()
+        clean = torch.randn(SIZE) + torch.tensor([5.0, -5.0]).view(2, 1, 1, 1, 1)
+        means = clean.mean((1, 2, 3, 4), keepdim=True).expand(SIZE)
+        task.predict = lambda _: means
+        loss = task.loss(given, views(clean, torch.randn(SIZE)))
+        assert torch.allclose(task.metrics["mean"], loss)
+        assert task.metrics["explained"].abs() < 1e-5 and task.metrics["explained_altered"].abs() < 1e-5
+
+    def test_what_was_not_altered_does_not_hide_what_is_not_restored(self):
+        """The corrupted input as the answer: right where nothing was done to it."""
+        task, given = make(Restoration), features()
+        clean = torch.randn(SIZE)
+        corrupted = clean.clone()
+        corrupted[..., :2] = torch.randn(*SIZE[:-1], 2)
+        task.predict = lambda _: corrupted
+        task.loss(given, views(clean, corrupted))
+        assert task.metrics["explained"] > 0.3 > -0.3 > task.metrics["explained_altered"]
+
+    def test_nothing_altered_has_no_share(self):
+        task, clean = make(Restoration), torch.randn(SIZE)
+        task.loss(features(), views(clean, clean))
+        assert task.metrics["explained_altered"].isnan()
+
+    @pytest.mark.parametrize("space", ["unit", "zscore"])
+    def test_the_target_of_patches_does_not_know_their_gray_level(self, space):
+        task, given = make(Restoration, context(space), target="patch"), features()
+        clean, corrupted = torch.rand(SIZE), torch.rand(SIZE)
+        loss = task.loss(given, views(clean, corrupted))
+        assert torch.allclose(loss, task.loss(given, views(3 * clean + 7, corrupted)), atol=1e-4)
+        assert task.metrics["mean"] == pytest.approx(1, abs=0.01)
+
+    def test_pictures_of_a_patch_target_have_the_gray_levels_of_the_patch(self):
+        task, given = make(Restoration, context("unit"), target="patch"), features()
+        clean = 0.4 + 0.1 * torch.rand(SIZE)
+        standardized = (clean - clean.mean((1, 2, 3, 4), keepdim=True)) / clean.std((1, 2, 3, 4), keepdim=True)
+        task.predict = lambda _: standardized
+        fields = {**views(clean, clean), "image": clean, "clean": clean, "mean": torch.zeros(2)}
+        fields["clean_input"] = clean
+        restored = task.pictures(given, fields)["restored"]
+        assert (restored - clean).abs().max() < 0.05
+
     def test_a_perfect_answer_has_loss_zero_and_a_high_psnr(self):
         task, given = make(Restoration), features()
         clean = task.predict(given).detach()

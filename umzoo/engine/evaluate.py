@@ -1,4 +1,5 @@
-"""Looks at a network between steps: panels of what the tasks see and answer, and the linear probe for the modality.
+"""Looks at a network between steps: panels of what the tasks see and answer, the health of its
+features, and the linear probe for the modality.
 
 Evaluation reads crops of its own, drawn by another seed in the training process, so it never moves the training's
 sampling; it touches no global random state.
@@ -17,6 +18,7 @@ from umzoo.data.config import DataConfig
 from umzoo.data.intensity import enter, to_unit
 from umzoo.data.loader import Loader
 from umzoo.data.store import Store
+from umzoo.engine.health import feature_health
 from umzoo.engine.pictures import save_panel
 from umzoo.engine.probe import linear_probe
 from umzoo.fields import Fields, Rng, to_device
@@ -52,15 +54,20 @@ class Evaluator:
             return [batch for _, batch in zip(range(count), loader, strict=False)]
 
     def probe(self, model: PretextModel, crops: int) -> dict[str, float]:
-        """Balanced accuracy of a fresh linear probe for the modality on the pooled features of *crops* crops."""
+        """Health of the pooled features of *crops* crops, and the balanced accuracy of a fresh linear probe for the
+        modality on them, where there are several.
+        """
         features, labels, groups = [], [], []
         for raw in self._batches(crops):
             batch = to_unit(to_device(raw, self.device))
             features.append(_pooled(model, batch).float().cpu())
             labels.append(raw["modality"])
             groups.append(torch.tensor([self._subjects[int(row)] for row in raw["volume"]]))
+        health = feature_health(torch.cat(features))
+        if len(self.store.modalities) < 2:
+            return health
         score = linear_probe(torch.cat(features), torch.cat(labels), torch.cat(groups))
-        return {"probe.modality": score, "probe.chance": 1 / max(1, len(self.store.modalities))}
+        return {**health, "probe.modality": score, "probe.chance": 1 / len(self.store.modalities)}
 
     @cached_property
     def _subjects(self) -> list[int]:

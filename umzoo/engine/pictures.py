@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -10,9 +11,21 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from umzoo.pretext.variance import explained
+
 NO_CURVE = frozenset({"step", "loss", "lr", "wait", "patches_per_second"})
 """What is logged and not drawn: the weighted sum of losses that have curves of their own, and how fast it went."""
-TITLES = {"psnr": "PSNR (dB)"}
+EXPLAINED_SHARE = "share of variance explained"
+TITLES = {
+    "psnr": "PSNR (dB)",
+    "explained": EXPLAINED_SHARE,
+    "explained_altered": EXPLAINED_SHARE,
+    "rank": "effective rank",
+    "dead": "share of dead channels",
+    "std": "deviation of features",
+}
+TO_BEAT = ("mean", "baseline", "identity")
+"""Metrics that a loss is drawn beside: what answers score that take no learning."""
 CURVES_PER_ROW = 4
 
 
@@ -27,8 +40,18 @@ def save_panel(file: Path, rows: Sequence[tuple[str, Mapping[str, Tensor]]]) -> 
                 image = images[title]
                 axis.imshow(image[image.shape[0] // 2].float().cpu().numpy(), cmap="gray", vmin=0, vmax=1)
             axis.set_title(title if line[0] is axes[0, 0] else "", fontsize=9)
+            axis.set_xlabel(judgment(title, images), fontsize=8)
         line[0].set_ylabel(name, fontsize=9)
     _save(figure, file)
+
+
+def judgment(title: str, images: Mapping[str, Tensor]) -> str:
+    """What to say below the picture *title*: of what was restored, how much of the clean patch it explains."""
+    if title != "restored" or "clean" not in images or title not in images:
+        return ""
+    clean, restored = images["clean"].float(), images["restored"].float()
+    share = float(explained(restored, clean, clean.mean().expand_as(clean)))
+    return f"{share:.0%} of variance" if math.isfinite(share) else ""
 
 
 def save_curves(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
@@ -47,14 +70,14 @@ def save_curves(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
 def curve_groups(logged: Iterable[str]) -> dict[str, list[str]]:
     """Return the *logged* metrics by the title of the axis they share; losses come first.
 
-    Beside a task's loss is what it has to beat, ``identity`` or ``baseline``, and beside its ``accuracy``, ``chance``.
-    Other metrics of one name share an axis.
+    Beside a task's loss is what it has to beat (:data:`TO_BEAT`), and beside its ``accuracy``, ``chance``. Other metrics of
+    one name, and the shares of variance explained, share an axis.
     """
     losses: dict[str, list[str]] = {}
     others: dict[str, list[str]] = {}
     for name in dict.fromkeys(name for name in logged if name not in NO_CURVE):
         task, _, metric = name.partition(".")
-        if metric in ("", "identity", "baseline"):
+        if not metric or metric in TO_BEAT:
             losses.setdefault(f"{task} loss", []).append(name)
         elif task == "probe":
             others.setdefault("modality probe", []).append(name)
@@ -75,6 +98,7 @@ def _draw(axis: Any, title: str, names: Sequence[str], lines: Sequence[Mapping[s
             axis.plot(steps[window - 1 :], np.convolve(values, np.ones(window) / window, "valid"), label=name)
     axis.set_title(title, fontsize=9)
     axis.set_xlabel("step", fontsize=8)
+    _limit(axis, title)
     axis.tick_params(labelsize=7)
     if axis.lines:
         axis.legend(fontsize=6)
@@ -92,3 +116,14 @@ def _save(figure: Any, file: Path) -> None:
     temporary = file.with_name(f".{file.name}")
     figure.savefig(temporary, dpi=120, format="png")
     temporary.replace(file)
+
+
+def _limit(axis: Any, title: str) -> None:
+    """Keep what is far off (an untrained answer, a corrupted input taken for one) from flattening the other curves."""
+    if title == EXPLAINED_SHARE:
+        axis.set_ylim(-0.2, 1)
+        axis.axhline(0, color="gray", linewidth=0.5)
+    curves = {line.get_label().rpartition(".")[2]: line.get_ydata() for line in axis.lines}
+    if len(curves) > 1 and "identity" in curves:
+        highest = [np.nanmax(values) for name, values in curves.items() if name != "identity" and len(values)]
+        axis.set_ylim(0, 1.2 * max(highest, default=1.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from umzoo.engine.build import build_from_recipe
 from umzoo.engine.changes import record_changes
 from umzoo.engine.checkpoint import latest_checkpoint
 from umzoo.engine.evaluate import Evaluator
+from umzoo.engine.health import decline
+from umzoo.engine.log import read_metrics
 from umzoo.engine.run import Run, open_data
 from umzoo.engine.start import Start, start_from, trained_input
 from umzoo.engine.training import Training
@@ -23,6 +26,8 @@ from umzoo.errors import ConfigError
 from umzoo.fields import Fields, Rng, to_device
 from umzoo.plugins import zoo
 from umzoo.pretext.model import PretextModel
+
+log = logging.getLogger(__name__)
 
 
 class Trainer(Training):
@@ -43,6 +48,7 @@ class Trainer(Training):
         self.run, self.recipe, self.weights = run, run.recipe, weights
         self.store = open_data(run)
         self.start: Start | None = None
+        self._declined = False
         recipe = run.recipe
         super().__init__(run.folder, recipe.trainer, recipe.optim, recipe.seed, resume=resume, cpu=cpu)
         if resume and self.is_main:
@@ -101,13 +107,21 @@ class Trainer(Training):
             self.model.after_step()
 
     def evaluate(self, last: bool) -> dict[str, float]:
-        """Draw the panels and probe for the modality, as far as they are due."""
+        """Draw the panels and probe the features, as far as they are due."""
         config, metrics = self.config, {}
-        if (self.step % config.probe_every == 0 or last) and len(self.store.modalities) > 1:
+        if self.step % config.probe_every == 0 or last:
             metrics = self.evaluator.probe(self.model, config.probe_volumes)
+            self._warn_of_decline(metrics)
         if self.step % config.picture_every == 0 or last:
             self.evaluator.panels(self.model, self.pictures, self.step, config.steps)
         return metrics
+
+    def _warn_of_decline(self, metrics: dict[str, float]) -> None:
+        """Warn once if the features are much poorer than at the first probe, which the log holds."""
+        first = next((line for line in read_metrics(self.log.file) if line.get("health.rank") is not None), None)
+        if first is not None and not self._declined and (what := decline(first, metrics)):
+            self._declined = True
+            log.warning("step %d: %s: look at the weights of the tasks, or lower optim.lr", self.step, what)
 
     def state(self) -> dict[str, Any]:
         """Return what was found out about the data."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 from umzoo_contrastive.embed import Projection, similarity
 from umzoo_contrastive.simclr import SimCLR, random_crops
-from umzoo_contrastive.voco import VoCo, position_loss
+from umzoo_contrastive.voco import VoCo, constant_loss, position_loss
 
 import umzoo
 from umzoo.corruptions.pipeline import Pipeline
@@ -128,6 +128,11 @@ class TestVoCo:
         order = torch.cat((cells, crops), dim=1).transpose(0, 1).flatten(0, 1)
         assert embedded(method, order)({"overlap": overlap}) == pytest.approx(0, abs=1e-5)
         assert method.metrics["accuracy"].mean() == 1
+
+    def test_no_constant_cosine_beats_the_baseline(self):
+        overlap = torch.tensor([[[0.8, 0.2, 0.0], [0.5, 0.4, 0.1]]])
+        losses = [float(position_loss(torch.full_like(overlap, c), overlap)) for c in torch.linspace(0, 1, 101)]
+        assert min(losses) - 0.01 < float(constant_loss(overlap)) < losses[0]
 
     def test_works_with_one_item(self):
         assert task(VoCo).views(batch(1), umzoo.Rng(0))["image"].shape == (10, 1, 8, 12, 16)

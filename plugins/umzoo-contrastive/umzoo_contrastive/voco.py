@@ -27,7 +27,7 @@ class VoCo(umzoo.PretextTask):
 
     Works with a batch of one: a volume is contrasted with itself. Metrics: ``accuracy``, the share of random
     crops whose most similar cell is the one they overlap most, and ``chance``, what guessing gives; ``baseline``, the
-    position loss of cosines that are all 0.
+    least position loss of cosines that are all the same.
     """
 
     name = "voco"
@@ -93,10 +93,16 @@ class VoCo(umzoo.PretextTask):
         bases, crops = embedding[:, : len(self.cells)], embedding[:, len(self.cells) :]
         cosines = similarity(crops, bases)
         self.metrics |= classification_metrics(cosines.flatten(0, 1), overlap.argmax(2).flatten())
-        self.metrics["baseline"] = position_loss(torch.zeros_like(overlap), overlap)
+        self.metrics["baseline"] = constant_loss(overlap)
         among = similarity(bases, bases).relu().square()
         pairs = torch.ones(among.shape[1:], dtype=torch.bool, device=among.device).triu(1)
         return position_loss(cosines, overlap) + self.config.regularization * among[:, pairs].mean()
+
+
+def constant_loss(overlap: Tensor) -> Tensor:
+    """Return the least position loss of one cosine for all pairs."""
+    levels = torch.linspace(0, 1, 21, device=overlap.device).unbind()
+    return torch.stack([position_loss(level.expand_as(overlap), overlap) for level in levels]).amin()
 
 
 def position_loss(cosines: Tensor, overlap: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 import umzoo
 from umzoo.errors import ConfigError
@@ -30,8 +31,9 @@ class DensePass(nn.Module):
 class MaskedAutoencoding(umzoo.PretextTask):
     """Restore blocks of voxels that were hidden; only hidden voxels enter the loss.
 
-    Hidden voxels are set to the mean of their volume, which is 0 in z-score space. Metric: ``baseline``, the loss of
-    answering the mean of the patch's visible voxels.
+    Hidden voxels are set to the mean of their volume, which is 0 in z-score space. Metrics: ``baseline``, the loss of
+    an answer that takes no learning, the mean of the visible voxels nearby (:func:`nearby_mean`); ``mean``, that of the mean
+    of the hidden voxels themselves; and ``explained``, the share of their variance that is explained.
     """
 
     name = "mae"
@@ -126,13 +128,31 @@ class MaskedAutoencoding(umzoo.PretextTask):
         """Return the mean squared error over the hidden voxels, in the backbone's input space."""
         target = views["clean_input"].float()
         hidden = enlarge(views["masked"], target.shape[2:]).expand_as(target)
-        self.metrics["baseline"] = masked_error(visible_mean(target, hidden), target, hidden)
-        return masked_error(self.predict(features), target, hidden)
+        loss = masked_error(self.predict(features), target, hidden)
+        with torch.no_grad():
+            mean = masked_error(visible_mean(target, ~hidden), target, hidden)
+            nearby = nearby_mean(target, views["masked"])
+            self.metrics |= {"mean": mean, "baseline": masked_error(nearby, target, hidden), "explained": 1 - loss / mean}
+        return loss
 
 
 def masked_error(answer: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
     """Mean squared error over the voxels where *hidden* is true."""
     return ((answer - target).square() * hidden).sum() / hidden.sum()
+
+
+def nearby_mean(target: Tensor, masked: Tensor) -> Tensor:
+    """Fill *target* ``(B, C, D, H, W)`` with the means of visible blocks, averaged over the 27 around each, and smoothed.
+
+    Where none of the 27 is visible, it is the mean of all visible blocks.
+    """
+    grid = masked.shape[1:]
+    visible = (~masked).unsqueeze(1).to(target.dtype)
+    blocks = functional.adaptive_avg_pool3d(target, grid) * visible
+    total, count = (functional.avg_pool3d(it, 3, 1, 1) for it in (blocks, visible))
+    everywhere = blocks.sum((2, 3, 4), keepdim=True) / visible.sum((2, 3, 4), keepdim=True)
+    means = torch.where(count > 0, total / count.clamp_min(1e-6), everywhere)
+    return functional.interpolate(means, target.shape[2:], mode="trilinear")
 
 
 def visible_mean(target: Tensor, hidden: Tensor) -> Tensor:
