@@ -295,8 +295,9 @@ Volumes: {data}.
 {about}
 
 - *to beat*: the chance of guessing right, or the loss of a constant answer (`mae`: the mean of the patch's visible
-  voxels; `volume_fusion`: each class's share everywhere, for Dice at each place; `voco`: cosines of 0). Runs log harder ones since
-  this was measured: for `mae` the mean of the visible blocks nearby, for `voco` the best cosine that is the same for all.
+  voxels; `volume_fusion`: each class's share everywhere, for Dice at each place; `voco`: cosines of 0).
+  Runs log harder ones since this was measured: for `mae` the mean of the visible blocks nearby, for `voco` the best
+  cosine that is the same for all.
 - *first*, *last*: in the log, means over the first and the last {span} steps.
 - *untrained*, *trained*: on {crops} batches from subjects that were held out, ± one standard error over batches. An
   untrained network beats chance where like is matched with like, as in `simclr` and `voco`.

@@ -81,7 +81,8 @@ def test_features_that_collapse_are_warned_of_once(new_run, caplog, monkeypatch)
     monkeypatch.setattr(trainer.evaluator, "probe", lambda *_: next(healths))
     trainer.fit()
     assert [record.message for record in caplog.records if "effective rank" in record.message] == [
-        "step 2: the effective rank of the features fell from 8.0 to 2.0: look at the weights of the tasks, or lower optim.lr"
+        "step 2: the effective rank of the features fell from 8.0 to 2.0:"
+        " look at the weights of the tasks, or lower optim.lr"
     ]
 
 

@@ -70,8 +70,8 @@ def save_curves(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
 def curve_groups(logged: Iterable[str]) -> dict[str, list[str]]:
     """Return the *logged* metrics by the title of the axis they share; losses come first.
 
-    Beside a task's loss is what it has to beat (:data:`TO_BEAT`), and beside its ``accuracy``, ``chance``. Other metrics of
-    one name, and the shares of variance explained, share an axis.
+    Beside a task's loss is what it has to beat (:data:`TO_BEAT`), and beside its ``accuracy``, ``chance``. Other
+    metrics of one name, and the shares of variance explained, share an axis.
     """
     losses: dict[str, list[str]] = {}
     others: dict[str, list[str]] = {}

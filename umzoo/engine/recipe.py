@@ -51,7 +51,9 @@ class TrainerConfig(Config):
     keep: int = Field(2, ge=1, description="checkpoints kept")
     log_every: int = Field(10, ge=1, description="steps between log lines")
     picture_every: int = Field(500, ge=1, description="steps between pictures")
-    probe_every: int = Field(500, ge=1, description="steps between looks at the features: their health, and a linear probe of the modality")
+    probe_every: int = Field(
+        500, ge=1, description="steps between looks at the features: their health, and a linear probe of the modality"
+    )
     probe_volumes: int = Field(128, ge=2, description="volumes a probe looks at, at most")
     trackers: tuple[str, ...] = Field(
         (), description="what to log to beside TensorBoard, by Accelerate's names: wandb, mlflow, comet_ml, ..."

@@ -28,10 +28,10 @@ class Restoration(PretextTask):
     levels of the volume. With ``target = "patch"`` the clean patch is standardized by its own mean and deviation, as in
     the masked autoencoder of He et al. (CVPR 2022).
 
-    Metrics: ``psnr`` in dB over the range [0, 1]; ``explained``, the share of the variance within the clean patches that
-    the answer explains, and ``explained_altered``, the same over the voxels that were altered alone. Both are 0 for a
-    network that answers the mean of each clean patch, whose loss is ``mean``. ``identity`` is the loss of the corrupted
-    input as it is. Painted noise makes that one large: only where it is the smaller of the two is it what to beat.
+    Metrics: ``psnr`` in dB over the range [0, 1]; ``explained``, the share of the variance within the clean patches
+    that the answer explains, and ``explained_altered``, the same over the voxels that were altered alone. Both are 0
+    for a network that answers the mean of each clean patch, whose loss is ``mean``. ``identity`` is the loss of the
+    corrupted input as it is. Painted noise makes that one large: only where it is the smaller is it what to beat.
     """
 
     name = "restoration"

@@ -75,7 +75,9 @@ def test_the_baseline_follows_what_changes_slowly():
     masked = torch.zeros(1, 2, 3, 4, dtype=torch.bool)
     masked[0, 0, 1, 1] = masked[0, 1, 0, 2] = True
     hidden = enlarge(masked, SIZE)
-    nearby, mean = (masked_error(a, target, hidden) for a in (nearby_mean(target, masked), visible_mean(target, hidden)))
+    nearby, mean = (
+        masked_error(a, target, hidden) for a in (nearby_mean(target, masked), visible_mean(target, hidden))
+    )
     assert nearby < 0.5 * mean
 
 

@@ -32,8 +32,8 @@ class MaskedAutoencoding(umzoo.PretextTask):
     """Restore blocks of voxels that were hidden; only hidden voxels enter the loss.
 
     Hidden voxels are set to the mean of their volume, which is 0 in z-score space. Metrics: ``baseline``, the loss of
-    an answer that takes no learning, the mean of the visible voxels nearby (:func:`nearby_mean`); ``mean``, that of the mean
-    of the hidden voxels themselves; and ``explained``, the share of their variance that is explained.
+    an answer that takes no learning, the mean of the visible blocks nearby (:func:`nearby_mean`); ``mean``, that of the
+    mean of the hidden voxels themselves; and ``explained``, the share of their variance that is explained.
     """
 
     name = "mae"
@@ -132,7 +132,11 @@ class MaskedAutoencoding(umzoo.PretextTask):
         with torch.no_grad():
             mean = masked_error(visible_mean(target, ~hidden), target, hidden)
             nearby = nearby_mean(target, views["masked"])
-            self.metrics |= {"mean": mean, "baseline": masked_error(nearby, target, hidden), "explained": 1 - loss / mean}
+            self.metrics |= {
+                "mean": mean,
+                "baseline": masked_error(nearby, target, hidden),
+                "explained": 1 - loss / mean,
+            }
         return loss
 
 
@@ -142,17 +146,23 @@ def masked_error(answer: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
 
 
 def nearby_mean(target: Tensor, masked: Tensor) -> Tensor:
-    """Fill *target* ``(B, C, D, H, W)`` with the means of visible blocks, averaged over the 27 around each, and smoothed.
+    """Fill *target* ``(B, C, D, H, W)`` with means of visible blocks, over the 27 around each, and smoothed.
 
     Where none of the 27 is visible, it is the mean of all visible blocks.
     """
     grid = masked.shape[1:]
     visible = (~masked).unsqueeze(1).to(target.dtype)
     blocks = functional.adaptive_avg_pool3d(target, grid) * visible
-    total, count = (functional.avg_pool3d(it, 3, 1, 1) for it in (blocks, visible))
+    total, count = _sum_of_neighbors(blocks), _sum_of_neighbors(visible)
     everywhere = blocks.sum((2, 3, 4), keepdim=True) / visible.sum((2, 3, 4), keepdim=True)
-    means = torch.where(count > 0, total / count.clamp_min(1e-6), everywhere)
+    means = torch.where(count > 0.5, total / count.clamp_min(1), everywhere)
     return functional.interpolate(means, target.shape[2:], mode="trilinear")
+
+
+def _sum_of_neighbors(blocks: Tensor) -> Tensor:
+    """Sum each of *blocks* ``(B, C, d, h, w)`` with the 26 around it."""
+    kernel = blocks.new_ones(1, 1, 3, 3, 3)
+    return functional.conv3d(blocks.flatten(0, 1).unsqueeze(1), kernel, padding=1).view_as(blocks)
 
 
 def visible_mean(target: Tensor, hidden: Tensor) -> Tensor:
