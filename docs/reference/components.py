@@ -13,7 +13,7 @@ from umzoo.backbones.state import named_tensors
 from umzoo.errors import PluginError
 from umzoo.pretext.base import PretextTask
 from umzoo.weights.construct import default_network
-from umzoo.weights.entry import WeightsEntry
+from umzoo.weights.entry import PACKAGE, WeightsEntry
 from umzoo.weights.transfer.layout import Layout
 
 NNUNET = {"resenc": "`ResidualEncoderUNet`", "plainconv": "`PlainConvUNet`", "primus": "`Primus`"}
@@ -72,6 +72,8 @@ def _weights(entry: WeightsEntry) -> tuple[str, ...]:
     place, where = entry.location, f"`{entry.location}`"
     if place.startswith("https://"):
         where = f"[{place.rpartition('/')[2]}]({place})"
+    elif place.startswith(PACKAGE):
+        where = f"in the package `{place.removeprefix(PACKAGE).partition('/')[0]}`"
     elif re.fullmatch(r"[\w.-]+/[\w.-]+", place):
         where = f"[{place}](https://huggingface.co/{place})"
     return where, f"`{entry.importer}`" if entry.importer else ""

@@ -1,6 +1,7 @@
 """References: folders, registered names, and repositories on a Hub."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,37 @@ def test_registered_weights_are_pinned(backbone, folder, hub, monkeypatch):
     assert read_info(resolve("org/name")).name == "genesis_unet.second"
     with pytest.raises(WeightsError, match=r"did you mean 'genesis_unet\.lab'"):
         resolve("genesis_unet.lap")
+
+
+@pytest.fixture
+def package(folder, tmp_path, monkeypatch):
+    """A package that brings weights: their location."""
+    place = tmp_path / "packages" / "lab_weights"
+    place.mkdir(parents=True)
+    (place / "__init__.py").write_text("")
+    shutil.copytree(folder, place / "small")
+    monkeypatch.syspath_prepend(place.parent)
+    return "package:lab_weights/small"
+
+
+def test_weights_may_come_with_a_package(package, hub, monkeypatch):
+    entry = WeightsEntry("genesis_unet.small", package, "mit")
+    monkeypatch.setitem(zoo().weights._entries, entry.name, entry)
+    assert read_info(resolve("genesis_unet.small")) == read_info(resolve(package))
+    assert umzoo.from_pretrained("genesis_unet.small").name == "genesis_unet"
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize("location", ["package:lab_weights", "package:lab_weights/../..", "package:lab_weights//etc"])
+def test_a_location_does_not_lead_out_of_its_package(package, location):
+    with pytest.raises(WeightsError, match="no place in a package"):
+        resolve(location)
+
+
+@pytest.mark.parametrize("location", ["package:no_such_package/x", "package:/etc", "package:", "package:a.b/c"])
+def test_a_package_must_be_there(location):
+    with pytest.raises(WeightsError, match="not installed"):
+        resolve(location)
 
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"

@@ -16,7 +16,7 @@ from umzoo.hub.pages import place_on_hub
 from umzoo.hub.pull import mend, pull
 from umzoo.hub.released import Place, place_of_address
 from umzoo.plugins import zoo
-from umzoo.weights.entry import WeightsEntry
+from umzoo.weights.entry import PACKAGE, WeightsEntry, folder_in_package
 from umzoo.weights.io import FILES
 
 Result = TypeVar("Result")
@@ -59,8 +59,9 @@ def resolve(
     """Return the weights folder that *ref* names; a Hub repository is downloaded into the Hub's cache and checked.
 
     Args:
-        ref: a folder, ``local-dir:FOLDER``, ``org/name[@revision]``, ``hf-hub:org/name[@revision]``, or a registered
-            ``architecture.tag``. An existing folder comes before a repository of the same name.
+        ref: a folder, ``local-dir:FOLDER``, ``package:MODULE/FOLDER`` of an installed package,
+            ``org/name[@revision]``, ``hf-hub:org/name[@revision]``, or a registered ``architecture.tag``. An existing
+            folder comes before a repository of the same name.
         revision: commit, tag or branch of a Hub repository.
         token: token for the Hub; None takes ``HF_TOKEN`` or that of ``hf auth login``, False none.
         cache_dir: cache of the Hub; None is the one ``huggingface_hub`` uses.
@@ -104,6 +105,8 @@ def parse(ref: Path | str, revision: str | None = None) -> Reference:
         return _folder(Path(text.removeprefix("local-dir:")), revision)
     if text.startswith(("http://", "https://")):
         return _page(text, revision)
+    if text.startswith(PACKAGE):
+        return _folder(folder_in_package(text), revision)
     if isinstance(ref, Path) or _is_folder(text):
         return _folder(Path(ref), revision)
     if text in zoo().weights:

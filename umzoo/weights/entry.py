@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from umzoo.errors import WeightsError
+
+PACKAGE = "package:"
+"""What the location of weights begins with that come with an installed package: ``package:MODULE/FOLDER``."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +23,8 @@ class WeightsEntry:
 
     Attributes:
         name: ``architecture.tag``.
-        location: a folder, a Hub repository ``org/name``, or (with *importer*) a web address, of an archive perhaps.
+        location: a folder, a Hub repository ``org/name``, a folder ``package:MODULE/FOLDER`` of an installed package,
+            or (with *importer*) a web address, of an archive perhaps.
         license: SPDX identifier; ``other`` with *license_link*.
         revision: commit of the repository; None for a folder.
         description: one line.
@@ -55,3 +63,19 @@ class WeightsEntry:
     def tag(self) -> str:
         """What follows the name of the architecture."""
         return self.name.partition(".")[2]
+
+
+def folder_in_package(location: str) -> Path:
+    """Return the folder that *location*, ``package:MODULE/FOLDER``, names.
+
+    Raises:
+        WeightsError: if no such package is installed, or *location* leads out of it.
+    """
+    module, _, inside = location.removeprefix(PACKAGE).partition("/")
+    spec = importlib.util.find_spec(module) if module.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise WeightsError(f"{location!r} needs the package '{module}', which is not installed")
+    parts = Path(inside).parts
+    if not parts or ".." in parts or Path(inside).is_absolute():
+        raise WeightsError(f"{location!r} is no place in a package: expected {PACKAGE}MODULE/FOLDER")
+    return Path(next(iter(spec.submodule_search_locations))).joinpath(*parts)
