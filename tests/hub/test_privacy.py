@@ -149,6 +149,13 @@ def test_only_fields_on_the_list_leave(folder):
     assert [finding.text for finding in inspect("README.md", card)] == ["ward"]
 
 
+def test_what_importers_keep_of_an_original_leaves_unless_it_could_identify(folder):
+    config = json.loads((folder / "config.json").read_text()) | {"license": "MIT OR Apache-2.0"}
+    original = {"url": "https://example.org/a.zip", "normalization": "mean and deviation of the voxels above 0"}
+    assert not found(json.dumps(config | {"medicalnet": original}), "config.json")
+    assert found(json.dumps(config | {"medicalnet": original | {"note": "sub-0043_ses-01"}}), "config.json")
+
+
 def test_keys_and_data_sets(tmp_path):
     assert found(json.dumps({"provenance": {"subjects": ["a"]}}), "config.json")
     assert found(json.dumps({"provenance": {"datasets": {"export_19700101": 1}}}), "config.json")

@@ -12,43 +12,20 @@ import yaml
 from pydantic import BaseModel
 
 from umzoo.config import BRITISH
+from umzoo.plugins import zoo
 from umzoo.weights.info import WeightsInfo
 
 CONFIG = "config.json"
-PROSE = frozenset(
-    (
-        *(
-            "citations",
-            "license_link",
-            "note",
-            "location",
-            "files",
-            "device",
-            "dataset",
-            "datasets",
-            "classes",
-            "targets",
-        ),
-        *("channels", "labels", "thresholds", "regions", "task", "metric", "metrics", "versions", "name"),
-    )
-)
+PROSE = frozenset({
+    "license", "license_link", "citations", "note", "location", "files", "device", "dataset", "datasets", "classes",
+    "targets", "channels", "labels", "thresholds", "regions", "task", "metric", "metrics", "versions", "name",
+})  # fmt: skip
 """Fields whose values, or keys, are texts that people wrote: they are searched. All other texts are single words."""
-FRONT_MATTER = frozenset(
-    (
-        *("license", "license_name", "license_link", "library_name", "pipeline_tag", "tags", "datasets", "base_model"),
-        *(
-            "base_model_relation",
-            "model_name",
-            "model-index",
-            "language",
-            "metrics",
-            "thumbnail",
-            "widget",
-            "inference",
-        ),
-        *("new_version", "co2_eq_emissions"),
-    )
-)
+FRONT_MATTER = frozenset({
+    "license", "license_name", "license_link", "library_name", "pipeline_tag", "tags", "datasets", "base_model",
+    "base_model_relation", "model_name", "model-index", "language", "metrics", "thumbnail", "widget", "inference",
+    "new_version", "co2_eq_emissions",
+})  # fmt: skip
 """What the front matter of a model card may say; what the Hub asks visitors (``extra_gated_...``) too."""
 _WORD = re.compile(r"[\w.+*/:@-]{0,100}")
 _UNLISTED = "a field that is not on the list of those that leave,"
@@ -58,14 +35,20 @@ Found = Iterator[tuple[str, str, str]]
 
 
 def unlisted(name: str, text: str) -> Found:
-    """Yield place, kind and text of what in the file *name* is not on the list."""
+    """Yield place, kind and text of what in the file *name* is not on the list.
+
+    The table of an importer, under its name, is prose: importers choose what they keep of an original.
+    """
     if Path(name).name == CONFIG:
         try:
             content = json.loads(text)
         except ValueError:
             return
         if isinstance(content, dict):
-            yield from _of_model(content, WeightsInfo, "")
+            imported = {name: table for name, table in content.items() if name in zoo().importers}
+            yield from _of_value(imported, None, "", True)
+            rest = {name: value for name, value in content.items() if name not in imported}
+            yield from _of_model(rest, WeightsInfo, "")
     elif Path(name).name == "README.md" and text.startswith("---\n"):
         yield from _front_matter(text.partition("\n---")[0][4:])
 
