@@ -26,11 +26,11 @@ def run(store, sources, order=None, monkeypatch=None, **options):
     (store / "local" / "salt").write_text("00" * 32)
     if order is not None:
 
-        def shuffled(scans, job, workers):
+        def shuffled(scans, job, workers, scheduler):
             done = [(scan, module.prepare_scan(scan, job)) for scan in scans]
             yield from (done[number] for number in order)
 
-        monkeypatch.setattr(module, "_locally", shuffled)
+        monkeypatch.setattr(module, "_results", shuffled)
     return prepare(sources, store, spacing=None, workers=0, **options)
 
 
@@ -64,12 +64,12 @@ def test_again_and_interrupted_it_is_the_same(tmp_path, sources, monkeypatch):
     for stop in range(7):
         store = tmp_path / f"stopped{stop}"
 
-        def broken(scans, job, workers, stop=stop):
+        def broken(scans, job, workers, scheduler, stop=stop):
             yield from itertools.islice(((scan, module.prepare_scan(scan, job)) for scan in reversed(scans)), stop)
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(module, "_locally", broken)
+            patch.setattr(module, "_results", broken)
             run(store, sources, modality=["mr=*/two/*"])
         run(store, sources, modality=["mr=*/two/*"])
         assert (store / "index.jsonl").read_bytes() == first

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _AIR = (-1060.0, -940.0)
+_LUNG = (-950.0, -750.0)
 _TISSUE = (-150.0, 150.0)
 _LEAST_AIR = 0.02
 _LEAST_TISSUE = 0.05
@@ -13,16 +14,19 @@ _PEAK = 1.5
 
 
 def has_air_and_tissue(sample: NDArray[np.float32]) -> bool:
-    """Whether the values peak at air and at soft tissue, as those of a patient in air do in HU.
+    """Whether the values peak at air (or at lung, in a crop of the chest) and at soft tissue, as those of a patient do.
 
-    The test: at least 2 % lie within 60 of -1000 and 5 % within 150 of 0, half as many again as in intervals of that
-    width beside them, and few where soft tissue lies if 1024 was added.
+    The test: at least 2 % lie within 60 of -1000 (or within 100 of -850) and 5 % within 150 of 0, half as many again as
+    in intervals of that width beside them, and few where soft tissue lies if 1024 was added.
     """
     values = _without_padding(sample)
     return (
         values.size > 0
         and not is_offset(sample)
-        and _peaks(values, _AIR, (-1220, -1100), (-900, -780), _LEAST_AIR)
+        and (
+            _peaks(values, _AIR, (-1220, -1100), (-900, -780), _LEAST_AIR)
+            or _peaks(values, _LUNG, (-1300, -1100), (-600, -400), _LEAST_AIR)
+        )
         and _peaks(values, _TISSUE, (-600, -300), (250, 550), _LEAST_TISSUE)
     )
 
