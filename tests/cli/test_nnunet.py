@@ -21,7 +21,7 @@ def run(*arguments, **environment):
         (["--weights", "x", "--no-weights"], "give --weights REF, or --no-weights"),
         (["--weights", "x", "--recipe", "sawtoth"], "did you mean 'sawtooth'"),
         (["--weights", "x", "finetuning.epoch=1"], "unknown key 'finetuning.epoch' .did you mean 'epochs'"),
-        (["--weights", "x"], "nnUNet_preprocessed is not set"),
+        (["--weights", "x", "-device", "cpu"], "nnUNet_preprocessed is not set"),
     ],
 )
 def test_wrong_calls_end_in_one_line(arguments, message):
