@@ -153,8 +153,10 @@ def test_a_saved_login_goes_to_huggingface_alone(backbone, commit, hub, monkeypa
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(WeightsError, match="set HF_TOKEN or pass a token"):
         umzoo.from_pretrained("org/name")
+    with pytest.raises(WeightsError, match="no token for http://127.0.0.1"):
+        umzoo.from_pretrained("org/name", token=True)
     assert hub.requests and {request.token for request in hub.requests} == {None}
-    assert same(umzoo.from_pretrained("org/name", token=True), backbone)
+    assert same(umzoo.from_pretrained("org/name", token=TOKEN), backbone)
 
 
 @pytest.mark.parametrize("name", ["../../evil", "/etc/passwd", "run.py", "model.bin"])
