@@ -81,16 +81,16 @@ def no_validation(monkeypatch):
 @pytest.fixture
 def at_epoch(monkeypatch):
     """Has a function called with the trainer before each epoch."""
-    from umzoo.nnunet.trainer import nnUNetTrainerUmzoo
+    from umzoo.nnunet.trainer import UmzooMixin
 
-    original = nnUNetTrainerUmzoo.on_train_epoch_start
+    original = UmzooMixin.on_train_epoch_start
 
     def install(look):
         def start(self):
             look(self)
             original(self)
 
-        monkeypatch.setattr(nnUNetTrainerUmzoo, "on_train_epoch_start", start)
+        monkeypatch.setattr(UmzooMixin, "on_train_epoch_start", start)
 
     return install
 
