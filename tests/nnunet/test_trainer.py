@@ -281,7 +281,7 @@ def test_wrapped_networks_get_the_same(nnunet, weights, how):
     planned = read_planned(nnunet, asked.plans_name, "3d_fullres")
     network = planned.build()
     wrapped = wrap(network, how)
-    report = initialize(wrapped, planned, read_entry(planned.plans))
+    report = initialize(wrapped, planned, read_entry(planned.plans), nnunet)
     source = load_state(weights)
     assert report.coverage == 1.0
     assert equal(kernels(network), source) == kernels(network).keys()

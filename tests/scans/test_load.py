@@ -166,4 +166,5 @@ def test_a_thin_scan_is_answered_though_it_is_not_trained_on(tmp_path, body):
     nibabel.save(as_nifti(body[:5]), tmp_path / "thin.nii.gz")
     report = prepare([tmp_path / "thin.nii.gz"], tmp_path / "store", spacing=None, workers=0)
     assert report.outcomes[0].reason == "too thin"
-    assert umzoo.load_scan(tmp_path / "thin.nii.gz", SPECS["native"]).image.shape == (1, 5, 24, 28)
+    scan = umzoo.load_scan(tmp_path / "thin.nii.gz", SPECS["native"], modality="ct")
+    assert scan.image.shape == (1, 5, 24, 28)

@@ -64,7 +64,7 @@ def test_files_keep_header_and_type(tmp_path, body):
     image.set_qform(image.affine, 1)
     image.header.set_slope_inter(2, 5)
     nibabel.save(image, tmp_path / "scan.nii.gz")
-    scan = umzoo.load_scan(tmp_path / "scan.nii.gz", SPECS["resampled"])
+    scan = umzoo.load_scan(tmp_path / "scan.nii.gz", SPECS["resampled"], modality="ct")
     saved = nibabel.load(scan.to_original((scan.image[0] > 0).long()).save(tmp_path / "mask.nii.gz"))
     assert saved.get_data_dtype() == np.uint8
     assert np.array_equal(saved.affine, nibabel.load(tmp_path / "scan.nii.gz").affine)
