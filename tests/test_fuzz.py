@@ -1,0 +1,45 @@
+"""A short run of ``benchmarks/fuzz.py``: every reader of what strangers send, with damaged and hostile input."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "fuzz.py"
+
+
+@pytest.fixture
+def fuzzing():
+    spec = importlib.util.spec_from_file_location("umzoo_fuzz", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["umzoo_fuzz"] = module
+    spec.loader.exec_module(module)
+    yield module
+    module.PICKLES.close()
+    del sys.modules["umzoo_fuzz"]
+
+
+def test_readers_read_or_refuse_in_one_line(fuzzing, tmp_path):
+    found = fuzzing.fuzz(640, 1, 60.0, tmp_path)
+    assert not found["failures"] and not found["written"]
+    assert found["inputs"] > 60 and all(it["slowest"] < 30 for it in found["targets"].values())
+
+
+def test_what_is_whole_is_read(fuzzing, tmp_path):
+    """Else the readers above could refuse everything."""
+    for name, target in fuzzing.make_targets(tmp_path).items():
+        for seed in target.seeds:
+            if name != "bundle":
+                target.read(seed, tmp_path / "work")
+
+
+def test_a_reader_that_fails_is_noticed(fuzzing, tmp_path, monkeypatch):
+    def broken(content, folder):
+        (folder.parent / "outside").write_bytes(content)
+        raise KeyError("x")
+
+    monkeypatch.setattr(fuzzing, "make_targets", lambda _: {"broken": fuzzing.Target((b"x",), broken, 1)})
+    (tmp_path / "work").mkdir()
+    found = fuzzing.fuzz(3, 1, 60.0, tmp_path)
+    assert len(found["failures"]) == 3 and found["written"] == ["outside"]
