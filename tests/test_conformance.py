@@ -21,8 +21,11 @@ SMALLER = {
     **dict.fromkeys((f"resnet3d_{layers}" for layers in (10, 18, 34, 50, 101, 152, 200)), {"width": 4}),
 }
 """Options that keep the test short; the others are checked as they are."""
-DEEPER = tuple(f"resnet3d_{layers}" for layers in (18, 34, 101, 152, 200))
-"""More blocks of the code of ``resnet3d_10`` and ``resnet3d_50``, which is not traced again."""
+DEEPER = (
+    *(f"resnet3d_{layers}" for layers in (18, 34, 101, 152, 200)),
+    *("resenc_unet_m", "resenc_unet_l", "resenc_unet_xl", "primus_b", "primus_m", "primus_l"),
+)
+"""More blocks of the code of ``resnet3d_10``, ``resnet3d_50``, ``resenc_unet_s`` and ``primus_s``, not traced again."""
 
 
 @pytest.mark.parametrize("name", zoo().backbones)

@@ -34,7 +34,7 @@ def test_unrelated_networks(resenc):
     assert report.coverage == report.decoder_coverage == 0 and not report.exact and not report.adapted
     refused(unrelated, resenc(), "U-Net of Models Genesis.*take a network like that, or weights of a residual")
     refused(resenc(), nn.Conv3d(1, 2, 3), "no tensors under 'encoder.'")
-    refused({"weight": torch.zeros(3)}, resenc(), "network of another architecture")
+    refused({"weight": torch.zeros(3)}, resenc(), "of no network that umzoo knows")
 
 
 def test_too_little(resenc):
