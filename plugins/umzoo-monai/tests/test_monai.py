@@ -92,6 +92,7 @@ def test_positions_of_unetr_are_resized(tmp_path):
 
 def test_into_monais_own_networks():
     """Weights of a channel go into MONAI's networks of two, whole but for their last convolution, and back."""
+    torch.manual_seed(0)
     for name, other, options in (
         ("swin_unetr", nets.SwinUNETR(2, 3, **SMALL), SMALL),
         ("unetr", nets.UNETR(2, 3, (64, 32, 32), **TINY), {**TINY, "img_size": (32, 32, 32)}),
@@ -103,7 +104,7 @@ def test_into_monais_own_networks():
         with torch.no_grad():
             found = other.eval()(image().repeat(1, 2, 1, 1, 1))
             expected = other.out(source(image(), dense=True).dense)
-        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(found, expected, atol=1e-3 * float(expected.abs().max()), rtol=0)
         again = umzoo.create_model(name, in_channels=2, **options)
         assert (
             umzoo.transfer({"state_dict": {f"net.{k}": v for k, v in other.state_dict().items()}}, again).coverage > 0.9
