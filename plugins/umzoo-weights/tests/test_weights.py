@@ -59,9 +59,13 @@ def test_it_restores_what_a_random_network_does_not():
     tensors = load_file(folder / "pretext.safetensors")
     head = torch.nn.Conv3d(8, 1, 1)
     head.load_state_dict({key.removeprefix("restoration.head."): value for key, value in tensors.items()})
-    trained, random = umzoo.from_pretrained(folder), spec_of(folder)()
     clean, noisy = patterns()
-    assert share(head, trained, clean, noisy) > 0.5 > 0.1 > share(head, random, clean, noisy)
+    by_chance = []
+    for seed in range(5):
+        torch.manual_seed(seed)
+        by_chance.append(share(head, spec_of(folder)(), clean, noisy))
+    trained = share(head, umzoo.from_pretrained(folder), clean, noisy)
+    assert trained > 0.5 and trained > max(by_chance) + 0.1 and sum(by_chance) / 5 < 0.2
 
 
 def spec_of(folder):
