@@ -10,7 +10,7 @@ from pathlib import Path
 from umzoo.downstream.finetune.cases import channels_of
 from umzoo.downstream.finetune.config import FinetuneConfig
 from umzoo.downstream.finetune.network import Origin, expected_input
-from umzoo.downstream.finetune.summary import Summary, finish, over_folds
+from umzoo.downstream.finetune.summary import SUMMARY, Summary, finish, over_folds
 from umzoo.downstream.finetune.training import RUN, FineTuningRun
 from umzoo.downstream.tasks import Split, Task, make_task
 from umzoo.downstream.tasks.labels import with_labels
@@ -62,7 +62,7 @@ def finetune(
     """
     task = make_task(config.task, file)
     config = config.model_copy(update={"task": task.config})
-    return _run(config, task, out, origin, fold, cases or out / "cases", cpu, False)
+    return _run(open_finetuning(config, task, out, origin, fold, cases or out / "cases", cpu))
 
 
 def finetune_folds(
@@ -74,11 +74,11 @@ def finetune_folds(
     results = []
     for fold in range(len(task.folds(config.seed))):
         folder = out / f"fold-{fold}"
-        if (folder / "summary.json").is_file():
-            results.append(FinetuneResult(folder, None, json.loads((folder / "summary.json").read_text())))
+        if (folder / SUMMARY).is_file():
+            results.append(FinetuneResult(folder, None, json.loads((folder / SUMMARY).read_text())))
             continue
         started = (folder / RUN).is_file()
-        results.append(_run(config, task, folder, origin, fold, out / "cases", cpu, started))
+        results.append(_run(open_finetuning(config, task, folder, origin, fold, out / "cases", cpu, started)))
         if results[-1].signal is not None:
             return results
     summary = over_folds(task, [result.folder for result in results], config.seed)
@@ -99,22 +99,12 @@ def resume(folder: Path, *, cpu: bool = False) -> FinetuneResult:
     config = FinetuneConfig.parse(about["config"])
     task = make_task(config.task, folder / RUN)
     origin = Origin(about["weights"], about["like"])
-    return _run(config, task, folder, origin, about["fold"], Path(about["cases"]), cpu, True)
+    return _run(open_finetuning(config, task, folder, origin, about["fold"], Path(about["cases"]), cpu, True))
 
 
-def _run(
-    config: FinetuneConfig,
-    task: Task,
-    out: Path,
-    origin: Origin,
-    fold: int | None,
-    cases: Path,
-    cpu: bool,
-    resuming: bool,
-) -> FinetuneResult:
-    training = open_finetuning(config, task, out, origin, fold, cases, cpu, resuming)
+def _run(training: FineTuningRun) -> FinetuneResult:
     signal = training.fit()
-    return FinetuneResult(out, signal, finish(training) if signal is None and training.is_main else {})
+    return FinetuneResult(training.folder, signal, finish(training) if signal is None and training.is_main else {})
 
 
 def open_finetuning(
