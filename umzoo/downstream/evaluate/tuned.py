@@ -102,7 +102,8 @@ def _without_choices(options: FinetuneConfig, task: Task) -> FinetuneConfig:
     strategy = options.strategy
     if strategy.name == "probe" and len(strategy.probe_rates) > 1:
         raise ConfigError("several strategy.probe_rates would be chosen by the scans held out: give one")
-    strategy = strategy.model_copy(update={"validate_every": options.trainer.steps, "patience": None})
+    last = {"checkpoint": "last", "validate_every": options.trainer.steps, "patience": None}
+    strategy = strategy.model_copy(update=last)  # the held-out cases must not choose the step
     return options.model_copy(update={"task": task.config, "strategy": strategy})
 
 
@@ -134,9 +135,7 @@ def _table(
 
 def _rows(runs: _Runs, origin: Origin, split: Split, seed: int) -> list[Row]:
     """The rows of the held-out cases, from one run; it is done once, and its checkpoints are not kept."""
-    last = {"checkpoint": "last", "validate_every": runs.options.trainer.steps, "patience": None}
-    strategy = runs.options.strategy.model_copy(update=last)  # the held-out cases must not choose the step
-    options = runs.options.model_copy(update={"seed": seed, "strategy": strategy})
+    options = runs.options.model_copy(update={"seed": seed})
     folder = runs.cache / "runs" / _digest(options, origin, split)
     file = folder.with_suffix(".json")
     if not file.is_file():
