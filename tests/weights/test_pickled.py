@@ -85,6 +85,17 @@ def test_a_pickled_call_is_not_made(tmp_path, zipped):
     assert not marker.exists()
 
 
+@LEGACY
+def test_expanded_tensors_are_read_unless_they_would_fill_the_memory(tmp_path, zipped):
+    file = tmp_path / "c.pth"
+    torch.save({"w": torch.ones(1).expand(4, 1000)}, file, _use_new_zipfile_serialization=zipped)
+    assert torch.equal(read_pickled(file)["w"], torch.ones(4, 1000))
+    large = {name: torch.ones(1).expand(1 << 20, 300) for name in "ab"}
+    torch.save(large, file, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(WeightsError, match="far beyond its storage of 1 values"):
+        read_pickled(file)
+
+
 def test_tensors_of_a_run_are_found_by_every_importer_of_state_dicts(tmp_path):
     content = {"state_dict": {"module.w": torch.ones(1)}, "best_acc": np.float32(0.5), "args": argparse.Namespace()}
     torch.save(content, tmp_path / "c.pth")

@@ -22,6 +22,8 @@ __all__ = ["Inert", "read_checkpoint", "read_pickled"]
 log = logging.getLogger(__name__)
 
 MAX_AXES = 32
+MAX_EXPANDED = 2 << 30
+"""Bytes that the tensors of a file may take beyond their storages, as ``Tensor.expand`` makes them (strides of 0)."""
 DTYPES = {
     name: getattr(torch, name)
     for name in ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
@@ -69,6 +71,7 @@ class _Tensors:
         self.stream = stream
         self.places = places if isinstance(places, dict) else {}
         self._read: dict[str, Tensor] = {}
+        self._expanded = 0
         if not all(_are_counts(place, 2) for place in self.places.values()):
             raise UnreadableError("it does not say where its storages lie")
         if sum(length for _, length in self.places.values()) > size:
@@ -87,9 +90,10 @@ class _Tensors:
         if not prod(shape):
             return torch.empty(shape, dtype=DTYPES[kind])
         last = offset + sum((count - 1) * step for count, step in zip(shape, stride, strict=True))
-        if last >= len(values) or prod(shape) > len(values):
+        self._expanded += max(prod(shape) - len(values), 0) * values.itemsize
+        if last >= len(values) or self._expanded > MAX_EXPANDED:
             raise UnreadableError(
-                f"a tensor of shape {tuple(shape)} reaches beyond its storage of {len(values)} values"
+                f"a tensor of shape {tuple(shape)} reaches far beyond its storage of {len(values)} values"
             )
         return values.as_strided(shape, stride, offset)
 
