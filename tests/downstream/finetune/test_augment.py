@@ -29,7 +29,7 @@ def test_nothing_changes_where_nothing_is_asked():
 
 def test_flips_are_exact_and_take_the_label_along():
     given = batch()
-    found = Augmentation(AugmentationConfig(**OFF, p=0.0))(given, Rng(0))
+    found = Augmentation(AugmentationConfig(flip=True, **OFF, p=0.0))(given, Rng(0))
     flips = [axes for n in range(4) for axes in combinations((1, 2, 3), n)]
     for image, label in zip(found["image"], found["label"], strict=True):
         fits = [a for a in flips if torch.allclose(image, given["image"][0].flip(a), atol=1e-3)]

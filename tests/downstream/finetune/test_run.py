@@ -12,6 +12,9 @@ import torch
 
 import umzoo
 from umzoo.downstream.finetune import Origin, finetune, finetune_folds, load_config, resume
+from umzoo.downstream.finetune.run import open_finetuning
+from umzoo.downstream.finetune.summary import warn_of_unlearned
+from umzoo.downstream.tasks import make_task
 from umzoo.errors import ConfigError
 from umzoo.scans.crops import crop_about
 
@@ -72,6 +75,24 @@ def test_strategies(tmp_path, name):
     after = umzoo.from_pretrained(tmp_path / "run" / "weights", head=False).state_dict()
     kept = all(torch.equal(before[key], after[key]) for key in before if key.endswith("weight"))
     assert kept == (name in ("frozen", "probe"))
+
+
+def test_the_head_learns_at_a_rate_of_its_own(tmp_path):
+    options = load_config(write(tmp_path), ["optim.lr=0.01", "strategy.head_rate=5"])
+    task = make_task(options.task, tmp_path / "t.toml")
+    training = open_finetuning(options, task, tmp_path / "run", Origin(), None, tmp_path / "cases", cpu=True)
+    rates = {id(value): group["lr"] for group in training.optimizer.param_groups for value in group["params"]}
+    assert {rates[id(value)] for value in training.model.heads.parameters()} == {0.05}
+    assert {rates[id(value)] for value in training.model.backbone.parameters() if id(value) in rates} == {0.01}
+
+
+def test_a_class_that_no_answer_meets_is_named(tmp_path, caplog):
+    options = load_config(write(tmp_path, "segmentation"), ['task.classes=["background", "ball", "cube"]'])
+    task = make_task(options.task, tmp_path / "t.toml")
+    warn_of_unlearned(task, [{"dice.ball": 0.0, "dice.cube": 0.0}, {"dice.ball": 0.2, "dice.cube": np.nan}])
+    assert [record.getMessage() for record in caplog.records] == [
+        "not learned: cube (Dice 0 in every case): give more trainer.steps"
+    ]
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):

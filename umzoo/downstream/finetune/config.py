@@ -20,6 +20,8 @@ from umzoo.nnunet.finetuning import FineTuning
 from umzoo.spec import ComponentSpec
 
 Positive = Annotated[float, Field(gt=0)]
+OPTIM = {"lr": 3e-3, "weight_decay": 1e-4, "schedule": "poly"}
+"""Defaults that differ from those of pre-training; docs/downstream.md has what they were chosen by."""
 
 
 class CropConfig(Config):
@@ -49,6 +51,7 @@ class StrategyConfig(Config):
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the rate rises (not with full)")
     frozen: float = Field(0.1, gt=0, lt=1, description="share of the steps in which sawtooth keeps the encoder")
     layer_decay: float = Field(1.0, gt=0, le=1, description="factor on the rate from an encoder stage to that above")
+    head_rate: Positive = Field(10.0, description="factor on the rate of the head, which begins with random values")
     class_weights: Literal["balanced", "none"] | tuple[Positive, ...] = Field(
         "none", description="weight of each class in the loss, in their order; balanced: inverse to its share"
     )
@@ -74,7 +77,9 @@ class AugmentationConfig(Config):
     """Random changes of crops, on the training device."""
 
     enabled: bool = Field(True, description="whether crops are changed at all")
-    flip: bool = Field(True, description="mirror each axis with probability one half; off where sides have a meaning")
+    flip: bool = Field(
+        False, description="mirror each axis with probability one half, where no label or answer has a side or an end"
+    )
     p: float = Field(0.3, ge=0, le=1, description="probability of rotation and scaling, of gamma, noise, brightness")
     rotation: float = Field(15.0, ge=0, le=180, description="greatest angle about each axis, in degrees")
     scale: float = Field(0.15, ge=0, lt=1, description="greatest change of size, in shares")
@@ -100,7 +105,7 @@ class FinetuneConfig(Config):
     strategy: StrategyConfig = StrategyConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     head: HeadConfig = HeadConfig()
-    optim: OptimConfig = OptimConfig(lr=1e-3, weight_decay=1e-4, schedule="poly")
+    optim: OptimConfig = OptimConfig.parse(OPTIM)
     trainer: TrainerConfig = TrainerConfig()
     backbone: ComponentSpec | None = Field(None, description='network without weights, such as { name = "unet" }')
     labels: Labels = Field(
@@ -123,5 +128,4 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> FinetuneConfig:
         ConfigError: if the file cannot be read, or a key or value is wrong.
     """
     table = read_toml(path, overrides)
-    optim = {"lr": 1e-3, "weight_decay": 1e-4, "schedule": "poly", **table.get("optim", {})}
-    return FinetuneConfig.parse({**table, "optim": optim})
+    return FinetuneConfig.parse({**table, "optim": {**OPTIM, **table.get("optim", {})}})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from umzoo.downstream.finetune.overlay import save_overlays
 from umzoo.downstream.finetune.scores import Row, intervals, metrics_of
 from umzoo.downstream.finetune.training import FineTuningRun
 from umzoo.downstream.tasks import Task
+
+log = logging.getLogger(__name__)
 
 Summary = dict[str, Any]
 SUMMARY, VALIDATION = "summary.json", "validation.csv"
@@ -36,6 +39,7 @@ def finish(training: FineTuningRun) -> Summary:
     head = training.best_head
     rows = training.best_rows or training.judge(training.validation_cases, [head])[0]
     test = _test(training, head)
+    warn_of_unlearned(training.task, rows)
     summary = {
         "task": training.task.name,
         "kind": training.task.kind,
@@ -56,6 +60,14 @@ def finish(training: FineTuningRun) -> Summary:
         save_overlays(training.pictures / "validation.png", training, head)
     export(training, (test or summary)["metrics"])
     return summary
+
+
+def warn_of_unlearned(task: Task, rows: Sequence[Row]) -> None:
+    """Name the classes of a segmentation that answers never meet: two that look alike are told apart late."""
+    if task.kind == "segmentation":
+        never = [name for name in task.classes[1:] if not any(row[f"dice.{name}"] > 0 for row in rows)]
+        if never:
+            log.warning("not learned: %s (Dice 0 in every case): give more trainer.steps", ", ".join(never))
 
 
 def over_folds(task: Task, folders: Sequence[Path], seed: int) -> Summary:

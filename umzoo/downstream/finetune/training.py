@@ -142,7 +142,7 @@ class FineTuningRun(Training):
     def _rates(self) -> list[float]:
         """Factor on the learning rate of each head."""
         strategy, lr = self.options.strategy, self.options.optim.lr
-        return [rate / lr for rate in strategy.probe_rates] if strategy.name == "probe" else [1.0]
+        return [rate / lr for rate in strategy.probe_rates] if strategy.name == "probe" else [strategy.head_rate]
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         """Return the heads and the backbone by stage."""
