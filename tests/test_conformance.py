@@ -28,7 +28,11 @@ DEEPER = (
 """More blocks of the code of ``resnet3d_10``, ``resnet3d_50``, ``resenc_unet_s`` and ``primus_s``, not traced again."""
 
 
-@pytest.mark.parametrize("name", zoo().backbones)
+ELSEWHERE = ("swin_unetr", "swin_vit", "unetr", "timm")
+"""Checked by the tests of their plug-ins."""
+
+
+@pytest.mark.parametrize("name", [name for name in zoo().backbones if name not in ELSEWHERE])
 def test_backbone(name):
     checks = testing.CHECKS["backbone"](name, SMALLER.get(name))
     checks.run(*[it.title for it in checks.promises() if name not in DEEPER or it.title != "compiled"])

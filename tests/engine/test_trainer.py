@@ -94,7 +94,7 @@ def test_a_stop_at_a_step_with_a_checkpoint_loses_nothing(new_run):
     assert final_state(run)["step"] == 2
 
 
-@pytest.mark.parametrize("changes", [(), ("trainer.ema=0.9", "trainer.accumulate=2"), ("data.workers=2",)])
+@pytest.mark.parametrize("changes", [(), ("trainer.ema=0.9", "trainer.accumulate=2", "data.workers=2")])
 def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(new_run, changes):
     whole, parts = new_run("whole", *changes), new_run("parts", *changes)
     Trainer(whole, cpu=True).fit()

@@ -274,7 +274,7 @@ def test_two_processes_train_it_without_its_decoder(tmp_path):
         "backbone": {"name": "swin_unetr", **SMALL},
         "pretext": {"tasks": [{"name": "modality_adversarial"}]},
         "data": {"patch_size": (32, 32, 64), "batch_size": 1, "workers": 0, "scales": (1.0,)},
-        "trainer": {"steps": 3},
+        "trainer": {"steps": 3, "probe_volumes": 2},
     }
     (tmp_path / "recipe.toml").write_text(dump_recipe(Recipe.parse(recipe)))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "umzoo"]
