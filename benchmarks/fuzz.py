@@ -36,8 +36,8 @@ from umzoo.engine.recipe import find_recipe, load_recipe
 from umzoo.errors import UmzooError
 from umzoo.files import sha256
 from umzoo.hub.manifest import MANIFEST, Manifest
+from umzoo.hub.pages import place_of_address
 from umzoo.hub.refs import parse
-from umzoo.hub.released import place_of_address
 from umzoo.hub.unbundle import read_bundle
 from umzoo.pickles.apart import PlainPickles, UnreadableError
 from umzoo.spec import ComponentSpec, InputSpec
