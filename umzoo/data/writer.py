@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 import umzoo
-from umzoo.data.record import VolumeRecord
-from umzoo.data.store import Store, StoreInfo
+from umzoo.data.store import Store, StoreInfo, VolumeRecord
 from umzoo.errors import DataError
 from umzoo.files import fsync
 from umzoo.spec import InputSpec

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -73,10 +72,9 @@ class Evaluator:
     @cached_property
     def _subjects(self) -> list[int]:
         """A number per volume, equal for volumes of one subject."""
-        numbers = np.zeros(len(self.store), np.int64)
-        for number, members in enumerate(self.store.records.groups("source", "subject").values()):
-            numbers[members] = number
-        return numbers.tolist()  # type: ignore[no-any-return]
+        names = sorted({(record.source, record.subject) for record in self.store.records})
+        number = {name: i for i, name in enumerate(names)}
+        return [number[record.source, record.subject] for record in self.store.records]
 
     def panels(self, model: PretextModel, folder: Path, step: int, steps: int) -> None:
         """Write the pictures of each forward pass: of each modality the patch richest in contrast.
