@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.10 python)
 SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))
 
-.PHONY: demo test lint types unit clean
+.PHONY: demo test lint types unit gpu clean
 
 demo: $(STAMP)
 	@$(BIN)/umzoo quickstart --out demo
@@ -23,6 +23,9 @@ types: $(STAMP)
 
 unit: $(STAMP)
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+gpu: $(STAMP)
+	@$(BIN)/python benchmarks/gpu.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info plugins/*/*.egg-info demo

@@ -7,10 +7,13 @@ time. ``python benchmarks/fuzz.py --inputs 100000 --out fuzz.json``; tests run a
 from __future__ import annotations
 
 import argparse
+import gzip
+import hashlib
 import io
 import json
 import pickle
 import random
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -24,14 +27,17 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
+from umzoo.data.manifest import read_manifest
+from umzoo.data.scan_source import ScanSource
+from umzoo.data.volume import read_grid
 from umzoo.engine.checkpoint import load_checkpoint
 from umzoo.engine.log import read_metrics
 from umzoo.engine.recipe import find_recipe, load_recipe
 from umzoo.errors import UmzooError
 from umzoo.files import sha256
-from umzoo.hub.manifest import MANIFEST
+from umzoo.hub.manifest import MANIFEST, Manifest
+from umzoo.hub.pages import place_of_address
 from umzoo.hub.refs import parse
-from umzoo.hub.released import place_of_address
 from umzoo.hub.unbundle import read_bundle
 from umzoo.pickles.apart import PlainPickles, UnreadableError
 from umzoo.spec import ComponentSpec, InputSpec
@@ -165,11 +171,16 @@ def make_targets(folder: Path) -> dict[str, Target]:
         "plans": Target((json.dumps(_plans()).encode(),), _plan, 10, True),
         "pickle": Target(tuple(plain), _pickle, 10),
         "checkpoint": Target(tensors, _checkpoint, 1),
-        "bundle": Target((_bundle(config),), _unbundle, 5),
+        "bundle": Target((_bundle(info),), _unbundle, 5),
         "metrics": Target((metrics,), _file("metrics.jsonl", read_metrics), 5),
         "recipe": Target((find_recipe("universal_tiny").read_bytes(),), _file("r.toml", load_recipe), 2),
         "reference": Target((b"org/name@main", b"https://host/x/y.pth", b"hf-hub:a/b", b"./a"), _reference, 10),
         "run": Target(tensors, _state, 1),
+        "scan": Target(_scans(), _scan, 10),
+        "manifest": Target((b"file,modality,subject\nct/1.nrrd,CT,a\n",), _file("m.csv", read_manifest), 5),
+        "manifest lines": Target(
+            (b'{"file": "mr/1.nii", "modality": "mr"}',), _file("m.jsonl", read_manifest), 5, True
+        ),
     }
 
 
@@ -206,15 +217,34 @@ def _plans() -> dict[str, Any]:
     }
 
 
-def _bundle(config: bytes) -> bytes:
-    stream = io.BytesIO()
-    manifest = json.dumps({"name": "x", "files": {"config.json": {"size": len(config), "sha256": "0" * 64}}}).encode()
+def _scans() -> tuple[bytes, ...]:
+    """A volume of 4 x 4 x 4 voxels as NRRD, in one file and compressed, and as MetaImage."""
+    voxels = np.arange(64, dtype=np.int16).tobytes()
+    nrrd = "NRRD0004\ntype: short\ndimension: 3\nsizes: 4 4 4\nendian: little\nspace: left-posterior-superior\n"
+    nrrd += "space directions: (1,0,0) (0,1,0) (0,0,2)\nspace origin: (0,0,0)\nencoding: "
+    meta = "ObjectType = Image\nNDims = 3\nDimSize = 4 4 4\nElementType = MET_SHORT\nElementSpacing = 1 1 2\n"
+    meta += "Offset = 0 0 0\nTransformMatrix = 1 0 0 0 1 0 0 0 1\nBinaryDataByteOrderMSB = False\n"
+    meta += "ElementDataFile = LOCAL\n"
+    packed = (nrrd + "gzip\n\n").encode() + gzip.compress(voxels, mtime=0)
+    return (nrrd + "raw\n\n").encode() + voxels, packed, meta.encode() + voxels
+
+
+def _bundle(info: WeightsInfo) -> bytes:
+    stream, tensors = io.BytesIO(), save({"a": torch.ones(2)})
+    info = info.model_copy(update={"files": {"model.safetensors": _sum(tensors)}})
+    files = {"config.json": info.model_dump_json(by_alias=True).encode(), "model.safetensors": tensors}
+    listed = {name: {"size": len(content), "sha256": _sum(content)} for name, content in files.items()}
+    manifest = Manifest.parse({"name": info.name, "license": "mit", "requires": {}, "files": listed})
     with tarfile.open(fileobj=stream, mode="w") as tar:
-        for name, content in ((MANIFEST, manifest), ("config.json", config)):
+        for name, content in ((MANIFEST, manifest.model_dump_json().encode()), *files.items()):
             header = tarfile.TarInfo(name)
             header.size = len(content)
             tar.addfile(header, io.BytesIO(content))
     return stream.getvalue()
+
+
+def _sum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _safetensors(content: bytes, _: Path) -> None:
@@ -257,8 +287,16 @@ _pickle = _file("case.pkl", PICKLES.read)
 _checkpoint = _file("c.pth", read_pickled)
 
 
+def _scan(content: bytes, folder: Path) -> None:
+    """Read it as NRRD or MetaImage, by its first bytes; the file is the only one that its header can name."""
+    file = folder / ("v.nrrd" if content.startswith(b"NR") else "v.mha")
+    file.write_bytes(content)
+    read_grid(ScanSource((str(file),), "v", "", ""))
+
+
 def _unbundle(content: bytes, folder: Path) -> None:
     (folder / "b.tar").write_bytes(content)
+    shutil.rmtree(folder / "unpacked", ignore_errors=True)
     read_bundle(folder / "b.tar", folder / "unpacked")
 
 

@@ -42,8 +42,9 @@ from umzoo.data.crops import CropReader
 from umzoo.data.intensity import to_unit
 from umzoo.data.loader import Loader
 from umzoo.data.phantom import make_phantom
+from umzoo.data.record import VolumeRecord
 from umzoo.data.sampler import Sampler
-from umzoo.data.store import Store, VolumeRecord
+from umzoo.data.store import Store
 from umzoo.data.writer import write_array
 from umzoo.errors import UmzooError
 from umzoo.fields import Rng

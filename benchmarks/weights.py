@@ -3,7 +3,7 @@
     python benchmarks/weights.py DATA --work FOLDER
 
 DATA holds ``manifest.csv`` with the columns ``file``, ``role``, ``modality`` and ``subject``, and the files it names.
-Only data sets whose licenses allow it are used, and of these no subject that ``benchmarks/fewshot.py`` judges on.
+Only data sets whose licenses allow it are used, and of these no subject that studies judge on (``subjects.py``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fewshot import part, read_manifest
+from subjects import part, read_manifest
 
 PLACE = Path(__file__).parents[1] / "plugins" / "umzoo-weights" / "umzoo_weights" / "restoration_tiny"
 NAME, RECIPE, LICENSE = "plainconv_unet.restoration_tiny", "restoration_tiny", "cc-by-sa-4.0"

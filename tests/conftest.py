@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from umzoo.cli import make_app
-from umzoo.data.store import Store, StoreInfo, VolumeRecord
+from umzoo.data.record import VolumeRecord
+from umzoo.data.store import Store, StoreInfo
 from umzoo.spec import InputSpec
 
 

@@ -1,7 +1,7 @@
 """The tutorial does what it says, block by block, in an empty folder."""
 
-import importlib
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from umzoo.plugins import zoo
-
 from .authoring.test_new import install
 from .hub.conftest import hub  # noqa: F401
 
@@ -19,49 +17,30 @@ ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"(?:`([\w./-]+\.(?:py|toml))`[^`\n]*:\n\n)?```(\w*)\n(.*?)```", re.DOTALL)
 
 
-@pytest.fixture
-def shell(run, tmp_path, monkeypatch):
-    """Runs a line of shell in a folder: ``umzoo`` in this process, ``pip install -e`` as what it would leave behind."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-    def call(line, folder):
-        monkeypatch.chdir(folder)
-        words = shlex.split(line)
-        if words[0] == "umzoo":
-            run(*words[1:])
-        elif words[:3] == ["pip", "install", "-e"]:
-            _install(folder / words[3], folder / "site", monkeypatch)
-        else:
-            program = {"pytest": ["-m", "pytest", "-p", "no:cacheprovider"], "python": []}[words[0]]
-            command = [sys.executable, *program, *words[1:]]
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-
-    yield call
-    zoo.cache_clear()
-
-
-def _install(package, site, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", install(package, site)["PYTHONPATH"])
-    for place in (package, site):
-        monkeypatch.syspath_prepend(place)
-    importlib.invalidate_caches()
-    zoo.cache_clear()
+def run(line, folder, environment):
+    """Run one line of shell; ``pip install -e`` is replaced by what it would leave behind."""
+    words = shlex.split(line)
+    if words[:3] == ["pip", "install", "-e"]:
+        return {**environment, "PYTHONPATH": install(folder / words[3], folder / "site")["PYTHONPATH"]}
+    program = {"umzoo": ["-m", "umzoo"], "pytest": ["-m", "pytest", "-p", "no:cacheprovider"], "python": []}[words[0]]
+    command = [sys.executable, *program, *words[1:]]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    return environment
 
 
 @pytest.mark.slow
-def test_every_block_runs_in_order(tmp_path, hub, shell, monkeypatch):  # noqa: F811
-    monkeypatch.chdir(tmp_path)
+def test_every_block_runs_in_order(tmp_path, hub):  # noqa: F811
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
     for file, language, block in BLOCK.findall(text):
         if file:
             (tmp_path / file).write_text(block)
         elif language == "python":
-            exec(block, {})
+            run(shlex.join(["python", "-c", block]), tmp_path, environment)
         else:
             for line in block.splitlines():
-                shell(line, tmp_path)
+                environment = run(line, tmp_path, environment)
     lines = [json.loads(line) for line in (tmp_path / "RUN" / "metrics.jsonl").read_text().splitlines()]
     assert any("upside_down.accuracy" in line for line in lines)
     for name in re.findall(r"`((?:panel|curves)[\w-]*\.png)`", text):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from umzoo.data.config import DataConfig
+from umzoo.data.record import VolumeRecord
 from umzoo.data.sampler import Sampler, volume_shares
-from umzoo.data.store import VolumeRecord
 from umzoo.errors import DataError
 
 PATCH = (16, 16, 16)

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from umzoo.data.store import Store, VolumeRecord
+from umzoo.data.record import VolumeRecord
+from umzoo.data.store import Store
 from umzoo.data.writer import LOCAL, JsonLines, StoreWriter, write_array
 from umzoo.errors import DataError
 from umzoo.spec import InputSpec

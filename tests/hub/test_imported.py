@@ -14,8 +14,9 @@ from umzoo.cli.models import import_, info
 from umzoo.errors import WeightsError
 from umzoo.hub.access import Access
 from umzoo.hub.imported import imported, kept_folder
+from umzoo.hub.pages import Place, place_of_address
 from umzoo.hub.refs import place_of, resolve
-from umzoo.hub.released import Place, brought, place_of_address
+from umzoo.hub.released import brought
 from umzoo.plugins import zoo
 from umzoo.weights.entry import WeightsEntry
 from umzoo.weights.io import read_info
@@ -220,6 +221,14 @@ def test_a_whole_repository(hub, on_hub):
     with brought(Place("lab/resnet"), Access()) as found:
         assert (found.source / "sub" / "resnet_10.pth").is_file() and (found.source / "notes.txt").is_file()
         assert found.revision == on_hub
+
+
+def test_a_folder_of_a_repository(hub, on_hub):
+    with brought(Place("lab/resnet", folder="sub"), Access()) as found:
+        assert [file.name for file in found.source.iterdir()] == ["resnet_10.pth"] and found.revision == on_hub
+        assert not (found.source.parent / "notes.txt").exists()
+    with pytest.raises(WeightsError, match="has no folder"), brought(Place("lab/resnet", folder="no"), Access()):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import umzoo
 from umzoo.errors import WeightsError
+from umzoo.hub.pages import Place
 from umzoo.hub.refs import Reference, parse, place_of, resolve
-from umzoo.hub.released import Place
 from umzoo.plugins import zoo
 from umzoo.weights.entry import WeightsEntry
 from umzoo.weights.io import read_info
@@ -184,6 +184,7 @@ def test_files_of_a_weights_folder_are_no_folder(folder, tmp_path, hub):
         ("org/name", Place("org/name")),
         ("org/name/tree/main", Place("org/name", revision="main")),
         ("org/name/tree/feature%2Fx", Place("org/name", revision="feature/x")),
+        ("org/name/tree/main/sub/deeper", Place("org/name", revision="main", folder="sub/deeper")),
         ("org/name/resolve/feature%2Fx/a/b%20c.pth?download=true", Place("org/name", ("a/b c.pth",), "feature/x")),
         ("org/name/blob/refs%2Fpr%2F1/f.pth", Place("org/name", ("f.pth",), "refs/pr/1")),
         ("org/name/resolve/refs/pr/1/f.pth", Place("org/name", ("f.pth",), "refs/pr/1")),
@@ -196,6 +197,6 @@ def test_addresses_of_a_browser(path, expected):
 def test_pages_of_repositories_are_references():
     page = "https://huggingface.co/org/name/tree/refs%2Fpr%2F1"
     assert parse(page) == Reference(repository="org/name", revision="refs/pr/1")
-    for wrong in ("org/name/tree/main/sub", "org/name/blob/main/f.pth"):
-        with pytest.raises(WeightsError, match="is a folder of org/name|takes a file's address"):
+    for wrong in ("org/name/tree/main/sub", "org/name/blob/main/f.pth", "/[::1"):
+        with pytest.raises(WeightsError, match="no weights folder"):
             parse(f"https://huggingface.co/{wrong}")

@@ -13,7 +13,8 @@ import pytest
 from umzoo.errors import WeightsError
 from umzoo.hub import web
 from umzoo.hub.access import Access
-from umzoo.hub.released import Place, _require_small, brought, place_of_address
+from umzoo.hub.pages import Place, place_of_address
+from umzoo.hub.released import _require_small, brought
 from umzoo.hub.web import download, file_name
 
 
@@ -192,7 +193,16 @@ def test_names_of_files_are_harmless(address, name):
 
 @pytest.mark.parametrize(
     "address",
-    ["https://[::1", "https://", "https://x", "https://me:secret@x/y.pth", "https://x/\x1b]0;y", "http://[x]/y"],
+    [
+        "https://[::1",
+        "https://",
+        "https://x",
+        "https://me:secret@x/y.pth",
+        "https://x/\x1b]0;y",
+        "http://[x]/y",
+        "https://huggingface.co/a/b/resolve/main/%2e%2e/x",
+        "https://huggingface.co/a/b/tree/%1b",
+    ],
 )
 def test_malformed_addresses(address):
     with pytest.raises(WeightsError) as failure:

@@ -197,14 +197,14 @@ def _describe_store(folder: Path) -> Listing:
     from umzoo.data.store import Store
 
     store = Store(folder)
-    voxels = sum(record.shape[0] * record.shape[1] * record.shape[2] for record in store.records)
+    voxels, records = int(store.records.column("shape").prod(axis=1).sum()), store.records
     spec = store.info.input
     facts = {
         "volumes": len(store),
-        "subjects": len({record.subject for record in store.records}),
+        "subjects": len(records.texts("subject")[0]),
         "voxels": f"{voxels:,}",
-        "modalities": _counts(Counter(record.modality or "unknown" for record in store.records)),
-        "data sets": _counts(Counter(record.source for record in store.records)),
+        "modalities": _counts(Counter(name or "unknown" for name in records.values("modality"))),
+        "data sets": _counts(Counter(records.values("source"))),
         "spacing": "native" if spec.spacing is None else f"{spec.spacing} mm (D, H, W)",
         "orientation": f"{spec.orientation}, axes {spec.axes}",
         "intensity": _intensity(spec),

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from umzoo.data.record import Triple
 from umzoo.data.resize import resize
 from umzoo.data.sampler import Crop, Sampler
-from umzoo.data.store import Store, Triple
+from umzoo.data.store import Store
 from umzoo.errors import DataError
 
 ATTEMPTS = 64

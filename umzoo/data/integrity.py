@@ -8,7 +8,7 @@ import blosc2
 import numpy as np
 
 from umzoo.data.plain_files import oddity
-from umzoo.data.store import VolumeRecord
+from umzoo.data.record import VolumeRecord
 from umzoo.errors import in_one_line
 from umzoo.files import sha256
 

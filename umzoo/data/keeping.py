@@ -13,8 +13,9 @@ from umzoo.data.ledger import compact_ledger, remembered
 from umzoo.data.names import real_names
 from umzoo.data.origins import Origin, read_origins, read_removed, write_origins, write_removed
 from umzoo.data.plain_files import read_json
+from umzoo.data.record import VolumeRecord
 from umzoo.data.refusal import Reason
-from umzoo.data.store import Store, VolumeRecord, read_index
+from umzoo.data.store import Store, read_index
 from umzoo.data.worker import subject_hash
 from umzoo.data.writer import LOCAL, JsonLines, StoreWriter, content_of, write_text
 from umzoo.errors import ConfigError, DataError

@@ -18,8 +18,10 @@ import blosc2
 import numpy as np
 from numpy.typing import NDArray
 
+from umzoo.data.columns import Records
 from umzoo.data.layout import Image, Layout, arrays, read_properties
-from umzoo.data.store import Store, StoreInfo, Triple, VolumeRecord, select_records
+from umzoo.data.record import Triple, VolumeRecord
+from umzoo.data.store import Store, StoreInfo, select_records
 from umzoo.data.survey import RULE, digest, read_cache, sample_boxes, summarize, write_cache
 from umzoo.errors import DataError, UmzooError, in_one_line
 from umzoo.pickles.apart import PlainPickles
@@ -48,11 +50,11 @@ class PreprocessedFolder(Store):
         self.layout = layout
         self._to_original = tuple(int(axis) for axis in np.argsort(layout.axes))
         found = self._survey(Path(cache or Path.home() / ".cache" / "umzoo"))
-        self.records = select_records([record for _, record in found], only, self.path)
+        self.records = select_records(Records.of([record for _, record in found]), only, self.path)
         images = {record.id: image for image, record in found}
-        self._images = [images[record.id] for record in self.records]
+        self._images = [images[name] for name in self.records.ids]
         self._handle = lru_cache(maxsize=256)(self._open)
-        spacings = {record.spacing for record in self.records}
+        spacings = {record.spacing for _, record in found}
         spacing = spacings.pop() if len(spacings) == 1 else None
         self.info = StoreInfo(input=InputSpec(orientation="native", spacing=spacing, rules={"*": RULE}))
 

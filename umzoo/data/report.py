@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from umzoo.data.record import VolumeRecord
 from umzoo.data.refusal import Refused
-from umzoo.data.store import VolumeRecord
 
 Status = Literal["in", "known", "duplicate", "refused"]
 REPAIRED = "its array was missing or damaged: made again"

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from umzoo.data.store import Triple
+from umzoo.data.record import Triple
 
 _BAND = 16
 """New voxels computed by one matrix product; the filters are narrow, so a whole matrix would be mostly zeros."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data.crops import ITEM
-from umzoo.data.store import Triple
+from umzoo.data.record import Triple
 
 
 class Ring:

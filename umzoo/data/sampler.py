@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from umzoo.data.columns import Records
 from umzoo.data.config import DataConfig
-from umzoo.data.store import Triple, VolumeRecord
+from umzoo.data.record import Triple, VolumeRecord
 from umzoo.errors import DataError
 
 _STREAM = 0x5A3B1E
@@ -86,18 +86,18 @@ class Sampler:
         config: DataConfig,
         seed: int,
     ) -> None:
-        if not records:
+        if not len(records):
             raise DataError("the store holds no volumes: fill it with 'umzoo prepare' and see its report")
         self.config = config
         self.seed = seed
-        self.modality = np.array([_position(record.modality, modalities) for record in records])
-        self.source = np.array([_position(record.source, sources) for record in records])
+        self.records = Records.of(records)
+        self.modality = _positions(self.records, "modality", modalities)
+        self.source = _positions(self.records, "source", sources)
         self._cumulative = np.cumsum(volume_shares(self.modality, self.source, config.temperature))
-        self._shapes = [record.shape for record in records]
-        self._points = [np.array(record.points, np.int32).reshape(-1, 3) for record in records]
+        self._shapes = self.records.column("shape")
         self._edges = [_edge(config.patch_size, scale) for scale in config.scales]
         self._coarse = _triple(np.minimum(np.min(self._edges, axis=0), config.patch_size))
-        self._holds_all = (np.array(self._shapes) >= np.max(self._edges, axis=0)).all(axis=1)
+        self._holds_all = (self._shapes >= np.max(self._edges, axis=0)).all(axis=1)
         asks = config.matched > 0 or config.ask == "all"
         if asks and len(config.scales) > 1 and not self._holds_all.any():
             logger.warning("no volume holds a crop of %s voxels: scales are never asked", max(self._edges))
@@ -124,7 +124,7 @@ class Sampler:
 
     def _start(self, volume: int, edge: Triple, draw: NDArray[np.float64]) -> Triple:
         """The crop's first voxel: around a foreground voxel, or uniform; never past the volume's far end."""
-        points = self._points[volume]
+        points = self.records.points(volume)
         room = np.subtract(self._shapes[volume], edge)
         low, high = np.minimum(room, 0), np.maximum(room, 0)
         if draw[0] < self.config.foreground and len(points):
@@ -136,21 +136,22 @@ class Sampler:
 
 def volume_shares(modality: NDArray[np.int64], source: NDArray[np.int64], temperature: float) -> NDArray[np.float64]:
     """Return the probability ``(N,)`` of each volume; see :class:`Sampler` for the formula."""
-    pairs = list(zip(modality.tolist(), source.tolist(), strict=True))
-    per_modality, per_pair = Counter(modality.tolist()), Counter(pairs)
-    total = sum(count**temperature for count in per_modality.values())
-    within: Counter[int] = Counter()
-    for (group, _), count in per_pair.items():
-        within[group] += count**temperature  # type: ignore[assignment]
-    shares = [
-        per_modality[group] ** temperature / total * per_pair[group, origin] ** (temperature - 1) / within[group]
-        for group, origin in pairs
-    ]
-    return np.array(shares)
+    groups, group, per_group = np.unique(modality, return_inverse=True, return_counts=True)
+    pairs, pair, per_pair = np.unique((group.reshape(-1), source), axis=1, return_inverse=True, return_counts=True)
+    pair = pair.reshape(-1)
+    weights, within = per_group.astype(float) ** temperature, np.zeros(len(groups))
+    np.add.at(within, pairs[0], per_pair.astype(float) ** temperature)
+    of_pair = weights[pairs[0]] / weights.sum() * per_pair.astype(float) ** (temperature - 1) / within[pairs[0]]
+    shares: NDArray[np.float64] = of_pair[pair]
+    return shares
 
 
-def _position(name: str, known: Sequence[str]) -> int:
-    return known.index(name) if name in known else -1
+def _positions(records: Records, name: str, known: Sequence[str]) -> NDArray[np.int64]:
+    """The place among *known* of the text of each record, -1 for others."""
+    texts, places = records.texts(name)
+    of_text = np.array([known.index(text) if text in known else -1 for text in texts], np.int64)
+    positions: NDArray[np.int64] = of_text[places]
+    return positions
 
 
 def _edge(patch: Triple, scale: float) -> Triple:

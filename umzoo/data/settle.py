@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from umzoo.data.modality import PRECEDENCE
+from umzoo.data.record import VolumeRecord
 from umzoo.data.report import Outcome
-from umzoo.data.store import VolumeRecord
 from umzoo.data.writer import content_of
 
 

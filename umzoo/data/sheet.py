@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from umzoo.data.store import Store, VolumeRecord
+from umzoo.data.record import VolumeRecord
+from umzoo.data.store import Store
 from umzoo.errors import DataError
 
 COLUMNS = 8
@@ -64,10 +65,10 @@ def middle_slice(store: Store, index: int) -> NDArray[np.float32]:
 
 def _choose(store: Store, tiles: int) -> list[int]:
     """Up to *tiles* volumes: turn by turn from each modality and source, then in order of these."""
-    groups: dict[tuple[str, str], list[int]] = {}
-    for index, record in enumerate(store.records):
-        groups.setdefault((record.modality, record.source), []).append(index)
-    turns = [(turn, key, index) for key, members in groups.items() for turn, index in enumerate(members)]
+    groups = store.records.groups("modality", "source")
+    turns = [
+        (turn, key, index) for key, members in groups.items() for turn, index in enumerate(members[:tiles].tolist())
+    ]
     return [index for _, index in sorted((key, index) for _, key, index in sorted(turns)[:tiles])]
 
 

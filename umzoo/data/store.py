@@ -1,6 +1,7 @@
 """The training store: one int16 blosc2 array a volume, and an index of one JSON line a volume.
 
-Layout: ``store.json`` (format, input spec), ``index.jsonl`` (:class:`VolumeRecord` lines), ``volumes/<id>.b2nd``.
+Layout: ``store.json`` (format, input spec), ``index.jsonl`` (:class:`~umzoo.data.record.VolumeRecord` lines),
+``volumes/<id>.b2nd``, and what is made from the index to open it faster (:mod:`umzoo.data.columns`).
 Array axes are (D, H, W) = (z, y, x) with indices increasing towards S, P, L. A line is appended only once its
 array is complete, so a store can be read while it is written; a torn last line is ignored.
 """
@@ -19,38 +20,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from umzoo.config import Config
+from umzoo.data.columns import Records, keep_columns, kept_columns
+from umzoo.data.record import Triple, VolumeRecord
 from umzoo.errors import DataError, in_one_line
 from umzoo.spec import InputSpec
 
 FORMAT = 1
-Triple = tuple[int, int, int]
-
-
-class VolumeRecord(Config):
-    """One volume of a store. Holds no path and nothing that names a person."""
-
-    id: str = Field(description="hash of voxels and geometry, and the modality; also the stem of the array's file")
-    modality: str = Field(description="'ct', 'mr', 'pt', ...; empty if unknown")
-    modality_from: str = Field(description="dicom, dataset.json, bids, manifest, option, guess or unknown")
-    contrast: str = Field("", description="such as 't1w'; empty if unknown")
-    source: str = Field(description="data set: a name the user gave, or a number such as 'unnamed-1'")
-    subject: str = Field(description="keyed hash of the subject's name; equal for one person")
-    shape: Triple = Field(description="voxels (D, H, W)")
-    spacing: tuple[float, float, float] = Field(description="mm (D, H, W)")
-    slope: float = Field(description="physical value = slope * stored + intercept")
-    intercept: float = Field(description="see slope")
-    window: tuple[float, float] = Field(description="physical values that become 0 and 1")
-    mean: float = Field(description="mean over the volume in [0, 1] space")
-    std: float = Field(gt=0, description="standard deviation over the volume in [0, 1] space")
-    foreground: float = Field(1.0, description="share of voxels in the foreground")
-    points: tuple[Triple, ...] = Field((), description="random foreground voxels (D, H, W), for biased sampling")
-    sha256: str = Field("", description="sum of the array's file; empty in stores of earlier versions")
-
-    @property
-    def stored_window(self) -> tuple[float, float]:
-        """The window in stored int16 units."""
-        low, high = self.window
-        return (low - self.intercept) / self.slope, (high - self.intercept) / self.slope
 
 
 class StoreInfo(Config):
@@ -82,12 +57,12 @@ class Store:
     @cached_property
     def modalities(self) -> tuple[str, ...]:
         """Known modalities, sorted; the field ``modality`` indexes them."""
-        return tuple(sorted({record.modality for record in self.records if record.modality}))
+        return tuple(filter(None, self.records.texts("modality")[0]))
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
         """Data sets, sorted; the field ``source`` indexes them."""
-        return tuple(sorted({record.source for record in self.records}))
+        return self.records.texts("source")[0]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -122,7 +97,7 @@ class Store:
         self._handle = lru_cache(maxsize=256)(self._open)
 
 
-def select_records(records: list[VolumeRecord], only: Sequence[str] | None, path: Path) -> list[VolumeRecord]:
+def select_records(records: Records, only: Sequence[str] | None, path: Path) -> Records:
     """Return those of *records* that *only* names, in its order; all if it is None.
 
     Raises:
@@ -130,10 +105,10 @@ def select_records(records: list[VolumeRecord], only: Sequence[str] | None, path
     """
     if only is None:
         return records
-    by_id = {record.id: record for record in records}
-    if missing := [name for name in only if name not in by_id]:
+    found, missing = records.select(only)
+    if missing:
         raise DataError(f"{path} lacks {len(missing)} of the {len(only)} expected volumes, such as {missing[0]}")
-    return [by_id[name] for name in only]
+    return found
 
 
 def _read_info(path: Path) -> StoreInfo:
@@ -149,14 +124,18 @@ def _read_info(path: Path) -> StoreInfo:
     return StoreInfo.parse(content, str(file))
 
 
-def _read_index(file: Path) -> list[VolumeRecord]:
+def _read_index(file: Path) -> Records:
     """Records of *file* sorted by id, one per id; a torn last line is left out."""
+    if not file.is_file():
+        return Records.of([])
+    if (kept := kept_columns(file)) is not None:
+        return kept
     records, problems = read_index(file)
     if problems:
         raise DataError(
             f"{problems[0]}: 'umzoo store compact {file.parent}' leaves it out, preparing again makes it anew"
         )
-    return records
+    return keep_columns(file, records)
 
 
 def read_index(file: Path) -> tuple[list[VolumeRecord], list[str]]:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from umzoo.data.record import Triple, VolumeRecord
 from umzoo.data.rules import POINTS, fit
-from umzoo.data.store import Triple, VolumeRecord
 from umzoo.errors import DataError
 from umzoo.spec import IntensityRule
 

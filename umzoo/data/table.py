@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from umzoo.data.report_text import printable
-from umzoo.data.store import Store, VolumeRecord
+from umzoo.data.store import Store
 
 
 def store_table(store: Store, real: Mapping[str, str] = MappingProxyType({})) -> Table:
@@ -32,14 +33,10 @@ def store_table(store: Store, real: Mapping[str, str] = MappingProxyType({})) ->
         table.add_column(name, no_wrap=True)
     for name in ("volumes", "subjects", "median size", "MB"):
         table.add_column(name, justify="right", no_wrap=True)
-    groups: dict[tuple[str, str, str], list[VolumeRecord]] = {}
-    for record in store.records:
-        groups.setdefault((record.modality, record.source, record.modality_from), []).append(record)
-    for key in sorted(groups):
-        modality, source, origin = key
-        table.add_row(modality or "unknown", Text(_named(source, real)), origin, *_numbers(store, groups[key]))
+    for (modality, source, origin), members in store.records.groups("modality", "source", "modality_from").items():
+        table.add_row(modality or "unknown", Text(_named(source, real)), origin, *_numbers(store, members))
     table.add_section()
-    table.add_row("total", "", "", *_numbers(store, store.records))
+    table.add_row("total", "", "", *_numbers(store, np.arange(len(store))))
     return table
 
 
@@ -47,11 +44,11 @@ def _named(source: str, real: Mapping[str, str]) -> str:
     return f"{source} ({printable(real[source])[:40]})" if source in real else source
 
 
-def _numbers(store: Store, records: Sequence[VolumeRecord]) -> list[str]:
-    if not records:
+def _numbers(store: Store, members: NDArray[np.int64]) -> list[str]:
+    if not len(members):
         return ["0", "0", "", "0"]
-    size = "x".join(f"{n:.0f}" for n in np.median([record.shape for record in records], axis=0))
-    files = (store.path / "volumes" / f"{record.id}.b2nd" for record in records)
+    size = "x".join(f"{n:.0f}" for n in np.median(store.records.column("shape")[members], axis=0))
+    files = (store.path / "volumes" / f"{name.decode()}.b2nd" for name in store.records.column("id")[members].tolist())
     megabytes = sum(file.stat().st_size for file in files if file.exists()) / 1e6
-    subjects = len({record.subject for record in records})
-    return [str(len(records)), str(subjects), size, f"{megabytes:.1f}"]
+    subjects = len(np.unique(store.records.column("subject")[members]))
+    return [str(len(members)), str(subjects), size, f"{megabytes:.1f}"]

@@ -18,11 +18,12 @@ from umzoo.data.integrity import damage
 from umzoo.data.ledger import key_of, remembered
 from umzoo.data.modality import Label, guess
 from umzoo.data.origins import read_removed
+from umzoo.data.record import VolumeRecord
 from umzoo.data.refusal import Reason, Refused, one_line
 from umzoo.data.report import REPAIRED, Outcome, refused
 from umzoo.data.scan_source import Reading, ScanSource
 from umzoo.data.standardize import check, standardize
-from umzoo.data.store import VolumeRecord, read_index
+from umzoo.data.store import read_index
 from umzoo.data.volume import Volume, read_volumes
 from umzoo.data.writer import StoreError, content_of, write_array
 from umzoo.spec import InputSpec

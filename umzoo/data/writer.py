@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 import umzoo
-from umzoo.data.store import Store, StoreInfo, VolumeRecord
+from umzoo.data.record import VolumeRecord
+from umzoo.data.store import Store, StoreInfo
 from umzoo.errors import DataError
 from umzoo.files import fsync
 from umzoo.spec import InputSpec

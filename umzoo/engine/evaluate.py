@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -72,9 +73,10 @@ class Evaluator:
     @cached_property
     def _subjects(self) -> list[int]:
         """A number per volume, equal for volumes of one subject."""
-        names = sorted({(record.source, record.subject) for record in self.store.records})
-        number = {name: i for i, name in enumerate(names)}
-        return [number[record.source, record.subject] for record in self.store.records]
+        numbers = np.zeros(len(self.store), np.int64)
+        for number, members in enumerate(self.store.records.groups("source", "subject").values()):
+            numbers[members] = number
+        return numbers.tolist()  # type: ignore[no-any-return]
 
     def panels(self, model: PretextModel, folder: Path, step: int, steps: int) -> None:
         """Write the pictures of each forward pass: of each modality the patch richest in contrast.

@@ -124,8 +124,8 @@ def _provenance(run: Run, store: Store, state: dict[str, Any]) -> Provenance:
         if line["step"] <= state["step"]:
             last |= {key: value for key, value in line.items() if key not in OF_THE_MACHINE and value is not None}
     return Provenance(
-        datasets=_count(record.source for record in store.records),
-        modalities=_count(record.modality or "unknown" for record in store.records),
+        datasets=_count(store.records.values("source")),
+        modalities=_count(name or "unknown" for name in store.records.values("modality")),
         volumes=len(store.records),
         steps=state["step"],
         samples=state["samples"],

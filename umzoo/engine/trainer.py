@@ -61,7 +61,7 @@ class Trainer(Training):
 
     def begin(self) -> None:
         """Write the folder of the run."""
-        self.run.begin(tuple(record.id for record in self.store.records), self.start)
+        self.run.begin(self.store.records.ids, self.start)
 
     def build_model(self) -> PretextModel:
         """Build what the recipe describes; it begins with the weights, if there are any."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,8 +98,11 @@ class Access:
         )
         return Path(file)
 
-    def snapshot(self, repository: str, revision: str | None) -> Path:
-        """Return the folder of *repository* in the cache with all its files, downloaded if they are not there."""
+    def snapshot(self, repository: str, revision: str | None, inside: str = "") -> Path:
+        """Return the folder of *repository* in the cache with all its files, downloaded if they are not there.
+
+        If *inside* is a folder of it, only what is in that is downloaded.
+        """
         from huggingface_hub import snapshot_download
 
         folder = snapshot_download(
@@ -108,6 +112,7 @@ class Access:
             cache_dir=self.cache_dir,
             local_files_only=self.local_files_only,
             force_download=self.force_download,
+            allow_patterns=f"{escape(inside)}/*" if inside else None,
             **LIBRARY,
         )
         return Path(folder)

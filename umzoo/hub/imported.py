@@ -16,7 +16,8 @@ from umzoo.errors import WeightsError
 from umzoo.files import written_whole
 from umzoo.hub.access import Access
 from umzoo.hub.checksum import is_whole
-from umzoo.hub.released import Place, brought
+from umzoo.hub.pages import Place
+from umzoo.hub.released import brought
 from umzoo.plugins import zoo
 from umzoo.weights.entry import WeightsEntry
 from umzoo.weights.info import Origin, Provenance, WeightsInfo
@@ -50,7 +51,11 @@ def import_released(
     """
     with brought(place, access) as released:
         zoo().importers.build(importer).run(released.source, out, license)
-        origin = Origin(location=place.location, revision=released.revision, files=place.files)
+        origin = Origin(
+            location=place.location,
+            revision=released.revision,
+            files=place.files or tuple(filter(None, (place.folder,))),
+        )
         known = Provenance.parse({**read_info(out).provenance.model_dump(), **(provenance or {})}, "provenance")
         return rewrite_info(out, license_link=license_link, imported_from=origin, provenance=known)
 

@@ -12,9 +12,8 @@ from umzoo.errors import WeightsError, nearest
 from umzoo.files import is_lfs_pointer
 from umzoo.hub.access import DEFAULT, Access
 from umzoo.hub.imported import imported, mend_imported
-from umzoo.hub.pages import place_on_hub
+from umzoo.hub.pages import Place, place_of_address
 from umzoo.hub.pull import mend, pull
-from umzoo.hub.released import Place, place_of_address
 from umzoo.plugins import zoo
 from umzoo.weights.entry import PACKAGE, WeightsEntry, folder_in_package
 from umzoo.weights.io import FILES
@@ -151,8 +150,8 @@ def _no_folder(file: Path) -> str:
 
 def _page(address: str, revision: str | None) -> Reference:
     """The repository whose page on the Hub has this *address*."""
-    place = place_on_hub(address) or place_of_address(address)
-    if place.on_the_web or place.files:
+    place = place_of_address(address)
+    if place.on_the_web or place.files or place.folder:
         raise WeightsError(f"{address!r} is no weights folder: {_FORMS}; 'umzoo import' takes a file's address")
     return parse(f"{place.location}@{place.revision}" if place.revision else place.location, revision)
 
@@ -168,7 +167,7 @@ def place_of(source: Path | str) -> Place | None:
     """
     text = str(source)
     if text.startswith(("http://", "https://")):
-        return place_on_hub(text) or place_of_address(text)
+        return place_of_address(text)
     if isinstance(source, Path) or Path(text).exists() or Path(text).suffix in _CHECKPOINTS:
         return None
     found = parse(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import shutil
 import tempfile
 import zipfile
@@ -11,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from umzoo.errors import WeightsError, in_one_line
 from umzoo.files import sha256
-from umzoo.hub.access import PUBLIC_HUB, Access
+from umzoo.hub.access import Access
 from umzoo.hub.errors import one_line
+from umzoo.hub.pages import Place
 from umzoo.hub.pull import fetch_file
 from umzoo.hub.retry import retry
 from umzoo.hub.web import download, file_name, require_public_name
@@ -25,31 +24,6 @@ log = logging.getLogger(__name__)
 
 MAX_RATIO, MAX_MEMBERS = 20, 10_000
 """How much larger than an archive its files may be, and how many; tensors shrink little."""
-_HUB_FILE = re.compile(r"(?P<repository>[^/]+/[^/]+)(?:/(?:resolve|blob)/(?P<revision>[^/]+)/(?P<file>.+))?")
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where another project put files.
-
-    Attributes:
-        location: a Hub repository ``org/name``, or a web address.
-        files: files of the repository, all if empty; in an archive, the file or folder that is meant.
-        revision: commit, tag or branch of the repository.
-        sha256: sum of the first file, or of what is at the web address, if it is known.
-        size: bytes of what is at the web address, if they are known.
-    """
-
-    location: str
-    files: tuple[str, ...] = ()
-    revision: str | None = None
-    sha256: str = ""
-    size: int = 0
-
-    @property
-    def on_the_web(self) -> bool:
-        """Whether it is a web address."""
-        return self.location.startswith(("http://", "https://"))
 
 
 @dataclass(frozen=True)
@@ -58,31 +32,6 @@ class Released:
 
     source: Path
     revision: str = ""
-
-
-def place_of_address(address: str) -> Place:
-    """Return what a web *address* means; pages and files of the Hub are taken from the Hub.
-
-    Raises:
-        WeightsError: if it is no address of a file.
-    """
-    from huggingface_hub import constants
-
-    try:
-        parts = urlsplit(address)
-        host = parts.hostname
-    except ValueError as error:
-        raise WeightsError(f"{address[:200]!r} is no web address: {in_one_line(error)}") from None
-    for hub in (PUBLIC_HUB, constants.ENDPOINT):
-        path = unquote(parts.path.strip("/"))
-        if address.startswith(f"{hub}/") and (match := _HUB_FILE.fullmatch(path)):
-            files = (match["file"],) if match["file"] else ()
-            return Place(match["repository"], files, match["revision"])
-    if parts.username is not None or parts.password is not None:
-        raise WeightsError(f"the address of {host} has a name or password in it, which would be recorded: leave it out")
-    if not host or parts.path in ("", "/") or not address.isprintable():
-        raise WeightsError(f"{address[:200]!r} is no address of a file: expected https://HOST/PATH/FILE")
-    return Place(address)
 
 
 @contextmanager
@@ -104,8 +53,10 @@ def brought(place: Place, access: Access) -> Iterator[Released]:
 def _from_hub(place: Place, access: Access) -> Released:
     if not place.files:
         with one_line(f"{place.location} could not be had from the Hub"):
-            folder = retry(lambda: access.snapshot(place.location, place.revision), place.location)
-        return Released(folder, folder.name)
+            root = retry(lambda: access.snapshot(place.location, place.revision, place.folder), place.location)
+        if not (folder := root / place.folder).is_dir():
+            raise WeightsError(f"{place.location} has no folder {place.folder!r} at {place.revision}")
+        return Released(folder, root.name)
     first = fetch_file(place.location, place.files[0], place.revision, access)
     folder = first.parents[len(Path(place.files[0]).parts) - 1]
     for name in place.files[1:]:

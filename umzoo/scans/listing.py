@@ -156,7 +156,9 @@ def _of_store(store: Store, spec: InputSpec) -> list[Listed]:
             f" {spec.spacing} mm, or other axes or intensity rules): give the scans themselves"
         )
     return [
-        Listed(r.id, r.subject, partial(_read_stored, store, number, spec)) for number, r in enumerate(store.records)
+        Listed(name, subject, partial(_read_stored, store, number, spec))
+        for number, (name, subject) in enumerate(zip(store.records.ids, store.records.values("subject"), strict=True))
+        for number, (name, subject) in enumerate(zip(store.records.ids, store.records.values("subject"), strict=True))
     ]
 
 

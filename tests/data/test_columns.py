@@ -1,0 +1,107 @@
+"""Records as columns are those of the index, whether parsed or mapped."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+from umzoo.data import columns
+from umzoo.data.columns import Records, kept_columns
+from umzoo.data.record import VolumeRecord
+from umzoo.data.store import Store, read_index
+from umzoo.errors import DataError
+
+
+@pytest.fixture
+def kept(tiny_store, monkeypatch):
+    """The folder of a store whose columns are kept however few they are."""
+    monkeypatch.setattr(columns, "LEAST", 0)
+    return tiny_store.path
+
+
+def folders(path):
+    return sorted(folder.name for folder in path.glob("*columns-*"))
+
+
+def test_mapped_records_are_those_of_the_index(kept):
+    parsed, _ = read_index(kept / "index.jsonl")
+    first, second = Store(kept).records, Store(kept).records
+    assert list(first) == list(second) == parsed and len(folders(kept)) == 1
+    assert isinstance(second.column("shape"), np.memmap)
+    assert second[-1] == parsed[-1] and second[1:3] == parsed[1:3]
+    assert [second.points(i).tolist() for i in range(len(second))] == [list(map(list, r.points)) for r in parsed]
+    copy = pickle.loads(pickle.dumps(second))
+    assert copy == parsed and isinstance(copy.column("shape"), np.memmap)
+    assert len(pickle.dumps(second)) < 1000
+
+
+def test_a_changed_index_is_read_anew(kept):
+    Store(kept)
+    [before] = folders(kept)
+    index = kept / "index.jsonl"
+    lines = index.read_text().splitlines()
+    index.write_text("".join(f"{line}\n" for line in lines[1:]))
+    assert list(Store(kept).records) == read_index(index)[0]
+    assert len(Store(kept)) == len(lines) - 1
+    assert len(folders(kept)) == 1 and before not in folders(kept)
+
+
+@pytest.mark.parametrize("harm", ["cut", "gone", "short"])
+def test_damaged_columns_are_made_anew(kept, harm):
+    whole = list(Store(kept).records)
+    file = kept / folders(kept)[0] / "mean.npy"
+    if harm == "short":
+        np.save(file, np.zeros(1))
+    elif harm == "gone":
+        file.unlink()
+    else:
+        os.truncate(file, 100)
+    assert list(Store(kept).records) == whole
+    assert kept_columns(kept / "index.jsonl") == whole
+
+
+def test_columns_that_cannot_be_kept_cost_nothing_else(kept, monkeypatch):
+    def refuse(**options):
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(columns.tempfile, "mkdtemp", refuse)
+    assert list(Store(kept).records) == read_index(kept / "index.jsonl")[0]
+    assert folders(kept) == []
+
+
+def test_small_stores_stay_tidy(tiny_store):
+    assert len(Store(tiny_store.path)) and folders(tiny_store.path) == []
+
+
+def test_some_of_the_volumes_in_another_order(kept):
+    names = Store(kept).records.ids
+    chosen = (names[3], names[0], names[2])
+    records = Store(kept, only=chosen).records
+    assert records.ids == tuple(record.id for record in records) == chosen
+    assert np.array_equal(records.column("shape"), [record.shape for record in records])
+    assert records.select([names[2]])[0].ids == (names[2],) and records.select([names[1]])[1] == [names[1]]
+    assert pickle.loads(pickle.dumps(records)) == records
+    with pytest.raises(DataError, match="lacks 1 of the 2 expected volumes, such as zz"):
+        Store(kept, only=[names[0], "zz"])
+
+
+def test_groups_and_texts(kept):
+    records = Store(kept).records
+    assert records.values("modality") == [record.modality for record in records]
+    groups = records.groups("modality", "source")
+    assert list(groups) == sorted({(record.modality, record.source) for record in records})
+    for key, members in groups.items():
+        assert members.tolist() == [i for i, it in enumerate(records) if (it.modality, it.source) == key]
+
+
+def test_no_records():
+    none = Records.of([])
+    assert len(none) == 0 and list(none) == [] and none.groups("modality") == {} and none.ids == ()
+    assert none.select(["a"])[1] == ["a"]
+
+
+def test_texts_of_any_length_and_script(tiny_store):
+    record = tiny_store.records[0].model_copy(update={"source": "Ärzte-山田", "contrast": "", "points": ()})
+    assert list(Records.of([record])) == [record]
+    assert isinstance(Records.of([record])[0], VolumeRecord)
