@@ -5,12 +5,13 @@ import os
 import numpy as np
 import pytest
 
-from umzoo.data.detached import data_files, utf8_name
+from umzoo.data.detached import data_files, refuse_long_lines, utf8_name
 from umzoo.data.ledger import key_of
 from umzoo.data.prepare import prepare
 from umzoo.data.refusal import Refused
 from umzoo.data.scan_source import DEFAULT_READING, ScanSource
 from umzoo.data.store import Store
+from umzoo.data.volume import read_grid
 
 META = "ObjectType = Image\nNDims = 3\nDimSize = 28 24 20\nElementType = MET_SHORT\nElementDataFile"
 NRRD = "NRRD0004\ntype: short\ndimension: 3\nsizes: 28 24 20\nencoding: raw\nendian: little\ndata file"
@@ -113,3 +114,33 @@ def test_names_that_are_not_utf8_are_read(tmp_path, make_scan):
     assert np.array_equal(store.read(0, (0, 0, 0), record.shape) * record.slope + record.intercept, scans[0])
     with utf8_name("plain.nrrd") as name:
         assert name == "plain.nrrd"
+
+
+FIELDS = NRRD.removesuffix("data file")
+
+
+@pytest.mark.parametrize("field", ["sizes", "type", "encoding", "space origin", "none"])
+def test_long_fields_of_nrrd_never_reach_its_library(tmp_path, field):
+    """It writes its error into a buffer of 1024 bytes, and takes this process along."""
+    for name in ("a.nrrd", "a.mha"):
+        file = write(tmp_path, name, f"{FIELDS}{field}: {'x:=' * 600}\n\n")
+        with pytest.raises(Refused, match="more than 512 bytes"):
+            refuse_long_lines(file)
+    with pytest.raises(Refused, match="more than 512 bytes"):
+        read_grid(ScanSource((str(tmp_path / "a.nrrd"),), "a", "", ""))
+
+
+def test_long_comments_pairs_and_voxels_of_nrrd_are_read(tmp_path):
+    long = "v" * 5000
+    voxels = b"x" * (2 * 28 * 24 * 20)
+    file = write(tmp_path, "a.nrrd", FIELDS)
+    file.write_bytes(f"{FIELDS}# {long}\nkey:={long}\n\n".encode() + voxels)
+    assert read_grid(ScanSource((str(file),), "a", "", ""))[0].shape == (28, 24, 20)
+
+
+def test_long_names_are_shortened_for_itk(tmp_path):
+    folder = tmp_path / ("d" * 240) / ("e" * 240)
+    folder.mkdir(parents=True)
+    file = write(folder, "a.nrrd", f"{FIELDS}\n")
+    with utf8_name(str(file)) as short:
+        assert len(short) < 256 and file.samefile(short)

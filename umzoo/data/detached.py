@@ -17,6 +17,8 @@ _MOST_FILES = 1 << 16
 _META = re.compile(r"^[ \t]*ElementDataFile\b[^=:\n]*[=:][ \t]*(.*)$", re.MULTILINE)
 _NRRD = re.compile(r"^data ?file:[ \t]*(.*)$", re.MULTILINE | re.IGNORECASE)
 _NAMED = {".mhd": _META, ".mha": _META, ".nhdr": _NRRD, ".nrrd": _NRRD}
+_MOST_LINE, _MOST_NAME = 512, 255
+_FREE = re.compile(rb"#|[^:]*:=")
 _PATTERN = re.compile(r"(?P<pattern>\S*%\S*)(?P<range>(?:\s+-?\d+){0,4})\s*")
 _NUMBER = re.compile(r"%(0?\d{0,2})[diu]")
 _LIST = re.compile(r"list(\s+\d+)?\s*", re.IGNORECASE)
@@ -38,27 +40,51 @@ def data_files(header: Path) -> tuple[Path, ...]:
     return tuple(_checked(header, name) for name in names)
 
 
+def refuse_long_lines(file: Path) -> None:
+    """Refuse an NRRD whose header has fields of more than 512 bytes: the NRRD library of ITK writes beyond its buffers.
+
+    Comments and pairs ``key:=value`` may be long. The file is known by its first bytes, as ITK knows it.
+
+    Raises:
+        Refused: if so.
+    """
+    with file.open("rb") as stream:
+        begins, nrrd = True, stream.read(4) == b"NRRD"
+        while nrrd and (line := stream.readline(_MOST_LINE)):
+            if begins and not line.strip(b"\r\n"):
+                return
+            if begins and len(line) == _MOST_LINE and not _FREE.match(line):
+                raise Refused(Reason.UNREADABLE, f"its header has a field of more than {_MOST_LINE} bytes")
+            begins = line.endswith(b"\n")
+
+
 @contextmanager
 def utf8_name(file: str) -> Iterator[str]:
-    """Yield a name of the header or image *file* that is UTF-8, as SimpleITK opens no other; a link, if need be.
+    """Yield a name of the header or image *file* that is UTF-8 and short, as SimpleITK needs; a link, if need be.
 
     Raises:
         Refused: see :func:`data_files`.
     """
-    try:
-        file.encode()
-    except UnicodeEncodeError:
-        header = Path(file)
-        with tempfile.TemporaryDirectory() as folder:
-            for data in data_files(header):
-                link = Path(folder) / data.relative_to(header.parent)
-                link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(data)
-            named = Path(folder) / f"scan{header.suffix}"
-            named.symlink_to(header)
-            yield str(named)
-    else:
+    if _is_short(file):
         yield file
+        return
+    header = Path(file)
+    with tempfile.TemporaryDirectory() as folder:
+        for data in data_files(header):
+            link = Path(folder) / data.relative_to(header.parent)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(data)
+        named = Path(folder) / f"scan{header.suffix}"
+        named.symlink_to(header)
+        yield str(named)
+
+
+def _is_short(name: str) -> bool:
+    """Whether *name* is UTF-8, and no longer than the buffers that ITK writes names of damaged NRRD files into."""
+    try:
+        return len(name.encode()) <= _MOST_NAME
+    except UnicodeEncodeError:
+        return False
 
 
 def _image_of(header: Path) -> str:

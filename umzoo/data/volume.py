@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data import nifti
-from umzoo.data.detached import data_files, utf8_name
+from umzoo.data.detached import data_files, refuse_long_lines, utf8_name
 from umzoo.data.geometry import Grid, Spacing, canonical
 from umzoo.data.limits import require_claim
 from umzoo.data.matrices import UNKNOWN_AXES, affine_of
@@ -215,6 +215,7 @@ def _open_itk(path: str, labels: bool) -> Frames:
     reader = sitk.ImageFileReader()
     reader.SetFileName(path)
     files = [Path(path), *data_files(Path(path))]
+    refuse_long_lines(files[0])
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
