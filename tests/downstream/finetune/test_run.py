@@ -91,7 +91,7 @@ def test_a_class_that_no_answer_meets_is_named(tmp_path, caplog):
     task = make_task(options.task, tmp_path / "t.toml")
     warn_of_unlearned(task, [{"dice.ball": 0.0, "dice.cube": 0.0}, {"dice.ball": 0.2, "dice.cube": np.nan}])
     assert [record.getMessage() for record in caplog.records] == [
-        "not learned: cube (Dice 0 in every case): give more trainer.steps"
+        "not learned: cube (Dice 0 in every case): give more trainer.steps, or strategy.class_weights=balanced"
     ]
 
 

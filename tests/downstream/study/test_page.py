@@ -20,13 +20,13 @@ PROTOCOL = {
 GAIN = 0.1
 
 
-def write_made_up(folder, part="test", failed=""):
+def write_made_up(folder, part="test", failed="", seeds=3):
     StudyConfig.parse(PROTOCOL)
     (folder / "study.json").write_text(json.dumps(PROTOCOL))
     rows = {name: [] for name in COLUMNS}
     for arm in ("scratch", "better"):
         for labels in ("4", "100%"):
-            for seed in range(3):
+            for seed in range(seeds):
                 key = {"task": "organs", "arm": arm, "labels": labels, "seed": seed, "fold": ""}
                 value = 0.5 + 0.2 * (labels == "100%") + GAIN * (arm == "better") + 0.01 * seed
                 state = {"state": "failed" if failed and seed == 2 else "done", "failed": failed if seed == 2 else ""}
@@ -45,6 +45,13 @@ def write_made_up(folder, part="test", failed=""):
             writer = csv.DictWriter(stream, columns)
             writer.writeheader()
             writer.writerows(rows[name])
+
+
+def test_few_seeds_are_never_bold(tmp_path):
+    write_made_up(tmp_path, seeds=2)
+    page = write_report(tmp_path).read_text()
+    rows = [line for line in page.splitlines() if "| better |" in line]
+    assert len(rows) == 2 and all("| +0.100 [+0.100, +0.100] | 2 of 2" in row for row in rows)
 
 
 def test_tables_and_pictures(tmp_path):

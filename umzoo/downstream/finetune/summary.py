@@ -67,7 +67,10 @@ def warn_of_unlearned(task: Task, rows: Sequence[Row]) -> None:
     if task.kind == "segmentation":
         never = [name for name in task.classes[1:] if not any(row[f"dice.{name}"] > 0 for row in rows)]
         if never:
-            log.warning("not learned: %s (Dice 0 in every case): give more trainer.steps", ", ".join(never))
+            log.warning(
+                "not learned: %s (Dice 0 in every case): give more trainer.steps, or strategy.class_weights=balanced",
+                ", ".join(never),
+            )
 
 
 def over_folds(task: Task, folders: Sequence[Path], seed: int) -> Summary:

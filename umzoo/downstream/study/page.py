@@ -22,7 +22,11 @@ HOW = (
     "Arms share seeds, folds, labeled subjects, crops and the values of their heads. Values are means over seeds;"
     " intervals (95 %) are of a bootstrap that draws seeds and subjects. Differences are paired: the same seed, the"
     " same subjects. Steps are those to {share:.0%} of what the control ends with, at the same seed."
+    " A difference is bold where its interval leaves out 0 and there are at least {few} seeds: with fewer, the luck of"
+    " one seed is not in the interval."
 )
+FEW = 3
+"""Seeds from which a difference may be bold."""
 
 
 def write_report(folder: Path) -> Path:
@@ -35,7 +39,7 @@ def write_report(folder: Path) -> Path:
     cells = read_rows(folder / CELLS)
     answers, curves = read_rows(folder / ANSWERS), read_rows(folder / CURVES)
     parts = [f"# {config.name}", config.question, f"What counts as a yes: {config.yes}" if config.yes else ""]
-    parts += [_progress(cells), HOW.format(share=SHARE)]
+    parts += [_progress(cells), HOW.format(few=FEW, share=SHARE)]
     for task in config.tasks:
         mine = [row for row in answers if row["task"] == task.title]
         if mine:
@@ -107,7 +111,7 @@ def table(results: Sequence[Result], arrived: Sequence[Arrival], metric: str, co
 
 def _cells(result: Result, arrival: Arrival | None) -> list[str]:
     gap = result.difference
-    bold = "**" if gap is not None and gap.low * gap.high > 0 else ""
+    bold = "**" if gap is not None and gap.low * gap.high > 0 and result.seeds >= FEW else ""
     difference = f"{bold}{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]{bold}" if gap else ""
     ahead = f"{result.ahead} of {result.seeds}" if gap else ""
     return [result.labels, result.arm, _span(result.value), difference, ahead, *_arrival(arrival)]

@@ -52,8 +52,8 @@ def claim_study(config: StudyConfig, out: Path) -> None:
 def run_study(config: StudyConfig, how: Launch, ended: Ended = lambda cell, why: None) -> Study:
     """Run what is not done of the study in ``how.out``, and write rows and page.
 
-    Pre-trainings come first; fine-tunings of a pre-training that failed fail with it. Rows and page are also written
-    where that is interrupted.
+    Pre-trainings come first; fine-tunings of a pre-training that failed fail with it. Rows are written after each
+    cell, the page also where that is interrupted.
 
     Raises:
         ConfigError: if the folder holds something else.
@@ -65,6 +65,7 @@ def run_study(config: StudyConfig, how: Launch, ended: Ended = lambda cell, why:
             todo: Sequence[Cell] = [cell for cell in cells if not is_done(how.out / cell.name)]
             for cell, why in run_cells(config, todo, how) if todo else ():
                 failed |= {cell: why} if why else {}
+                collect(config, how.out)
                 ended(cell, why)
     finally:
         collect(config, how.out)
