@@ -1,7 +1,7 @@
 """The way from weights to answers, as README and docs/downstream.md show it, on scans that the test makes."""
 
-import os
 import re
+import shlex
 from pathlib import Path
 
 import nibabel
@@ -12,7 +12,7 @@ import torch
 import umzoo
 from umzoo.spec import InputSpec
 
-from .test_tutorial import BLOCK, ROOT, run
+from .test_tutorial import BLOCK, ROOT
 
 PATIENTS = 12
 
@@ -44,15 +44,15 @@ def blocks(file, after, before):
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_readme(place):
+def test_the_commands_of_the_readme(place, run, monkeypatch):
     tables = [block for language, block in blocks("docs/downstream.md", "# From weights", "## Predicting")
               if language == "toml"]  # fmt: skip
     (place / "task.toml").write_text(tables[1].replace("steps = 500", "steps = 3"), encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    monkeypatch.chdir(place)
     [(_, commands)] = blocks("README.md", "## From weights to answers", "## Three ways")
     for line in commands.splitlines():
         if not line.startswith("pip install"):
-            run(line, place, environment)
+            run(*shlex.split(line)[1:])
     assert (place / "vectors.csv").read_text().count("\n") == PATIENTS + 1
     assert (place / "answers" / "predictions.csv").read_text().count("\n") == PATIENTS + 1
     for arm in ("TUNED", "SCRATCH"):

@@ -44,7 +44,7 @@ def slow_twin(examples, tiny_store, tmp_path, monkeypatch):
             "backbone": {"name": "genesis_unet", "width": 2},
             "pretext": {"tasks": [{"name": "slow_twin", "dim": 8, "momentum": MOMENTUM}]},
             "data": {"patch_size": (16, 16, 16), "batch_size": 2, "workers": 0},
-            "trainer": {"steps": 4, "checkpoint_every": 2, "log_every": 1},
+            "trainer": {"steps": 4, "checkpoint_every": 2, "log_every": 1, "probe_volumes": 4},
         }
         return Run(tmp_path / name, Recipe.parse(recipe), tiny_store.path)
 

@@ -1,5 +1,6 @@
 """Packages for authors work as they are written."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -28,17 +29,27 @@ def install(package, site):
     return {**os.environ, "PYTHONPATH": os.pathsep.join((str(site), str(package), *sys.path[:1]))}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_package_passes_its_own_tests_and_the_check(kind, tmp_path):
-    package = create_package("my_thing", kind, tmp_path)
-    environment = install(package, tmp_path / "site")
-    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", package]
-    done = subprocess.run(tests, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
+@pytest.mark.slow
+def test_the_packages_pass_their_own_tests_and_the_check(tmp_path, monkeypatch, run):
+    """Installed side by side, in a fresh process and in this one."""
+    packages = {kind: create_package(f"my_{kind}", kind, tmp_path) for kind in KINDS}
+    for package in packages.values():
+        install(package, tmp_path / "site")
+    places = [str(place) for place in (tmp_path / "site", *packages.values())]
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((*places, *sys.path[:1]))}
+    done = subprocess.run(
+        [*tests, *packages.values()], env=environment, capture_output=True, text=True, check=False, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    check = [sys.executable, "-m", "umzoo", "plugin", "check", "my_thing"]
-    done = subprocess.run(check, env={**environment, "COLUMNS": "200"}, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "my_thing" in done.stdout or kind == "importer"
+    monkeypatch.setattr(sys, "path", [*places, *sys.path])
+    importlib.invalidate_caches()
+    zoo.cache_clear()
+    try:
+        for kind in KINDS:
+            assert f"my_{kind}" in run("plugin", "check", f"my_{kind}") or kind == "importer"
+    finally:
+        zoo.cache_clear()
 
 
 def test_files_have_no_blanks_left(tmp_path):

@@ -79,7 +79,12 @@ def test_an_unknown_command_is_a_usage_error():
 
 def test_a_closed_pipe_is_no_error():
     done = subprocess.run(
-        f"'{sys.executable}' -m umzoo list | true", shell=True, capture_output=True, text=True, cwd=ROOT, check=False
+        f"'{sys.executable}' -m umzoo list head | true",
+        shell=True,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
     )
     assert "Traceback" not in done.stderr and "Error" not in done.stderr
 

@@ -1,4 +1,4 @@
-"""Graphs for any batch and size: PyTorch's and ONNX's answer as the network does, at three sizes."""
+"""Graphs for any batch and size: PyTorch's and ONNX's answer as the network does, at two sizes."""
 
 import numpy as np
 import pytest
@@ -12,12 +12,12 @@ from umzoo.weights.onnx import export_program, output_names, write_onnx
 
 FAMILIES = {
     "genesis_unet": {"width": 2},
-    "plainconv_unet": {"features_per_stage": [4, 6, 8]},
-    "resenc_unet_s": {"features_per_stage": [4, 6, 8, 10], "n_blocks_per_stage": 1},
+    "plainconv_unet": {"features_per_stage": [4, 6], "n_conv_per_stage": 1},
+    "resenc_unet_s": {"features_per_stage": [4, 6], "n_blocks_per_stage": 1},
     "primus_s": {"embed_dim": 36, "heads": 3, "depth": 1, "decoder_channels": 8, "input_shape": (16, 24, 32)},
     "resnet3d_10": {"width": 4},
 }
-COUNTS = ((1, (2, 2, 2)), (3, (2, 3, 4)), (2, (4, 2, 3)))
+COUNTS = ((1, (2, 2, 2)), (3, (2, 3, 4)))
 """Images in a batch, and blocks of the divisor along each axis; primus was made for the second."""
 
 
@@ -44,10 +44,12 @@ def runner(file):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_programs_and_onnx_agree_with_the_network(name, tmp_path):
+def test_programs_and_onnx_agree_with_the_network(name, tmp_path, monkeypatch):
     pytest.importorskip("onnxscript")
     model = built(name)
-    program = export_program(model).module()
+    exported = export_program(model)
+    monkeypatch.setattr("umzoo.weights.onnx.export_program", lambda *_: exported)  # tracing takes half of the time
+    program = exported.module()
     session, run = runner(write_onnx(model, tmp_path / "network.onnx"))
     assert [output.name for output in session.get_outputs()] == output_names(model)
     for image in images(model):

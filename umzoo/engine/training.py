@@ -309,7 +309,7 @@ class Training(ABC):
             return
         if metrics := self.evaluate(last):
             self.log.write(self.step, metrics)
-        if self.step % self.config.picture_every == 0 or last:
+        if (self.step and self.step % self.config.picture_every == 0) or last:
             save_curves(self.pictures / "curves.png", read_metrics(self.log.file))
         self._meter = Meter() if self.step == 0 else self._meter
 

@@ -1,6 +1,3 @@
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
@@ -9,6 +6,10 @@ from umzoo_rotation import Rotation
 import umzoo
 from umzoo.data.phantom import write_phantoms
 from umzoo.data.prepare import prepare
+from umzoo.engine.log import read_metrics
+from umzoo.engine.recipe import load_recipe
+from umzoo.engine.run import Run
+from umzoo.engine.trainer import Trainer
 from umzoo.plugins import zoo
 from umzoo.testing import TinyBackbone, check_pretext_task, training_batch
 
@@ -39,13 +40,9 @@ def test_refuses_a_plane_that_is_not_square():
 def test_pretrains_two_steps(tmp_path):
     write_phantoms(tmp_path / "scans", ct=1, mr=0, size=(32, 32, 32))
     prepare([tmp_path / "scans"], tmp_path / "store", workers=0)
-    run = tmp_path / "run"
     small = ["backbone.width=2", "data.patch_size=[16,16,16]", "data.batch_size=2", "data.workers=0", "trainer.steps=2"]
-    command = [sys.executable, "-m", "umzoo", "pretrain", RECIPE, *small, "trainer.log_every=1", "--cpu"]
-    done = subprocess.run(
-        [*command, "--data", tmp_path / "store", "--out", run], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines if "rotation" in line] == [1, 2]
-    assert (run / "checkpoints" / "step-00000002").is_dir()
+    recipe = load_recipe(RECIPE, [*small, "trainer.log_every=1", "trainer.probe_volumes=4"])
+    run = Run(tmp_path / "run", recipe, tmp_path / "store")
+    Trainer(run, cpu=True).fit()
+    assert [line["step"] for line in read_metrics(run.folder / "metrics.jsonl") if "rotation" in line] == [1, 2]
+    assert (run.checkpoints / "step-00000002").is_dir()

@@ -1,0 +1,19 @@
+"""For the tests of umzoo and of its plug-ins: pictures of a run stay blank, unless they are what is tested."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def blank_pictures(request, monkeypatch):
+    """Leave empty files in the place of pictures, which take longer than a tiny run, but for tests marked ``drawn``."""
+    if request.node.get_closest_marker("drawn"):
+        return
+
+    def blank(file: Path, *_: object) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+
+    monkeypatch.setattr("umzoo.engine.training.save_curves", blank)
+    monkeypatch.setattr("umzoo.engine.evaluate.save_panel", blank)
