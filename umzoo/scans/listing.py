@@ -158,7 +158,6 @@ def _of_store(store: Store, spec: InputSpec) -> list[Listed]:
     return [
         Listed(name, subject, partial(_read_stored, store, number, spec))
         for number, (name, subject) in enumerate(zip(store.records.ids, store.records.values("subject"), strict=True))
-        for number, (name, subject) in enumerate(zip(store.records.ids, store.records.values("subject"), strict=True))
     ]
 
 
