@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from umzoo.data import columns
-from umzoo.data.columns import Records, kept_columns
+from umzoo.data.columns import Records, columns_folder, keep_columns, kept_columns
 from umzoo.data.record import VolumeRecord
 from umzoo.data.store import Store, read_index
 from umzoo.errors import DataError
@@ -58,14 +58,30 @@ def test_damaged_columns_are_made_anew(kept, harm):
     else:
         os.truncate(file, 100)
     assert list(Store(kept).records) == whole
-    assert kept_columns(kept / "index.jsonl") == whole
+    assert kept_columns(columns_folder(kept / "index.jsonl")) == whole
+
+
+def test_lines_appended_while_the_index_is_read_are_not_lost(kept):
+    index = kept / "index.jsonl"
+    lines = index.read_text().splitlines(keepends=True)
+    index.write_text("".join(lines[:-1]))
+    folder, (records, _) = columns_folder(index), read_index(index)
+    index.write_text("".join(lines))
+    keep_columns(folder, records)
+    assert len(Store(kept)) == len(lines)
+
+
+def test_what_another_process_kept_is_taken_and_nothing_is_left_beside_it(kept):
+    first = Store(kept).records
+    again = keep_columns(columns_folder(kept / "index.jsonl"), read_index(kept / "index.jsonl")[0])
+    assert again == first and len(folders(kept)) == 1
 
 
 def test_columns_that_cannot_be_kept_cost_nothing_else(kept, monkeypatch):
     def refuse(**options):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(columns.tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr(columns.tempfile, "TemporaryDirectory", refuse)
     assert list(Store(kept).records) == read_index(kept / "index.jsonl")[0]
     assert folders(kept) == []
 

@@ -80,7 +80,7 @@ class Records(Sequence[VolumeRecord]):
         return (self[index] for index in range(len(self)))
 
     def column(self, name: str) -> NDArray[Any]:
-        """Return the numbers of the field *name* ``(N, ...)``."""
+        """Return the field *name* of each record ``(N, ...)``; texts are bytes."""
         column = self._columns[name]
         return column if self._rows is None else column[self._rows]
 
@@ -91,8 +91,7 @@ class Records(Sequence[VolumeRecord]):
 
     def values(self, name: str) -> list[str]:
         """Return the text of the field *name* of each record."""
-        texts, places = self.texts(name)
-        return [texts[place] for place in places.tolist()]
+        return [text.decode() for text in self.column(name).tolist()]
 
     def groups(self, *names: str) -> dict[tuple[str, ...], NDArray[np.int64]]:
         """Return the records ``(n,)`` of each combination of the texts of the fields *names*, sorted."""
@@ -106,7 +105,7 @@ class Records(Sequence[VolumeRecord]):
     @property
     def ids(self) -> tuple[str, ...]:
         """The id of each record."""
-        return tuple(text.decode() for text in self.column("id").tolist())
+        return tuple(self.values("id"))
 
     def __eq__(self, other: object) -> bool:
         return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
@@ -147,44 +146,45 @@ class Records(Sequence[VolumeRecord]):
         return records if isinstance(records, cls) else cls(_columns(records))
 
 
-def kept_columns(index: Path) -> Records | None:
-    """Return the columns that are kept for the file *index*, if they are those of its present content."""
-    folder = _folder(index)
+def columns_folder(index: Path) -> Path:
+    """Return the folder where the columns of the present content of the file *index* are kept, if they are."""
+    checksum, size = 0, 0
+    with index.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            checksum, size = zlib.crc32(chunk, checksum), size + len(chunk)
+    return index.parent / f"columns-{size}-{checksum:08x}"
+
+
+def kept_columns(folder: Path) -> Records | None:
+    """Return the columns in *folder*; None if there are none, or damaged ones."""
     try:
         return Records(_mapped(folder), folder=folder)
     except (OSError, ValueError, EOFError):
         return None
 
 
-def keep_columns(index: Path, records: Sequence[VolumeRecord]) -> Records:
-    """Return *records*, the content of the file *index*, as columns; many are kept in files beside it where that works.
+def keep_columns(folder: Path, records: Sequence[VolumeRecord]) -> Records:
+    """Return *records* as columns; many are kept in *folder* where that works, and columns beside it are deleted.
 
-    Columns of earlier contents are deleted.
+    *folder* is that of the content the records were read from: ask for it before reading, as others may append.
     """
     made = Records.of(records)
     if len(made) < LEAST:
         return made
-    folder = _folder(index)
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=".columns-", dir=index.parent))
-        for name in NAMES:
-            np.save(temporary / f"{name}.npy", made._columns[name])
-        temporary.chmod(0o755)
-        for old in index.parent.glob("columns-*"):
-            shutil.rmtree(old, ignore_errors=True)
-        temporary.rename(folder)
+        with tempfile.TemporaryDirectory(prefix=".columns-", dir=folder.parent) as temporary:
+            whole = Path(temporary) / folder.name
+            whole.mkdir()
+            for name in NAMES:
+                np.save(whole / f"{name}.npy", made._columns[name])
+            if (kept := kept_columns(folder)) is not None:
+                return kept  # another process was as quick
+            for old in folder.parent.glob("columns-*"):
+                shutil.rmtree(old, ignore_errors=True)
+            whole.rename(folder)
     except OSError as error:
-        log.info("the columns of %s are not kept: %s", index, error)
-        return made
-    return kept_columns(index) or made
-
-
-def _folder(index: Path) -> Path:
-    checksum, size = 0, 0
-    with index.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            checksum, size = zlib.crc32(chunk, checksum), size + len(chunk)
-    return index.parent / f"columns-{size}-{checksum:08x}"
+        log.info("columns are not kept in %s: %s", folder, error)
+    return kept_columns(folder) or made
 
 
 def _mapped(folder: Path) -> dict[str, NDArray[Any]]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from umzoo.config import Config
-from umzoo.data.columns import Records, keep_columns, kept_columns
+from umzoo.data.columns import Records, columns_folder, keep_columns, kept_columns
 from umzoo.data.record import Triple, VolumeRecord
 from umzoo.errors import DataError, in_one_line
 from umzoo.spec import InputSpec
@@ -128,14 +128,15 @@ def _read_index(file: Path) -> Records:
     """Records of *file* sorted by id, one per id; a torn last line is left out."""
     if not file.is_file():
         return Records.of([])
-    if (kept := kept_columns(file)) is not None:
+    folder = columns_folder(file)
+    if (kept := kept_columns(folder)) is not None:
         return kept
     records, problems = read_index(file)
     if problems:
         raise DataError(
             f"{problems[0]}: 'umzoo store compact {file.parent}' leaves it out, preparing again makes it anew"
         )
-    return keep_columns(file, records)
+    return keep_columns(folder, records)
 
 
 def read_index(file: Path) -> tuple[list[VolumeRecord], list[str]]:
