@@ -78,10 +78,10 @@ def test_what_another_process_kept_is_taken_and_nothing_is_left_beside_it(kept):
 
 
 def test_columns_that_cannot_be_kept_cost_nothing_else(kept, monkeypatch):
-    def refuse(**options):
+    def refuse(target):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(columns.tempfile, "TemporaryDirectory", refuse)
+    monkeypatch.setattr(columns, "written_whole", refuse)
     assert list(Store(kept).records) == read_index(kept / "index.jsonl")[0]
     assert folders(kept) == []
 

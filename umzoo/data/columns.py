@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data.record import VolumeRecord
+from umzoo.files import written_whole
 
 log = logging.getLogger(__name__)
 
@@ -171,17 +171,15 @@ def keep_columns(folder: Path, records: Sequence[VolumeRecord]) -> Records:
     made = Records.of(records)
     if len(made) < LEAST:
         return made
+    if (kept := kept_columns(folder)) is not None:
+        return kept  # another process was as quick
     try:
-        with tempfile.TemporaryDirectory(prefix=".columns-", dir=folder.parent) as temporary:
-            whole = Path(temporary) / folder.name
-            whole.mkdir()
+        with written_whole(folder) as temporary:
+            temporary.mkdir()
             for name in NAMES:
-                np.save(whole / f"{name}.npy", made._columns[name])
-            if (kept := kept_columns(folder)) is not None:
-                return kept  # another process was as quick
+                np.save(temporary / f"{name}.npy", made._columns[name])
             for old in folder.parent.glob("columns-*"):
                 shutil.rmtree(old, ignore_errors=True)
-            whole.rename(folder)
     except OSError as error:
         log.info("columns are not kept in %s: %s", folder, error)
     return kept_columns(folder) or made
