@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,8 @@ class nnUNetTrainerOfTheUser(nnUNetTrainer):
 @pytest.mark.slow
 def test_lookup_from_a_wheel(tmp_path, monkeypatch):
     installed, own = tmp_path / "site", tmp_path / "own"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", installed, ROOT]
+    ready = ["--no-build-isolation"] if find_spec("setuptools") else []
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", *ready, "--target", installed, ROOT]
     done = subprocess.run(pip, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     own.mkdir()
