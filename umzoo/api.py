@@ -25,6 +25,7 @@ from umzoo.weights.describe import describe
 from umzoo.weights.info import Provenance, Result, WeightsInfo
 from umzoo.weights.io import save_folder
 from umzoo.weights.network import HeadSpec, head_state, load_network, require_agreement
+from umzoo.weights.signing import Signer
 from umzoo.weights.transfer import Source, TransferReport, TransferRules
 from umzoo.weights.transfer import transfer as transfer_weights
 
@@ -203,6 +204,7 @@ def push_to_hub(
     input: InputSpec | None = None,
     results: Iterable[Mapping[str, Any]] = (),
     answer: Answer | Mapping[str, Any] | None = None,
+    sign: Signer | None = None,
 ) -> str:
     """Upload a weights folder or a network to the Hub in one commit; return the URL of the commit or pull request.
 
@@ -223,19 +225,21 @@ def push_to_hub(
         input: what a network expects; None keeps that of the loaded weights, or the defaults.
         results: evaluations of a network, as for :func:`save_pretrained`.
         answer: what the head of a network says, as for :func:`save_pretrained`.
+        sign: sign the weights with this; a folder gets the signature too. Without it, the one it has goes along.
 
     Raises:
+        ConfigError: if the key of *sign* cannot be used.
         WeightsError: if the weights state no license or are damaged, a text could identify a patient, or the Hub
             refuses.
     """
     target = Target(repo_id, private, revision, create_pr, tag)
     if not isinstance(source, nn.Module):
-        return push_folder(source, target, license=license, message=message, token=token)
+        return push_folder(source, target, license=license, message=message, token=token, sign=sign)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "weights"
         about: dict[str, Any] = {"license": license, "input": input, "results": results, "answer": answer}
         save_pretrained(source, folder, tag=weights_tag, **about)
-        return push_folder(folder, target, message=message, token=token)
+        return push_folder(folder, target, message=message, token=token, sign=sign)
 
 
 def transfer(

@@ -26,6 +26,7 @@ from umzoo.cli.predict import predict
 from umzoo.cli.prepare import prepare
 from umzoo.cli.pretrain import export, pretrain
 from umzoo.cli.quickstart import quickstart
+from umzoo.cli.signing import sign, verify
 from umzoo.cli.store import compact as store_compact
 from umzoo.cli.store import remove as store_remove
 from umzoo.cli.store import verify as store_verify
@@ -46,7 +47,14 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Scans": {"embed": embed, "predict": predict},
     "Evidence": {"evaluate": evaluate, "study": study},
     "Zoo": {"info": info, "list": list_, "plugins": plugins, "import": import_},
-    "Sharing": {"search": search, "push": push, "bundle": bundle, "unbundle": unbundle},
+    "Sharing": {
+        "search": search,
+        "push": push,
+        "bundle": bundle,
+        "unbundle": unbundle,
+        "sign": sign,
+        "verify": verify,
+    },
 }
 """Help panel to its commands."""
 

@@ -28,22 +28,30 @@ def push(
         Path | None, typer.Option(help="results.json of 'umzoo evaluate', to be written into the folder and its card")
     ] = None,
     nnssl: Annotated[bool, typer.Option("--nnssl", help="in nnssl's form too, for nnU-Net's own commands")] = False,
+    sign: Annotated[
+        Path | None,
+        typer.Option(help="private key (PEM) to sign the folder with, as by 'umzoo sign'; --license goes into it"),
+    ] = None,
+    certificate: Annotated[Path | None, typer.Option(help="of --sign: certificate of that key (PEM)")] = None,
+    chain: Annotated[Path | None, typer.Option(help="of --sign: certificates up to the root (PEM)")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="check, say what would be uploaded, ask no network")
     ] = False,
 ) -> None:
     """Upload a weights folder to the Hugging Face Hub in one commit, after checking it."""
+    from umzoo.cli.signing import signer_of
     from umzoo.hub.push import Target, check_push, push_folder
 
+    signer = signer_of(sign, certificate, chain)
     if results is not None:
         _add_results(folder, results)
     target = Target(repository, private, revision, create_pr, tag)
     if dry_run:
-        upload = check_push(folder, target, license=license, message=message)
-        files = ", ".join(sorted(upload.content()))
+        upload = check_push(folder, target, license=license, message=message, signed=signer is None)
+        files = ", ".join(sorted((*upload.content(), *(["model.sig, made then"] if signer else []))))
         say(f"nothing was uploaded; {upload.info.name} passes, license {upload.info.license}: {files}")
         return
-    say(push_folder(folder, target, license=license, message=message, nnssl=nnssl))
+    say(push_folder(folder, target, license=license, message=message, nnssl=nnssl, sign=signer))
 
 
 def _add_results(folder: Path, results: Path) -> None:

@@ -128,9 +128,16 @@ def _describe_weights(seen: Look) -> Listing:
         "metrics": ", ".join(f"{name} {value:.4g}" for name, value in provenance.metrics.items()),
         "versions": ", ".join(f"{name} {version}" for name, version in provenance.versions.items()),
         "license": _license(info.license, info.license_link),
+        "signed": _signed(seen.signed),
         "cite": "\n".join(info.citations),
     }
     return fact_table(f"weights {info.name} (format {info.format})", facts)
+
+
+def _signed(known: bool | None) -> str:
+    if known is None:
+        return "not known offline"
+    return "yes, and not checked here: umzoo verify" if known else "no"
 
 
 def _answer(info: WeightsInfo) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from umzoo.errors import WeightsError
 from umzoo.files import sha256, written_whole
 from umzoo.hub.manifest import MANIFEST, Manifest, Member, installed_version
 from umzoo.hub.pull import known_files
-from umzoo.weights.io import CARD, CONFIG, FILES, checked_file
+from umzoo.weights.io import CARD, CONFIG, FILES, SIGNATURE, checked_file
 from umzoo.weights.licenses import require_shareable
+from umzoo.weights.signature import read_signature, require_covered
 from umzoo.weights.strict import own_file
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,8 @@ def write_bundle(folder: Path, out: Path, reference: str = "") -> Manifest:
         reference: ``org/name@commit`` if they came from the Hub.
 
     Raises:
-        WeightsError: if weights are missing or altered, or *out* exists or cannot be written.
+        WeightsError: if weights are missing or altered, as since they were signed, or *out* exists or cannot be
+            written.
     """
     manifest, files = _describe(folder, reference)
     if manifest.license in ("", "unknown"):
@@ -57,7 +59,9 @@ def _describe(folder: Path, reference: str) -> tuple[Manifest, dict[str, Path]]:
     if info.base_model is not None:
         require_shareable(info)
     files = {name: checked_file(folder, name) for name in info.files}
-    files |= {name: own_file(folder, name) for name in (CONFIG, CARD) if os.path.lexists(folder / name)}
+    files |= {name: own_file(folder, name) for name in (CONFIG, CARD, SIGNATURE) if os.path.lexists(folder / name)}
+    if (signature := read_signature(folder)) is not None:
+        require_covered(folder, signature)
     ordered = {name: files[name] for name in FILES if name in files}
     plugins = filter(None, (info.plugin, info.head_plugin))
     requires = {"umzoo": __version__} | {name: installed_version(name) for name in plugins}

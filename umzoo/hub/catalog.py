@@ -17,7 +17,7 @@ from umzoo.hub.refs import parse
 from umzoo.hub.retry import retry
 from umzoo.weights.entry import WeightsEntry
 from umzoo.weights.info import WeightsInfo
-from umzoo.weights.io import MODEL, read_info, read_shapes
+from umzoo.weights.io import MODEL, SIGNATURE, read_info, read_shapes
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi, ModelInfo
@@ -49,6 +49,7 @@ class Look:
         tensors: number of tensors; None if nobody could be asked.
         values: number of their values.
         repository: facts of the Hub about the repository; empty for a folder, and offline.
+        signed: whether there is a signature; None if nobody could be asked. It is not checked.
     """
 
     info: WeightsInfo
@@ -57,6 +58,7 @@ class Look:
     tensors: int | None = None
     values: int | None = None
     repository: dict[str, str] = field(default_factory=dict)
+    signed: bool | None = None
 
 
 def search(query: str = "", author: str | None = None, limit: int = 20, access: Access = DEFAULT) -> list[Found]:
@@ -94,13 +96,15 @@ def look(ref: Path | str, revision: str | None = None, access: Access = DEFAULT)
     info, commit = whole_info(found.repository, folder, access), folder.name
     where = f"{found.repository}@{commit}"
     if access.offline:
-        return Look(info, where, *_on_disk(folder, info))
+        signed = access.cached(found.repository, SIGNATURE, commit)
+        return Look(info, where, *_on_disk(folder, info), signed=None if signed is None else bool(signed))
     with one_line(f"cannot look at {found.repository}"):
         model = retry(
             lambda: access.api().model_info(found.repository, revision=commit, files_metadata=True), found.repository
         )
     sizes = {file.rfilename: file.size or 0 for file in model.siblings or () if file.rfilename in info.files}
-    return Look(info, where, sizes, *_header(access.api(), found.repository, commit), _facts(model))
+    signed = any(file.rfilename == SIGNATURE for file in model.siblings or ())
+    return Look(info, where, sizes, *_header(access.api(), found.repository, commit), _facts(model), signed)
 
 
 def not_imported(ref: str, access: Access = DEFAULT) -> WeightsEntry | None:
@@ -114,7 +118,7 @@ def _look_at_folder(folder: Path) -> Look:
     if not folder.is_dir():
         raise WeightsError(f"there is no folder {folder}")
     info = read_info(folder)
-    return Look(info, str(folder), *_on_disk(folder, info))
+    return Look(info, str(folder), *_on_disk(folder, info), signed=(folder / SIGNATURE).is_file())
 
 
 def _on_disk(folder: Path, info: WeightsInfo) -> tuple[dict[str, int], int | None, int | None]:

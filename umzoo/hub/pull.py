@@ -11,7 +11,7 @@ from umzoo.hub.checksum import is_whole
 from umzoo.hub.errors import one_line
 from umzoo.hub.retry import retry
 from umzoo.weights.info import WeightsInfo
-from umzoo.weights.io import CARD, CONFIG, FILES, MODEL, read_info
+from umzoo.weights.io import CARD, CONFIG, FILES, MODEL, SIGNATURE, read_info
 from umzoo.weights.strict import strict_json
 
 log = logging.getLogger(__name__)
@@ -37,12 +37,25 @@ def pull(repository: str, revision: str | None, access: Access) -> Path:
     commit = folder.name
     if access.offline:
         _refuse_incomplete(repository, commit, info, access)
-    for name, recorded in info.files.items():
-        known = access.cached(repository, name, commit)
-        if access.force_download or not isinstance(known, Path):
-            fetch_file(repository, name, commit, access, recorded)
-    _pull_card(repository, commit, access)
+    cached = {name for name in info.files if isinstance(access.cached(repository, name, commit), Path)}
+    wanted = set(info.files) if access.force_download else set(info.files) - cached
+    if wanted:
+        pull_signature(repository, commit, access)
+    for name in filter(wanted.__contains__, info.files):
+        fetch_file(repository, name, commit, access, info.files[name])
+    _pull_perhaps(repository, CARD, commit, access)
     return folder
+
+
+def pull_signature(repository: str, commit: str, access: Access) -> None:
+    """Download the signature of *repository* at *commit*, which it may lack, unless that is known already.
+
+    Raises:
+        WeightsError: if the Hub refuses, or it is not known and no request may leave.
+    """
+    if access.offline and access.cached(repository, SIGNATURE, commit) is None:
+        raise WeightsError(f"whether {repository} at {commit[:12]} is signed is not known here: ask with a connection")
+    _pull_perhaps(repository, SIGNATURE, commit, access)
 
 
 def pull_config(repository: str, revision: str | None, access: Access) -> Path:
@@ -134,15 +147,15 @@ def fetch_file(repository: str, name: str, revision: str | None, access: Access,
     return file
 
 
-def _pull_card(repository: str, commit: str, access: Access) -> None:
-    """Download the model card, which a repository may lack."""
+def _pull_perhaps(repository: str, name: str, commit: str, access: Access) -> None:
+    """Download file *name*, which a repository may lack."""
     from huggingface_hub.errors import EntryNotFoundError
 
-    known = access.cached(repository, CARD, commit)
+    known = access.cached(repository, name, commit)
     if access.offline or (known is not None and not access.force_download):
         return
     try:
-        fetch_file(repository, CARD, commit, access)
+        fetch_file(repository, name, commit, access)
     except WeightsError as error:
         if not isinstance(error.__cause__, EntryNotFoundError):
             raise

@@ -19,6 +19,8 @@ from umzoo.hub.privacy import require_anonymous
 from umzoo.hub.refs import repository_id
 from umzoo.hub.repository import Repository
 from umzoo.hub.upload import Upload, prepare, validate
+from umzoo.weights.io import read_info, rewrite_info
+from umzoo.weights.signing import Signer, sign_folder
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitInfo
@@ -58,6 +60,7 @@ def push_folder(
     message: str | None = None,
     token: str | bool | None = None,
     nnssl: bool = False,
+    sign: Signer | None = None,
 ) -> str:
     """Upload the weights in *folder* in one commit; return the URL of the commit, or of the pull request.
 
@@ -72,13 +75,17 @@ def push_folder(
         message: message of the commit.
         token: a token with write access; None takes ``HF_TOKEN`` or the one of ``hf auth login``.
         nnssl: put the weights there in nnssl's form too, for nnU-Net's own commands; this needs nnU-Net installed.
+        sign: sign *folder* with this first. Without it, a signature that *folder* has goes along.
 
     Raises:
-        ConfigError: if *nnssl* is asked for, and nnU-Net is missing or the weights record no patch size.
-        WeightsError: if the weights are damaged or state no license, if a text could identify a patient, or if the
-            Hub refuses.
+        ConfigError: if *nnssl* is asked for, and nnU-Net is missing or the weights record no patch size; if a key
+            cannot be used.
+        WeightsError: if the weights are damaged, state no license or changed since they were signed, if a text could
+            identify a patient, or if the Hub refuses.
     """
-    check_push(folder, target, license=license, message=message)
+    check_push(folder, target, license=license, message=message, signed=sign is None)
+    if sign is not None:
+        _sign(Path(folder), sign, license)
     with _in_nnssl_form(Path(folder), nnssl) as extra, one_line(f"cannot push to {target.repo_id}"):
         repository = Repository(Access(token).api(), target.repo_id, target.revision)
         repository.open(target.private)
@@ -92,16 +99,32 @@ def push_folder(
     return repository.url(commit)
 
 
-def check_push(folder: Path | str, target: Target, *, license: str | None = None, message: str | None = None) -> Upload:
+def check_push(
+    folder: Path | str,
+    target: Target,
+    *,
+    license: str | None = None,
+    message: str | None = None,
+    signed: bool = True,
+) -> Upload:
     """Do all checks of :func:`push_folder` that need no network; return what would be uploaded to a new repository.
+
+    A signature that *folder* has is left out unless *signed*, as before it is made anew.
 
     Raises:
         WeightsError: if the weights are damaged or state no license, or if a text could identify a patient.
     """
     validate(folder)
-    upload = prepare(folder, target.repo_id, license, "")
+    upload = prepare(folder, target.repo_id, license, "", signed=signed)
     require_anonymous({"the message": message or "", "the tag": target.tag or "", "the branch": target.revision or ""})
     return upload
+
+
+def _sign(folder: Path, signer: Signer, license: str | None) -> None:
+    """Sign *folder*, with another *license* in it if one is given, as that is signed too."""
+    if license not in (None, read_info(folder).license):
+        rewrite_info(folder, license=license)
+    sign_folder(folder, signer)
 
 
 @contextmanager

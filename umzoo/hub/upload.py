@@ -19,9 +19,10 @@ from umzoo.hub.privacy import require_anonymous
 from umzoo.hub.pull import known_files
 from umzoo.weights.card import BEGIN, END, merge_card, model_card
 from umzoo.weights.info import WeightsInfo
-from umzoo.weights.io import CARD, CONFIG, FILES, HEAD, MODEL, checked_file, read_info
+from umzoo.weights.io import CARD, CONFIG, FILES, HEAD, MODEL, SIGNATURE, checked_file, read_info
 from umzoo.weights.licenses import HUB_LICENSES, hub_license, require_shareable
 from umzoo.weights.network import load_network
+from umzoo.weights.signature import Signature, read_signature, require_covered
 from umzoo.weights.strict import own_file
 
 if TYPE_CHECKING:
@@ -63,7 +64,12 @@ class Upload:
 
 
 def prepare(
-    folder: Path | str, repo_id: str, license: str | None, remote_card: str, nnssl: Path | None = None
+    folder: Path | str,
+    repo_id: str,
+    license: str | None,
+    remote_card: str,
+    nnssl: Path | None = None,
+    signed: bool = True,
 ) -> Upload:
     """Return what a push of the weights in *folder* uploads.
 
@@ -73,14 +79,15 @@ def prepare(
         license: SPDX identifier, if other than that of the folder.
         remote_card: the card that the repository has; what people wrote there is kept. Empty if it has none.
         nnssl: folder with the weights in nnssl's form, to go along.
+        signed: whether the signature that *folder* may have goes along.
 
     Raises:
-        WeightsError: if the weights are damaged or state no license, if texts could identify a patient, or the card
-            was edited by hand both in *folder* and on the Hub.
+        WeightsError: if the weights are damaged, state no license or changed since they were signed, if texts could
+            identify a patient, or the card was edited by hand both in *folder* and on the Hub.
     """
     folder = Path(folder)
     info = read_info(folder)
-    changed = {} if license is None else {"license": license}
+    changed = {} if license in (None, info.license) else {"license": license}
     info = info.model_copy(update=changed)
     if info.license in ("", "unknown"):
         raise WeightsError(f"{info.name} states no license: give one, such as license='cc-by-4.0'")
@@ -88,13 +95,19 @@ def prepare(
     if hub_license(info.license) == "other" and not info.license_link:
         hint = nearest(info.license.lower(), HUB_LICENSES)
         log.warning("license %r is none that the Hub knows%s: it is shown as 'other'", info.license, hint)
-    config = _dump(info) if changed else own_file(folder, CONFIG).read_text(encoding="utf-8")
-    texts = {CONFIG: config, CARD: _card(folder, repo_id, info, remote_card)}
+    signature = read_signature(folder) if signed else None
+    if signature is not None:
+        _require_signed_as_it_leaves(folder, signature, bool(changed))
+    config = _dump(info) if changed else own_file(folder, CONFIG).read_bytes().decode()
+    texts = {CONFIG: config, CARD: _card(folder, repo_id, info, remote_card, signature is not None)}
     tensors = {name: (own_file(folder, name), recorded) for name, recorded in info.files.items()}
     if nnssl is not None:
         texts[NNSSL_PLAN] = (nnssl / NNSSL_PLAN).read_text(encoding="utf-8")
         tensors[NNSSL_CHECKPOINT] = (nnssl / NNSSL_CHECKPOINT, sha256(nnssl / NNSSL_CHECKPOINT))
     require_anonymous({**texts, **{name: _remarks(own_file(folder, name)) for name in info.files}})
+    if signature is not None:
+        require_anonymous({f"{SIGNATURE}, names in it": "\n".join((signature.name, *signature.files))})
+        texts[SIGNATURE] = own_file(folder, SIGNATURE).read_bytes().decode()
     return Upload(info, tensors, texts)
 
 
@@ -110,6 +123,17 @@ def validate(folder: Path | str) -> None:
     load_network(folder)
 
 
+def _require_signed_as_it_leaves(folder: Path, signature: Signature, license_changes: bool) -> None:
+    try:
+        require_covered(folder, signature)
+    except WeightsError as error:
+        raise WeightsError(f"{error}: sign them again, or remove {SIGNATURE}") from None
+    if license_changes:
+        raise WeightsError(
+            f"another license changes {CONFIG} in {folder}, which is signed: push with the key to sign it"
+        )
+
+
 def _dump(info: WeightsInfo) -> str:
     return json.dumps(info.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False) + "\n"
 
@@ -120,10 +144,10 @@ def _remarks(file: Path) -> str:
         return "\n".join(f"{key}: {value}" for key, value in (tensors.metadata() or {}).items())
 
 
-def _card(folder: Path, repo_id: str, info: WeightsInfo, remote: str) -> str:
+def _card(folder: Path, repo_id: str, info: WeightsInfo, remote: str, signed: bool) -> str:
     """The card for the Hub: a generated part for *repo_id*, with what people wrote in *folder* or on the Hub."""
     local = _read_card(folder)
-    generated = merge_card(local, model_card(info, repo_id))
+    generated = merge_card(local, model_card(info, repo_id, signed))
     ours, theirs = _written_by_hand(local), _written_by_hand(remote)
     if not remote or ours == theirs:
         return merge_card(remote, generated) if remote else generated

@@ -23,9 +23,9 @@ PIPELINES = {
 }
 
 
-def model_card(info: WeightsInfo, ref: str = "FOLDER") -> str:
-    """Return README.md for *info*; *ref* is how its examples call the weights, such as ``org/name``."""
-    return f"---\n{_front_matter(info)}\n---\n\n{BEGIN}\n{body(info, ref)}\n{END}\n"
+def model_card(info: WeightsInfo, ref: str = "FOLDER", signed: bool = False) -> str:
+    """Return README.md for *info*, which are *signed* or not; *ref* is how its examples call them, as ``org/name``."""
+    return f"---\n{_front_matter(info)}\n---\n\n{BEGIN}\n{body(info, ref, signed)}\n{END}\n"
 
 
 def _front_matter(info: WeightsInfo) -> str:

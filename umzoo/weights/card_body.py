@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from umzoo.weights.card_usage import usage
+from umzoo.weights.card_usage import SIGNED, usage
 from umzoo.weights.info import WeightsInfo
 
 CAUTION = "No medical device: not made, tested or cleared for the diagnosis or treatment of patients."
 
 
-def body(info: WeightsInfo, ref: str) -> str:
-    """Return the sections of the card of *info*, whose examples call the weights *ref*."""
+def body(info: WeightsInfo, ref: str, signed: bool = False) -> str:
+    """Return the sections of the card of *info*, which are *signed* or not, and whose examples call them *ref*."""
     sections = {
         "Use": usage(info, ref, _plain),
         "Answer": _table(_answer_rows(info)),
@@ -22,6 +22,7 @@ def body(info: WeightsInfo, ref: str) -> str:
         "Evaluation": _evaluation(info),
         "Limitations": _listed(_limitations(info)),
         "License": _license(info),
+        "Signature": SIGNED.format(ref=ref) if signed else "",
         "Please cite": _listed(info.citations),
     }
     text = "\n\n".join(f"## {title}\n\n{content}" for title, content in sections.items() if content)

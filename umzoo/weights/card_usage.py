@@ -51,6 +51,14 @@ answer = model(image)  # {gives}; the image as told under Input
 `umzoo.from_pretrained("{ref}", head=False)` is the backbone `{architecture}` alone, whose parameters are those in
 `model.safetensors`; what fine-tunes, pre-trains or transfers these weights takes it and leaves the head. {which}"""
 
+SIGNED = """\
+`model.sig` signs `config.json` and all files that it lists; this card is not signed. With the public key of whoever you
+expect to have published these weights, which you have from elsewhere than this page (or `--root` certificates):
+
+```
+umzoo verify {ref} --public-key KEY.pub
+```"""
+
 GIVES = {
     "segmentation": "logits (B, classes, D, H, W), for a softmax",
     "classification": "logits (B, classes), for a softmax",

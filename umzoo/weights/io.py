@@ -1,5 +1,5 @@
-"""The weights folder on disk: ``model.safetensors``, ``config.json``, ``README.md``, perhaps ``head.safetensors``
-and ``pretext.safetensors``.
+"""The weights folder on disk: ``model.safetensors``, ``config.json``, ``README.md``, perhaps ``head.safetensors``,
+``pretext.safetensors`` and the signature ``model.sig``.
 
 It is written under a temporary name, fsynced and renamed, and read strictly: what is missing, altered or of an
 unknown format is an error.
@@ -22,15 +22,15 @@ from umzoo.backbones.state import require_contract
 from umzoo.errors import ConfigError, WeightsError, in_one_line
 from umzoo.files import fsync, fsync_folder, sha256
 from umzoo.plugins import zoo
-from umzoo.weights.card import model_card
+from umzoo.weights.card import merge_card, model_card
 from umzoo.weights.info import FORMAT, WeightsInfo
 from umzoo.weights.licenses import require_allowed
 from umzoo.weights.strict import own_file, strict_json
 from umzoo.weights.tensors import REMEDY, TensorFile, is_finite
 
 CONFIG, CARD, MODEL = "config.json", "README.md", "model.safetensors"
-HEAD, PRETEXT = "head.safetensors", "pretext.safetensors"
-FILES = (CONFIG, CARD, MODEL, HEAD, PRETEXT)
+HEAD, PRETEXT, SIGNATURE = "head.safetensors", "pretext.safetensors", "model.sig"
+FILES = (CONFIG, CARD, MODEL, HEAD, PRETEXT, SIGNATURE)
 MAX_CONFIG = 4 << 20
 """Bytes of ``config.json`` that are read."""
 _LOCAL_PATH = re.compile(r"^(/|~|file:|[A-Za-z]:[\\/]|\\\\)")
@@ -89,12 +89,15 @@ def save_folder(
 def rewrite_info(folder: Path, **changes: Any) -> WeightsInfo:
     """Change what the weights in *folder* say of themselves, in config.json and on the card; return it as written.
 
+    What people wrote into the card stays. A signature of the folder no longer fits.
+
     Raises:
         WeightsError: if *folder* is no weights folder, or a value is a local path.
     """
     info = read_info(folder).model_copy(update=changes)
     _refuse_paths(info.model_dump(mode="json"))
-    _describe(folder, info)
+    old = own_file(folder, CARD).read_text(encoding="utf-8") if os.path.lexists(folder / CARD) else ""
+    _describe(folder, info, merge_card(old, model_card(info)))
     return info
 
 
