@@ -41,6 +41,8 @@ def test_one_series_of_two_sizes_and_several_times(tmp_path, make_scan, write_di
     [
         ({"PatientID": "a"}, {"PatientID": "b"}),
         ({"PatientName": "A^B"}, {"PatientName": "C^D"}),
+        ({"PatientBirthDate": "19500101"}, {"PatientBirthDate": "19800101"}),
+        ({"PatientSex": "M", "PatientAge": "050Y"}, {"PatientSex": "F", "PatientAge": "032Y"}),
         ({"StudyInstanceUID": "1.1"}, {"StudyInstanceUID": "1.2"}),
         ({"FrameOfReferenceUID": "1.1"}, {"FrameOfReferenceUID": "1.2"}),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "M"]}, {"ImageType": ["ORIGINAL", "PRIMARY", "P"]}),
@@ -97,6 +99,8 @@ def test_interrupted_kinds_are_not_joined(tmp_path, make_scan, write_dicom, tool
         ("AcquisitionNumber", (1, 2)),
         ("InversionTime", (100, 900)),
         ("FlipAngle", (5, 20)),
+        ("SliceThickness", (2, 5)),
+        ("NominalPercentageOfCardiacPhase", (0, 50)),
         ("AcquisitionTime", ("101500", "101530")),
         ("DiffusionGradientOrientation", ([1, 0, 0], [0, 1, 0])),
     ],
@@ -158,6 +162,24 @@ def test_copied_slices_are_copies_whatever_they_are_called(tmp_path, make_scan, 
     assert tools.same(tools.volumes_in(tmp_path), [make_scan()])
 
 
+def test_slices_copied_in_another_compression_are_copies(tmp_path, make_scan, write_dicom, tools):
+    import pydicom
+
+    write_dicom(tmp_path / "a", make_scan())
+    write_dicom(tmp_path / "b", make_scan()[:5], first=300)
+    for file in sorted((tmp_path / "b").iterdir()):
+        data = pydicom.dcmread(file)
+        data.compress(pydicom.uid.RLELossless)
+        data.save_as(file)
+    assert [len(stack.files) for stack in tools.stacks_in(tmp_path) if stack.copies] == [5]
+    assert tools.same(tools.volumes_in(tmp_path), [make_scan()])
+
+
+def test_positions_rounded_to_a_tenth_are_even(tmp_path, make_scan, write_dicom, tools):
+    write_dicom(tmp_path, make_scan(), each=lambda k: {"ImagePositionPatient": [0, 0, round(0.625 * k, 1)]})
+    assert tools.same(tools.volumes_in(tmp_path), [make_scan()])
+
+
 @pytest.mark.parametrize("image_type", [None, ["ORIGINAL", "PRIMARY", "LOCALIZER"]])
 @pytest.mark.parametrize("place", [8.9, -45.3])
 def test_a_localizer_costs_itself_only(tmp_path, make_scan, write_dicom, tools, place, image_type):
@@ -195,12 +217,28 @@ def test_digits_that_jitter_are_one_scan(tmp_path, make_scan, write_dicom, tools
         ({"RescaleSlope": 0}, Reason.UNREADABLE),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, Reason.COLOR),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, Reason.NOT_A_VOLUME),
+        ({"InConcatenationTotalNumber": 2}, Reason.NOT_A_VOLUME),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.66.4"}, Reason.LABELS),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.4.2"}, Reason.NOT_A_VOLUME),
     ],
 )
 def test_files_that_are_no_slices_are_refused_as_one_scan(tmp_path, make_scan, write_dicom, tools, tags, reason):
     write_dicom(tmp_path, make_scan()[:6], **tags)
     (stack,) = tools.stacks_in(tmp_path)
     assert stack.refused.reason is reason and len(stack.files) == 6
+
+
+def test_a_mosaic_is_known_by_its_private_element_too(tmp_path, make_scan, write_dicom, tools):
+    import pydicom
+
+    write_dicom(tmp_path, make_scan()[:2])
+    for file in tmp_path.iterdir():
+        data = pydicom.dcmread(file)
+        data.add_new(0x00190010, "LO", "SIEMENS MR HEADER")
+        data.add_new(0x0019100A, "US", 16)
+        data.save_as(file)
+    (stack,) = tools.stacks_in(tmp_path)
+    assert "Siemens mosaic" in stack.refused.detail and len(stack.files) == 2
 
 
 def test_single_slices_and_damaged_files(tmp_path, make_scan, write_dicom, tools):

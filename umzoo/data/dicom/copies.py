@@ -31,13 +31,14 @@ def without_copies(planes: Sequence[Plane]) -> tuple[list[Plane], list[Plane]]:
 
 
 def _pixels(file: str) -> bytes:
-    """A hash of the stored pixels of *file*; of its name if they cannot be read."""
+    """A hash of the stored pixels of *file*, unpacked; of its name if they cannot be read."""
     import pydicom
 
     with lenient():
         try:
             data: Any = pydicom.dcmread(file, force=True)
-            stored = data.PixelData
+            packed = data.file_meta.get("TransferSyntaxUID", "")
+            stored = data.pixel_array.tobytes() if packed and packed.is_compressed else data.PixelData
         except Exception:  # noqa: BLE001 - it is told when the slice is read
             stored = file.encode(errors="surrogateescape")
     return blake2b(stored, digest_size=16).digest()

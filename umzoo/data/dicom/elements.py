@@ -41,6 +41,12 @@ def rescale_of(data: Any) -> tuple[float, ...]:
     return ((slope or (1.0,))[0], (intercept or (0.0,))[0]) if slope or intercept else ()
 
 
+def depth_of(data: Any) -> tuple[float, float]:
+    """Thickness of a slice and distance of slices in mm; -1 where there is none."""
+    thickness, between = numbers(data, "SliceThickness"), numbers(data, "SpacingBetweenSlices")
+    return (thickness or (-1.0,))[0], abs(between[0]) if between else -1.0
+
+
 @contextmanager
 def lenient() -> Iterator[None]:
     """While open, pydicom reads what violates the standard without a word."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from umzoo.data.dicom.elements import numbers, rescale_of, text
+from umzoo.data.dicom.elements import depth_of, numbers, rescale_of, text
 from umzoo.data.dicom.plane import Plane
 from umzoo.data.refusal import Reason, Refused
 
@@ -25,6 +25,7 @@ _MORE = (
     ("TemporalPositionSequence", "TemporalPositionTimeOffset"),
     ("MRModifierSequence", "InversionTimes"),
     ("MRTimingAndRelatedParametersSequence", "FlipAngle"),
+    ("CardiacSynchronizationSequence", "NominalPercentageOfCardiacPhase"),
     ("FrameContentSequence", "FrameReferenceDateTime"),
     ("FrameContentSequence", "FrameAcquisitionDateTime"),
 )
@@ -90,6 +91,7 @@ def _frame(plane: Plane, groups: _Groups, number: int) -> Plane:
         trigger=(numbers(beat, "NominalCardiacTriggerDelayTime") or (-1.0,))[0],
         order=number,
         rescale=rescale_of(scaling) or plane.rescale,
+        depth=depth_of(measures),
     )
 
 

@@ -14,6 +14,11 @@ from umzoo.data.refusal import Reason, Refused, one_line
 VOLUME_MODALITIES = {"CT": "ct", "MR": "mr", "PT": "pt", "NM": "nm", "OT": "", "": ""}
 
 _DIRECTORY = "1.2.840.10008.1.3.10"
+_STORAGE = "1.2.840.10008.5.1.4.1.1"
+_SEGMENTATION = f"{_STORAGE}.66.4"
+_NO_IMAGES = tuple(f"{_STORAGE}.{number}" for number in ("4.2", "9.", "11.", "66", "88.", "104.", "481."))
+"""Spectra, curves, presentation states, registrations, reports, documents and objects of radiotherapy."""
+_IMAGES_IN_MOSAIC = 0x0019100A
 _TAGS = ("SOPClassUID", "SeriesInstanceUID", "SamplesPerPixel", "PhotometricInterpretation", "SpecificCharacterSet")
 
 
@@ -28,7 +33,7 @@ def read_header(file: str) -> Header:
 
     with lenient():
         try:
-            tags: Any = [*_TAGS, *USED]
+            tags: Any = [*_TAGS, *USED, _IMAGES_IN_MOSAIC]
             data = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=tags)
             return describe(file, data)
         except Refused as why:
@@ -59,12 +64,13 @@ def _unfit(data: Any, modality: str) -> Refused | None:
     kind = text(data, "SOPClassUID") or kind
     if not kind and "Rows" not in data:
         return Refused(Reason.UNREADABLE, "damaged, or no DICOM file")
-    if modality == "SEG":
+    if modality == "SEG" or kind == _SEGMENTATION:
         return Refused(Reason.LABELS, "a DICOM segmentation")
-    if kind == _DIRECTORY or modality not in VOLUME_MODALITIES or "Rows" not in data:
+    other = kind == _DIRECTORY or kind.startswith(_NO_IMAGES) or "Rows" not in data
+    if other or modality not in VOLUME_MODALITIES:
         name = pydicom.uid.UID(kind).name if kind else "no image"
         return Refused(Reason.NOT_A_VOLUME, f"DICOM {modality} ({name})" if modality else f"DICOM: {name}")
-    if "MOSAIC" in text(data, "ImageType").split("\\"):
+    if "MOSAIC" in text(data, "ImageType").split("\\") or _IMAGES_IN_MOSAIC in data:
         detail = "a Siemens mosaic, many slices in one image: convert it first, for example with dcm2niix"
         return Refused(Reason.NOT_A_VOLUME, detail)
     samples = int((numbers(data, "SamplesPerPixel") or (1,))[0])

@@ -24,6 +24,7 @@ class Plane:
         trigger: ms after the heart's trigger; -1 where there is none.
         order: instance number, or number of the frame.
         rescale: slope and intercept; empty if there is none.
+        depth: mm of a slice, and from one slice to the next, as the header says; -1 if it does not.
     """
 
     file: str
@@ -39,6 +40,7 @@ class Plane:
     trigger: float
     order: int
     rescale: tuple[float, ...] = ()
+    depth: tuple[float, float] = (-1.0, -1.0)
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from umzoo.data.dicom.elements import numbers, rescale_of, text
+from umzoo.data.dicom.elements import depth_of, numbers, rescale_of, text
 from umzoo.data.dicom.frames import functional_planes, vector_planes
 from umzoo.data.dicom.plane import Plane
 from umzoo.data.refusal import Reason, Refused
 
 KIND = (
-    "PatientID", "PatientName", "StudyInstanceUID", "FrameOfReferenceUID", "Modality", "ImageType", "SeriesNumber",
-    "SeriesDescription", "ConvolutionKernel", "EchoNumbers", "TemporalPositionIdentifier",
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "PatientAge", "StudyInstanceUID",
+    "FrameOfReferenceUID", "Modality", "ImageType", "SeriesNumber", "SeriesDescription", "ConvolutionKernel",
+    "EchoNumbers", "TemporalPositionIdentifier",
 )  # fmt: skip
 CONTRAST = ("EchoTime", "DiffusionBValue", "KVP")
 MORE = (
-    "AcquisitionNumber", "DiffusionGradientOrientation", "InversionTime", "FlipAngle", "SequenceName",
-    "AcquisitionTime", "ContentTime",
+    "AcquisitionNumber", "DiffusionGradientOrientation", "InversionTime", "FlipAngle", "SequenceName", "SliceThickness",
+    "NominalPercentageOfCardiacPhase", "ProtocolName", "ContrastBolusAgent", "AcquisitionTime", "ContentTime",
 )  # fmt: skip
 _B_VALUES = (0x0019100C, 0x20011003, 0x00431039)
 _GEOMETRY = ("Rows", "Columns", "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient")
@@ -26,7 +27,7 @@ _FRAMES = (
     "NumberOfFrames", "SpacingBetweenSlices", "FrameIncrementPointer", "EnergyWindowVector", "DetectorVector",
     "PhaseVector", "RotationVector", "RRIntervalVector", "TimeSlotVector", "SliceVector", "AngularViewVector",
     "TimeSliceVector", "DetectorInformationSequence", "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence", "InConcatenationTotalNumber",
 )  # fmt: skip
 _OFF_UNIT = 0.02
 USED = (
@@ -44,6 +45,10 @@ def planes_of(file: str, data: Any, series: str) -> tuple[tuple[Plane, ...], tup
     """
     plane = _plane(file, data, series)
     count = int((numbers(data, "NumberOfFrames") or (1,))[0])
+    parts = int((numbers(data, "InConcatenationTotalNumber") or (1,))[0])
+    if parts > 1:
+        detail = f"one of {parts} files that are one image (a concatenation): make them one file first"
+        raise Refused(Reason.NOT_A_VOLUME, detail)
     notes: tuple[str, ...] = ()
     if "PerFrameFunctionalGroupsSequence" in data:
         planes = functional_planes(plane, data, count)
@@ -92,6 +97,7 @@ def _plane(file: str, data: Any, series: str) -> Plane:
         trigger=(numbers(data, "TriggerTime") or (-1.0,))[0],
         order=int((numbers(data, "InstanceNumber") or (0,))[0]),
         rescale=rescale_of(data),
+        depth=depth_of(data),
     )
 
 

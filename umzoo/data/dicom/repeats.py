@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from umzoo.data.dicom.interlaced import is_one
 from umzoo.data.dicom.plane import Plane
 from umzoo.data.dicom.row import OFF_PLACE, along_normal, judge
 
@@ -21,8 +22,8 @@ _LEAST_SLICES = 8
 def acquisitions(planes: Sequence[Plane]) -> list[Planes]:
     """Part *planes* by acquisition, but keep those together that continue each other along the normal.
 
-    Two acquisitions whose slices lie among each other are two images of one place. A scan in several table passes is
-    one, unless it only is whole when parted.
+    Two acquisitions whose slices lie among each other are two images of one place, unless the slices are no thicker
+    than they lie apart. A scan in several table passes is one, unless it only is whole when parted.
     """
     parts = _by(planes, lambda plane: plane.acquisition)
     if len(parts) == 1:
@@ -30,9 +31,9 @@ def acquisitions(planes: Sequence[Plane]) -> list[Planes]:
     places = dict(zip(map(id, planes), along_normal(planes), strict=True))
     spans = [sorted(places[id(plane)] for plane in part) for part in parts]
     apart = all(a[-1] < b[0] or b[-1] < a[0] for a, b in combinations(spans, 2))
-    if not apart:
-        return parts
     whole = sorted(planes, key=lambda plane: float(places[id(plane)]))
+    if not apart:
+        return [whole] if is_one(whole) else parts
     if judge(whole) is None:
         return [whole]
     ordered = [sorted(part, key=lambda plane: float(places[id(plane)])) for part in parts]

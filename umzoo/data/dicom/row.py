@@ -52,8 +52,9 @@ def judge(planes: Sequence[Plane]) -> Refused | None:
 
 
 def is_even(places: NDArray[np.float64]) -> bool:
-    """Whether every slice lies within a tenth of the spacing of its place in an even row."""
-    ideal = np.linspace(places[0], places[-1], len(places))
+    """Whether every slice lies within a tenth of the spacing of its place in the even row that fits best."""
+    numbers = np.arange(len(places))
+    ideal = np.polyval(np.polyfit(numbers, places, 1), numbers)
     step = float(places[-1] - places[0]) / (len(places) - 1)
     return bool(np.abs(places - ideal).max() <= max(OFF_PLACE * step, min(_LEAST_MM, 0.3 * step)))
 

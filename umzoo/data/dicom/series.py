@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from umzoo.data.dicom.alike import alike
 from umzoo.data.dicom.copies import without_copies
+from umzoo.data.dicom.interlaced import rows
 from umzoo.data.dicom.plane import Header, Plane
-from umzoo.data.dicom.planes import KIND
 from umzoo.data.dicom.repeats import acquisitions, number_positions, separate
 from umzoo.data.dicom.row import in_order, judge, without_strangers
 from umzoo.data.refusal import Reason, Refused
 
-_DIRECTION = 2e-3
-_RELATIVE = 1e-2
-_SPACING = 1e-3
-_LEAST_ALIKE = 4
-_REPLACEABLE = {
-    KIND.index(keyword)
-    for keyword in ("FrameOfReferenceUID", "SeriesNumber", "SeriesDescription", "TemporalPositionIdentifier")
-}
+BETWEEN = Refused(Reason.MIXED, "its slices lie between each other, as those of several scans do: no header tells")
+"""The refusal of slices that may be one scan or several."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +58,7 @@ def group(headers: Iterable[Header], resample_uneven: bool = False) -> list[Stac
             units[plane.kind[-1], plane.size].append(plane)
     stacks = [Stack(tuple(h.file for h in same), same[0], refused=same[0].problem) for same in unfit.values()]
     for planes in units.values():
-        for parted in _alike(planes):
+        for parted in alike(planes):
             stacks += [_made(stack, planes, by_file) for stack in _stacks(parted, resample_uneven)]
     return stacks
 
@@ -86,47 +81,6 @@ def _made(part: _Part, unit: Sequence[Plane], by_file: dict[str, Header]) -> Sta
     return Stack(files, header, (), part.refused, part.notes, part.copies)
 
 
-def _alike(planes: Sequence[Plane]) -> list[list[Plane]]:
-    """Part *planes* by kind, orientation, size of a pixel and contrast, which may differ in their last digits."""
-    told = _telling(planes)
-    kinds: dict[tuple[str, ...], list[Plane]] = defaultdict(list)
-    for plane in planes:
-        kinds[tuple(plane.kind[number] for number in told)].append(plane)
-    parts = list(kinds.values())
-    for same in (_same_plane, _same_contrast):
-        parts = [finer for part in parts for finer in _part(part, same)]
-    return parts
-
-
-def _telling(planes: Sequence[Plane]) -> list[int]:
-    """Which parts of the kind tell images apart: not those made new for every few images, as by anonymization."""
-    values = zip(*(plane.kind for plane in planes), strict=True)
-    new = {number for number, column in enumerate(values) if _LEAST_ALIKE * len(set(column)) > len(planes)}
-    return [number for number in range(len(planes[0].kind)) if number not in new or number not in _REPLACEABLE]
-
-
-def _part(planes: Sequence[Plane], same: Callable[[Plane, Plane], bool]) -> list[list[Plane]]:
-    parts: list[list[Plane]] = []
-    for plane in planes:
-        home = next((part for part in parts if same(part[0], plane)), None)
-        if home is None:
-            parts.append([plane])
-        else:
-            home.append(plane)
-    return parts
-
-
-def _same_plane(a: Plane, b: Plane) -> bool:
-    turned = max(abs(x - y) for x, y in zip(a.orientation, b.orientation, strict=True))
-    scaled = max(abs(x - y) / max(x, y) for x, y in zip(a.spacing, b.spacing, strict=True))
-    return turned <= _DIRECTION and scaled <= _SPACING
-
-
-def _same_contrast(a: Plane, b: Plane) -> bool:
-    pairs = zip(a.contrast, b.contrast, strict=True)
-    return all(abs(x - y) <= max(1e-3, _RELATIVE * max(abs(x), abs(y))) for x, y in pairs)
-
-
 def _stacks(planes: Sequence[Plane], resample_uneven: bool) -> list[_Part]:
     """The volumes among images of one kind."""
     own, copied = without_copies(planes)
@@ -136,8 +90,12 @@ def _stacks(planes: Sequence[Plane], resample_uneven: bool) -> list[_Part]:
         if separated is None:
             found.append(_Part(in_order(part), _undecided(part)))
             continue
-        for stack in separated:
-            found += _judged(in_order(stack), resample_uneven)
+        for stack in map(in_order, separated):
+            told = rows(stack)
+            if told is None:
+                found.append(_Part(stack, BETWEEN))
+            for row in told or ():
+                found += _judged(row, resample_uneven)
     return found
 
 

@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from umzoo.data.dicom.buffer import Buffer
 from umzoo.data.dicom.elements import lenient, text
 from umzoo.data.dicom.header import describe
+from umzoo.data.dicom.interlaced import overlap, take_turns
 from umzoo.data.dicom.pixels import Pixels, read_frames
 from umzoo.data.dicom.plane import Plane
 from umzoo.data.dicom.row import along_normal, is_even, judge
 from umzoo.data.refusal import Reason, Refused, one_line
-
-_AIR = -1024
-_BODY = (-900, 3071)
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def read_stack(files: Sequence[str], frames: Sequence[int] = (), resample_uneven
         Refused: if a slice cannot be decoded, or the slices do not form a row.
     """
     planes: list[Plane] = []
-    buffer = _Buffer(len(frames) or len(files))
+    buffer = Buffer(len(frames) or len(files))
     first = None
     with lenient():
         for data, plane, pixels in _images(files, frames):
@@ -53,11 +52,16 @@ def read_stack(files: Sequence[str], frames: Sequence[int] = (), resample_uneven
         raise why
     buffer.fill_padding(modality)
     voxels, notes = buffer.voxels, _notes(first, modality)
+    if take_turns(voxels, planes):
+        detail = "its slices overlap, but every second is more alike than neighbors: those of several scans"
+        raise Refused(Reason.MIXED, detail)
     places = along_normal(planes)
     if not is_even(places):
         voxels, step = _evened(voxels, places)
         low, high = np.diff(places).min(), np.diff(places).max()
         notes += (f"slices {low:.2f} to {high:.2f} mm apart, resampled to {step:.2f} mm",)
+    elif modality != "CT" and overlap(planes):
+        notes += ("its slices are thicker than they lie apart: they overlap, if they are of one scan",)
     affine = _affine(planes[0], planes[-1], len(voxels))
     hounsfield = modality == "CT" and _says_hounsfield(first, planes[0])
     return StackVoxels(voxels.transpose(2, 1, 0), affine, notes, hounsfield)
@@ -86,43 +90,6 @@ def _syntax(data: Any) -> Any:
     from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     return ImplicitVRLittleEndian if data.original_encoding[0] else ExplicitVRLittleEndian
-
-
-class _Buffer:
-    """The slices ``(k, j, i)`` of a volume, in a type that holds all their values."""
-
-    def __init__(self, slices: int) -> None:
-        self._slices = slices
-        self.voxels: NDArray[Any] = np.empty((0, 0, 0), np.int16)
-        self._padding: dict[int, NDArray[np.bool_]] = {}
-
-    def add(self, pixels: Pixels, number: int) -> None:
-        values = pixels.values
-        if not number:
-            self.voxels = np.empty((self._slices, *values.shape), values.dtype)
-        if not np.can_cast(values.dtype, self.voxels.dtype):
-            whole = self.voxels.dtype.kind == "i" and values.dtype.kind == "i"
-            self.voxels = self.voxels.astype(np.result_type(self.voxels, values) if whole else np.float32)
-        self.voxels[number] = values
-        if pixels.padding is not None:
-            self._padding[number] = pixels.padding
-
-    def fill_padding(self, modality: str) -> None:
-        """Give padding the value of air, or, where there are no HU, the least of all others, unless it is 0."""
-        low = self._least() if self._padding and modality != "CT" else 0
-        for number, where in self._padding.items():
-            plane = self.voxels[number]
-            if modality == "CT":
-                where = where & ((plane < _BODY[0]) | (plane > _BODY[1]))
-                plane[where] = _AIR
-            else:
-                plane[where & (plane != 0)] = low
-
-    def _least(self) -> Any:
-        """The least value that is no padding."""
-        nowhere = np.False_
-        kept = (plane[~self._padding.get(n, nowhere)] for n, plane in enumerate(self.voxels))
-        return min((plane.min() for plane in kept if plane.size), default=0)
 
 
 def _affine(first: Plane, last: Plane, slices: int) -> NDArray[np.float64]:
