@@ -1,7 +1,9 @@
 """Damaged and hostile files for every reader of what strangers send, by bytes and by structure.
 
 Each input must be read, or refused in one line: no other exception, no crash, nothing written beside the input, bounded
-time. ``python benchmarks/fuzz.py --inputs 100000 --out fuzz.json``; tests run a short version.
+time. Inputs that ended a process which was made to read them are refused, and counted as such.
+
+``python benchmarks/fuzz.py --inputs 100000 --out fuzz.json``; tests run a short version.
 """
 
 from __future__ import annotations
@@ -53,6 +55,7 @@ ODD: tuple[Any, ...] = (
     *([], {}, [[]], {"": {}}, [1] * 300),
 )
 PICKLES = PlainPickles()
+ENDED = ("the process that read it", "made its reader crash", "takes too long", "reading it took")
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def _nested(value: Any, depth: int) -> Any:
 def fuzz(inputs: int, seed: int, seconds: float, folder: Path) -> dict[str, Any]:
     """Run *inputs* inputs, or as many as fit into *seconds*; return how many, the slowest, and what went wrong."""
     targets = make_targets(folder)
-    counts = {name: {"read": 0, "refused": 0, "slowest": 0.0} for name in targets}
+    counts = {name: {"read": 0, "refused": 0, "ended a process": 0, "slowest": 0.0} for name in targets}
     rng, failures, begun = random.Random(seed), [], time.monotonic()
     names = [name for name, target in targets.items() for _ in range(target.share)]
     before = _listing(folder)
@@ -126,6 +129,7 @@ def fuzz(inputs: int, seed: int, seconds: float, folder: Path) -> dict[str, Any]
             counts[name]["read"] += 1
         except (UmzooError, UnreadableError) as error:
             counts[name]["refused"] += 1
+            counts[name]["ended a process"] += any(sign in str(error) for sign in ENDED)
             if "\n" in str(error):
                 failures.append({"target": name, "error": "more than one line", "content": content.hex()[:4000]})
         except Exception as error:  # noqa: BLE001 - this is what is looked for

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "umzoo"
 
 LAYERS = [
     {"printable", "terminal"},
-    {"errors", "config", "files", "overrides", "pickles", "registry", "spec"},
+    {"apart", "errors", "config", "files", "overrides", "pickles", "registry", "spec"},
     {"hookspecs", "fields"},
     {"backbones", "data"},
     {"corruptions", "heads", "scans"},
@@ -27,7 +27,7 @@ LAYERS = [
 ]
 """From the bottom up; a module imports from its own layer and those below."""
 
-DATA_MAY_USE = {"data", "spec", "fields", "config", "errors", "files", "pickles"}
+DATA_MAY_USE = {"data", "spec", "fields", "config", "errors", "files", "pickles", "apart"}
 
 
 def modules():

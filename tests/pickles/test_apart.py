@@ -159,8 +159,13 @@ def test_the_reader_knows_no_token(tmp_path, monkeypatch, pickles):
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     (tmp_path / "good.pkl").write_bytes(pickle.dumps({}))
     pickles.read(tmp_path / "good.pkl")
-    environment = Path(f"/proc/{pickles._process.pid}/environ").read_bytes()
+    environment = Path(f"/proc/{pickles._helper._process.pid}/environ").read_bytes()
     assert b"secret" not in environment and b"HOME" not in environment
+
+
+def said(answer):
+    """A program that gives *answer*."""
+    return f"import sys; sys.stdout.buffer.write({len(answer).to_bytes(8, 'little') + answer!r})"
 
 
 @pytest.mark.parametrize(
@@ -170,10 +175,10 @@ def test_the_reader_knows_no_token(tmp_path, monkeypatch, pickles):
         ("import sys; sys.exit(3)", "crash"),
         ("import time; time.sleep(60)", "takes too long"),
         ("while True: print('x' * 1000)", "holds too much"),
-        ("print('[' * 100000)", "no answer that can be read"),
-        ("print('[1]')", "no content"),
-        ("""print('{"content": {"q": 1, "r": 2}}')""", "cannot be read"),
-        ("""print('{"content": {"T": 5}, "places": {}}')""", "where a tensor lies"),
+        (said(b"[" * 10_000), "no answer that can be read"),
+        (said(b"[1]"), "no content"),
+        (said(b'{"content": {"q": 1, "r": 2}}'), "cannot be read"),
+        (said(b'{"content": {"T": 5}, "places": {}}'), "where a tensor lies"),
     ],
 )
 @pytest.mark.skipif(os.name == "nt", reason="signals")

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from umzoo.data.detached import utf8_name
 from umzoo.data.geometry import is_skewed, spans_space
 from umzoo.data.refusal import Reason, Refused
+from umzoo.data.scan_reader import axes_apart
 
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _UNITS_IN_MM = {"meter": 1000.0, "micron": 0.001}
@@ -74,17 +74,9 @@ def _itk_takes(path: str, sform: NDArray[np.float64], qform: NDArray[np.float64]
     """What SimpleITK, which reads for nnU-Net, makes of a file in which both differ; empty if that is not known."""
     if not path:
         return ""
-    import SimpleITK as sitk  # noqa: N813
-
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    reader = sitk.ImageFileReader()
-    with utf8_name(path) as named:
-        reader.SetFileName(named)
-        try:
-            reader.ReadImageInformation()
-        except RuntimeError:
-            return "; nnU-Net's reader refuses the file"
-    axes = np.reshape(reader.GetDirection(), (reader.GetDimension(), -1))[:3, :3] * reader.GetSpacing()[:3]
+    axes = axes_apart(path)
+    if axes is None:
+        return "; nnU-Net's reader refuses the file"
     theirs = _LPS_FROM_RAS[:3, :3] @ axes
     takes = "qform" if np.abs(theirs - qform[:3, :3]).max() < np.abs(theirs - sform[:3, :3]).max() else "sform"
     return f"; nnU-Net's reader takes the {takes}"

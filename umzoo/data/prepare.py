@@ -23,7 +23,7 @@ from umzoo.data.refusal import Reason, Refused
 from umzoo.data.report import Outcome, Report, refused
 from umzoo.data.run import Progress, Run
 from umzoo.data.scan_source import MAX_FRAMES, Reading, ScanSource
-from umzoo.data.worker import Job, prepare_scan
+from umzoo.data.worker import Job, prepare_in_worker, prepare_scan
 from umzoo.data.writer import LOCAL, StoreWriter, write_text
 from umzoo.errors import DataError
 from umzoo.spec import InputSpec
@@ -101,7 +101,7 @@ Results = Generator[tuple[ScanSource, list[Outcome]], None, None]
 
 
 def _results(scans: Sequence[ScanSource], job: Job, workers: int, scheduler: str) -> Results:
-    work = partial(prepare_scan, job=job)
+    work = partial(prepare_in_worker if workers and not scheduler else prepare_scan, job=job)
     done = on_dask(work, scans, scheduler) if scheduler else imap_unordered(work, scans, min(workers, len(scans)))
     for scan, result in done:
         yield scan, [_died(scan, result.how)] if isinstance(result, Died) else result

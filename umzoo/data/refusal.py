@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from enum import Enum
+from typing import TypeVar
 
 from umzoo.errors import DataError
+
+Result = TypeVar("Result")
 
 
 class Reason(str, Enum):
@@ -56,3 +60,13 @@ def one_line(error: BaseException, *hide: str, limit: int = 160) -> str:
         text = text.replace(path, path.replace("\\", "/").rsplit("/", 1)[-1])
     text = " ".join(text.split()) or type(error).__name__
     return text if len(text) <= limit else "..." + text[-limit:]
+
+
+def guarded(files: Sequence[str], read: Callable[[], Result]) -> Result:
+    """Call *read*, turning whatever a reader raises on damaged *files* into a refusal."""
+    try:
+        return read()
+    except (Refused, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - third-party readers raise anything on damaged files
+        raise Refused(Reason.UNREADABLE, one_line(error, *files)) from None

@@ -1,11 +1,11 @@
-"""Read the volumes of one scan, in canonical axes: NIfTI and MGH by nibabel, NRRD, MetaImage and DICOM by SimpleITK."""
+"""Read the volumes of one scan, in canonical axes: NIfTI and MGH by nibabel here, all else in a process of its own."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data import nifti
-from umzoo.data.detached import data_files, refuse_long_lines, utf8_name
+from umzoo.data.detached import data_files
+from umzoo.data.frames import Frames, refuse_flat
 from umzoo.data.geometry import Grid, Spacing, canonical
 from umzoo.data.limits import require_claim
-from umzoo.data.matrices import UNKNOWN_AXES, affine_of
-from umzoo.data.refusal import Reason, Refused, one_line
+from umzoo.data.matrices import affine_of
+from umzoo.data.refusal import Reason, Refused, guarded
+from umzoo.data.scan_reader import open_apart
 from umzoo.data.scan_source import DEFAULT_READING, Reading, ScanSource
 
 NIBABEL_SUFFIXES = (".nii", ".nii.gz", ".nii.bz2", ".hdr", ".hdr.gz", ".mgz", ".mgh")
@@ -27,7 +29,6 @@ SUFFIXES = NIBABEL_SUFFIXES + ITK_SUFFIXES
 _VECTOR_INTENTS = ("vector", "displacement vector", "symmetric matrix", "general matrix", "point set", "quaternion")
 _LABEL_INTENTS = ("label", "neuroname")
 _STATISTICS = range(2, 25)
-_SEGMENT_KEYS = ("Segment0_", "Segmentation_")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar")
 _PACKERS = (".gz", ".bz2", ".xz", ".zst", ".z")
 _DOUBLE_SUFFIXES = (".nii.gz", ".nii.bz2", ".hdr.gz", ".img.gz")
@@ -45,17 +46,6 @@ class Volume:
     grid: Grid
     frame: int = 0
     frames: int = 1
-    notes: tuple[str, ...] = ()
-    hounsfield: bool = False
-
-
-@dataclass(frozen=True)
-class Frames:
-    """Frames ``(i, j, k)`` of a file, read one at a time, and their common affine (index to mm, LPS)."""
-
-    shape: tuple[int, ...]
-    affine: NDArray[np.float64]
-    read: Any
     notes: tuple[str, ...] = ()
     hounsfield: bool = False
 
@@ -98,7 +88,7 @@ def volumes_of(frames: Frames, files: Sequence[str] = (), reading: Reading = DEF
     chosen = np.unique(np.linspace(0, count - 1, min(count, reading.max_frames)).round().astype(int))
     notes = frames.notes + ((f"{len(chosen)} of {count} frames, evenly spaced",) if len(chosen) < count else ())
     for index in map(int, chosen):
-        voxels = guarded(files, lambda index=index: frames.read(index))
+        voxels = guarded(files, partial(frames.read, index))
         voxels, filled = _finite(voxels) if reading.nan == "fill" else (voxels, ())
         voxels, spacing, note = canonical(voxels, frames.affine)
         said = (*notes, *filled, *((note,) if note else ()))
@@ -132,27 +122,10 @@ def read_grid(scan: ScanSource) -> tuple[NDArray[Any], Grid]:
     return voxels, Grid(voxels.shape, frames.affine)
 
 
-def guarded(files: Sequence[str], read: Any) -> Any:
-    """Call *read*, turning whatever a reader raises on damaged *files* into a refusal."""
-    try:
-        return read()
-    except (Refused, MemoryError):
-        raise
-    except Exception as error:  # noqa: BLE001 - third-party readers raise anything on damaged files
-        raise Refused(Reason.UNREADABLE, one_line(error, *files)) from None
-
-
 def _open(scan: ScanSource, reading: Reading = DEFAULT_READING, labels: bool = False) -> Frames:
-    if scan.dicom:
-        from umzoo.data.dicom import read_stack
-
-        stack = read_stack(scan.files, scan.frames, reading.uneven == "resample")
-        notes = scan.notes + stack.notes
-        return Frames(stack.voxels.shape, stack.affine, lambda index: stack.voxels, notes, stack.hounsfield)
-    if suffix_of(scan.files[0]) in NIBABEL_SUFFIXES:
+    if not scan.dicom and suffix_of(scan.files[0]) in NIBABEL_SUFFIXES:
         return _open_nibabel(scan.files[0], labels)
-    with utf8_name(scan.files[0]) as path:
-        return _open_itk(path, labels)
+    return open_apart(scan, reading, labels)
 
 
 def _open_nibabel(path: str, labels: bool) -> Frames:
@@ -182,7 +155,7 @@ def open_nibabel(image: Any, labels: bool = False, path: str = "") -> Frames:
         shape = shape[:3] + tuple(n for n in shape[3:] if n > 1)
     if len(shape) > 4:
         raise Refused(Reason.VECTOR, f"{len(shape)} dimensions ({' x '.join(map(str, shape))})")
-    _refuse_flat(shape)
+    refuse_flat(shape)
     affine, notes = affine_of(image, path)
 
     def read(index: int) -> NDArray[Any]:
@@ -206,80 +179,6 @@ def _physical(proxy: Any, where: Any = None) -> NDArray[Any]:
     values *= np.float32(proxy.slope)
     values += np.float32(proxy.inter)
     return values
-
-
-def _open_itk(path: str, labels: bool) -> Frames:
-    import SimpleITK as sitk  # noqa: N813
-
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(path)
-    files = [Path(path), *data_files(Path(path))]
-    refuse_long_lines(files[0])
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        if "Unknown PixelType" in str(error):
-            raise Refused(Reason.VECTOR, "voxels are vectors or tensors of a kind that is not read") from None
-        raise
-    if not labels and any(key.startswith(_SEGMENT_KEYS) for key in reader.GetMetaDataKeys()):
-        raise Refused(Reason.LABELS, "the header names segments")
-    bits = re.search(r"(\d+)-bit", sitk.GetPixelIDValueAsString(reader.GetPixelID()))
-    values = math.prod(reader.GetSize()) * reader.GetNumberOfComponents()
-    require_claim(values * (int(bits[1]) // 8 if bits else 8), files)
-    frames = open_itk(reader, reader.GetNumberOfComponents(), reader.Execute)
-    return frames if _says_axes(path) else replace(frames, notes=(*frames.notes, UNKNOWN_AXES))
-
-
-def _says_axes(path: str) -> bool:
-    """Whether the header of an NRRD says how its axes lie; other formats of ITK always do."""
-    if not path.lower().endswith((".nrrd", ".nhdr")):
-        return True
-    with Path(path).open("rb") as file:
-        header = file.read(1 << 16).partition(b"\n\n")[0]
-    return any(line.startswith((b"space:", b"space dimension:")) for line in header.splitlines())
-
-
-def open_itk(described: Any, components: int, execute: Callable[[], Any]) -> Frames:
-    """Open a SimpleITK image of *components*; *described* is it or its reader, *execute* gives it.
-
-    Raises:
-        Refused: if it is no volume of numbers.
-    """
-    import SimpleITK as sitk  # noqa: N813
-
-    size, kind = tuple(described.GetSize()), sitk.GetPixelIDValueAsString(described.GetPixelID())
-    if "complex" in kind:
-        raise Refused(Reason.COMPLEX, f"voxels are of type '{kind}'")
-    if components in (3, 4) and "8-bit" in kind:
-        raise Refused(Reason.COLOR, f"{components} color components")
-    if components == 3:
-        raise Refused(Reason.VECTOR, "3 components per voxel: give channels as separate files")
-    if len(size) > 4 or (len(size) == 4 and components > 1):
-        raise Refused(Reason.VECTOR, f"{len(size)} dimensions of {components} components")
-    _refuse_flat(size)
-    affine = _itk_affine(described.GetDirection(), described.GetSpacing(), described.GetOrigin())
-    voxels = sitk.GetArrayFromImage(execute())
-    if components > 1:
-        return Frames((*size, components), affine, lambda index: voxels[..., index].transpose(2, 1, 0))
-    if len(size) == 4:
-        return Frames(size, affine, lambda index: voxels[index].transpose(2, 1, 0))
-    return Frames(size, affine, lambda index: voxels.transpose(2, 1, 0))
-
-
-def _itk_affine(
-    direction: tuple[float, ...], spacing: tuple[float, ...], origin: tuple[float, ...]
-) -> NDArray[np.float64]:
-    """``(4, 4)`` index to mm (LPS)."""
-    affine, dims = np.eye(4), len(spacing)
-    affine[:3, :3] = np.reshape(direction, (dims, dims))[:3, :3] * np.asarray(spacing[:3])
-    affine[:3, 3] = origin[:3]
-    return affine
-
-
-def _refuse_flat(shape: tuple[int, ...]) -> None:
-    if len(shape) < 3 or min(shape[:3]) <= 1:
-        raise Refused(Reason.TWO_D, f"{' x '.join(map(str, shape))} voxels")
 
 
 def _refuse_voxel_type(dtype: np.dtype[Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from umzoo.data import rules
+from umzoo.data import rules, scan_reader
 from umzoo.data.checks import sample
 from umzoo.data.integrity import damage
 from umzoo.data.ledger import key_of, remembered
@@ -70,6 +70,12 @@ def prepare_scan(scan: ScanSource, job: Job) -> list[Outcome]:
     except MemoryError:
         outcomes.append(refused(scan.name, scan.source, Refused(Reason.MEMORY, "not enough memory to read it")))
     return outcomes
+
+
+def prepare_in_worker(scan: ScanSource, job: Job) -> list[Outcome]:
+    """:func:`prepare_scan` in a process that may end over the scan, which is read on the spot."""
+    scan_reader.expendable = True
+    return prepare_scan(scan, job)
 
 
 @dataclass(frozen=True)

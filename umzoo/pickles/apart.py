@@ -7,15 +7,12 @@ process and writes nothing; on Windows it is ended when it takes too long. It ge
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from umzoo.apart import EndedError, Helper, receive, start
 
 SECONDS = 60.0
 """That reading one file may take."""
@@ -23,8 +20,6 @@ MAX_ANSWER, MAX_PLAIN = 256 << 20, 64 << 20
 """Bytes of an answer, and of a pickle without tensors."""
 _ROOT = str(Path(__file__).resolve().parents[2])
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from umzoo.pickles.child import main; main(sys.argv[2])"
-_KEPT = ("SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
-"""Variables that an interpreter may need to start."""
 
 
 class UnreadableError(ValueError):
@@ -38,16 +33,21 @@ def read_tensor_file(file: Path) -> dict[str, Any]:
         OSError: if it cannot be opened.
         UnreadableError: if it is none, is damaged, or asks for too much.
     """
-    with file.open("rb") as stream, _started("tensors", stream) as process, _ended_after(SECONDS, process):
-        return _understood(process.stdout.read(MAX_ANSWER + 1) if process.stdout else b"", process)
+    helper = Helper(lambda: start(_PROGRAM, (_ROOT, "tensors"), stream))
+    with file.open("rb") as stream:
+        try:
+            return _understood(helper.ask(b"", SECONDS, _answer))
+        except EndedError as error:
+            raise UnreadableError(_why(error)) from None
+        finally:
+            helper.close()
 
 
 class PlainPickles:
     """Reads pickles of numbers, arrays and containers, one after the other; usable by several threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._helper = Helper(lambda: start(_PROGRAM, (_ROOT, "plain"), subprocess.PIPE))
 
     def read(self, file: Path) -> Any:
         """Return what *file* holds: arrays as nested lists, tuples as they are.
@@ -58,100 +58,30 @@ class PlainPickles:
         """
         if file.stat().st_size > MAX_PLAIN:
             raise UnreadableError(f"it has more than {MAX_PLAIN >> 20} MiB")
-        content = file.read_bytes()
-        with self._lock:
-            fresh = self._process is None
-            try:
-                return self._ask(content)
-            except UnreadableError:
-                if self._process is not None or fresh:
-                    raise
-                return self._ask(content)  # the last one may have come to an end of its time with earlier files
+        try:
+            answer = self._helper.ask(file.read_bytes(), SECONDS, _answer)
+        except EndedError as error:
+            raise UnreadableError(_why(error)) from None
+        return _decoded(_understood(answer)["content"])
 
     def close(self) -> None:
         """End the process."""
-        if self._process is not None:
-            _end(self._process)
-            self._process = None
-
-    def __del__(self) -> None:
-        self.close()
-
-    def _ask(self, content: bytes) -> Any:
-        if self._process is None:
-            self._process = _start("plain", subprocess.PIPE)
-        process = self._process
-        try:
-            with _ended_after(SECONDS, process):
-                answer = _exchanged(process, content)
-                return _decoded(_understood(answer, process)["content"])
-        finally:
-            if process.poll() is not None:
-                self.close()
+        self._helper.close()
 
 
-def _exchanged(process: subprocess.Popen[bytes], content: bytes) -> bytes:
-    if process.stdin is None or process.stdout is None:
-        return b""
-    try:
-        process.stdin.write(len(content).to_bytes(8, "little") + content)
-        process.stdin.flush()
-    except OSError:
-        return b""
-    return process.stdout.readline(MAX_ANSWER + 1)
+def _answer(stream: IO[bytes]) -> bytes:
+    length = int.from_bytes(receive(stream, 8), "little")
+    if length > MAX_ANSWER:
+        raise UnreadableError("it holds too much beside its tensors")
+    return bytes(receive(stream, length))
 
 
-def _start(mode: str, source: Any) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _PROGRAM, _ROOT, mode],
-        stdin=source,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={name: os.environ[name] for name in _KEPT if name in os.environ},
-    )
-
-
-@contextmanager
-def _started(mode: str, source: Any) -> Iterator[subprocess.Popen[bytes]]:
-    process = _start(mode, source)
-    try:
-        yield process
-    finally:
-        _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            try:
-                pipe.close()
-            except OSError:
-                continue
-    process.wait()
-
-
-@contextmanager
-def _ended_after(seconds: float, process: subprocess.Popen[bytes]) -> Iterator[None]:
-    timer = threading.Timer(seconds, process.kill)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _understood(answer: bytes, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+def _understood(answer: bytes) -> dict[str, Any]:
     """What the process said.
 
     Raises:
-        UnreadableError: if it said nothing, too much, or that the file cannot be read.
+        UnreadableError: if that cannot be read, or is that the file cannot be.
     """
-    if not answer:
-        raise UnreadableError(_why_it_ended(process))
-    if len(answer) > MAX_ANSWER:
-        raise UnreadableError("it holds too much beside its tensors")
     try:
         content = json.loads(answer)
     except (ValueError, RecursionError):
@@ -161,15 +91,11 @@ def _understood(answer: bytes, process: subprocess.Popen[bytes]) -> dict[str, An
     return content
 
 
-def _why_it_ended(process: subprocess.Popen[bytes]) -> str:
-    try:
-        code = process.wait(5)
-    except subprocess.TimeoutExpired:
-        return "its reader gave no answer"
+def _why(error: EndedError) -> str:
     too_long = [-int(getattr(signal, name)) for name in ("SIGKILL", "SIGXCPU") if hasattr(signal, name)]
-    if code in too_long:
+    if error.late or error.code in too_long:
         return "reading it takes too long: it is not what it says, or damaged"
-    return f"it made its reader crash (status {code}), which runs apart from this process"
+    return f"it made its reader crash (status {error.code}), which runs apart from this process"
 
 
 def _decoded(value: Any) -> Any:

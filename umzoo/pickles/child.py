@@ -18,17 +18,23 @@ MEMORY, SECONDS = 1 << 30, 20
 
 
 def main(mode: str) -> None:
-    """Read one file of tensors, or in mode ``plain`` pickles without end, each behind its length in eight bytes."""
+    """Read one file of tensors, or in mode ``plain`` pickles without end.
+
+    Pickles come, and answers go, behind their length in eight bytes.
+    """
     stream, out = open(0, "rb", closefd=False), open(1, "wb", closefd=False)  # noqa: SIM115
     codecs.lookup("cp437")  # names in archives; it is a file, and none can be opened later
     confine()
     if mode == "tensors":
-        out.write(_answer(_tensors, stream))
+        _send(out, _answer(_tensors, stream))
     else:
         while length := stream.read(8):
             content = io.BytesIO(stream.read(int.from_bytes(length, "little")))
-            out.write(_answer(_plain, content) + b"\n")
-            out.flush()
+            _send(out, _answer(_plain, content))
+
+
+def _send(out: BinaryIO, answer: bytes) -> None:
+    out.write(len(answer).to_bytes(8, "little") + answer)
     out.flush()
 
 

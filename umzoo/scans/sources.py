@@ -11,14 +11,13 @@ import numpy as np
 
 from umzoo.data.dicom import read_headers
 from umzoo.data.discover import discover
+from umzoo.data.itk import open_itk
 from umzoo.data.modality import Label
-from umzoo.data.refusal import Refused
+from umzoo.data.refusal import Refused, guarded
 from umzoo.data.scan_source import Reading, ScanSource
 from umzoo.data.volume import (
     NIBABEL_SUFFIXES,
     Volume,
-    guarded,
-    open_itk,
     open_nibabel,
     read_volumes,
     suffix_of,
