@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import tempfile
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -52,6 +53,16 @@ def axes_here(file: str) -> NDArray[np.float64] | None:
     return np.asarray(turned * reader.GetSpacing()[:3], float)
 
 
+def pixels_here(file: str) -> str:
+    """See :func:`umzoo.data.scan_reader.pixels_apart`."""
+    from umzoo.data.dicom.pixels import hash_of_pixels
+
+    try:
+        return hash_of_pixels(file)
+    except Exception:  # noqa: BLE001 - it is told when the slice is read
+        return file
+
+
 def main() -> None:
     """Answer requests of the standard input, each in JSON behind its length in eight bytes, until it ends."""
     scan_reader.expendable = True
@@ -70,10 +81,8 @@ def _serve(request: dict[str, Any], out: BinaryIO) -> None:
     try:
         limit_memory()
         _end_after(request["seconds"] + _LATER)
-        if "axes" in request:
-            axes = guarded(request["files"], lambda: axes_here(request["files"][0]))
-            return _send(out, {"axes": None if axes is None else axes.tolist()})
-        _send_frames(out, guarded(request["files"], lambda: _read(request)))
+        answer = guarded(request["files"], lambda: _ASKED[request["ask"]](request))
+        _send_frames(out, answer) if isinstance(answer, Frames) else _send(out, {"value": answer})
     except Refused as why:
         _send(out, {"reason": why.reason.value, "detail": why.detail})
     except MemoryError:
@@ -86,6 +95,18 @@ def _read(request: dict[str, Any]) -> Frames:
         notes=tuple(request["notes"]),
     )  # fmt: skip
     return read_here(scan, Reading(uneven=request["uneven"]), request["labels"])
+
+
+def _axes(request: dict[str, Any]) -> list[list[float]] | None:
+    axes = axes_here(request["files"][0])
+    return None if axes is None else axes.tolist()
+
+
+_ASKED: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "frames": _read,
+    "axes": _axes,
+    "pixels": lambda request: pixels_here(request["files"][0]),
+}
 
 
 def _send_frames(out: BinaryIO, frames: Frames) -> None:

@@ -45,7 +45,12 @@ def open_apart(scan: ScanSource, reading: Reading, labels: bool) -> Frames:
         from umzoo.data.scan_child import read_here
 
         return read_here(scan, reading, labels)
-    request = {"files": [str(Path(file).absolute()) for file in scan.files], "dicom": scan.dicom, "frames": scan.frames}
+    request = {
+        "ask": "frames",
+        "files": [str(Path(file).absolute()) for file in scan.files],
+        "dicom": scan.dicom,
+        "frames": scan.frames,
+    }
     frames: Frames = _asked(request | {"notes": scan.notes, "uneven": reading.uneven, "labels": labels})
     return frames
 
@@ -56,8 +61,20 @@ def axes_apart(file: str) -> NDArray[np.float64] | None:
         from umzoo.data.scan_child import axes_here
 
         return axes_here(file)
-    axes = _asked({"files": [str(Path(file).absolute())], "axes": True})
+    axes = _asked({"ask": "axes", "files": [str(Path(file).absolute())]})
     return None if axes is None else np.array(axes, float).reshape(3, 3)
+
+
+def pixels_apart(file: str) -> str:
+    """A hash of the stored pixels of the DICOM *file*, unpacked; its name if they cannot be read."""
+    if expendable:
+        from umzoo.data.scan_child import pixels_here
+
+        return pixels_here(file)
+    try:
+        return str(_asked({"ask": "pixels", "files": [str(Path(file).absolute())]}))
+    except Refused:
+        return file
 
 
 def _asked(request: dict[str, Any]) -> Any:
@@ -95,8 +112,8 @@ def _answer(stream: IO[bytes]) -> Any:
         header = json.loads(receive(stream, length))
         if "reason" in header:
             return Refused(Reason(header["reason"]), str(header["detail"]))
-        if "axes" in header:
-            return header["axes"]
+        if "value" in header:
+            return header["value"]
         stored = _array(header["shape"], header["dtype"])
         fill(stream, stored.reshape(-1).view(np.uint8).data)
         voxels = stored.transpose(header["order"])

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data.dicom.pixels import Pixels
+from umzoo.data.limits import require_memory, size
 
 _AIR = -1024
 _BODY = (-900, 3071)
@@ -22,9 +23,15 @@ class Buffer:
         self._padding: dict[int, NDArray[np.bool_]] = {}
 
     def add(self, pixels: Pixels, number: int) -> None:
-        """Put the *pixels* of slice *number* in; the first one tells how large slices are."""
+        """Put the *pixels* of slice *number* in; the first one tells how large slices are.
+
+        Raises:
+            Refused: if memory does not hold them.
+        """
         values = pixels.values
         if not number:
+            needed = self._slices * values.nbytes
+            require_memory(needed, f"its voxels take {size(needed)}")
             self.voxels = np.empty((self._slices, *values.shape), values.dtype)
         if not np.can_cast(values.dtype, self.voxels.dtype):
             whole = self.voxels.dtype.kind == "i" and values.dtype.kind == "i"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Any
 
-from umzoo.data.dicom.elements import lenient
 from umzoo.data.dicom.plane import Plane
 from umzoo.data.dicom.repeats import number_positions
+from umzoo.data.scan_reader import pixels_apart
 
 
 def without_copies(planes: Sequence[Plane]) -> tuple[list[Plane], list[Plane]]:
@@ -22,23 +21,9 @@ def without_copies(planes: Sequence[Plane]) -> tuple[list[Plane], list[Plane]]:
     own: list[Plane] = []
     copied: list[Plane] = []
     for same in groups.values():
-        seen: set[bytes] = set()
+        seen: set[str] = set()
         for plane in same:
-            digest = _pixels(plane.file) if len(same) > 1 else b""
+            digest = pixels_apart(plane.file) if len(same) > 1 else ""
             (copied if digest in seen else own).append(plane)
             seen.add(digest)
     return own, copied
-
-
-def _pixels(file: str) -> bytes:
-    """A hash of the stored pixels of *file*, unpacked; of its name if they cannot be read."""
-    import pydicom
-
-    with lenient():
-        try:
-            data: Any = pydicom.dcmread(file, force=True)
-            packed = data.file_meta.get("TransferSyntaxUID", "")
-            stored = data.pixel_array.tobytes() if packed and packed.is_compressed else data.PixelData
-        except Exception:  # noqa: BLE001 - it is told when the slice is read
-            stored = file.encode(errors="surrogateescape")
-    return blake2b(stored, digest_size=16).digest()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from umzoo.data.dicom.elements import depth_of, numbers, rescale_of, text
-from umzoo.data.dicom.plane import Plane
+from umzoo.data.dicom.plane import Plane, check
 from umzoo.data.refusal import Reason, Refused
 
 _KIND = (
@@ -58,13 +58,17 @@ def functional_planes(plane: Plane, data: Any, count: int) -> tuple[Plane, ...]:
     """The frames of an enhanced file; *plane* is what its header says of all.
 
     Raises:
-        Refused: if not every one of its *count* frames is described.
+        Refused: if not every one of its *count* frames is described, and says where it lies and how it is scaled.
     """
     shared = (data.get("SharedFunctionalGroupsSequence") or [None])[0]
     frames = data.get("PerFrameFunctionalGroupsSequence") or []
     if len(frames) != count:
         raise Refused(Reason.UNREADABLE, f"{count} frames, of which {len(frames)} are described")
-    return tuple(_frame(plane, _Groups(own, shared), number) for number, own in enumerate(frames))
+    planes = []
+    for number, own in enumerate(frames):
+        planes.append(_frame(plane, _Groups(own, shared), number))
+        check(planes[-1])
+    return tuple(planes)
 
 
 def _frame(plane: Plane, groups: _Groups, number: int) -> Plane:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from umzoo.data.dicom.bounds import read_bounded, require_bounded
 from umzoo.data.dicom.elements import lenient, numbers, text
 from umzoo.data.dicom.plane import Header
 from umzoo.data.dicom.planes import USED, planes_of
@@ -19,7 +20,14 @@ _SEGMENTATION = f"{_STORAGE}.66.4"
 _NO_IMAGES = tuple(f"{_STORAGE}.{number}" for number in ("4.2", "9.", "11.", "66", "88.", "104.", "481."))
 """Spectra, curves, presentation states, registrations, reports, documents and objects of radiotherapy."""
 _IMAGES_IN_MOSAIC = 0x0019100A
-_TAGS = ("SOPClassUID", "SeriesInstanceUID", "SamplesPerPixel", "PhotometricInterpretation", "SpecificCharacterSet")
+_TAGS = (
+    "SOPClassUID",
+    "SeriesInstanceUID",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "SpecificCharacterSet",
+    "BitsAllocated",
+)
 
 
 def read_headers(files: Sequence[str]) -> list[Header]:
@@ -29,12 +37,9 @@ def read_headers(files: Sequence[str]) -> list[Header]:
 
 def read_header(file: str) -> Header:
     """The header of one *file*."""
-    import pydicom
-
     with lenient():
         try:
-            tags: Any = [*_TAGS, *USED, _IMAGES_IN_MOSAIC]
-            data = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=tags)
+            data = read_bounded(file, stop_before_pixels=True, specific_tags=[*_TAGS, *USED, _IMAGES_IN_MOSAIC])
             return describe(file, data)
         except Refused as why:
             return Header(file, problem=why)
@@ -43,7 +48,12 @@ def read_header(file: str) -> Header:
 
 
 def describe(file: str, data: Any) -> Header:
-    """The header of *file*, whose elements are in *data*."""
+    """The header of *file*, whose elements are in *data*.
+
+    Raises:
+        Refused: if it claims more than the file can hold.
+    """
+    require_bounded(file, data, [*_TAGS, *USED])
     modality, patient = text(data, "Modality"), text(data, "PatientID")
     series = text(data, "SeriesInstanceUID") or Path(file).parent.as_posix()
     why = _unfit(data, modality)

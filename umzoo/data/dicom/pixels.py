@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from umzoo.data.dicom.elements import numbers, text
+from umzoo.data.dicom.bounds import read_bounded
+from umzoo.data.dicom.elements import lenient, numbers, text
 from umzoo.data.dicom.plane import Plane
 from umzoo.data.refusal import Reason, Refused, one_line
 
@@ -41,6 +43,19 @@ def read_frames(file: str, data: Any, planes: Sequence[Plane]) -> Iterator[Pixel
         yield _by_gdcm(file, data, planes, error)
     except Exception as error:  # noqa: BLE001 - decoders raise anything on damaged data
         raise _undecodable(file, data, error) from None
+
+
+def hash_of_pixels(file: str) -> str:
+    """A hash of the stored pixels of *file*, unpacked.
+
+    Raises:
+        Exception: whatever its reader and decoders raise if it is damaged.
+    """
+    with lenient():
+        data = read_bounded(file)
+        packed = data.file_meta.get("TransferSyntaxUID", "")
+        stored = data.pixel_array.tobytes() if packed and packed.is_compressed else data.PixelData
+    return blake2b(stored, digest_size=16).hexdigest()
 
 
 def _decoded(data: Any, planes: Sequence[Plane]) -> Iterator[NDArray[Any]]:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from umzoo.data.refusal import Refused
+import numpy as np
+
+from umzoo.data.refusal import Reason, Refused
+
+_OFF_UNIT = 0.02
 
 
 @dataclass(frozen=True)
@@ -59,3 +63,20 @@ class Header:
 def is_multiple(header: Header) -> bool:
     """Whether the file holds several frames."""
     return len(header.planes) > 1
+
+
+def check(plane: Plane) -> None:
+    """Refuse a *plane* whose place or scale is not told.
+
+    Raises:
+        Refused: naming what is missing.
+    """
+    if len(plane.position) != 3 or len(plane.orientation) != 6:
+        raise Refused(Reason.NOT_A_VOLUME, "the slices do not say where they lie (no position or orientation)")
+    row, column = np.reshape(plane.orientation, (2, 3))
+    if max(abs(row @ row - 1), abs(column @ column - 1), abs(row @ column)) > _OFF_UNIT:
+        raise Refused(Reason.GEOMETRY, "the directions of rows and columns are not perpendicular, or not of length 1")
+    if len(plane.spacing) != 2 or min(plane.spacing) <= 0:
+        raise Refused(Reason.GEOMETRY, "the slices do not say how large their pixels are (no PixelSpacing)")
+    if plane.rescale and plane.rescale[0] == 0:
+        raise Refused(Reason.UNREADABLE, "RescaleSlope is 0: all values would be equal")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from umzoo.data.dicom.elements import depth_of, numbers, rescale_of, text
 from umzoo.data.dicom.frames import functional_planes, vector_planes
-from umzoo.data.dicom.plane import Plane
+from umzoo.data.dicom.plane import Plane, check
 from umzoo.data.refusal import Reason, Refused
 
 KIND = (
@@ -29,7 +27,6 @@ _FRAMES = (
     "TimeSliceVector", "DetectorInformationSequence", "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence", "InConcatenationTotalNumber",
 )  # fmt: skip
-_OFF_UNIT = 0.02
 USED = (
     *KIND, *CONTRAST, *MORE, *_B_VALUES, *_GEOMETRY, *_FRAMES, "InstanceNumber", "TriggerTime", "RescaleSlope",
     "RescaleIntercept",
@@ -54,28 +51,11 @@ def planes_of(file: str, data: Any, series: str) -> tuple[tuple[Plane, ...], tup
         planes = functional_planes(plane, data, count)
     elif count > 1:
         planes, notes = vector_planes(plane, data, count)
+        check(planes[0])
     else:
         planes = (plane,)
-    for each in planes:
-        check(each)
+        check(planes[0])
     return planes, notes
-
-
-def check(plane: Plane) -> None:
-    """Refuse a *plane* whose place or scale is not told.
-
-    Raises:
-        Refused: naming what is missing.
-    """
-    if len(plane.position) != 3 or len(plane.orientation) != 6:
-        raise Refused(Reason.NOT_A_VOLUME, "the slices do not say where they lie (no position or orientation)")
-    row, column = np.reshape(plane.orientation, (2, 3))
-    if max(abs(row @ row - 1), abs(column @ column - 1), abs(row @ column)) > _OFF_UNIT:
-        raise Refused(Reason.GEOMETRY, "the directions of rows and columns are not perpendicular, or not of length 1")
-    if len(plane.spacing) != 2 or min(plane.spacing) <= 0:
-        raise Refused(Reason.GEOMETRY, "the slices do not say how large their pixels are (no PixelSpacing)")
-    if plane.rescale and plane.rescale[0] == 0:
-        raise Refused(Reason.UNREADABLE, "RescaleSlope is 0: all values would be equal")
 
 
 def _plane(file: str, data: Any, series: str) -> Plane:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from umzoo.data.dicom.bounds import read_bounded
 from umzoo.data.dicom.buffer import Buffer
 from umzoo.data.dicom.elements import lenient, text
 from umzoo.data.dicom.header import describe
@@ -16,6 +17,7 @@ from umzoo.data.dicom.interlaced import overlap, take_turns
 from umzoo.data.dicom.pixels import Pixels, read_frames
 from umzoo.data.dicom.plane import Plane
 from umzoo.data.dicom.row import along_normal, is_even, judge
+from umzoo.data.limits import require_growth
 from umzoo.data.refusal import Reason, Refused, one_line
 
 
@@ -68,11 +70,11 @@ def read_stack(files: Sequence[str], frames: Sequence[int] = (), resample_uneven
 
 
 def _images(files: Sequence[str], frames: Sequence[int]) -> Iterator[tuple[Any, Plane, Pixels]]:
-    import pydicom
-
     for file in files:
         try:
-            data = pydicom.dcmread(file, force=True)
+            data = read_bounded(file)
+        except Refused:
+            raise
         except Exception as error:  # noqa: BLE001 - damaged files raise anything
             raise Refused(Reason.UNREADABLE, f"damaged DICOM ({one_line(error, file)})") from None
         if "TransferSyntaxUID" not in data.file_meta:
@@ -106,6 +108,7 @@ def _affine(first: Plane, last: Plane, slices: int) -> NDArray[np.float64]:
 def _evened(voxels: NDArray[Any], places: NDArray[np.float64]) -> tuple[NDArray[np.float32], float]:
     """Slices ``(k, j, i)`` at uneven *places*, interpolated linearly at even ones; and their distance in mm."""
     count = int(round(float((places[-1] - places[0]) / np.median(np.diff(places))))) + 1
+    require_growth(voxels.shape, (max(2, count), *voxels.shape[1:]), None)
     wanted = np.linspace(places[0], places[-1], max(2, count))
     below = np.clip(np.searchsorted(places, wanted, side="right") - 1, 0, len(places) - 2)
     share = ((wanted - places[below]) / (places[below + 1] - places[below])).astype(np.float32)
