@@ -38,6 +38,7 @@ from umzoo.engine.log import read_metrics
 from umzoo.engine.recipe import Recipe
 from umzoo.engine.run import Run
 from umzoo.engine.trainer import Trainer
+from umzoo.fields import Rng
 
 NAME = "learning"
 PAGE = Path(__file__).parents[1] / "docs" / "methods.md"
@@ -187,7 +188,9 @@ def judge(trainer: Trainer, store: Store) -> Iterator[dict[str, float]]:
     trainer.model.eval()
     with Loader(store, trainer.recipe.data, seed=1) as loader:
         for number, raw in zip(range(BATCHES), loader, strict=False):
-            output = trainer.model(*trainer.prepare_batch(raw, number))
+            output = trainer.model(
+                *trainer.prepare_batch(raw, Rng(1, number, device=trainer.device, items=range(trainer.batch_size)))
+            )
             yield {name: float(value.float().nanmean()) for name, value in output.parts.items()}
     trainer.model.train()
 

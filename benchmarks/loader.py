@@ -44,6 +44,7 @@ from umzoo.data.loader import Loader
 from umzoo.data.phantom import make_phantom
 from umzoo.data.record import VolumeRecord
 from umzoo.data.sampler import Sampler
+from umzoo.data.share import Share
 from umzoo.data.store import Store
 from umzoo.data.writer import write_array
 from umzoo.errors import UmzooError
@@ -186,7 +187,7 @@ def ours(store: Store, config: DataConfig, specs: tuple[dict[str, Any], ...]) ->
     pipeline = Pipeline([zoo().corruptions.build(spec) for spec in specs])
 
     def work() -> int:
-        rng = Rng(0, loader.step)
+        rng = Rng(0, loader.number, items=range(BATCH))
         image, _, _ = pipeline(to_unit(next(loader), rng)["image"], rng.fork(1))
         return len(image)
 
@@ -249,7 +250,7 @@ class Crops(torch.utils.data.IterableDataset):
 
     def __init__(self, store: Store, config: DataConfig) -> None:
         sampler = Sampler(store.records, store.modalities, store.sources, config, seed=0)
-        self.reader, self.config = CropReader(store, sampler), config
+        self.reader, self.config = CropReader(store, sampler, Share(BATCH)), config
 
     def __iter__(self) -> Iterator[NDArray[np.int16]]:
         from umzoo.data.crops import ITEM
@@ -260,7 +261,7 @@ class Crops(torch.utils.data.IterableDataset):
         while True:
             voxels = np.empty((BATCH, 1, *self.config.patch_size), np.int16)
             for slot in range(BATCH):
-                self.reader.fill(step, 0, slot, voxels[slot, 0], np.zeros(1, ITEM)[0])
+                self.reader.fill(step, slot, voxels[slot, 0], np.zeros(1, ITEM)[0])
             yield voxels
             step += info.num_workers
 

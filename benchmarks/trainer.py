@@ -39,7 +39,7 @@ def bare_step(trainer: Trainer) -> Callable[[], None]:
     model = build_from_recipe(zoo(), recipe, trainer.store.modalities).to(device)
     optimizer = build_optimizer(recipe.optim, model)
     with Loader(trainer.store, recipe.data.model_copy(update={"workers": 0}), recipe.seed) as loader:
-        batch, rng = trainer.prepare_batch(next(loader), 0)
+        batch, rng = trainer.prepare_batch(next(loader), trainer._draws(0))
     view = model.shared_view(batch, rng)
     precision = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[recipe.trainer.precision]
 
@@ -83,7 +83,7 @@ def measure(trainer: Trainer, rounds: int, count: int) -> dict[str, float | None
         for _ in range(rounds):
             trained.append(timed(step, count, trainer.device))
             plain.append(timed(bare, count, trainer.device))
-        waited, batch = trainer.loader.wait_seconds, trainer.prepare_batch(next(batches), 0)
+        waited, batch = trainer.loader.wait_seconds, trainer.prepare_batch(next(batches), trainer._draws(0))
     corruption = timed(lambda: trainer.model.shared_view(*batch), count, trainer.device) * recipe.trainer.accumulate
     ratios = [a / b for a, b in zip(trained, plain, strict=True)]
     seconds, cuda = statistics.median(trained), trainer.device.type == "cuda"

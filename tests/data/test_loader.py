@@ -13,6 +13,7 @@ import torch
 
 from umzoo.data.config import DataConfig
 from umzoo.data.loader import Loader
+from umzoo.data.share import Share
 from umzoo.data.store import Store
 from umzoo.errors import DataError
 
@@ -52,7 +53,7 @@ def test_fields_of_a_batch(tiny_store):
 def test_crops_at_scale_one_are_the_stored_voxels(tiny_store):
     config = DataConfig(patch_size=(16, 16, 16), batch_size=4, workers=0, scales=(1.0,), matched=0)
     with Loader(tiny_store, config, seed=2) as loader:
-        crops = [loader._reader.sampler.crop(0, 0, slot) for slot in range(4)]
+        crops = [loader._reader.sampler.crop(0, slot) for slot in range(4)]
         voxels = next(loader)["voxels"]
     for crop, got in zip(crops, voxels[:, 0].numpy(), strict=True):
         stop = tuple(np.add(crop.start, 16).tolist())
@@ -63,7 +64,7 @@ def test_spacing_is_that_of_the_resized_crop(tiny_store):
     config = DataConfig(patch_size=(16, 16, 16), batch_size=8, workers=0, scales=(0.5, 2.0), matched=1.0)
     with Loader(tiny_store, config, seed=0) as loader:
         batch = next(loader)
-    for spacing, crop in zip(batch["spacing"], (loader._reader.sampler.crop(0, 0, i) for i in range(8)), strict=True):
+    for spacing, crop in zip(batch["spacing"], (loader._reader.sampler.crop(0, i) for i in range(8)), strict=True):
         assert spacing.tolist() == pytest.approx([2 * (0.5, 2)[crop.scale], *[(0.5, 2)[crop.scale]] * 2])
 
 
@@ -82,15 +83,57 @@ def test_batches_depend_neither_on_the_number_of_workers_nor_on_where_a_run_bega
         expected = take(alone, 12)
     with Loader(tiny_store, with_workers(workers), seed=3, start_step=start) as other:
         assert same(take(other, 12 - start), expected[start:])
-        assert other.step == 12 and other.wait_seconds > 0
+        assert other.number == 12 and other.wait_seconds > 0
 
 
-def test_ranks_and_seeds_draw_different_crops(tiny_store):
-    runs = [Loader(tiny_store, CONFIG, seed, rank, world=2) for seed, rank in ((0, 0), (0, 1), (1, 0))]
-    first, second, third = (take(loader, 1)[0]["voxels"] for loader in runs)
-    assert not torch.equal(first, second) and not torch.equal(first, third)
+def joined(store, world, passes, workers, steps=2):
+    """The batches of all processes and passes, put together by step."""
+    shares = [Share(12 // world // passes, passes, rank, world) for rank in range(world)]
+    loaders = [Loader(store, with_workers(workers), 3, share, start_step=1) for share in shares]
+    parts = [[batch for part in range(passes) for batch in take(loader, 1)] for _ in range(steps) for loader in loaders]
+    for loader in loaders:
+        loader.close()
+    found = []
+    for step in range(steps):
+        of_step = parts[step * world : (step + 1) * world]
+        rows = [of_rank[part] for part in range(passes) for of_rank in of_step]
+        whole = {name: torch.cat([row[name] for row in rows]) for name in rows[0] if not name.endswith("_count")}
+        counts = {name: sum(row[name] for row in rows) for name in ("scale_count", "modality_count")}
+        found.append(whole | counts)
+    return found
+
+
+@pytest.mark.parametrize(("world", "passes", "workers"), [(1, 4, 0), (2, 1, 0), (4, 3, 0), (2, 2, 2)])
+def test_processes_and_passes_share_the_crops_of_one_batch(tiny_store, world, passes, workers):
+    damage(tiny_store, 1)
+    alone = joined(tiny_store, 1, 1, 0)
+    for whole, shared in zip(alone, joined(tiny_store, world, passes, workers), strict=True):
+        assert whole.keys() == shared.keys()
+        assert all(torch.allclose(whole[name], shared[name]) for name in whole)
+    assert not torch.equal(alone[0]["voxels"], alone[1]["voxels"])
+
+
+def test_labels_of_a_step_are_counted(tiny_store):
+    with Loader(tiny_store, CONFIG, 0, Share(3, passes=2)) as loader:
+        first, second = take(loader, 2)
+    asked = sum(int((batch["scale"] >= 0).sum()) for batch in (first, second))
+    assert first["scale_count"] == second["scale_count"] == max(asked, 1) / 2
+    assert first["modality_count"] == 3
+
+
+def test_a_share_is_one_of_equal_shares():
     with pytest.raises(DataError, match="rank must be from 0 to 1, got 2"):
-        Loader(tiny_store, CONFIG, 0, rank=2, world=2)
+        Share(3, rank=2, world=2)
+    with pytest.raises(DataError, match="has 16 items, which 3 processes cannot share equally"):
+        Share.of(16, 2, 0, 3)
+    assert Share.of(16, 2, 3, 4) == Share(2, 2, 3, 4)
+    assert Share.of(24, 5, 0, 2) == Share(4, 3, 0, 2)
+    assert Share.of(8, 4, 7, 8) == Share(1, 1, 7, 8)
+
+
+def test_seeds_draw_different_crops(tiny_store):
+    first, second = (take(Loader(tiny_store, CONFIG, seed), 1)[0]["voxels"] for seed in (0, 1))
+    assert not torch.equal(first, second)
 
 
 def damage(store, row):

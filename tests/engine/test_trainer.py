@@ -4,12 +4,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 import umzoo
 from umzoo.backbones.unet import GenesisUNet
+from umzoo.data.share import Share
 from umzoo.engine.checkpoint import latest_checkpoint, load_checkpoint
 from umzoo.engine.export import export_run
 from umzoo.engine.log import read_metrics
@@ -107,7 +111,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(new_run, changes
     assert [step for step, _ in losses(parts)] == [1, 2]
     assert Trainer(open_run(parts.folder), resume=True, cpu=True).fit() is None
     assert losses(whole) == losses(parts)
-    for key in ("model", "optimizer", "ema", "rng", "samples"):
+    for key in ("model", "optimizer", "ema", "samples"):
         assert same(final_state(whole)[key], final_state(parts)[key]), key
 
 
@@ -324,16 +328,113 @@ def test_metrics_are_json_lines(new_run):
         assert isinstance(json.loads(line)["step"], int)
 
 
+PLAIN = (
+    'backbone={name="resenc_unet_s", features_per_stage=[4, 6, 8], n_blocks_per_stage=1}',
+    'pretext.tasks=[{name="restoration"}, {name="scale_classification"}]',
+    "data.scales=[1.0, 1.5]",
+    "data.matched=0.5",
+    "optim.name=sgd",
+    "optim.lr=0.01",
+    "trainer.checkpoint_every=2",
+    "trainer.ema=0.5",
+    *SELDOM,
+)
+"""A network without batch norm, and an optimizer that does not divide by the size of the gradient, nor by that of its
+rounding. Half of the crops are not asked for their scale."""
+
+
+def assert_close(run, other):
+    """Whether two runs saw the same and learned the same, to rounding."""
+    assert [step for step, _ in losses(run)] == [step for step, _ in losses(other)]
+    assert [loss for _, loss in losses(run)] == pytest.approx([loss for _, loss in losses(other)], rel=1e-4)
+    first, second = final_state(run), final_state(other)
+    assert first["samples"] == second["samples"]
+    for part in ("model", "ema"):
+        torch.testing.assert_close(first[part], second[part], rtol=1e-3, atol=1e-6)
+
+
+def test_accumulated_parts_of_a_batch_train_like_the_whole(new_run):
+    whole = new_run("whole", *PLAIN, "data.batch_size=4")
+    parts = new_run("parts", *PLAIN, "data.batch_size=1", "trainer.accumulate=4")
+    for run in (whole, parts):
+        Trainer(run, cpu=True).fit()
+    assert_close(parts, whole)
+
+
+def test_accumulation_that_is_changed_changes_the_items_of_a_step(new_run):
+    trainer = Trainer(run := new_run("run", *PLAIN), cpu=True)
+    trainer._agree = lambda signum: signal.SIGTERM if trainer.step == 2 else None
+    trainer.fit()
+    assert Trainer(open_run(run.folder), resume=True, cpu=True).share.total == 2
+    run = open_run(run.folder, overrides=["trainer.accumulate=3"])
+    assert Trainer(run, resume=True, cpu=True).share.total == 6
+
+
+def _launched(world, run, after_update):
+    """Train *run* in *world* processes of torchrun's agent, forked to save the imports; return its exit code."""
+    if (agent := os.fork()) == 0:
+        config = LaunchConfig(
+            1, 1, world, run_id="umzoo", rdzv_backend="c10d", rdzv_endpoint="localhost:0", start_method="fork",
+            max_restarts=0, monitor_interval=0.1,
+        )  # fmt: skip
+        try:
+            elastic_launch(config, _rank)(run, after_update)
+        except BaseException:  # noqa: BLE001 - this process must not go on with the tests
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(agent, 0)[1])
+
+
+def _rank(run, after_update):
+    """What each process does."""
+    torch.set_num_threads(1)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    trainer = Trainer(run, cpu=True)
+    trainer.after_update = lambda finite: after_update(trainer)
+    if (signum := trainer.fit()) is not None:
+        sys.exit(128 + signum)
+
+
+def _stops_the_launcher(trainer):
+    """In the third step, the launcher and all processes are sent SIGTERM, as schedulers do; later steps take longer."""
+    if trainer.step == 2 and not trainer.is_main:
+        os.kill(os.getppid(), signal.SIGTERM)
+    if trainer.step == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.2 * (trainer.step > 2))
+
+
+def _dies(trainer):
+    """In the fourth step, the second process is killed."""
+    if trainer.step == 3 and not trainer.is_main:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 @pytest.mark.slow
-def test_two_processes_under_torchrun_see_other_samples_and_share_one_network(new_run, tiny_store):
-    run = new_run("two")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "umzoo", "pretrain", "universal_tiny", *TINY, "--cpu", "--data", tiny_store.path]
-    done = subprocess.run([*command, "--out", run.folder], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    state = final_state(run)
-    assert state["processes"] == 2
-    assert state["samples"] == 4 * 2 * 2
-    alone = new_run("alone")
+@pytest.mark.skipif(torch.cuda.is_available() or not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize("end", [_stops_the_launcher, _dies])
+def test_two_processes_train_like_one_and_one_goes_on_for_two(new_run, end):
+    changes = (*PLAIN, "trainer.steps=6")
+    shared, alone = new_run("shared", *changes), new_run("alone", *changes, "data.batch_size=4")
     Trainer(alone, cpu=True).fit()
-    assert not same(final_state(alone)["model"], state["model"])
+    assert _launched(2, shared, end) == 1
+    assert time.time() - (shared.folder / "metrics.jsonl").stat().st_mtime < 25, "what is left ends by itself"
+    saved = final_state(shared)
+    assert saved["processes"] == 2 and 2 <= saved["step"] < 6
+    assert len(list(shared.checkpoints.iterdir())) == (2 if saved["step"] > 2 else 1)
+    resumed = Trainer(open_run(shared.folder), resume=True, cpu=True)
+    assert resumed.share == Share(2, passes=2)
+    resumed.fit()
+    assert_close(shared, alone)
+
+
+def test_a_second_training_in_a_run_is_refused(new_run):
+    first = Trainer(run := new_run(), cpu=True)
+    for second in (replace(run, overwrite=True), run):
+        with pytest.raises(ConfigError, match="another training is writing to|is not empty"):
+            Trainer(second, cpu=True)
+    with pytest.raises(ConfigError, match="another training is writing to"):
+        Trainer(open_run(run.folder), resume=True, cpu=True)
+    first.fit()
+    Trainer(open_run(run.folder), resume=True, cpu=True)
+    Trainer(replace(run, overwrite=True), cpu=True)

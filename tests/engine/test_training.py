@@ -11,7 +11,6 @@ from umzoo.engine.log import read_metrics
 from umzoo.engine.recipe import OptimConfig, TrainerConfig
 from umzoo.engine.training import Training
 from umzoo.errors import ConfigError, UmzooError
-from umzoo.fields import Rng
 from umzoo.pretext.model import Output
 
 from .test_trainer import same
@@ -38,11 +37,11 @@ class Fit(Training):
         super().__init__(folder, config, optim or OptimConfig(lr=0.1, weight_decay=0.0), seed=3, cpu=True, **options)
 
     def require_new(self):
-        if self.folder.exists():
+        if self.checkpoints.exists():
             raise ConfigError("used")
 
     def begin(self):
-        self.folder.mkdir()
+        self.folder.mkdir(exist_ok=True)
 
     def build_model(self):
         torch.manual_seed(0)
@@ -54,6 +53,10 @@ class Fit(Training):
             {"params": list(model.second.parameters()), "lr_scale": 0.5},
         ]
 
+    @property
+    def batch_size(self):
+        return 4
+
     def batches(self, start):
         def draw(number):
             generator = torch.Generator().manual_seed(number)
@@ -62,8 +65,8 @@ class Fit(Training):
 
         return nullcontext(map(draw, count(start)))
 
-    def prepare_batch(self, raw, micro_step):
-        return raw, Rng(self.seed, micro_step)
+    def prepare_batch(self, raw, rng):
+        return raw, rng
 
     def before_step(self):
         self.before.append(self.step)

@@ -47,9 +47,11 @@ def pretrain(
     else:
         run = NewRun(out, load_recipe(recipe, overrides or ()), data, overwrite=overwrite)
     start = resolve(weights) if weights is not None else None
-    signum = Trainer(run, resume=resume is not None, cpu=cpu, weights=start).fit()
+    trainer = Trainer(run, resume=resume is not None, cpu=cpu, weights=start)
+    signum = trainer.fit()
     if signum is not None:
-        say(f"stopped by a signal, all is saved: continue with 'umzoo pretrain --resume {run.folder}'", err=True)
+        if trainer.is_main:
+            say(f"stopped by a signal, all is saved: continue with 'umzoo pretrain --resume {run.folder}'", err=True)
         raise typer.Exit(128 + signum)
 
 

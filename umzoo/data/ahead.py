@@ -13,29 +13,29 @@ from umzoo.data.readers import ReaderPool
 
 
 class ReadAhead:
-    """Keeps every free slot of the ring on order, and gives out the filled ones in the order of steps."""
+    """Keeps every free slot of the ring on order, and gives out the filled ones in their order."""
 
-    def __init__(self, reader: CropReader, rank: int, config: DataConfig, start_step: int) -> None:
-        self._pool = ReaderPool(reader, rank, config)
+    def __init__(self, reader: CropReader, config: DataConfig, start: int) -> None:
+        self._pool = ReaderPool(reader, config)
         self._voxels = torch.from_numpy(self._pool.ring.voxels)
         self._free = deque(range(config.slots))
         self._ordered: dict[int, int] = {}
         self._used: deque[tuple[int, torch.cuda.Event | None]] = deque()
         self._held: int | None = None
-        self._next = start_step
+        self._next = start
         self._pinned: bool | None = None
         self._order()
 
-    def take(self, step: int) -> tuple[torch.Tensor, NDArray, dict[str, str]]:
-        """Voxels and items of the batch of *step*, and volumes that could not be read."""
+    def take(self, number: int) -> tuple[torch.Tensor, NDArray, dict[str, str]]:
+        """Voxels and items of batch *number*, and volumes that could not be read."""
         self._pin()
         self._release()
         self._order()
-        if step not in self._ordered:
+        if number not in self._ordered:
             self._reclaim(block=True)
             self._order()
-        failures = self._pool.wait(step)
-        self._held = slot = self._ordered.pop(step)
+        failures = self._pool.wait(number)
+        self._held = slot = self._ordered.pop(number)
         return self._voxels[slot], self._pool.ring.items[slot], failures
 
     def close(self) -> None:

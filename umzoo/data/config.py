@@ -15,7 +15,7 @@ class DataConfig(Config):
     """What is cut from the store, and how it is handed over."""
 
     patch_size: Size = Field((64, 64, 64), description="voxels (D, H, W) that the network sees")
-    batch_size: int = Field(2, ge=1, description="patches per step and process")
+    batch_size: int = Field(2, ge=1, description="patches per forward pass of a process")
     scales: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (0.5, 1.0, 2.0), min_length=1, description="edge of the crop over the patch; its index is the scale label"
     )

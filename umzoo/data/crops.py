@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from umzoo.data.record import Triple
 from umzoo.data.resize import resize
 from umzoo.data.sampler import Crop, Sampler
+from umzoo.data.share import Share
 from umzoo.data.store import Store
 from umzoo.errors import DataError
 
@@ -33,14 +34,15 @@ ITEM = np.dtype(
 
 
 class CropReader:
-    """Reads the crops that a sampler draws from a store."""
+    """Reads the crops that a sampler draws from a store, as far as they are those of this process."""
 
-    def __init__(self, store: Store, sampler: Sampler) -> None:
+    def __init__(self, store: Store, sampler: Sampler, share: Share) -> None:
         self.store = store
         self.sampler = sampler
+        self.share = share
 
-    def fill(self, step: int, rank: int, slot: int, voxels: NDArray[np.int16], item: Any) -> dict[str, str]:
-        """Write one item of a batch into *voxels* ``(D, H, W)`` and *item* (an element of dtype :data:`ITEM`).
+    def fill(self, number: int, row: int, voxels: NDArray[np.int16], item: Any) -> dict[str, str]:
+        """Write row *row* of batch *number* into *voxels* ``(D, H, W)`` and *item* (an element of :data:`ITEM`).
 
         A crop that cannot be read is drawn again. That is decided read by read and never from what was met
         before, so batches depend neither on the number of workers nor on where a run was resumed.
@@ -51,9 +53,10 @@ class CropReader:
         Raises:
             DataError: if :data:`ATTEMPTS` draws in a row cannot be read.
         """
+        step, slots = self.share.place(number)
         failures: dict[str, str] = {}
         for attempt in range(ATTEMPTS):
-            crop = self.sampler.crop(step, rank, slot, attempt)
+            crop = self.sampler.crop(step, slots[row], attempt)
             try:
                 voxels[...] = self._read(crop, voxels.shape)
             except DataError as error:

@@ -59,10 +59,12 @@ def _statistics(image: Tensor, fields: Fields) -> tuple[Tensor, Tensor]:
 def _jitter(image: Tensor, width: Tensor, rng: Rng) -> None:
     """Add noise to the items of *image* with a positive *width*, in place."""
     least, ratio = NOISE[0], math.log(NOISE[1] / NOISE[0])
-    sigma = least * torch.exp(ratio * rng.uniform((2, len(image), 1, 1, 1, 1))) * (width > 0).view(-1, 1, 1, 1, 1)
+    drawn = rng.uniform((2 * len(image), 1, 1, 1, 1)).unflatten(0, (2, -1))
+    sigma = least * torch.exp(ratio * drawn) * (width > 0).view(-1, 1, 1, 1, 1)
     rows = torch.arange(len(image), device=image.device)
     if image.device.type == "cpu":
         rows = rows[width > 0]
+        rng = rng.take(rows.tolist())
     shape = (len(rows), *image.shape[1:])
     white, smooth = rng.gaussian_noise(shape), rng.gaussian_noise(shape)
     for axis in (2, 3, 4):

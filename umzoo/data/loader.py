@@ -1,4 +1,4 @@
-"""Batches of crops in the order of steps, read ahead by other processes."""
+"""Batches of crops in the order of passes and steps, read ahead by other processes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from umzoo.data.ahead import ReadAhead
 from umzoo.data.config import DataConfig
 from umzoo.data.crops import ITEM, CropReader
 from umzoo.data.sampler import Sampler
+from umzoo.data.share import Share
 from umzoo.data.store import Store
 from umzoo.errors import DataError
 from umzoo.fields import Fields
@@ -23,13 +24,15 @@ logger = logging.getLogger(__name__)
 
 
 class Loader(Iterator[Fields]):
-    """Endless batches of crops, one a step; use it as a context manager.
+    """Endless batches of crops, one for each pass of this process; use it as a context manager.
 
-    What comes at a step depends on (seed, step, rank) alone: not on ``config.workers``, and not on the step it was
-    started at, which makes resuming exact. Fields of a batch: ``voxels`` int16 ``(B, 1, D, H, W)``, ``window``
+    What is in a slot of the batch of a step depends on (seed, step, slot) alone: not on ``config.workers``, not on how
+    processes and passes share the batch, and not on the step it was started at, which makes resuming exact, with any
+    number of processes. Fields of a batch: ``voxels`` int16 ``(B, 1, D, H, W)``, ``window``
     float32 ``(B, 2)`` (the stored values that become 0 and 1), ``width`` float32 ``(B,)`` (half-width of the resizing
     filter in voxels of the patch, 0 where the crop is as sharp as can be) and ``mean``, ``std``, ``scale``,
-    ``modality``, ``source``, ``volume``, ``spacing`` as :data:`umzoo.fields.Fields` says.
+    ``modality``, ``source``, ``volume``, ``spacing``, ``scale_count``, ``modality_count`` as
+    :data:`umzoo.fields.Fields` says.
 
     ``voxels`` is a view of memory shared with the readers: it holds until the next batch is asked for. On CUDA
     that memory is pinned; copies must be issued on the current stream, and may still be running by then.
@@ -40,12 +43,11 @@ class Loader(Iterator[Fields]):
         store: what :func:`~umzoo.data.open.open_store` gives.
         config: what is cut, and how it is handed over.
         seed: seed of the run.
-        rank: number of this process; processes draw different crops.
-        world: number of processes.
+        share: the part of each step's batch that is asked for; by default all of it, ``config.batch_size`` crops.
         start_step: step of the first batch.
 
     Attributes:
-        step: step of the next batch.
+        number: batches that come before the next one, from the first step on.
         wait_seconds: time spent waiting for batches so far.
         quarantined: identifier of each volume that could not be read, with the reason.
 
@@ -54,30 +56,38 @@ class Loader(Iterator[Fields]):
     """
 
     def __init__(
-        self, store: Store, config: DataConfig, seed: int, rank: int = 0, world: int = 1, start_step: int = 0
+        self, store: Store, config: DataConfig, seed: int, share: Share | None = None, start_step: int = 0
     ) -> None:
-        if not 0 <= rank < world:
-            raise DataError(f"rank must be from 0 to {world - 1}, got {rank}")
         self.config = config
-        self.rank = rank
-        self.step = start_step
+        self.share = share or Share(config.batch_size)
+        self.number = start_step * self.share.passes
         self.wait_seconds = 0.0
         self.quarantined: dict[str, str] = {}
         sampler = Sampler(store.records, store.modalities, store.sources, config, seed)
-        self._reader = CropReader(store, sampler)
-        self._ahead = ReadAhead(self._reader, rank, config, start_step) if config.workers else None
+        self._reader = CropReader(store, sampler, self.share)
+        self._ahead = ReadAhead(self._reader, config, self.number) if config.workers else None
+        self._counts: tuple[int, Fields] = (-1, {})
         self._closed = False
 
     def __next__(self) -> Fields:
         if self._closed:
             raise DataError("the loader is closed: make a new one with start_step to go on")
         began = time.perf_counter()
-        voxels, items, failures = self._ahead.take(self.step) if self._ahead else self._read()
+        voxels, items, failures = self._ahead.take(self.number) if self._ahead else self._read()
         self.wait_seconds += time.perf_counter() - began
         self._quarantine(failures)
-        self.step += 1
-        fields = {name: torch.from_numpy(items[name].copy()) for name in ITEM.names or ()}
+        fields = {name: torch.from_numpy(items[name].copy()) for name in ITEM.names or ()} | self._labeled()
+        self.number += 1
         return {"voxels": voxels, **fields}
+
+    def _labeled(self) -> Fields:
+        """Labeled items of the step per pass, as :data:`umzoo.fields.Fields` says; the same for all of its passes."""
+        step, _ = self.share.place(self.number)
+        if self._counts[0] != step:
+            found, passes = self._reader.sampler.labeled(step, self.share.total), self.share.passes * self.share.world
+            counts = {f"{name}_count": torch.tensor(max(count, 1) / passes) for name, count in found.items()}
+            self._counts = step, counts
+        return self._counts[1]
 
     def close(self) -> None:
         """End the reader processes; their memory goes once no batch uses it any more."""
@@ -98,11 +108,11 @@ class Loader(Iterator[Fields]):
             self.close()
 
     def _read(self) -> tuple[torch.Tensor, np.ndarray, dict[str, str]]:
-        count = self.config.batch_size
+        count = self.share.batch
         voxels, items = np.empty((count, 1, *self.config.patch_size), np.int16), np.zeros(count, ITEM)
         failures: dict[str, str] = {}
-        for slot in range(count):
-            failures |= self._reader.fill(self.step, self.rank, slot, voxels[slot, 0], items[slot])
+        for row in range(count):
+            failures |= self._reader.fill(self.number, row, voxels[row, 0], items[row])
         return torch.from_numpy(voxels), items, failures
 
     def _quarantine(self, failures: dict[str, str]) -> None:

@@ -29,14 +29,14 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEX
 class ReaderPool:
     """``config.workers`` processes that read crops into a ring.
 
-    Crop number ``step * B + item`` is read by worker ``number % workers``: no queue is shared, so no lock can be lost
+    Crop number ``number * B + item`` is read by worker ``number % workers``: no queue is shared, so no lock can be lost
     with a process that dies. ``close()`` ends the processes; so do the end of the interpreter and of the object.
     """
 
-    def __init__(self, reader: CropReader, rank: int, config: DataConfig) -> None:
+    def __init__(self, reader: CropReader, config: DataConfig) -> None:
         context = multiprocessing.get_context("spawn")
-        self.ring = Ring(context, config.slots, config.batch_size, config.patch_size)
-        self._batch = config.batch_size
+        self._batch = reader.share.batch
+        self.ring = Ring(context, config.slots, self._batch, config.patch_size)
         self._missing: dict[int, int] = {}
         self._failures: dict[str, str] = {}
         self._error = ""
@@ -46,27 +46,27 @@ class ReaderPool:
         with _plain_children():
             for number in range(config.workers):
                 ours, theirs = context.Pipe()
-                arguments = (theirs, self.ring, reader, rank, os.getpid())
+                arguments = (theirs, self.ring, reader, os.getpid())
                 process = context.Process(target=_serve, args=arguments, name=f"umzoo-reader-{number}", daemon=True)
                 process.start()
                 theirs.close()
                 self._connections.append(ours)
                 self._processes.append(process)
 
-    def request(self, step: int, slot: int) -> None:
-        """Have the batch of *step* written into *slot* of the ring."""
+    def request(self, number: int, slot: int) -> None:
+        """Have batch *number* of this process written into *slot* of the ring."""
         shares: dict[int, list[int]] = {}
         for item in range(self._batch):
-            shares.setdefault((step * self._batch + item) % len(self._processes), []).append(item)
-        self._missing[step] = len(shares)
+            shares.setdefault((number * self._batch + item) % len(self._processes), []).append(item)
+        self._missing[number] = len(shares)
         for worker, items in shares.items():
             try:
-                self._connections[worker].send((step, slot, items))
+                self._connections[worker].send((number, slot, items))
             except OSError:
                 self._raise_dead(worker)
 
-    def wait(self, step: int) -> dict[str, str]:
-        """Wait until the batch of *step* is in the ring.
+    def wait(self, number: int) -> dict[str, str]:
+        """Wait until batch *number* is in the ring.
 
         Returns:
             identifiers of volumes that could not be read since the last call, with the reasons.
@@ -75,7 +75,7 @@ class ReaderPool:
             DataError: if a crop could not be read at all, or a reader process is gone.
         """
         sentinels = [process.sentinel for process in self._processes]
-        while self._missing[step]:
+        while self._missing[number]:
             ready = wait([*self._connections, *sentinels])
             for worker, connection in enumerate(self._connections):
                 if connection in ready:
@@ -84,16 +84,16 @@ class ReaderPool:
                 self._raise_dead(next(i for i, sentinel in enumerate(sentinels) if sentinel in ready))
         if self._error:
             raise DataError(self._error)
-        del self._missing[step]
+        del self._missing[number]
         failures, self._failures = self._failures, {}
         return failures
 
     def _take(self, worker: int) -> None:
         try:
-            step, failures, error = self._connections[worker].recv()
+            number, failures, error = self._connections[worker].recv()
         except (EOFError, OSError):
             self._raise_dead(worker)
-        self._missing[step] -= 1
+        self._missing[number] -= 1
         self._error = self._error or error
         self._failures.update(failures)
 
@@ -135,7 +135,7 @@ def _plain_children() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _serve(connection: Connection, ring: Ring, reader: CropReader, rank: int, parent: int) -> None:
+def _serve(connection: Connection, ring: Ring, reader: CropReader, parent: int) -> None:
     """Body of a reader process."""
     import blosc2
 
@@ -143,16 +143,16 @@ def _serve(connection: Connection, ring: Ring, reader: CropReader, rank: int, pa
     for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group: the parent decides what they mean
         signal.signal(number, signal.SIG_IGN)
     while (task := _receive(connection, parent)) is not None:
-        step, slot, items = task
+        number, slot, items = task
         failures: dict[str, str] = {}
         error = ""
         try:
             for item in items:
-                failures |= reader.fill(step, rank, item, ring.voxels[slot, item, 0], ring.items[slot, item])
+                failures |= reader.fill(number, item, ring.voxels[slot, item, 0], ring.items[slot, item])
         except UmzooError as problem:
             error = str(problem)
         try:
-            connection.send((step, failures, error))
+            connection.send((number, failures, error))
         except OSError:
             return
 

@@ -1,4 +1,4 @@
-"""Which crop is cut from which volume: a pure function of (seed, step, rank, slot, attempt), without any state."""
+"""Which crop is cut from which volume: a pure function of (seed, step, slot, attempt), without any state."""
 
 from __future__ import annotations
 
@@ -102,12 +102,12 @@ class Sampler:
         if asks and len(config.scales) > 1 and not self._holds_all.any():
             logger.warning("no volume holds a crop of %s voxels: scales are never asked", max(self._edges))
 
-    def crop(self, step: int, rank: int, slot: int, attempt: int = 0) -> Crop:
-        """Return the crop for item *slot* of the batch of *step* on process *rank*.
+    def crop(self, step: int, slot: int, attempt: int = 0) -> Crop:
+        """Return the crop for item *slot* of the batch of *step*; slots are numbered through all processes.
 
         *attempt* counts the draws for that item that could not be read.
         """
-        keys = (_STREAM, self.seed, step, rank, slot, attempt)
+        keys = (_STREAM, self.seed, step, slot, attempt)
         draw = np.random.Generator(np.random.Philox(np.random.SeedSequence(keys))).random(9)
         volume = min(int(np.searchsorted(self._cumulative, draw[0], side="right")), len(self._shapes) - 1)
         scale = int(draw[1] * len(self._edges))
@@ -121,6 +121,15 @@ class Sampler:
             width=WIDTH[0] + (WIDTH[1] - WIDTH[0]) * float(draw[3]) if matched else 0.0,
             asked=(matched or self.config.ask == "all") and bool(self._holds_all[volume]),
         )
+
+    def labeled(self, step: int, slots: int) -> dict[str, int]:
+        """Return how many of the first *slots* items of *step* have a ``scale`` to be asked, and a known ``modality``.
+
+        It is that of the first draws, whether or not they can be read, and so the same for all processes.
+        """
+        crops = [self.crop(step, slot) for slot in range(slots)]
+        known = sum(int(self.modality[crop.volume] >= 0) for crop in crops)
+        return {"scale": sum(crop.asked for crop in crops), "modality": known}
 
     def _start(self, volume: int, edge: Triple, draw: NDArray[np.float64]) -> Triple:
         """The crop's first voxel: around a foreground voxel, or uniform; never past the volume's far end."""

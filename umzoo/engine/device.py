@@ -1,18 +1,24 @@
-"""Where a training runs, by Accelerate, and the global random state of each process."""
+"""Where a training runs, by Accelerate, and the global random state of each pass."""
 
 from __future__ import annotations
 
+import logging
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from umzoo.engine.recipe import TrainerConfig
 from umzoo.engine.trackers import check_trackers
 from umzoo.errors import ConfigError
 
+_STREAM = 0xD207
+"""Keeps these seeds apart from others made from the same step."""
+PATIENCE = timedelta(hours=2)
+"""How long processes wait for each other: the main one may evaluate or write meanwhile."""
 PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 """Our names of precisions to Accelerate's."""
 
@@ -29,29 +35,24 @@ def build_accelerator(config: TrainerConfig, cpu: bool, folder: Path) -> Acceler
         ConfigError: if the device cannot do the precision, or there is no such tracker.
     """
     check_trackers(config.trackers)
+    handlers = [DistributedDataParallelKwargs(find_unused_parameters=False), InitProcessGroupKwargs(timeout=PATIENCE)]
     try:
-        return Accelerator(
+        accelerator = Accelerator(
             cpu=cpu,
             mixed_precision=PRECISION[config.precision],
             gradient_accumulation_steps=config.accumulate,
             log_with=list(config.trackers) or None,
             project_dir=folder,
-            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=False)],
+            kwargs_handlers=handlers,
         )
     except ValueError as error:
         raise ConfigError(f"trainer.precision '{config.precision}' does not work on this device: {error}") from None
+    if not accelerator.is_main_process:
+        logging.getLogger("umzoo").setLevel(logging.ERROR)  # what the main process says is said once
+    return accelerator
 
 
-def random_state(device: torch.device) -> dict[str, Any]:
-    """Global random state, which dropout and stochastic depth of a backbone may use."""
-    state: dict[str, Any] = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
-
-
-def set_random_state(state: dict[str, Any], device: torch.device) -> None:
-    """Go back to what :func:`random_state` gave."""
-    torch.set_rng_state(state["cpu"])
-    if device.type == "cuda" and "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"], device)
+def seed_pass(seed: int, step: int, slot: int) -> None:
+    """Set the global random state, which dropout and stochastic depth use, for the pass of *step* from *slot* on."""
+    (word,) = np.random.SeedSequence((_STREAM, seed, step, slot)).generate_state(1, np.uint64).tolist()
+    torch.manual_seed(word >> 1)

@@ -17,6 +17,7 @@ from umzoo.data.store import Store
 from umzoo.engine.changes import Change, with_changes
 from umzoo.engine.checkpoint import BEST, latest_checkpoint, step_of
 from umzoo.engine.failure import FAILED, has_failed
+from umzoo.engine.lock import LOCK
 from umzoo.engine.recipe import Recipe, dump_recipe, load_recipe
 from umzoo.engine.start import Start
 from umzoo.errors import ConfigError, DataError
@@ -69,11 +70,12 @@ class Run:
         Raises:
             ConfigError: if the folder holds something else.
         """
-        if not self.folder.is_dir() or not any(self.folder.iterdir()):
+        found = {path.name for path in self.folder.iterdir()} - {LOCK} if self.folder.is_dir() else set()
+        if not found:
             return
         if not is_run(self.folder):
             raise ConfigError(f"{self.folder} is not empty: choose another --out")
-        if foreign := sorted({path.name for path in self.folder.iterdir()} - MADE):
+        if foreign := sorted(found - MADE):
             raise ConfigError(
                 f"{self.folder} is not empty, and holds what no run wrote ({', '.join(foreign)}): choose another --out,"
                 f" or continue the run with 'umzoo pretrain --resume {self.folder}'"

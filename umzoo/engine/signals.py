@@ -18,11 +18,15 @@ PATIENT = tuple(getattr(signal, name) for name in ("SIGHUP", "SIGUSR1") if hasat
 class StopRequest:
     """While entered, the first signal is only noted in ``signum``; a second SIGTERM or SIGINT acts as usual.
 
+    With *launched*, the process was started by a launcher, which passes signals on that the process may have got
+    already, and kills it if it takes too long: then no signal does more than ask.
+
     SIGHUP and SIGUSR1, by which terminals and schedulers tell of the end, never do more than ask. A SIGHUP that is
     ignored, as under nohup, stays so.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, launched: bool = False) -> None:
+        self.insistent = () if launched else INSISTENT
         self.signum: int | None = None
         self._previous: dict[int, Any] = {}
 
@@ -37,8 +41,8 @@ class StopRequest:
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         self.signum = signum
-        if signum in INSISTENT:
-            self._restore(INSISTENT)
+        if signum in self.insistent:
+            self._restore(self.insistent)
 
     def _restore(self, signals: tuple[int, ...]) -> None:
         for number in signals:

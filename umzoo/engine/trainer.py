@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from torch import nn
 
 from umzoo.backbones.base import Backbone
@@ -49,6 +50,7 @@ class Trainer(Training):
         self.store = open_data(run)
         self.start: Start | None = None
         self._declined = False
+        self.quarantined: dict[str, str] = {}
         recipe = run.recipe
         super().__init__(run.folder, recipe.trainer, recipe.optim, recipe.seed, resume=resume, cpu=cpu)
         if resume and self.is_main:
@@ -85,15 +87,18 @@ class Trainer(Training):
         """Return the labels of the tasks."""
         return list(self.model.tasks)
 
-    def batches(self, start: int) -> AbstractContextManager[Loader]:
-        """Open the crops of this process from micro-step *start*."""
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        self.loader = Loader(self.store, self.recipe.data, self.seed, rank=rank, world=world, start_step=start)
+    @property
+    def batch_size(self) -> int:
+        """``data.batch_size`` of the recipe."""
+        return self.recipe.data.batch_size
+
+    def batches(self, step: int) -> AbstractContextManager[Loader]:
+        """Open the crops of this process from *step* on."""
+        self.loader = Loader(self.store, self.recipe.data, self.seed, self.share, start_step=step)
         return self.loader
 
-    def prepare_batch(self, raw: Fields, micro_step: int) -> tuple[Fields, Rng]:
+    def prepare_batch(self, raw: Fields, rng: Rng) -> tuple[Fields, Rng]:
         """Take *raw* to the device and to [0, 1], and add where the training stands."""
-        rng = Rng(self.seed, micro_step, self.accelerator.process_index, device=self.device)
         batch = to_unit(to_device(raw, self.device), rng.fork(0))
         if self.config.channels_last:
             batch["image"] = batch["image"].contiguous(memory_format=torch.channels_last_3d)
@@ -124,8 +129,21 @@ class Trainer(Training):
             log.warning("step %d: %s: look at the weights of the tasks, or lower optim.lr", self.step, what)
 
     def state(self) -> dict[str, Any]:
-        """Return what was found out about the data."""
-        return {"quarantined": dict(self.loader.quarantined), "modalities": list(self.store.modalities)}
+        """Return what was found out about the data, by all processes."""
+        return {"quarantined": dict(self.quarantined), "modalities": list(self.store.modalities)}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take back which volumes could not be read."""
+        self.quarantined.update(state["quarantined"])
+
+    def save(self) -> None:
+        """Write a checkpoint, with the volumes that any process could not read."""
+        for found in gather_object([self.loader.quarantined]):
+            for volume, reason in found.items():
+                if volume not in {**self.quarantined, **self.loader.quarantined}:
+                    log.warning("quarantined by another process: %s", reason)
+            self.quarantined.update(found)
+        super().save()
 
     def saves_first(self) -> bool:
         """Whether the run began with weights."""

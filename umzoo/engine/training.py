@@ -18,6 +18,7 @@ import torch
 from accelerate.utils import gather_object, set_seed
 from torch import nn
 
+from umzoo.data.share import Share
 from umzoo.engine.checkpoint import (
     best_checkpoint,
     fitting,
@@ -26,8 +27,9 @@ from umzoo.engine.checkpoint import (
     save_best,
     save_checkpoint,
 )
-from umzoo.engine.device import build_accelerator, random_state, set_random_state
+from umzoo.engine.device import build_accelerator, seed_pass
 from umzoo.engine.failure import Failure
+from umzoo.engine.lock import RunLock
 from umzoo.engine.log import RunLog, read_metrics
 from umzoo.engine.meter import Meter
 from umzoo.engine.optim import build_optimizer, build_schedule, load_optimizer
@@ -45,8 +47,10 @@ log = logging.getLogger(__name__)
 class Training(ABC):
     """Trains what a subclass builds, in the run's *folder*.
 
-    Everything random must be a function of (seed, step, process); the rest of the state is in the checkpoints. So a
-    resumed training equals the uninterrupted one; on the CPU bit for bit. A subclass sets what its hooks need before
+    Everything random must be a function of (seed, step, slot), where the slots of a step are numbered through all
+    processes and passes; the rest of the state is in the checkpoints. So a resumed training equals the uninterrupted
+    one; on the CPU bit for bit. With another number of processes the items of a step stay the same, and are shared
+    anew. A subclass sets what its hooks need before
     it calls this constructor, which calls ``require_new``, ``build_model`` and ``begin``.
 
     Args:
@@ -62,6 +66,7 @@ class Training(ABC):
         ema: timm's moving average of :meth:`network`, or None.
         step: optimizer steps done.
         samples: items seen so far, by all processes.
+        share: which part of each step this process takes.
         log: the run's log, while :meth:`fit` runs.
     """
 
@@ -78,13 +83,18 @@ class Training(ABC):
         self.folder, self.config, self.optim, self.seed = folder, config, optim, seed
         self.accelerator = build_accelerator(config, cpu, folder)
         self.step, self.samples, self.seconds = 0, 0, 0.0
+        self.share = Share(self.batch_size, config.accumulate, *self._process)
         self._nonfinite = NonFinite(config.nan_patience, self.checkpoints)
-        if not resume and self.is_main:
+        self._lock = RunLock(folder, self.is_main)
+        if resume:
+            self._lock.acquire()
+        elif self.is_main:
             self.require_new()
         self._build()
         if resume:
             self._resume()
         elif self.is_main:
+            self._lock.acquire()
             self.begin()
         self.accelerator.wait_for_everyone()
 
@@ -92,6 +102,11 @@ class Training(ABC):
     def device(self) -> torch.device:
         """Where the training runs."""
         return self.accelerator.device  # type: ignore[no-any-return]
+
+    @property
+    def _process(self) -> tuple[int, int]:
+        """Number of this process, and of processes."""
+        return self.accelerator.process_index, self.accelerator.num_processes
 
     @property
     def is_main(self) -> bool:
@@ -122,16 +137,21 @@ class Training(ABC):
     def build_model(self) -> nn.Module:
         """Return what is trained; ``model(batch, rng)`` gives an :class:`~umzoo.pretext.model.Output`."""
 
+    @property
     @abstractmethod
-    def batches(self, start: int) -> AbstractContextManager[Iterator[Fields]]:
-        """Open the endless batches of this process from micro-step *start*, a pure function of (seed, micro-step).
+    def batch_size(self) -> int:
+        """Items of a pass, as configured; a resumed training may take fewer."""
+
+    @abstractmethod
+    def batches(self, step: int) -> AbstractContextManager[Iterator[Fields]]:
+        """Open the endless batches of ``self.share`` from *step* on, each item a pure function of (seed, step, slot).
 
         An attribute ``wait_seconds`` of the iterator, if there is one, is logged as the share of time spent waiting.
         """
 
     @abstractmethod
-    def prepare_batch(self, raw: Fields, micro_step: int) -> tuple[Fields, Rng]:
-        """Take *raw* to the device and make of it what the model reads, with the draws of this micro-step."""
+    def prepare_batch(self, raw: Fields, rng: Rng) -> tuple[Fields, Rng]:
+        """Take *raw* to the device and make of it what the model reads, by draws from *rng*; return what is left."""
 
     @abstractmethod
     def evaluate(self, last: bool) -> dict[str, float]:
@@ -235,8 +255,9 @@ class Training(ABC):
         trackers = Trackers(self.accelerator, self.folder.resolve().name, self.settings())
         record = RunLog(self.folder, config.steps, self.step, self.is_main, trackers.write)
         failure = Failure(self.folder, self.is_main, lambda: self.step, self.remedy)
-        data = self.batches(self.step * config.accumulate)
-        with failure, StopRequest() as stop, trackers, record as self.log, data as self._batches:
+        data = self.batches(self.step)
+        stopped = StopRequest(launched=self.accelerator.num_processes > 1)
+        with self._lock, failure, stopped as stop, trackers, record as self.log, data as self._batches:
             self._waited, self._meter = 0.0, Meter()
             if self.step == 0:
                 if self.saves_first():
@@ -259,10 +280,10 @@ class Training(ABC):
         """One optimizer step: ``accumulate`` batches forward and backward, then the update."""
         began = time.perf_counter()
         self.before_step()
-        for part in range(self.config.accumulate):
+        for part in range(self.share.passes):
             raw = next(batches)
             items = self.items(raw)
-            batch, rng = self.prepare_batch(raw, self.step * self.config.accumulate + part)
+            batch, rng = self.prepare_batch(raw, self._draws(part))
             with self.accelerator.accumulate(self.wrapped):
                 output = self.wrapped(batch, rng)
                 self.accelerator.backward(poisoned(output.loss))
@@ -273,6 +294,12 @@ class Training(ABC):
         self.step += 1
         self.schedule.step_update(self.step)
         self.seconds += time.perf_counter() - began
+
+    def _draws(self, part: int) -> Rng:
+        """Return the draws of pass *part* of this step, and set the global random state for it."""
+        _, slots = self.share.place(self.step * self.share.passes + part)
+        seed_pass(self.seed, self.step, slots.start)
+        return Rng(self.seed, self.step, device=self.device, items=slots)
 
     def _update(self, output: Output) -> None:
         """Clip and step, or skip the step if loss or gradient are not finite."""
@@ -299,7 +326,7 @@ class Training(ABC):
         if self.step % self.config.log_every == 0 or last:
             total = getattr(self._batches, "wait_seconds", 0.0)
             waited, self._waited = total - self._waited, total
-            metrics = self._meter.flush(waited, self.accelerator.num_processes)
+            metrics = self._meter.flush(waited, lambda mine: gather_object([mine]))
             metrics["lr"] = max(group["lr"] for group in self.optimizer.param_groups)
             self.log.write(self.step, metrics)
         self._evaluate(last)
@@ -327,15 +354,15 @@ class Training(ABC):
 
     def save(self) -> None:
         """Write a checkpoint; all processes must call it."""
-        rng = gather_object([random_state(self.device)])
         if self.is_main:
             scaler = self.accelerator.scaler
             state = {
                 **self._weights(),
                 "processes": self.accelerator.num_processes,
+                "accumulate": self.config.accumulate,
+                "items_per_step": self.share.total,
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": scaler.state_dict() if scaler is not None else None,
-                "rng": rng,
             }
             path = save_checkpoint(self.checkpoints, self.step, state, self.config.keep)
             log.info("saved %s", path)
@@ -384,14 +411,21 @@ class Training(ABC):
 
     def _load(self, state: dict[str, Any]) -> None:
         self.step, self.samples, self.seconds = state["step"], int(state["samples"]), float(state["seconds"])
+        self.seconds *= state["processes"] / self.accelerator.num_processes
+        self._divide(state)
         self._load_weights(state)
         load_optimizer(self.optimizer, state["optimizer"])
         self.schedule.step_update(self.step)
         if self.accelerator.scaler is not None and state["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.load_state(state)
-        if state["processes"] == self.accelerator.num_processes:
-            set_random_state(state["rng"][self.accelerator.process_index], self.device)
-        else:
-            log.warning("the run had %d processes and now has %d: it goes on with other samples", state["processes"],
-                        self.accelerator.num_processes)  # fmt: skip
+
+    def _divide(self, state: dict[str, Any]) -> None:
+        """Share the items of a step anew, as many as before, unless ``trainer.accumulate`` was changed."""
+        if state.get("accumulate") != self.config.accumulate:
+            return
+        self.share = share = Share.of(state["items_per_step"], self.batch_size, *self._process)
+        self.accelerator.gradient_accumulation_steps = share.passes
+        if (share.batch, share.passes) != (self.batch_size, self.config.accumulate):
+            log.info("%d items per step, as before: %d x %d in each of %d processes", share.total, share.passes,
+                     share.batch, share.world)  # fmt: skip

@@ -7,10 +7,19 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross entropy of *logits* ``(B, n)`` over the items whose label ``(B,)`` is not -1; 0 if there is none."""
+def cross_entropy(logits: Tensor, labels: Tensor, count: Tensor | None = None) -> Tensor:
+    """Mean cross entropy of *logits* ``(B, n)`` over the items whose label ``(B,)`` is not -1; 0 if there is none.
+
+    With *count* ``()``, such as the field ``scale_count``, the mean over all passes of a step is that over its labeled
+    items, however they fall on the passes.
+    """
     total = functional.cross_entropy(logits, labels, ignore_index=-1, reduction="sum")
-    return total / (labels >= 0).sum().clamp_min(1)
+    return total / labeled(labels, count)
+
+
+def labeled(labels: Tensor, count: Tensor | None = None) -> Tensor:
+    """Return what a sum over the items labeled in *labels* ``(B,)`` is divided by: *count* ``()``, or their number."""
+    return (labels >= 0).sum().clamp_min(1) if count is None else count
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:

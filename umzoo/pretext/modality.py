@@ -19,7 +19,7 @@ from umzoo.backbones.base import Features
 from umzoo.config import Config as Options
 from umzoo.fields import Fields
 from umzoo.pretext.base import UNIVERSAL_MODEL, PretextContext, PretextTask
-from umzoo.pretext.labels import accuracy, cross_entropy
+from umzoo.pretext.labels import accuracy, cross_entropy, labeled
 
 
 class _Reverse(torch.autograd.Function):
@@ -87,17 +87,18 @@ class ModalityAdversarial(PretextTask):
 
     def _reversal(self, pooled: Tensor, views: Fields) -> tuple[Tensor, Tensor]:
         logits = self.head(_Reverse.apply(pooled, self.strength(views["progress"])))
-        return logits, cross_entropy(logits, views["modality"])
+        return logits, cross_entropy(logits, views["modality"], views.get("modality_count"))
 
     def _alternating(self, pooled: Tensor, views: Fields) -> tuple[Tensor, Tensor]:
         """Even steps train the classifier on fixed features, odd steps the encoder towards a uniform answer."""
         trained = dict(self.head.named_parameters())
         if int(views["step"]) % 2 == 0:
             logits = self.head(pooled.detach())
-            return logits, cross_entropy(logits, views["modality"])
+            return logits, cross_entropy(logits, views["modality"], views.get("modality_count"))
         logits = functional_call(self.head, {name: value.detach() for name, value in trained.items()}, (pooled,))
         asked = (views["modality"] >= 0).float()
+        count = labeled(views["modality"], views.get("modality_count"))
         surprise = -functional.log_softmax(logits, dim=1).mean(dim=1) - math.log(logits.shape[1])
-        confusion = (surprise * asked).sum() / asked.sum().clamp_min(1)
+        confusion = (surprise * asked).sum() / count
         untouched = sum((value.sum() for value in trained.values()), start=pooled.new_zeros(()))
         return logits, self.strength(views["progress"]) * confusion + 0 * untouched

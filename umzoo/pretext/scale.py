@@ -38,4 +38,4 @@ class ScaleClassification(PretextTask):
         """Return the cross entropy over the items whose scale is asked."""
         logits = self.head(features.pooled).float()
         self.metrics |= classification_metrics(logits, views["scale"])
-        return cross_entropy(logits, views["scale"])
+        return cross_entropy(logits, views["scale"], views.get("scale_count"))

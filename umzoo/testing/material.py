@@ -65,6 +65,8 @@ def training_batch(size: int | Size = 16, items: int = 4) -> Fields:
         "spacing": torch.ones(items, 3),
         "progress": torch.tensor(0.5),
         "step": torch.tensor(1),
+        "scale_count": torch.tensor(float(items)),
+        "modality_count": torch.tensor(float(items)),
     }
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from umzoo.data.config import Size
+from umzoo.data.share import Share
 from umzoo.downstream.finetune.cases import CachedCase
 from umzoo.downstream.finetune.config import CropConfig
 from umzoo.fields import Fields
@@ -29,24 +30,29 @@ class Crops:
     """
 
     def __init__(
-        self, cases: Sequence[CachedCase], config: CropConfig, patch: Size, seed: int, rank: int = 0, world: int = 1
+        self,
+        cases: Sequence[CachedCase],
+        config: CropConfig,
+        patch: Size,
+        seed: int,
+        share: Share | None = None,
     ) -> None:
         self.cases, self.config, self.patch, self.seed = cases, config, patch, seed
-        self.rank, self.world = rank, world
+        self.share = share or Share(config.batch_size)
 
-    def open(self, start: int) -> AbstractContextManager[Iterator[Fields]]:
-        """Batches of this process from micro-step *start*."""
-        return nullcontext(self._from(start))
+    def open(self, step: int) -> AbstractContextManager[Iterator[Fields]]:
+        """Batches of this process from *step* on."""
+        return nullcontext(self._from(step * self.share.passes))
 
     def _from(self, start: int) -> Iterator[Fields]:
         while True:
             yield self.batch(start)
             start += 1
 
-    def batch(self, micro_step: int) -> Fields:
-        """Return the batch of *micro_step*."""
-        first = (micro_step * self.world + self.rank) * self.config.batch_size
-        items = [self._item(number) for number in range(first, first + self.config.batch_size)]
+    def batch(self, number: int) -> Fields:
+        """Return batch *number* of this process."""
+        step, slots = self.share.place(number)
+        items = [self._item(step * self.share.total + slot) for slot in slots]
         return {name: torch.stack([item[name] for item in items]) for name in items[0]}
 
     def _item(self, number: int) -> Fields:

@@ -149,17 +149,21 @@ class FineTuningRun(Training):
         learner: Learner = model  # type: ignore[assignment]
         return learner.groups(self.options.strategy.layer_decay, self._rates())
 
-    def batches(self, start: int) -> AbstractContextManager[Iterator[Fields]]:
-        """Open the crops of this process from micro-step *start*."""
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        return Crops(self.train_cases, self.options.data, self.patch, self.seed, rank, world).open(start)
+    @property
+    def batch_size(self) -> int:
+        """``data.batch_size`` of the options."""
+        return self.options.data.batch_size
 
-    def prepare_batch(self, raw: Fields, micro_step: int) -> tuple[Fields, Rng]:
+    def batches(self, step: int) -> AbstractContextManager[Iterator[Fields]]:
+        """Open the crops of this process from *step* on."""
+        return Crops(self.train_cases, self.options.data, self.patch, self.seed, self.share).open(step)
+
+    def prepare_batch(self, raw: Fields, rng: Rng) -> tuple[Fields, Rng]:
         """Take *raw* to the device; numbers of regression are standardized."""
         batch = to_device(raw, self.device)
         if self.task.kind == "regression":
             batch["targets"] = (batch["targets"] - self.mean.to(self.device)) / self.std.to(self.device)
-        return batch, Rng(self.seed, micro_step, self.accelerator.process_index, device=self.device)
+        return batch, rng
 
     def before_step(self) -> None:
         """Freeze or release the backbone, as the phase says."""
