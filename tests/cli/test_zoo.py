@@ -98,6 +98,7 @@ def catalog(monkeypatch):
         (["--use", "commercial", "--modality", "mr", "--region", "brain", "--takes", "nnunet"], {"free", "nd", "body"}),
         (["--use", "share", "--region", "chest"], {"ct", "body"}),
         (["--modality", "CT"], {"ct"}),
+        (["--takes", "monai"], set()),
     ],
 )
 def test_weights_by_what_they_are_for(catalog, run, options, names):
@@ -112,7 +113,16 @@ def test_facts_of_weights(catalog, run):
     assert row[:3] == ["resenc_unet_s.nc", "CC-BY-NC-4.0", "non-commercial"]
 
 
+def test_whose_networks_take_weights(catalog, run):
+    takes = {it["name"]: it["takes"] for it in json.loads(run("list", "--pretrained", "--json"))}
+    assert takes["primus_s.free"] == [] and takes["resnet3d_50.medicalnet"] == ["monai"]
+    found = json.loads(run("list", "--pretrained", "--takes", "torchvision", "--json"))
+    assert {it["name"] for it in found} == {"resnet3d_18.medicalnet", "resnet3d_18.medicalnet_23"}
+
+
 def test_wrong_searches(catalog, run):
+    with pytest.raises(ConfigError, match="unknown --takes 'nunet' .did you mean 'nnunet'"):
+        run("list", "--pretrained", "--takes", "nunet")
     with pytest.raises(ConfigError, match="unknown --use 'comercial' .did you mean 'commercial'"):
         run("list", "--pretrained", "--use", "comercial")
     with pytest.raises(ConfigError, match="go with --pretrained"):

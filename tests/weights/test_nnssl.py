@@ -240,6 +240,21 @@ def test_what_does_not_fit_is_refused(tmp_path, change, complaint):
     assert not (tmp_path / "out").exists()
 
 
+def test_checkpoints_of_other_trainers(tmp_path):
+    """Lightning's names, and tensors without a checkpoint around them; others are told by what they hold."""
+    state = checkpoint(EvaMAE((16, 16, 16)), plan("PrimusM", dict(PRIMUS), (16, 16, 16)))
+    tensors, told = state.pop("network_weights"), {"architecture": "PrimusM", "patch_size": [16, 16, 16]}
+    expected = load_state(run(tmp_path, state | {"network_weights": tensors}))
+    named = {f"model.{name}": tensor for name, tensor in tensors.items()}
+    for content in (state | {"state_dict": named}, state | named):
+        found = load_state(run(tmp_path, content))
+        assert found.keys() == expected.keys() and all(found[name].equal(it) for name, it in expected.items())
+    with pytest.raises(WeightsError, match="no checkpoint of nnssl: it holds optimizer, epoch, no tensors"):
+        run(tmp_path, {"optimizer": {"lr": 1}, "epoch": 3}, **told)
+    with pytest.raises(WeightsError, match=r"holds an object, .*Linear, and a dict is expected: save the state_dict"):
+        run(tmp_path, torch.nn.Linear(1, 1))
+
+
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(WeightsError, match="give the file itself"):

@@ -79,6 +79,8 @@ class Backbone(nn.Module, Component):
 
     image_kernels: ClassVar[tuple[str, ...]] = ()
     """Names of all kernels that read the image, whose axis 1 is its channels; empty: the first one of the encoder."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Other libraries whose networks take its weights: ``nnunet``, for its training, or as ``monai``, by a transfer."""
     fixed_export: ClassVar[str] = ""
     """Why ``torch.export`` and ONNX have to be told one size of image, in a line; empty where they need not."""
 

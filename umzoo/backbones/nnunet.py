@@ -31,6 +31,8 @@ NORMS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
 class UNet(Backbone):
     """Encoder and decoder of dynamic_network_architectures; subclasses make the encoder."""
 
+    libraries = ("nnunet",)
+
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)
         self.config = self.config.resolved()

@@ -77,6 +77,7 @@ class ResNet3D(Backbone):
 
     Config = ResNetConfig
     image_kernels = ("encoder.conv1.weight",)
+    libraries: ClassVar[tuple[str, ...]] = ("monai",)
     blocks: ClassVar[tuple[int, int, int, int]]
     bottleneck: ClassVar[bool] = True
     released_shortcut: ClassVar[Literal["A", "B"]] = "B"
@@ -169,6 +170,7 @@ class ResNet3D18(ResNet3D):
 
     name = "resnet3d_18"
     blocks, bottleneck, released_shortcut = (2, 2, 2, 2), False, "A"
+    libraries = ("monai", "torchvision")
 
 
 class ResNet3D34(ResNet3D):

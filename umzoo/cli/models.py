@@ -63,7 +63,7 @@ def import_(
     from umzoo.hub.imported import import_released
     from umzoo.hub.refs import place_of
     from umzoo.overrides import apply_override
-    from umzoo.plugins import zoo
+    from umzoo.weights.importers.run import run_importer
     from umzoo.weights.io import rewrite_info
     from umzoo.weights.licenses import require_license
 
@@ -74,7 +74,7 @@ def import_(
     if (place := place_of(source)) is not None:
         import_released(spec, place, out, Access(allow_private=allow_private), license, license_link)
     else:
-        zoo().importers.build(spec).run(Path(source), out, license)
+        run_importer(spec, Path(source), out, license)
         if license_link:
             rewrite_info(out, license_link=license_link)
     say(f"wrote {out}; look at it with: umzoo info {out}")

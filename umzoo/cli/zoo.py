@@ -30,7 +30,9 @@ def list_(
     use: Annotated[str | None, typer.Option(help="of these, those whose license allows it: commercial, share")] = None,
     modality: Annotated[str | None, typer.Option(help="of these, those trained on it: ct, mr, pet")] = None,
     region: Annotated[str | None, typer.Option(help="of these, those trained on it: head, brain, chest, ...")] = None,
-    takes: Annotated[str | None, typer.Option(help="of these, those that it takes: nnunet")] = None,
+    takes: Annotated[
+        str | None, typer.Option(help="of these, those for networks of it: nnunet, monai, torchvision")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="registered weights as JSON")] = False,
 ) -> None:
     """List what the plug-ins bring, all kinds or one, by name; in a pipe one line each, with tabs in between."""

@@ -18,8 +18,8 @@ from umzoo.hub.access import Access
 from umzoo.hub.checksum import is_whole
 from umzoo.hub.pages import Place
 from umzoo.hub.released import brought
-from umzoo.plugins import zoo
 from umzoo.weights.entry import WeightsEntry
+from umzoo.weights.importers.run import run_importer
 from umzoo.weights.info import Origin, Provenance, WeightsInfo
 from umzoo.weights.io import read_info, rewrite_info
 
@@ -50,7 +50,7 @@ def import_released(
         WeightsError: if the files cannot be had, or the importer refuses them.
     """
     with brought(place, access) as released:
-        zoo().importers.build(importer).run(released.source, out, license)
+        run_importer(importer, released.source, out, license)
         origin = Origin(
             location=place.location,
             revision=released.revision,

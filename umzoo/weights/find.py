@@ -38,7 +38,7 @@ class Wanted:
     takes: str | None = None
 
     def __post_init__(self) -> None:
-        for name, value, known in (("use", self.use, USES), ("takes", self.takes, ("nnunet",))):
+        for name, value, known in (("use", self.use, USES), ("takes", self.takes, _libraries())):
             if value is not None and value.lower() not in known:
                 raise ConfigError(f"unknown --{name} '{value}'{nearest(value, known)}: give one of {', '.join(known)}")
 
@@ -55,11 +55,15 @@ class Wanted:
 
 
 def taken_by(entry: WeightsEntry) -> tuple[str, ...]:
-    """Return what else than umzoo trains networks of the architecture of *entry*: ``nnunet``, or nothing."""
-    from umzoo.backbones.nnunet import UNet
-
+    """Return the other libraries whose networks take *entry*: ``nnunet`` for its training, others by a transfer."""
     name, known = entry.name.partition(".")[0], zoo().backbones
-    return ("nnunet",) if name in known and issubclass(known[name], UNet) else ()
+    return tuple(known[name].libraries) if name in known else ()
+
+
+def _libraries() -> tuple[str, ...]:
+    """What ``takes`` may be: what any backbone names."""
+    known = zoo().backbones
+    return tuple(sorted({library for name in known for library in known[name].libraries}))
 
 
 def facts(entry: WeightsEntry) -> dict[str, Any]:

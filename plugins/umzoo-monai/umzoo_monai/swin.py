@@ -61,6 +61,7 @@ class SwinUNETR(umzoo.Backbone):
 
     name = "swin_unetr"
     Config = SwinConfig
+    libraries = ("monai",)
     image_kernels = (PATCHES, *(f"encoder.encoder1.layer.{conv}.conv.weight" for conv in ("conv1", "conv3")))
     fixed_export = FIXED
 
@@ -108,6 +109,7 @@ class SwinViT(umzoo.Backbone):
 
     name = "swin_vit"
     Config = SwinConfig
+    libraries = ("monai",)
     image_kernels = (PATCHES,)
     fixed_export = FIXED
 

@@ -52,6 +52,7 @@ class UNETR(umzoo.Backbone):
 
     name = "unetr"
     Config = UNETRConfig
+    libraries = ("monai",)
     image_kernels = (
         f"{VIT}.patch_embeddings.weight",
         *(f"encoder.encoder1.layer.{conv}.conv.weight" for conv in ("conv1", "conv3")),

@@ -73,8 +73,9 @@ def test_monais_resnet():
     nets = pytest.importorskip("monai.networks.nets")
     source = randomized(umzoo.create_model("resnet3d_10", shortcut="B"))
     options = {"spatial_dims": 3, "n_input_channels": 1, "conv1_t_size": 7, "conv1_t_stride": 2, "num_classes": 3}
-    target = nets.resnet10(bias_downsample=False, **options).eval()
+    target = nets.resnet10(**options).eval()  # short cuts have biases, the source's do not
     report = transfer(source, target)
+    assert "zero" in report.adapted["layer2.0.downsample.0.bias"] and not target.layer2[0].downsample[0].bias.any()
     assert report.coverage == 1 and set(report.fresh) == {"fc.weight", "fc.bias"}
     assert any("layer3.0.conv1" in warning and "dilation" in warning for warning in report.warnings)
     image = Rng(0).normal((1, 1, 16, 16, 16))

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from umzoo.backbones.state import canonical_name, collapse_aliases
 from umzoo.errors import WeightsError
+from umzoo.weights.importers.checkpoint import WRAPPERS, some_names, without_prefixes
 from umzoo.weights.importers.pickled import read_checkpoint
 
 CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_best.pth", "checkpoint_latest.pth")
@@ -78,11 +79,13 @@ def read_release(source: Path) -> Release:
     file = _checkpoint(source)
     content = read_checkpoint(file)
     plan = content.get("nnssl_adaptation_plan") or _plan_beside(file) or {}
-    states = [content.get(key) or {} for key in ("spark_weights", "network_weights")]
-    state = {str(name): it for part in states if isinstance(part, Mapping) for name, it in part.items()}
+    state = _state(content)
     if not isinstance(plan, Mapping) or not state:
-        raise WeightsError(f"{file} is no checkpoint of nnssl: it holds no 'network_weights' and no 'spark_weights'")
-    tensors = computing_tensors({name: value for name, value in state.items() if isinstance(value, Tensor)})
+        raise WeightsError(
+            f"{file} is no checkpoint of nnssl: it holds {some_names(content, 6) or 'nothing'}, no tensors under"
+            " 'network_weights', 'spark_weights' or 'state_dict'"
+        )
+    tensors = computing_tensors(state)
     prefix = encoder_prefix(plan, tensors)
     return Release(
         file,
@@ -125,6 +128,15 @@ def encoder_prefix(plan: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> st
     if not prefixes:
         raise WeightsError("the file holds neither the encoder of a U-Net (encoder.stages) nor a Primus (eva.blocks)")
     return min(prefixes, key=len)
+
+
+def _state(content: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of the network: nnssl's, or where trainers such as Lightning's keep them, or at the top."""
+    ours = [content.get(key) for key in ("spark_weights", "network_weights")]
+    found = [part for part in ours if isinstance(part, Mapping) and part]
+    parts = found or [next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), content)]
+    state = {str(name): it for part in parts for name, it in part.items() if isinstance(it, Tensor)}
+    return state if found else without_prefixes(state, ("module.", "_orig_mod.", "model.", "network.", "net."))
 
 
 def _bare(name: str) -> str:

@@ -60,7 +60,8 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     """
     content = read_pickled(file)
     if not isinstance(content, dict):
-        raise WeightsError(f"{file} is no checkpoint of nnU-Net: it holds a {type(content).__name__}")
+        what = f"an object, {content.name}" if isinstance(content, Inert) else f"a {type(content).__name__}"
+        raise WeightsError(f"{file} holds {what}, and a dict is expected: save the state_dict() of the network")
     return content
 
 

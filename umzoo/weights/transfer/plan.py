@@ -66,7 +66,8 @@ class Plan:
             return Match(name, slot, reason=f"the rules leave the {slot.part} out")
         source = index.get(slot.key)
         if source is None:
-            return Match(name, slot, reason=_absence(slot, self.source, "the source"))
+            absent = Match(name, slot, reason=_absence(slot, self.source, "the source"))
+            return self._zero_bias(name, slot, index) or absent
         shape = tuple(self.source.tensors[source].shape)
         try:
             sides, names = (self.source, self.target), (source, name)
@@ -74,6 +75,15 @@ class Plan:
         except MisfitError as misfit:
             return Match(name, slot, reason=str(misfit), misfit=True)
         return Match(name, slot, source, tuple(steps))
+
+    def _zero_bias(self, name: str, slot: Slot, index: Mapping[tuple[str | int, ...], str]) -> Match | None:
+        """The bias of a layer whose kernel is transferred and has none in the source: there it was zero."""
+        kernel = f"{name.removesuffix('.bias')}.weight"
+        if not name.endswith(".bias") or kernel not in self.target.tensors or self.target.tensors[kernel].ndim < 2:
+            return None
+        source, shape = self._match(kernel, index).source, tuple(self.target.tensors[name].shape)
+        zero = Step("zero, as the layer has no bias in the weights", lambda weight: weight.new_zeros(shape), shape)
+        return Match(name, slot, source, (zero,)) if source else None
 
     @cached_property
     def _labels(self) -> tuple[int, int]:
