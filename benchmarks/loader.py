@@ -37,6 +37,7 @@ from rich.console import Console
 from rounds import interleave, show, summarize
 
 from umzoo.corruptions.pipeline import Pipeline
+from umzoo.data.arrays import write_array
 from umzoo.data.config import DataConfig
 from umzoo.data.crops import CropReader
 from umzoo.data.intensity import to_unit
@@ -46,7 +47,6 @@ from umzoo.data.record import VolumeRecord
 from umzoo.data.sampler import Sampler
 from umzoo.data.share import Share
 from umzoo.data.store import Store
-from umzoo.data.writer import write_array
 from umzoo.errors import UmzooError
 from umzoo.fields import Rng
 from umzoo.plugins import zoo

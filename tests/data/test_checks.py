@@ -56,6 +56,16 @@ def test_masks_in_any_scale_and_probabilities_are_refused():
         assert caught.value.reason is Reason.LABELS
 
 
+@pytest.mark.parametrize("top", [1, 100, 255])
+@pytest.mark.parametrize("soft", [0.7, 1.0])
+def test_smooth_probabilities_in_any_scale_are_refused(top, soft):
+    from scipy.ndimage import gaussian_filter
+
+    inside = gaussian_filter((regions(3) == 1).astype(np.float32), soft) * top
+    with pytest.raises(Refused, match="a map of probabilities"):
+        check_not_labels(np.rint(inside) if top == 255 else inside)
+
+
 @pytest.mark.parametrize("ct", [True, False])
 def test_images_are_not_label_maps(make_scan, ct):
     scan = make_scan(ct=ct)
@@ -66,6 +76,7 @@ def test_images_are_not_label_maps(make_scan, ct):
     unit = ((scan - scan.min()) / np.ptp(scan)).astype(np.float32)
     check_not_labels(unit)
     check_not_labels((unit / np.percentile(unit, 98)).clip(0, 1))
+    check_not_labels(np.rint((unit / np.percentile(unit, 97)).clip(0, 1) * 255))
 
 
 def test_air_and_padding_of_one_value_each_are_no_labels(make_scan):

@@ -1,5 +1,6 @@
 """Records as columns are those of the index, whether parsed or mapped."""
 
+import gc
 import os
 import pickle
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 
 from umzoo.data import columns
-from umzoo.data.columns import Records, columns_folder, keep_columns, kept_columns
+from umzoo.data import kept as keeping
+from umzoo.data.columns import Records, keep_columns, kept_columns
+from umzoo.data.kept import columns_folder
 from umzoo.data.record import VolumeRecord
 from umzoo.data.store import Store, read_index
 from umzoo.errors import DataError
@@ -42,14 +45,63 @@ def test_a_changed_index_is_read_anew(kept):
     index = kept / "index.jsonl"
     lines = index.read_text().splitlines()
     index.write_text("".join(f"{line}\n" for line in lines[1:]))
+    gc.collect()
     assert list(Store(kept).records) == read_index(index)[0]
     assert len(Store(kept)) == len(lines) - 1
     assert len(folders(kept)) == 1 and before not in folders(kept)
 
 
+def drop_a_line(path):
+    index = path / "index.jsonl"
+    index.write_text("".join(index.read_text().splitlines(keepends=True)[1:]))
+
+
+def test_what_others_have_mapped_stays_until_they_end(kept):
+    """A process that began with an older index hands it on, whoever has read a newer one meanwhile."""
+    old = Store(kept).records
+    sent = pickle.dumps(old)
+    drop_a_line(kept)
+    new = Store(kept).records
+    assert len(new) == len(old) - 1 and len(folders(kept)) == 2
+    assert pickle.loads(sent) == old
+    del old
+    gc.collect()
+    drop_a_line(kept)
+    assert len(Store(kept)) == len(new) - 1
+    assert len(folders(kept)) == 2  # that of `new` and the newest
+    with pytest.raises(DataError, match="start again"):
+        pickle.loads(sent)
+
+
+def test_an_index_that_changes_while_it_is_read_is_not_kept_under_its_old_name(kept, monkeypatch):
+    real = columns.Records
+
+    def changing(file):
+        found = read_index(file)
+        drop_a_line(kept)
+        return found
+
+    monkeypatch.setattr("umzoo.data.store.read_index", changing)
+    assert isinstance(Store(kept).records, real) and folders(kept) == []
+
+
+def test_columns_that_are_being_deleted_are_none(kept):
+    import fcntl
+
+    Store(kept)
+    gc.collect()
+    folder = columns_folder(kept / "index.jsonl")
+    held = os.open(folder, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert kept_columns(folder) is None and len(Store(kept)) == 6
+    os.close(held)
+    assert kept_columns(folder) is not None
+
+
 @pytest.mark.parametrize("harm", ["cut", "gone", "short"])
 def test_damaged_columns_are_made_anew(kept, harm):
     whole = list(Store(kept).records)
+    gc.collect()
     file = kept / folders(kept)[0] / "mean.npy"
     if harm == "short":
         np.save(file, np.zeros(1))
@@ -81,7 +133,7 @@ def test_columns_that_cannot_be_kept_cost_nothing_else(kept, monkeypatch):
     def refuse(target):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(columns, "written_whole", refuse)
+    monkeypatch.setattr(keeping, "written_whole", refuse)
     assert list(Store(kept).records) == read_index(kept / "index.jsonl")[0]
     assert folders(kept) == []
 

@@ -13,6 +13,7 @@ from umzoo.data.scan_source import DEFAULT_READING, ScanSource
 from umzoo.data.store import Store
 from umzoo.data.volume import read_grid
 
+RNG = np.random.default_rng(0)
 META = "ObjectType = Image\nNDims = 3\nDimSize = 28 24 20\nElementType = MET_SHORT\nElementDataFile"
 NRRD = "NRRD0004\ntype: short\ndimension: 3\nsizes: 28 24 20\nencoding: raw\nendian: little\ndata file"
 
@@ -72,6 +73,55 @@ def test_patterns_that_are_none_are_refused(tmp_path, name, head, end, pattern):
         data_files(write(tmp_path / "in", name, head + pattern + end))
 
 
+@pytest.mark.parametrize(
+    "name, text, sizes",
+    [
+        ("a.mhd", f"{META} = s0.raw\n", [26779]),
+        ("a.mhd", f"{META} = s0.raw\n", [26980]),
+        ("a.mhd", f"{META} = LIST\n" + "".join(f"s{k}.raw\n" for k in range(15)), [1344] * 20),
+        ("a.mhd", f"{META} = LIST\n" + "".join(f"s{k}.raw\n" for k in range(20)), [1344] * 18 + [1000, 1688]),
+        ("a.mhd", f"{META} = s%d.raw 0 18 1\n", [1344] * 20),
+        ("a.nhdr", f"{NRRD}: s0.raw\n\n", [26980]),
+        ("a.nhdr", f"{NRRD}: s0.raw\n\n".replace("encoding", "byte skip: 50\nencoding"), [26880]),
+    ],
+)
+def test_data_files_of_another_size_than_the_header_says_are_refused(tmp_path, name, text, sizes):
+    parts = [(f"s{k}.raw", RNG.integers(0, 255, size, np.uint8).tobytes()) for k, size in enumerate(sizes)]
+    with pytest.raises(Refused, match=r"its data file 's\d+.raw' holds \d+ bytes, .* expected: correct the header"):
+        read_grid(ScanSource((str(write(tmp_path / "in", name, text, *parts)),), name, "set", "someone"))
+
+
+@pytest.mark.parametrize(
+    "name, text, skip",
+    [
+        ("a.mhd", f"{META} = s.raw\n".replace("NDims", "HeaderSize = 100\nNDims"), 100),
+        ("a.mhd", f"{META} = s.raw\n".replace("NDims", "HeaderSize = -1\nNDims"), 33),
+        ("a.nhdr", f"{NRRD}: s.raw\n\n".replace("encoding", "byte skip: 100\nencoding"), 100),
+        ("a.nhdr", f"{NRRD}: s.raw\n\n".replace("encoding", "byteskip: -1\nencoding"), 33),
+    ],
+)
+def test_what_lies_before_the_voxels_may_be_skipped(tmp_path, make_scan, name, text, skip):
+    header = write(tmp_path / "in", name, text, ("s.raw", b"x" * skip + make_scan().tobytes()))
+    voxels, _ = read_grid(ScanSource((str(header),), name, "set", "someone"))
+    assert np.array_equal(voxels.transpose(2, 1, 0), make_scan())
+
+
+@pytest.mark.parametrize(
+    "start, what",
+    [
+        (b"ENVI\nsamples = 28\n", "an ENVI header"),
+        (b"!INTERFILE :=\n", "an Interfile header"),
+        (b"#?RADIANCE\n", "a Radiance picture"),
+        (b"#pragma once\n", "neither Analyze nor NIfTI"),
+    ],
+)
+@pytest.mark.parametrize("beside", [".img", ".raw"])
+def test_other_headers_of_the_same_suffix_are_called_what_they_are(tmp_path, start, what, beside):
+    write(tmp_path / "in", "a.hdr", start.decode(), (f"a{beside}", b"x" * 1000))
+    report = prepare([tmp_path / "in"], tmp_path / "store", workers=0)
+    assert [outcome.reason for outcome in report.outcomes] == ["unreadable"] and what in report.outcomes[0].detail
+
+
 def test_what_is_missing_or_no_file_is_named(tmp_path):
     with pytest.raises(Refused, match=r"'gone.raw' is missing: put it beside"):
         data_files(write(tmp_path / "in", "a.mhd", f"{META} = gone.raw\n"))
@@ -80,7 +130,7 @@ def test_what_is_missing_or_no_file_is_named(tmp_path):
         data_files(write(tmp_path / "in", "a.nhdr", f"{NRRD}: pipe.raw\n\n"))
     os.mkfifo(tmp_path / "in" / "b.img")
     with pytest.raises(Refused, match="'b.img' is a named pipe"):
-        data_files(write(tmp_path / "in", "b.hdr", ""))
+        data_files(write(tmp_path / "in", "b.hdr", "\x5c\x01\0\0"))
 
 
 def test_a_header_cannot_hide_its_data_file_behind_a_long_comment(tmp_path):

@@ -187,6 +187,8 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
         ("latin.csv", b"file\nM\xfcller.nii.gz\n"),
         ("wrong.csv", "name\nx\n"),
         ("huge.csv", "file\n" + "x" * 200_000),
+        ("empty.csv", ""),
+        ("heading.csv", "file,modality\n"),
     ],
 )
 def test_a_malformed_manifest_costs_itself_only(tmp_path, name, content):
@@ -200,10 +202,18 @@ def test_a_malformed_manifest_costs_itself_only(tmp_path, name, content):
 
 def test_names_no_file_can_have_cost_their_row_only(tmp_path):
     put(tmp_path / "a.nii.gz")
-    rows = [{"file": "b\0.nii.gz"}, {"file": "\ud800.nii.gz"}, {"file": "a.nii.gz"}]
+    rows = [{"file": name} for name in ("b\0.nii.gz", "\ud800.nii.gz", "d/" * 3000, "c" * 300, "a.nii.gz")]
     (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
     found = find(tmp_path / "list.jsonl")
-    assert names(found) == ["a.nii.gz"] and len(found.refused) == 2
+    assert names(found) == ["a.nii.gz"] and len(found.refused) == 4
+
+
+def test_what_is_no_scan_in_a_listed_folder_is_counted(tmp_path):
+    put(tmp_path / "set" / "a.nii.gz")
+    (tmp_path / "set" / "notes.txt").write_text("x")
+    (tmp_path / "list.csv").write_text("file\nset\n")
+    found = find(tmp_path / "list.csv")
+    assert names(found) == ["set/a.nii.gz"] and not found.refused and found.ignored == {".txt": 1}
 
 
 def test_a_malformed_description_costs_itself_only(raw):

@@ -6,12 +6,12 @@ import os
 
 import pytest
 
-from umzoo.data import writer as writing
+from umzoo.data import disk as writing
+from umzoo.data.disk import StoreError
 from umzoo.data.keeping import Selection, compact, remove, undo, verify
 from umzoo.data.prepare import prepare
 from umzoo.data.report import REPAIRED
 from umzoo.data.store import Store
-from umzoo.data.writer import StoreError
 from umzoo.errors import ConfigError, DataError
 
 

@@ -84,12 +84,12 @@ def test_a_bad_quaternion_does_not_matter_beside_an_sform(tmp_path, make_scan):
         read(write(tmp_path / "b.nii", make_scan(), None, MM, quatern_b=3.0))
 
 
-@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
-def test_voxels_that_are_said_to_begin_in_the_header(tmp_path, make_scan, name):
-    path = write(tmp_path / name, make_scan(), MM)
-    raw = bytearray(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+@pytest.mark.parametrize("suffix, pack", [("", bytes), (".gz", gzip.compress), (".bz2", bz2.compress)])
+def test_voxels_that_are_said_to_begin_in_the_header(tmp_path, make_scan, suffix, pack):
+    raw = bytearray(write(tmp_path / "a.nii", make_scan(), MM).read_bytes())
     raw[108:112] = b"\0\0\0\0"
-    path.write_bytes(gzip.compress(raw) if path.suffix == ".gz" else raw)
+    path = tmp_path / f"b.nii{suffix}"
+    path.write_bytes(pack(raw))
     assert np.array_equal(read(path).voxels, make_scan())
 
 
@@ -100,6 +100,16 @@ def test_suffixes_may_be_wrong_and_packed_otherwise(tmp_path, make_scan):
     (tmp_path / "d.nii.bz2").write_bytes(bz2.compress(raw))
     for name in ("b.nii", "c.nii.gz", "d.nii.bz2"):
         assert np.array_equal(read(tmp_path / name).voxels, make_scan())
+
+
+@pytest.mark.parametrize("what", ["flipped", "cut"])
+def test_damage_of_a_bzipped_file_shows(tmp_path, make_scan, what):
+    raw = bytearray(bz2.compress(write(tmp_path / "a.nii", make_scan(), MM).read_bytes()))
+    if what == "flipped":
+        raw[len(raw) // 2] ^= 0x40
+    (tmp_path / "a.nii.bz2").write_bytes(raw if what == "flipped" else raw[:-20])
+    with pytest.raises(Refused, match="damaged bzip2 file"):
+        read(tmp_path / "a.nii.bz2")
 
 
 @pytest.mark.parametrize("what", ["flipped", "cut"])

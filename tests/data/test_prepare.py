@@ -3,19 +3,17 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 
+from umzoo.data import columns
 from umzoo.data import prepare as module
 from umzoo.data.prepare import prepare
 from umzoo.data.sheet import contact_sheet
-from umzoo.data.store import Store
+from umzoo.data.store import Store, read_index
 from umzoo.data.worker import prepare_scan
 from umzoo.errors import ConfigError, DataError
 
@@ -199,30 +197,51 @@ def test_a_scan_that_kills_its_reader_is_refused_and_tried_again(tmp_path, scans
     assert run(tmp_path / "store", scans).count("in") == 1
 
 
-def test_killed_and_continued_gives_the_same_store(tmp_path, make_scan, write_nifti):
-    for seed in range(12):
-        write_nifti(tmp_path / "in" / f"{seed}.nii.gz", make_scan(seed, (40, 50, 60), ct=True))
-    code = "import sys; from umzoo.data.prepare import prepare; prepare([sys.argv[1]], sys.argv[2], workers=1)"
-    command = [sys.executable, "-c", code, str(tmp_path / "in"), str(tmp_path / "killed")]
-    process = subprocess.Popen(command)
-    index, deadline = tmp_path / "killed" / "index.jsonl", time.time() + 60
-    while not (index.exists() and index.read_bytes().count(b"\n") >= 3) and time.time() < deadline:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    before = len(Store(tmp_path / "killed"))
-    assert 3 <= before < 12
-    report = prepare([tmp_path / "in"], tmp_path / "killed", workers=0)
-    assert report.count("known") >= before - 1 and report.count("in", "known") == 12
-    prepare([tmp_path / "in"], tmp_path / "whole", workers=0)
-    killed, whole = Store(tmp_path / "killed"), Store(tmp_path / "whole")
-    hidden = {"subject": ""}
-    assert [r.model_copy(update=hidden) for r in killed.records] == [r.model_copy(update=hidden) for r in whole.records]
-    assert len({r.subject for r in killed.records}) == 12
-    for record in whole.records:
-        name = f"volumes/{record.id}.b2nd"
-        assert (killed.path / name).read_bytes() == (whole.path / name).read_bytes()
-    assert not [file for file in (killed.path / "volumes").iterdir() if file.suffix == ".tmp"]
+def killed_after(count, source, store):
+    """Prepare in a process that is killed with kill -9 at its *count*-th flush to disk; whether it got that far."""
+    process = os.fork()
+    if not process:
+        left, flush = [count], os.fsync
+
+        def counted(descriptor):
+            left[0] -= 1
+            if left[0] <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            flush(descriptor)
+
+        os.fsync = counted
+        run(store, source)
+        os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(process, 0)[1])
+
+
+def content(store):
+    """The files that may be shared, by name."""
+    files = sorted(store.glob("*.json*")) + sorted(store.glob("volumes/*"))
+    return {file.relative_to(store): file.read_bytes() for file in files}
+
+
+def test_killed_and_continued_gives_the_same_store(tmp_path, make_scan, write_nifti, monkeypatch):
+    """At any moment: index, arrays and columns are whole, and those of a run that was never stopped."""
+    monkeypatch.setattr(columns, "LEAST", 0)
+    for seed in range(4):
+        write_nifti(tmp_path / "in" / f"{seed}.nii.gz", make_scan(seed, (10, 11, 12), ct=True))
+    (tmp_path / "whole" / "local").mkdir(parents=True)
+    (tmp_path / "whole" / "local" / "salt").write_text("00" * 32)
+    run(tmp_path / "whole", tmp_path / "in")
+    assert len(Store(tmp_path / "whole")) == 4
+    stopped = 0
+    for count in range(1, 60, 5):
+        store = tmp_path / str(count)
+        (store / "local").mkdir(parents=True)
+        (store / "local" / "salt").write_text("00" * 32)
+        stopped += killed_after(count, tmp_path / "in", store)
+        if (store / "store.json").exists():
+            assert list(Store(store).records) == read_index(store / "index.jsonl")[0]
+        assert run(store, tmp_path / "in").count("in", "known") == 4 and len(Store(store)) == 4
+        assert content(store) == content(tmp_path / "whole")
+        assert not [file for file in store.rglob(".*")]
+    assert stopped > 4
 
 
 def test_errors_of_use(tmp_path, scans):

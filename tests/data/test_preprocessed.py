@@ -52,7 +52,7 @@ def write_nnunet(folder, transpose=(0, 1, 2), spacing=(3.0, 1.0, 1.0), channels=
 def test_an_nnunet_folder_reads_like_a_store(tmp_path):
     configuration, cases = write_nnunet(tmp_path / "Dataset007_X", channels={"0": "T1", "1": "FLAIR"})
     store = open_store(configuration)
-    assert len(store) == 4 and store.modalities == ("mr",) and store.sources == ("Dataset007_X",)
+    assert len(store) == 4 and store.modalities == ("mr",) and store.sources == ("unnamed-1",)
     assert store.records[0].subject == store.records[1].subject != store.records[2].subject
     assert store.info.input.spacing == (3.0, 1.0, 1.0) and store.info.input.orientation == "native"
     for row, record in enumerate(store.records):
@@ -112,7 +112,7 @@ def test_an_nnssl_folder_gives_modality_data_set_and_own_spacing(tmp_path):
     (data / "pretrain_data__noresample.json").write_text(json.dumps(listing))
     store = open_store(folder)
     assert [record.modality for record in store.records] == ["mr", ""]
-    assert store.sources == ("ds1",) and store.records[0].contrast == "t1w"
+    assert store.sources == ("unnamed-1",) and store.records[0].contrast == "t1w"
     assert store.records[0].spacing == (3.0, 2.0, 1.0) and store.info.input.spacing == (3.0, 2.0, 1.0)
 
 

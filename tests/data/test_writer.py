@@ -3,9 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from umzoo.data.arrays import write_array
+from umzoo.data.disk import LOCAL, JsonLines
 from umzoo.data.record import VolumeRecord
 from umzoo.data.store import Store
-from umzoo.data.writer import LOCAL, JsonLines, StoreWriter, write_array
+from umzoo.data.writer import StoreWriter
 from umzoo.errors import DataError
 from umzoo.spec import InputSpec
 

@@ -18,11 +18,11 @@ def data(
     tiles: Annotated[int, typer.Option(min=1, help="Volumes on the contact sheet, at most.")] = 96,
 ) -> None:
     """Show the volumes of a store by modality and data set, and draw a contact sheet."""
+    from umzoo.data.disk import LOCAL
     from umzoo.data.names import real_names
     from umzoo.data.open import open_store
     from umzoo.data.sheet import contact_sheet
     from umzoo.data.table import store_table
-    from umzoo.data.writer import LOCAL
     from umzoo.terminal import Terminal
 
     opened = open_store(store)

@@ -12,6 +12,8 @@ from umzoo.data.refusal import Reason, Refused
 MIN_VOXELS = 8
 FEW_VALUES = 10
 SAMPLE_VOXELS = 2_000_000
+_CERTAIN = (1, 100, 255)
+"""What stands for certainty in maps of probabilities."""
 
 
 def check_shape(shape: tuple[int, ...], when: str = "", least: int = MIN_VOXELS) -> None:
@@ -63,8 +65,9 @@ def check_not_labels(voxels: NDArray[Any]) -> None:
     distinct, counts = _distinct(values)
     if len(distinct) <= FEW_VALUES:
         raise Refused(Reason.LABELS, f"only {len(distinct)} distinct values")
+    _refuse_probabilities(values)
     if not np.array_equal(values, np.rint(values)):
-        return _refuse_probabilities(values)
+        return
     common = distinct[np.argsort(-counts)[: min(4, max(1, len(distinct) // 20))]]
     rows = voxels[::4, ::4]
     same = _equal_neighbors(rows, common)
@@ -73,7 +76,6 @@ def check_not_labels(voxels: NDArray[Any]) -> None:
         same = _equal_neighbors(rows[..., np.concatenate([[True], new])], common)
     if same > 0.5:
         raise Refused(Reason.LABELS, f"{len(distinct)} whole numbers, {same:.0%} of neighbors in structures are equal")
-    return None
 
 
 def _distinct(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -86,12 +88,15 @@ def _distinct(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray
 
 
 def _refuse_probabilities(values: NDArray[np.float32]) -> None:
-    """Refuse fractions from 0 to 1 of which many are exactly 0, some exactly 1, and few lie between."""
-    zeros, ones = float((values == 0).mean()), float((values == 1).mean())
-    if values.min() < 0 or values.max() > 1 or zeros < 0.3 or ones < 0.02:
+    """Refuse values from 0 to 1, 100 or 255 of which many are at the low end, some at the high one, and few between."""
+    top = float(values.max())
+    if values.min() < 0 or not any(abs(top - whole) <= 1e-3 * whole for whole in _CERTAIN):
         return
-    if np.count_nonzero(values > 0.95) > np.count_nonzero((values > 0.25) & (values < 0.75)):
-        raise Refused(Reason.LABELS, f"a map of probabilities: {zeros:.0%} are exactly 0 and {ones:.0%} exactly 1")
+    zeros, ones = float((values <= 1e-3 * top).mean()), float((values >= 0.999 * top).mean())
+    if zeros < 0.3 or ones < 0.02:
+        return
+    if np.count_nonzero(values > 0.95 * top) > np.count_nonzero((values > 0.25 * top) & (values < 0.75 * top)):
+        raise Refused(Reason.LABELS, f"a map of probabilities: {zeros:.0%} are 0 and {ones:.0%} are {top:.3g}")
 
 
 def _equal_neighbors(rows: NDArray[Any], common: NDArray[np.float32]) -> float:

@@ -1,15 +1,11 @@
 """The records of a store as columns: one NumPy array a field, mapped into memory where they lie in files.
 
 A hundred thousand records are opened without being parsed, and all processes of a machine share the pages they touch.
-``index.jsonl`` stays the source of truth: columns are kept under a name that tells its size and checksum
-(``columns-SIZE-CRC``), are made anew when it has changed, and can be deleted at any time.
+:mod:`umzoo.data.kept` keeps them beside the index.
 """
 
 from __future__ import annotations
 
-import logging
-import shutil
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -17,10 +13,9 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from umzoo.data.kept import Kept, keep
 from umzoo.data.record import VolumeRecord
-from umzoo.files import written_whole
-
-log = logging.getLogger(__name__)
+from umzoo.errors import DataError
 
 LEAST = 1000
 """Records from which columns are kept in files; fewer are parsed as quickly."""
@@ -38,7 +33,6 @@ NUMBERS = {
 POINTS, ENDS = "points", "ends"
 """Points of all volumes ``(P, 3)``, and where those of each volume end in them ``(N,)``."""
 NAMES = (*TEXTS, *NUMBERS, POINTS, ENDS)
-CHUNK = 1 << 24
 
 
 class Records(Sequence[VolumeRecord]):
@@ -47,16 +41,16 @@ class Records(Sequence[VolumeRecord]):
     Args:
         columns: arrays by name of the field; texts are bytes in UTF-8.
         rows: those that are seen, in this order; None is all.
-        folder: where the columns lie, if they are mapped from files: other processes map them too.
+        kept: where the columns lie, if they are mapped from files: other processes map them too.
     """
 
     def __init__(
         self,
         columns: Mapping[str, NDArray[Any]],
         rows: NDArray[np.int64] | None = None,
-        folder: Path | None = None,
+        kept: Kept | None = None,
     ) -> None:
-        self._columns, self._rows, self._folder = columns, rows, folder
+        self._columns, self._rows, self._kept = columns, rows, kept
 
     def __len__(self) -> int:
         return len(self._columns["id"] if self._rows is None else self._rows)
@@ -130,15 +124,21 @@ class Records(Sequence[VolumeRecord]):
         rows = order[places.clip(max=len(known) - 1)] if len(known) else np.zeros(len(wanted), np.int64)
         fits = known[rows] == wanted if len(known) else np.zeros(len(wanted), bool)
         missing = [name for name, fit in zip(ids, fits, strict=True) if not fit]
-        return Records(self._columns, rows if self._rows is None else self._rows[rows], self._folder), missing
+        return Records(self._columns, rows if self._rows is None else self._rows[rows], self._kept), missing
 
     def __getstate__(self) -> dict[str, Any]:
-        columns = None if self._folder else self._columns
-        return {"columns": columns, "rows": self._rows, "folder": self._folder}
+        columns = None if self._kept else self._columns
+        return {"columns": columns, "rows": self._rows, "folder": self._kept and self._kept.folder}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._rows, self._folder = state["rows"], state["folder"]
-        self._columns = state["columns"] if self._folder is None else _mapped(self._folder)
+        folder = state["folder"]
+        self._rows, self._kept = state["rows"], folder and _mapped(folder)
+        self._columns = self._kept.columns if self._kept else state["columns"]
+
+    @property
+    def columns(self) -> Mapping[str, NDArray[Any]]:
+        """The whole columns by name of the field, whichever records are seen."""
+        return self._columns
 
     @classmethod
     def of(cls, records: Sequence[VolumeRecord]) -> Records:
@@ -146,25 +146,19 @@ class Records(Sequence[VolumeRecord]):
         return records if isinstance(records, cls) else cls(_columns(records))
 
 
-def columns_folder(index: Path) -> Path:
-    """Return the folder where the columns of the present content of the file *index* are kept, if they are."""
-    checksum, size = 0, 0
-    with index.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            checksum, size = zlib.crc32(chunk, checksum), size + len(chunk)
-    return index.parent / f"columns-{size}-{checksum:08x}"
-
-
 def kept_columns(folder: Path) -> Records | None:
     """Return the columns in *folder*; None if there are none, or damaged ones."""
     try:
-        return Records(_mapped(folder), folder=folder)
+        kept = Kept(folder)
     except (OSError, ValueError, EOFError):
         return None
+    lengths = {len(column) for name, column in kept.columns.items() if name != POINTS}
+    whole = kept.columns.keys() == set(NAMES) and len(lengths) == 1
+    return Records(kept.columns, kept=kept) if whole else None
 
 
 def keep_columns(folder: Path, records: Sequence[VolumeRecord]) -> Records:
-    """Return *records* as columns; many are kept in *folder* where that works, and columns beside it are deleted.
+    """Return *records* as columns; many are kept in *folder* where that works.
 
     *folder* is that of the content the records were read from: ask for it before reading, as others may append.
     """
@@ -173,23 +167,20 @@ def keep_columns(folder: Path, records: Sequence[VolumeRecord]) -> Records:
         return made
     if (kept := kept_columns(folder)) is not None:
         return kept  # another process was as quick
-    try:
-        with written_whole(folder) as temporary:
-            temporary.mkdir()
-            for name in NAMES:
-                np.save(temporary / f"{name}.npy", made._columns[name])
-            for old in folder.parent.glob("columns-*"):
-                shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        log.info("columns are not kept in %s: %s", folder, error)
+    keep(folder, made.columns)
     return kept_columns(folder) or made
 
 
-def _mapped(folder: Path) -> dict[str, NDArray[Any]]:
-    columns = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in NAMES}
-    if len({len(columns[name]) for name in NAMES if name != POINTS}) != 1:
-        raise ValueError(f"{folder} is damaged")
-    return columns
+def _mapped(folder: Path) -> Kept:
+    """The columns in *folder*, which another process has mapped.
+
+    Raises:
+        DataError: if they are gone, which only happens where folders cannot be locked.
+    """
+    try:
+        return Kept(folder)
+    except OSError as error:
+        raise DataError(f"{folder} is gone, as the store was changed meanwhile ({error}): start again") from None
 
 
 def _columns(records: Sequence[VolumeRecord]) -> dict[str, NDArray[Any]]:

@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from umzoo.data.foreign import refuse_foreign
 from umzoo.data.plain_files import oddity
 from umzoo.data.refusal import Reason, Refused
 
 _HEADER_BYTES = 1 << 20
 _MOST_FILES = 1 << 16
 _META = re.compile(r"^[ \t]*ElementDataFile\b[^=:\n]*[=:][ \t]*(.*)$", re.MULTILINE)
-_NRRD = re.compile(r"^data ?file:[ \t]*(.*)$", re.MULTILINE | re.IGNORECASE)
-_NAMED = {".mhd": _META, ".mha": _META, ".nhdr": _NRRD, ".nrrd": _NRRD}
+NRRD = re.compile(r"^data ?file:[ \t]*(.*)$", re.MULTILINE | re.IGNORECASE)
+NAMED = {".mhd": _META, ".mha": _META, ".nhdr": NRRD, ".nrrd": NRRD}
 _MOST_LINE, _MOST_NAME = 512, 255
 _FREE = re.compile(rb"#|[^:]*:=")
 _PATTERN = re.compile(r"(?P<pattern>\S*%\S*)(?P<range>(?:\s+-?\d+){0,4})\s*")
@@ -32,9 +33,10 @@ def data_files(header: Path) -> tuple[Path, ...]:
     """
     suffix = header.suffix.lower()
     if header.name.lower().endswith((".hdr", ".hdr.gz")):
+        refuse_foreign(header)
         names = [_image_of(header)]
-    elif suffix in _NAMED:
-        names = list(_names(header, _NAMED[suffix]))
+    elif suffix in NAMED:
+        names = list(_names(header, NAMED[suffix]))
     else:
         return ()
     return tuple(_checked(header, name) for name in names)
@@ -65,7 +67,7 @@ def utf8_name(file: str) -> Iterator[str]:
     Raises:
         Refused: see :func:`data_files`.
     """
-    if _is_short(file):
+    if _isshortened(file):
         yield file
         return
     header = Path(file)
@@ -79,7 +81,7 @@ def utf8_name(file: str) -> Iterator[str]:
         yield str(named)
 
 
-def _is_short(name: str) -> bool:
+def _isshortened(name: str) -> bool:
     """Whether *name* is UTF-8, and no longer than the buffers that ITK writes names of damaged NRRD files into."""
     try:
         return len(name.encode()) <= _MOST_NAME
@@ -96,7 +98,7 @@ def _image_of(header: Path) -> str:
 
 def _names(header: Path, key: re.Pattern[str]) -> Iterator[str]:
     """Names in *header*, as they stand there."""
-    text = _text(header, key is _NRRD)
+    text = header_text(header, key is NRRD)
     found = key.search(text)
     if found is None and key is _META:
         raise Refused(Reason.UNREADABLE, "its header does not say where the voxels are (no ElementDataFile)")
@@ -111,7 +113,7 @@ def _names(header: Path, key: re.Pattern[str]) -> Iterator[str]:
         yield named
 
 
-def _text(header: Path, nrrd: bool) -> str:
+def header_text(header: Path, nrrd: bool) -> str:
     """The lines of *header*; those of *nrrd* end with an empty one."""
     with header.open("rb") as file:
         start = file.read(_HEADER_BYTES).replace(b"\r\n", b"\n")
@@ -130,12 +132,12 @@ def _numbered(named: str) -> Iterator[str]:
     found = _PATTERN.fullmatch(named)
     parts = _NUMBER.split(found["pattern"]) if found else []
     if found is None or len(parts) != 3 or "%" in parts[0] + parts[2]:
-        why = f"it names its data files by '{_short(named)}': expected one %d, as in 'slice%03d.raw 1 20 1'"
+        why = f"it names its data files by '{shortened(named)}': expected one %d, as in 'slice%03d.raw 1 20 1'"
         raise Refused(Reason.UNREADABLE, why)
     first, last, step = ([int(number) for number in found["range"].split()] + [1, 1, 1])[:3]
     if not found["range"] or step == 0 or abs((last - first) // step) > _MOST_FILES:
         raise Refused(
-            Reason.UNREADABLE, f"the numbers of '{_short(named)}' are no range: expected first, last and step"
+            Reason.UNREADABLE, f"the numbers of '{shortened(named)}' are no range: expected first, last and step"
         )
     for number in range(first, last + (1 if step > 0 else -1), step):
         yield f"{parts[0]}{f'%{parts[1]}d' % number}{parts[2]}"
@@ -145,15 +147,16 @@ def _checked(header: Path, name: str) -> Path:
     """The file *name* of the folder of *header*."""
     parts = re.split(r"[/\\]", name)
     if parts[0] == "" or ".." in parts or re.match(r"[A-Za-z]:|~", name):
-        raise Refused(Reason.UNREADABLE, f"it names '{_short(name)}', which lies outside its folder: move it there")
+        raise Refused(Reason.UNREADABLE, f"it names '{shortened(name)}', which lies outside its folder: move it there")
     file = header.parent / name
     problem = oddity(file)
     if problem == "no such file":
-        raise Refused(Reason.UNREADABLE, f"its data file '{_short(name)}' is missing: put it beside the header")
+        raise Refused(Reason.UNREADABLE, f"its data file '{shortened(name)}' is missing: put it beside the header")
     if problem:
-        raise Refused(Reason.UNREADABLE, f"its data file '{_short(name)}' is {problem}")
+        raise Refused(Reason.UNREADABLE, f"its data file '{shortened(name)}' is {problem}")
     return file
 
 
-def _short(name: str) -> str:
+def shortened(name: str) -> str:
+    """*name* in at most 60 characters."""
     return name if len(name) <= 60 else f"{name[:28]}...{name[-28:]}"

@@ -17,6 +17,7 @@ from umzoo.data.frames import Frames, refuse_flat
 from umzoo.data.limits import require_claim
 from umzoo.data.matrices import UNKNOWN_AXES
 from umzoo.data.refusal import Reason, Refused
+from umzoo.data.sizes import require_sizes
 
 _SEGMENT_KEYS = ("Segment0_", "Segmentation_")
 
@@ -45,8 +46,14 @@ def read_itk(path: str, labels: bool) -> Frames:
         raise Refused(Reason.LABELS, "the header names segments")
     bits = re.search(r"(\d+)-bit", sitk.GetPixelIDValueAsString(reader.GetPixelID()))
     values = math.prod(reader.GetSize()) * reader.GetNumberOfComponents()
-    require_claim(values * (int(bits[1]) // 8 if bits else 8), files)
-    frames = open_itk(reader, reader.GetNumberOfComponents(), reader.Execute)
+    claimed = values * (int(bits[1]) // 8 if bits else 8)
+    require_claim(claimed, files)
+
+    def execute() -> Any:
+        require_sizes(files[0], files[1:], claimed)
+        return reader.Execute()
+
+    frames = open_itk(reader, reader.GetNumberOfComponents(), execute)
     return frames if _says_axes(path) else replace(frames, notes=(*frames.notes, UNKNOWN_AXES))
 
 

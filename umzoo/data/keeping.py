@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from umzoo.data.disk import LOCAL, JsonLines, write_text
 from umzoo.data.integrity import array_file, damage
 from umzoo.data.ledger import compact_ledger, remembered
 from umzoo.data.names import real_names
@@ -17,7 +18,7 @@ from umzoo.data.record import VolumeRecord
 from umzoo.data.refusal import Reason
 from umzoo.data.store import Store, read_index
 from umzoo.data.worker import subject_hash
-from umzoo.data.writer import LOCAL, JsonLines, StoreWriter, content_of, write_text
+from umzoo.data.writer import StoreWriter, content_of
 from umzoo.errors import ConfigError, DataError
 
 

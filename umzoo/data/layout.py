@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from umzoo.data.modality import Label, label_from_name
+from umzoo.data.names import UNNAMED
 from umzoo.data.plain_files import read_json
 from umzoo.errors import DataError, in_one_line
 from umzoo.pickles.apart import PlainPickles, UnreadableError
@@ -47,7 +48,7 @@ class Layout:
     def image(self, file: Path, channel: int) -> Image:
         """Describe *channel* of the array in *file*."""
         name = file.relative_to(self.folder).with_suffix("").as_posix()
-        modality, source, subject = self.images.get(name, ("", self.folder.parent.name, name))
+        modality, source, subject = self.images.get(name, ("", f"{UNNAMED}1", name))
         if channel < len(self.channels):
             modality = self.channels[channel]
         label = label_from_name(modality, "dataset.json") if modality else None
@@ -116,14 +117,14 @@ def _channels(folder: Path) -> tuple[str, ...]:
 
 
 def _images(folder: Path, configuration: str) -> dict[str, tuple[str, str, str]]:
-    """Modality, data set and subject of each image in nnssl's list."""
+    """Modality, data set (a number: its name may name somebody) and subject of each image in nnssl's list."""
     content = read_json(folder.parent / f"pretrain_data__{configuration}.json")
     found = {}
-    for index, dataset in (content.get("datasets") or {}).items():
+    for number, (index, dataset) in enumerate(sorted((content.get("datasets") or {}).items()), 1):
         for subject, entry in dataset["subjects"].items():
             for session, images in entry["sessions"].items():
                 for image in images["images"]:
                     stem = image["name"].removesuffix(".gz").removesuffix(".nii").removesuffix(".nrrd")
                     name = f"{content['collection_name']}/{index}/{subject}/{session}/{stem}"
-                    found[name] = (str(image.get("modality") or ""), str(index), f"{index}/{subject}")
+                    found[name] = (str(image.get("modality") or ""), f"{UNNAMED}{number}", f"{index}/{subject}")
     return found

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from umzoo.data.detached import data_files
+from umzoo.data.disk import LOCAL, JsonLines, write_text
 from umzoo.data.refusal import Reason
 from umzoo.data.report import REPAIRED, Outcome
 from umzoo.data.scan_source import Reading, ScanSource
-from umzoo.data.writer import LOCAL, JsonLines, write_text
 
 RULES_VERSION = 2
 """Raise when the outcome for the same bytes changes, so that they are looked at again."""

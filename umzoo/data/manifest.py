@@ -48,6 +48,8 @@ def read_manifest(manifest: Path) -> list[Row]:
         raise DataError(f"manifest {manifest} cannot be read: it is not in UTF-8, save it so") from None
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"manifest {manifest} cannot be read: {in_one_line(error, 120)}") from None
+    if not rows:
+        raise DataError(f"manifest {manifest} lists nothing: it needs a line with 'file' for each scan")
     return rows
 
 

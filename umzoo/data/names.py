@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from umzoo.data.disk import LOCAL, write_text
 from umzoo.data.plain_files import read_json
 from umzoo.data.scan_source import ScanSource
-from umzoo.data.writer import LOCAL, write_text
 
 UNNAMED = "unnamed-"
 _FILE = "sources.json"

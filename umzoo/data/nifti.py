@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
-import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,10 @@ from umzoo.data.refusal import Reason, Refused
 
 _PART = 1 << 22
 _IN_MEMORY = 1 << 30
-_GZIP = b"\x1f\x8b"
+_PACKERS: dict[bytes, tuple[str, Callable[..., Any]]] = {
+    b"\x1f\x8b": ("gzip", gzip.open),
+    b"BZh": ("bzip2", bz2.open),
+}
 _HEADER, _SIZES, _OFFSET = 352, slice(80, 92), slice(108, 112)
 _IMPOSTORS = {
     b"version https://git-lfs": "a pointer of Git LFS, not the data: run 'git lfs pull'",
@@ -28,7 +31,7 @@ _IMPOSTORS = {
 
 
 def load(path: str) -> Any:
-    """The nibabel image in *path*; of a gzipped one the checksum is verified, and the suffix need not tell that it is.
+    """The nibabel image in *path*; of a packed one the checksum is verified, and the suffix need not tell that it is.
 
     Raises:
         Refused: if the file is a pointer or a web page, or damaged.
@@ -40,18 +43,20 @@ def load(path: str) -> Any:
     for sign, what in _IMPOSTORS.items():
         if sign in start.lower():
             raise Refused(Reason.UNREADABLE, what)
-    packed, single = start.startswith(_GZIP), path.lower().endswith((".nii", ".nii.gz"))
-    if packed:
-        start = zlib.decompressobj(wbits=31).decompress(start)
+    packer, opener = next((entry for sign, entry in _PACKERS.items() if start.startswith(sign)), ("", open))
+    if packer:
+        with _damage_of(packer), opener(path, "rb") as file:
+            start = file.read(1024)
     if _has_no_size(start):
         raise Refused(Reason.GEOMETRY, "the header gives a voxel size of 0")
     require_claim(_claimed(start), [Path(path)])
-    misnamed = packed != path.lower().endswith(".gz")
-    with nibabel.imageglobals.LoggingOutputSuppressor(), _gzip_damage():
-        if single and (misnamed or _starts_too_soon(start) or (packed and _unpacked_size(path) < _IN_MEMORY)):
-            return _from_bytes(Path(path).read_bytes(), packed)
-        if packed:
-            _verify(path)
+    single = path.lower().endswith((".nii", ".nii.gz", ".nii.bz2"))
+    misnamed = (packer == "gzip") != path.lower().endswith(".gz") or packer == "bzip2"
+    with nibabel.imageglobals.LoggingOutputSuppressor(), _damage_of(packer):
+        if single and (misnamed or _starts_too_soon(start) or (packer and _unpacked_size(path) < _IN_MEMORY)):
+            return _from_bytes(_content(path, packer, opener))
+        if packer:
+            _verify(path, opener)
         return nibabel.load(path)
 
 
@@ -63,27 +68,28 @@ def _unpacked_size(path: str) -> int:
         return max(packed, int.from_bytes(file.read(4), "little"))
 
 
-def _verify(path: str) -> None:
-    """Read a gzipped file to its end, where the checksum is."""
-    with gzip.open(path) as file:
+def _verify(path: str, opener: Callable[..., Any]) -> None:
+    """Read a packed file to its end, where the checksum is."""
+    with opener(path, "rb") as file:
         while file.read(_PART):
             pass
 
 
 @contextmanager
-def _gzip_damage() -> Iterator[None]:
-    """Refuse a gzipped file that is cut short or whose checksum is wrong."""
+def _damage_of(packer: str) -> Iterator[None]:
+    """Refuse a file that is cut short or whose checksum is wrong, if it is packed."""
     try:
         yield
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise Refused(Reason.UNREADABLE, f"damaged gzip file ({error})") from None
+    except (OSError, EOFError, zlib.error) as error:
+        if not packer or (isinstance(error, OSError) and error.errno):
+            raise
+        raise Refused(Reason.UNREADABLE, f"damaged {packer} file ({error})") from None
 
 
-def _from_bytes(content: bytes, packed: bool) -> Any:
+def _from_bytes(content: bytes) -> Any:
     """The image in the *content* of a single file; voxels that are said to begin within the header begin after it."""
     import nibabel
 
-    content = _unpacked(content) if packed else content
     if content[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c"):  # 540, the size of the header of NIfTI-2
         return nibabel.Nifti2Image.from_bytes(content)
     if _starts_too_soon(content[:_HEADER]):
@@ -92,13 +98,15 @@ def _from_bytes(content: bytes, packed: bool) -> Any:
     return nibabel.Nifti1Image.from_bytes(content)
 
 
-def _unpacked(content: bytes) -> bytes:
-    """The unpacked *content*, which must be what its end says: not more than is read into memory."""
-    with gzip.open(io.BytesIO(content)) as file:
-        unpacked = file.read(_IN_MEMORY + 1)
-        if len(unpacked) > _IN_MEMORY:
+def _content(path: str, packer: str, opener: Callable[..., Any]) -> bytes:
+    """The content of a file; if it is packed, not more than is read into memory."""
+    with opener(path, "rb") as file:
+        content: bytes = file.read(_IN_MEMORY + 1 if packer else -1)
+    if packer and len(content) > _IN_MEMORY:
+        if packer == "gzip":
             raise Refused(Reason.UNREADABLE, "damaged gzip file (it unpacks to more than its end says)")
-    return unpacked
+        raise Refused(Reason.PACKED, f"{packer} of more than {_IN_MEMORY >> 30} GiB: unpack first")
+    return content
 
 
 def _claimed(start: bytes) -> int:

@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from umzoo.data.disk import LOCAL, write_text
 from umzoo.data.plain_files import read_json
 from umzoo.data.report import Stale
-from umzoo.data.writer import LOCAL, content_of, write_text
+from umzoo.data.writer import content_of
 
 _ORIGINS, _REMOVED = "origins.json", "removed.json"
 

@@ -40,6 +40,8 @@ def _trouble(path: Path, error: OSError) -> str:
     """Why *path* cannot even be looked at."""
     if error.errno == errno.ELOOP:
         return "a link that leads to itself: remove it"
+    if error.errno == errno.ENAMETOOLONG:
+        return "a name that no file can have: correct it"
     if error.errno == errno.ENOENT and path.is_symlink():
         return "a link to a file that is not there: fetch or remove it"
     if error.errno == errno.ENOENT:

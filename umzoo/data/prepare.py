@@ -12,7 +12,8 @@ from typing import Literal
 
 from umzoo.data.cluster import on_dask
 from umzoo.data.dicom import Header, read_headers
-from umzoo.data.discover import discover, named_source
+from umzoo.data.discover import discover
+from umzoo.data.disk import LOCAL, write_text
 from umzoo.data.geometry import Spacing
 from umzoo.data.ledger import Ledger
 from umzoo.data.manifest import SUFFIXES
@@ -23,8 +24,9 @@ from umzoo.data.refusal import Reason, Refused
 from umzoo.data.report import Outcome, Report, refused
 from umzoo.data.run import Progress, Run
 from umzoo.data.scan_source import MAX_FRAMES, Reading, ScanSource
+from umzoo.data.walk import named_source
 from umzoo.data.worker import Job, prepare_in_worker, prepare_scan
-from umzoo.data.writer import LOCAL, StoreWriter, write_text
+from umzoo.data.writer import StoreWriter
 from umzoo.errors import DataError
 from umzoo.spec import InputSpec
 

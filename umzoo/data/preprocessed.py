@@ -120,7 +120,7 @@ class PreprocessedFolder(Store):
         name = image.file.relative_to(self.path.parent).as_posix()
         identifier = digest(f"{self.path.parent.name}/{name}/{image.channel}/{image.file.stat().st_size}")
         if identifier in known:
-            return known[identifier]
+            return known[identifier].model_copy(update={"source": image.source})
         properties = read_properties(image.file, pickles)
         depth, height, width = (int(array.shape[1:][axis]) for axis in self._to_original)
         shape = depth, height, width

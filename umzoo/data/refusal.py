@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from enum import Enum
+from pathlib import Path
 from typing import TypeVar
 
 from umzoo.errors import DataError
 
 Result = TypeVar("Result")
+_ITK = re.compile(r"^.* ITK ERROR: \w+\(0x[0-9a-f]+\): | for reading\. Reason: No such file or directory$")
+"""What ITK says before and after a reason: places in its source, and the last error number whatever it was."""
 
 
 class Reason(str, Enum):
@@ -58,7 +62,7 @@ def one_line(error: BaseException, *hide: str, limit: int = 160) -> str:
     text = str(error)
     for path in sorted(hide, key=len, reverse=True):
         text = text.replace(path, path.replace("\\", "/").rsplit("/", 1)[-1])
-    text = " ".join(text.split()) or type(error).__name__
+    text = _ITK.sub("", " ".join(text.split())) or type(error).__name__
     return text if len(text) <= limit else "..." + text[-limit:]
 
 
@@ -69,4 +73,5 @@ def guarded(files: Sequence[str], read: Callable[[], Result]) -> Result:
     except (Refused, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - third-party readers raise anything on damaged files
-        raise Refused(Reason.UNREADABLE, one_line(error, *files)) from None
+        folders = {f"{Path(file).parent}/" for file in files}
+        raise Refused(Reason.UNREADABLE, one_line(error, *files, *folders)) from None

@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from umzoo.data.discover import Found
+from umzoo.data.disk import LOCAL, StoreError, write_text
+from umzoo.data.found import Found
 from umzoo.data.ledger import Ledger, remembered
 from umzoo.data.origins import Origin, read_origins, stale, write_origins
 from umzoo.data.refusal import Reason
 from umzoo.data.report import Outcome, Report, Stale
 from umzoo.data.scan_source import ScanSource
 from umzoo.data.settle import Settled, settle
-from umzoo.data.writer import LOCAL, StoreError, StoreWriter, write_text
+from umzoo.data.writer import StoreWriter
 
 Progress = Callable[[int, int, Report], None]
 

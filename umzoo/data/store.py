@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from umzoo.config import Config
-from umzoo.data.columns import Records, columns_folder, keep_columns, kept_columns
+from umzoo.data.columns import Records, keep_columns, kept_columns
+from umzoo.data.kept import columns_folder
 from umzoo.data.record import Triple, VolumeRecord
 from umzoo.errors import DataError, in_one_line
 from umzoo.spec import InputSpec
@@ -136,7 +137,8 @@ def _read_index(file: Path) -> Records:
         raise DataError(
             f"{problems[0]}: 'umzoo store compact {file.parent}' leaves it out, preparing again makes it anew"
         )
-    return keep_columns(folder, records)
+    unchanged = columns_folder(file) == folder
+    return keep_columns(folder, records) if unchanged else Records.of(records)
 
 
 def read_index(file: Path) -> tuple[list[VolumeRecord], list[str]]:

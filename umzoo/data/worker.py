@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data import rules, scan_reader
+from umzoo.data.arrays import write_array
 from umzoo.data.checks import sample
+from umzoo.data.disk import StoreError
 from umzoo.data.integrity import damage
 from umzoo.data.ledger import key_of, remembered
 from umzoo.data.modality import Label, guess
@@ -25,7 +27,7 @@ from umzoo.data.scan_source import Reading, ScanSource
 from umzoo.data.standardize import check, standardize
 from umzoo.data.store import read_index
 from umzoo.data.volume import Volume, read_volumes
-from umzoo.data.writer import StoreError, content_of, write_array
+from umzoo.data.writer import content_of
 from umzoo.spec import InputSpec
 
 

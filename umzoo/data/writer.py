@@ -5,144 +5,20 @@ An array is written under a temporary name, synced and renamed; only then its in
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-import blosc2
-import numpy as np
-from numpy.typing import NDArray
 from typing_extensions import Self
 
 import umzoo
+from umzoo.data.disk import LOCAL, JsonLines, write_text, writing
 from umzoo.data.record import VolumeRecord
 from umzoo.data.store import Store, StoreInfo
 from umzoo.errors import DataError
-from umzoo.files import fsync
 from umzoo.spec import InputSpec
-
-CHUNK = 64
-BLOCK = 16
-LOCAL = "local"
-"""Folder in a store for what must stay on the machine: the key of the subjects' hash, and reports with file names."""
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-class StoreError(DataError):
-    """The store itself cannot be written, which no other scan would mend."""
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn what goes wrong in writing *path* into a :class:`StoreError` that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            advice = "free some, and run the same command: what is in stays, and it goes on from there"
-            raise StoreError(f"no space left for {path} ({_free(path)}): {advice}") from None
-        raise StoreError(
-            f"cannot write {path} ({error.strerror or error}): mend that, and run the same command"
-        ) from None
-
-
-def _free(path: Path) -> str:
-    try:
-        return f"{shutil.disk_usage(path.parent).free / 1e6:.0f} MB free, or a quota or limit of the size of files"
-    except OSError:
-        return "its folder is gone"
-
-
-def write_array(store: Path, name: str, stored: NDArray[np.int16]) -> str:
-    """Write ``volumes/<name>.b2nd``, a ``(D, H, W)`` array, in one piece; return the sha256 of the file.
-
-    Raises:
-        StoreError: if the disk is full, or the file cannot be written.
-    """
-    target = store / "volumes" / f"{name}.b2nd"
-    chunks = tuple(min(CHUNK, n) for n in stored.shape)
-    blocks = tuple(min(BLOCK, n) for n in chunks)
-    codec = blosc2.CParams(codec=blosc2.Codec.LZ4HC, clevel=5, filters=[blosc2.Filter.SHUFFLE], nthreads=1)
-    frame = blosc2.asarray(
-        np.ascontiguousarray(stored),
-        contiguous=True,
-        chunks=chunks,
-        blocks=blocks,
-        cparams=codec,
-        dparams=blosc2.DParams(nthreads=1),
-    ).to_cframe()
-    _replace(target, frame)
-    return hashlib.sha256(frame).hexdigest()
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace *path* by *text* in one piece.
-
-    Raises:
-        StoreError: if the disk is full, or the file cannot be written.
-    """
-    _replace(path, text.encode("utf-8", "backslashreplace"))
-
-
-def _replace(target: Path, content: bytes) -> None:
-    """Write *content* under a temporary name, sync and rename it; nothing is left of it if that fails."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    with writing(target):
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-            fsync(target.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-class JsonLines:
-    """A file of JSON lines that is only appended to; a torn last line is cut off when it is opened.
-
-    Raises:
-        StoreError: if the disk is full, or the file cannot be written.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists():
-                _cut_torn_line(path)
-            self._file = path.open("ab", buffering=0)
-
-    def append(self, content: Any) -> None:
-        """Append one line, and return once it is on disk; of a line that does not fit, nothing is left."""
-        line = (json.dumps(content, separators=(",", ":")) + "\n").encode()
-        end = os.fstat(self._file.fileno()).st_size
-        with writing(self.path):
-            try:
-                while line:
-                    line = line[self._file.write(line) :]
-                os.fsync(self._file.fileno())
-            except OSError:
-                os.ftruncate(self._file.fileno(), end)
-                raise
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-def _cut_torn_line(path: Path) -> None:
-    with path.open("rb+") as file:
-        content = file.read()
-        file.truncate(content.rfind(b"\n") + 1)
-        os.fsync(file.fileno())
 
 
 class StoreWriter:
@@ -204,6 +80,8 @@ class StoreWriter:
     def clean(self) -> int:
         """Remove what a stopped run left: temporary files, and arrays without an index line; return their bytes."""
         freed = 0
+        for folder in self.path.glob(".columns-*"):
+            shutil.rmtree(folder, ignore_errors=True)
         for folder in (self.path, self.path / "volumes", self.path / LOCAL):
             for file in folder.iterdir():
                 orphan = folder.name == "volumes" and file.suffix == ".b2nd" and file.stem not in self.records

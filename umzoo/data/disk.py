@@ -1,0 +1,112 @@
+"""Files of a store on disk: replaced in one piece or appended line by line, and what to say when that fails."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from umzoo.errors import DataError
+from umzoo.files import fsync
+
+LOCAL = "local"
+"""Folder in a store for what must stay on the machine: the key of the subjects' hash, and reports with file names."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class StoreError(DataError):
+    """The store itself cannot be written, which no other scan would mend."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what goes wrong in writing *path* into a :class:`StoreError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            advice = "free some, and run the same command: what is in stays, and it goes on from there"
+            raise StoreError(f"no space left for {path} ({_free(path)}): {advice}") from None
+        raise StoreError(
+            f"cannot write {path} ({error.strerror or error}): mend that, and run the same command"
+        ) from None
+
+
+def _free(path: Path) -> str:
+    try:
+        return f"{shutil.disk_usage(path.parent).free / 1e6:.0f} MB free, or a quota or limit of the size of files"
+    except OSError:
+        return "its folder is gone"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace *path* by *text* in one piece.
+
+    Raises:
+        StoreError: if the disk is full, or the file cannot be written.
+    """
+    replace_file(path, text.encode("utf-8", "backslashreplace"))
+
+
+def replace_file(target: Path, content: bytes) -> None:
+    """Write *content* under a temporary name, sync and rename it; nothing is left of it if that fails.
+
+    Raises:
+        StoreError: if the disk is full, or the file cannot be written.
+    """
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    with writing(target):
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+            fsync(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+class JsonLines:
+    """A file of JSON lines that is only appended to; a torn last line is cut off when it is opened.
+
+    Raises:
+        StoreError: if the disk is full, or the file cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                _cut_torn_line(path)
+            self._file = path.open("ab", buffering=0)
+
+    def append(self, content: Any) -> None:
+        """Append one line, and return once it is on disk; of a line that does not fit, nothing is left."""
+        line = (json.dumps(content, separators=(",", ":")) + "\n").encode()
+        end = os.fstat(self._file.fileno()).st_size
+        with writing(self.path):
+            try:
+                while line:
+                    line = line[self._file.write(line) :]
+                os.fsync(self._file.fileno())
+            except OSError:
+                os.ftruncate(self._file.fileno(), end)
+                raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _cut_torn_line(path: Path) -> None:
+    with path.open("rb+") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
+        os.fsync(file.fileno())

@@ -1,0 +1,93 @@
+"""Columns of an index kept in files beside it, for all processes of a machine.
+
+``index.jsonl`` stays the source of truth: columns lie in a folder named by its size and checksum
+(``columns-SIZE-CRC``), are made anew when it has changed, and can be deleted at any time. Whoever maps a folder holds a
+lock on it, so that a process that goes on in others finds it there too: those of an older index are deleted once nobody
+does.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import weakref
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from umzoo.files import written_whole
+
+log = logging.getLogger(__name__)
+
+CHUNK = 1 << 24
+
+
+class Kept:
+    """Columns mapped from the files in *folder*, which stay there while this object lives.
+
+    Raises:
+        OSError: if they cannot be read, or are being deleted.
+        ValueError: if one is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        descriptor = _locked(folder, alone=False)
+        if descriptor is not None:
+            weakref.finalize(self, os.close, descriptor)
+        files = sorted(folder.glob("*.npy"))
+        self.columns: Mapping[str, NDArray[Any]] = {
+            file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in files
+        }
+
+
+def columns_folder(index: Path) -> Path:
+    """Return the folder where the columns of the present content of the file *index* are kept, if they are."""
+    checksum, size = 0, 0
+    with index.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            checksum, size = zlib.crc32(chunk, checksum), size + len(chunk)
+    return index.parent / f"columns-{size}-{checksum:08x}"
+
+
+def keep(folder: Path, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write *columns* into *folder*, where that works, and delete others beside it that nobody has mapped."""
+    try:
+        with written_whole(folder) as temporary:
+            temporary.mkdir()
+            for name, column in columns.items():
+                np.save(temporary / f"{name}.npy", column)
+            for old in folder.parent.glob("columns-*"):
+                _delete_unused(old)
+    except OSError as error:
+        log.info("columns are not kept in %s: %s", folder, error)
+
+
+def _delete_unused(folder: Path) -> None:
+    try:
+        descriptor = _locked(folder, alone=True)
+    except OSError:
+        return  # somebody has mapped it
+    shutil.rmtree(folder, ignore_errors=True)
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def _locked(folder: Path, alone: bool) -> int | None:
+    """A descriptor of *folder* that holds a lock on it, shared unless *alone*; None where there are no such locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
