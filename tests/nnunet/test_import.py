@@ -110,6 +110,18 @@ def test_fold_and_checkpoint_are_chosen(model_folder, tmp_path):
         run(folder, tmp_path / "other", fold=1)
 
 
+def test_the_license_of_the_weights_it_began_with_stays(model_folder, tmp_path):
+    folder, _ = model_folder()
+    plans = json.loads((folder / "plans.json").read_text())
+    known = {"name": "resenc_unet_l.theirs", "reference": "", "sha256": None, "license": "cc-by-sa-4.0"}
+    (folder / "plans.json").write_text(json.dumps(plans | {"umzoo": {"weights": known}}))
+    importer = zoo().importers.build("nnunet")
+    importer.run(folder, tmp_path / "out")
+    assert read_info(tmp_path / "out").license == "cc-by-sa-4.0"
+    with pytest.raises(WeightsError, match="they cannot be under mit"):
+        importer.run(folder, tmp_path / "freed", "mit")
+
+
 def test_networks_that_umzoo_does_not_have_are_refused(model_folder, tmp_path):
     folder, _ = model_folder(nonlin="torch.nn.ReLU")
     with pytest.raises(WeightsError, match=r"nonlin torch\.nn\.ReLU"):

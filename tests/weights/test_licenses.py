@@ -126,6 +126,24 @@ def test_saving_what_was_loaded_and_trained(tmp_path):
         umzoo.save_pretrained(umzoo.create_model("genesis_unet", width=2), tmp_path / "c", license="foo")
 
 
+def test_what_weights_are_transferred_into_inherits(tmp_path):
+    networks = {}
+    for license in ("mit", "cc-by-sa-4.0"):
+        umzoo.save_pretrained(umzoo.create_model("genesis_unet", width=1), tmp_path / license, license=license)
+        networks[license] = umzoo.create_model("genesis_unet", width=1, in_channels=2)
+        umzoo.transfer(tmp_path / license, networks[license])
+    info = umzoo.save_pretrained(networks["cc-by-sa-4.0"], tmp_path / "kept")
+    assert (info.license, info.base_model.license) == ("cc-by-sa-4.0", "cc-by-sa-4.0")
+    assert info.base_model.sha256 == read_info(tmp_path / "cc-by-sa-4.0").files["model.safetensors"]
+    umzoo.transfer(tmp_path / "mit", networks["cc-by-sa-4.0"])
+    for network in (networks["cc-by-sa-4.0"], trained(networks["cc-by-sa-4.0"])):
+        with pytest.raises(WeightsError, match="share-alike"):
+            umzoo.save_pretrained(network, tmp_path / "freed", license="mit")
+    umzoo.transfer(networks["cc-by-sa-4.0"], networks["mit"])
+    with pytest.raises(WeightsError, match="share-alike"):
+        umzoo.save_pretrained(networks["mit"], tmp_path / "freed", license="mit")
+
+
 def test_a_first_load_of_restricted_weights_says_so_once(tmp_path, caplog):
     say_terms.cache_clear()
     umzoo.save_pretrained(umzoo.create_model("genesis_unet", width=2), tmp_path / "a", license="cc-by-nc-sa-4.0")

@@ -12,9 +12,9 @@ from umzoo.config import Config
 from umzoo.data.store import Store
 from umzoo.engine.recipe import Recipe
 from umzoo.spec import InputSpec
-from umzoo.weights.build import origin
 from umzoo.weights.info import BaseModel
 from umzoo.weights.io import read_info
+from umzoo.weights.origin import origin
 from umzoo.weights.transfer import transfer
 
 log = logging.getLogger(__name__)

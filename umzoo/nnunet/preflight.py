@@ -12,8 +12,8 @@ from umzoo.nnunet.entry import PlansEntry, WeightsEntry
 from umzoo.nnunet.environment import dataset_number
 from umzoo.nnunet.planned import Planned
 from umzoo.nnunet.where import read_where, where_file
-from umzoo.weights.build import origin
 from umzoo.weights.io import MODEL, read_info
+from umzoo.weights.origin import origin
 from umzoo.weights.transfer import Plan, TransferReport, TransferRules, plan_transfer
 from umzoo.weights.transfer.layout import TITLES
 from umzoo.weights.transfer.sides import Side, network_side

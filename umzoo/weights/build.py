@@ -14,9 +14,9 @@ from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import named_tensors
 from umzoo.errors import WeightsError
 from umzoo.weights.construct import belongs, build_to_fill, require_fit
-from umzoo.weights.info import BaseModel, WeightsInfo
-from umzoo.weights.io import MODEL, open_tensors, read_info
+from umzoo.weights.io import open_tensors, read_info
 from umzoo.weights.licenses import say_terms
+from umzoo.weights.origin import origin
 from umzoo.weights.tensors import is_finite
 from umzoo.weights.transfer import TransferRules, transfer
 
@@ -60,22 +60,6 @@ def load_backbone(
     if backbone.caution:
         log.warning("%s: %s", info.name, backbone.caution)
     return backbone.eval()
-
-
-def origin(folder: Path | str, info: WeightsInfo) -> BaseModel:
-    """Return how weights that are trained on from those in *folder* shall name them.
-
-    A folder in the Hub's cache (``models--org--name/snapshots/COMMIT``) tells its repository; the path of another one
-    is nobody else's business, so the sum of the tensors stands for it.
-    """
-    place = Path(folder).resolve()
-    known = BaseModel(
-        name=info.name, sha256=info.files.get(MODEL, ""), license=info.license, license_link=info.license_link
-    )
-    if place.parent.name != "snapshots" or not place.parents[1].name.startswith("models--"):
-        return known
-    repository = place.parents[1].name.removeprefix("models--").replace("--", "/", 1)
-    return known.model_copy(update={"repository": repository, "revision": place.name})
 
 
 def fill(targets: Mapping[str, Tensor], values: Iterable[tuple[str, Tensor]], device: torch.device) -> None:

@@ -8,7 +8,7 @@ from umzoo.backbones.base import Backbone
 from umzoo.heads.answer import Answer
 from umzoo.heads.model import Model
 from umzoo.spec import InputSpec
-from umzoo.weights.info import WeightsInfo
+from umzoo.weights.info import BaseModel, WeightsInfo
 
 
 def describe(model: Backbone | Model, tag: str) -> tuple[WeightsInfo, WeightsInfo]:
@@ -18,7 +18,9 @@ def describe(model: Backbone | Model, tag: str) -> tuple[WeightsInfo, WeightsInf
     name, channels = f"{backbone.name}.{tag}", backbone.info.in_channels
     facts = {"name": name, "backbone": backbone.spec, "base_model": backbone.weights_origin, **_facts_of_head(model)}
     if known is None:
-        new = WeightsInfo(input=InputSpec(space=backbone.info.input_space, in_channels=channels), **facts)
+        base: BaseModel | None = backbone.weights_origin
+        terms = {"license": base.license, "license_link": base.license_link} if base and base.license else {}
+        new = WeightsInfo(input=InputSpec(space=backbone.info.input_space, in_channels=channels), **terms, **facts)
         return new, new
     trained = WeightsInfo(
         input=known.input.model_copy(update={"in_channels": channels}),

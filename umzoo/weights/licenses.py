@@ -86,6 +86,11 @@ def allows_sharing(license: str, link: str = "") -> bool:
     return found is not None and "no-derivatives" not in found
 
 
+def asks_more(license: str, link: str, other: str, other_link: str) -> bool:
+    """Whether *license* is known to restrict more than *other* does."""
+    return len(_terms(license, link) or ()) > len(_terms(other, other_link) or ())
+
+
 def require_license(license: str, link: str = "") -> None:
     """Refuse what is no license.
 

@@ -86,7 +86,8 @@ class NnunetImporter(Importer):
     ) -> WeightsInfo:
         name = str(plans.get("dataset_name", "dataset"))
         cases = int(dataset.get("numTraining", 0))
-        arguments = checkpoint["init_args"]
+        arguments, base = checkpoint["init_args"], _base_model(plans)
+        inherited = license in ("", "unknown") and base is not None and base.license
         return WeightsInfo(
             name=f"{backbone.name}.{self.config.tag or name.partition('_')[2].lower() or name.lower()}",
             backbone=backbone,
@@ -99,8 +100,9 @@ class NnunetImporter(Importer):
                     "epochs": int(checkpoint.get("current_epoch", 0)),
                 }
             ),
-            base_model=_base_model(plans),
-            license=license,
+            base_model=base,
+            license=base.license if inherited and base else license,
+            license_link=base.license_link if inherited and base else "",
             citations=(CITATION,),
             nnunet={
                 "plans": plans.get("plans_name"),

@@ -11,7 +11,9 @@ from typing import Any
 
 from torch import nn
 
+from umzoo.backbones.base import Backbone
 from umzoo.spec import InputSpec
+from umzoo.weights.origin import binding
 from umzoo.weights.transfer.plan import Plan
 from umzoo.weights.transfer.report import TransferReport
 from umzoo.weights.transfer.rules import TransferRules
@@ -46,7 +48,8 @@ def transfer(
 ) -> TransferReport:
     """Copy the weights of *source* into *target*, in place, as far as they fit or can be made to fit.
 
-    Parameters stay the same objects, so optimizers, DDP and compiled graphs go on with them.
+    Parameters stay the same objects, so optimizers, DDP and compiled graphs go on with them. A backbone remembers what
+    it was made of, and is saved under a license that those weights allow.
 
     Args:
         source: a weights folder, a network, or a state dict (nnU-Net's aliases and wrappers' prefixes are understood).
@@ -62,4 +65,7 @@ def transfer(
     """
     plan = plan_transfer(source, target, rules, input)
     plan.check()
-    return plan.apply()
+    report = plan.apply()
+    if plan.source.origin is not None and isinstance(backbone := find_backbone(target), Backbone):
+        backbone.weights_origin = binding(backbone.weights_origin, plan.source.origin)
+    return report

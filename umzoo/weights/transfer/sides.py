@@ -17,9 +17,10 @@ from umzoo.errors import WeightsError
 from umzoo.spec import InputSpec
 from umzoo.weights.construct import build_on_meta
 from umzoo.weights.importers.checkpoint import WRAPPERS
-from umzoo.weights.info import WeightsInfo
+from umzoo.weights.info import BaseModel, WeightsInfo
 from umzoo.weights.io import MODEL, load_state, read_info
 from umzoo.weights.licenses import say_terms
+from umzoo.weights.origin import origin
 from umzoo.weights.transfer.layout import Layout
 from umzoo.weights.transfer.naming import find_naming
 
@@ -46,6 +47,7 @@ class Side:
         input: what the network expects; None if unknown.
         space: space of its input, None if unknown.
         sha256: of the file of tensors, if it comes from a weights folder.
+        origin: the weights that it is made of, where they are known.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Side:
     input: InputSpec | None = None
     space: str | None = None
     sha256: str | None = None
+    origin: BaseModel | None = None
 
     @cached_property
     def layout(self) -> Layout:
@@ -95,6 +98,7 @@ def source_side(source: Source) -> Side:
         input=info.input,
         space=info.input.space,
         sha256=info.files.get(MODEL),
+        origin=origin(source, info),
     )
 
 
@@ -134,6 +138,7 @@ def network_side(module: nn.Module) -> Side:
         space=network.info.input_space if isinstance(network, Backbone) else None,
         image_kernels=_image_kernels(network, tensors),
         steps=_steps(network),
+        origin=getattr(network, "weights_origin", None),
         **_describe(network, tensors),
     )
 
