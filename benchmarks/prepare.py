@@ -1,8 +1,9 @@
 """Time and memory from DICOM slices to arrays for training: umzoo, dcm2niix with nibabel, and nnU-Net's preprocessing.
 
-    python benchmarks/prepare.py [--series 2] [--slices 300] [--rows 512] [--rounds 3]
+    python benchmarks/prepare.py [--series 2] [--slices 300] [--rows 512] [--rounds 3] [--before FOLDER]
 
 Contenders take turns on the same files, each in a process of its own with one thread, the files in the page cache.
+With ``--before``, the umzoo in FOLDER, such as an older version unpacked there, is one of them.
 ``umzoo prepare`` sorts the slices, checks, resamples, quantizes, compresses and writes a store. dcm2niix writes NIfTI,
 which nibabel then reads as float32, and no more. nnU-Net, which reads no DICOM, preprocesses what dcm2niix wrote: it
 crops, normalizes, resamples and writes compressed arrays; the time of dcm2niix is part of its row. Processor time is
@@ -12,6 +13,7 @@ what to compare on a machine that has other work. Needs dcm2niix (``pip install 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import statistics
@@ -30,6 +32,13 @@ from rich.table import Table
 
 PIXEL_MM, SLICE_MM = 0.7, 1.0
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLOSC_NTHREADS")
+_LAUNCH = """
+import json, os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]))
+"""
+"""Started small: a process counts what it shared with the one that started it as its own peak memory."""
 _READ = """
 import sys, numpy, nibabel, pathlib
 for file in sorted(pathlib.Path(sys.argv[1]).glob("*.nii*")):
@@ -104,22 +113,22 @@ def write_series(folder: Path, slices: int, rows: int, seed: int) -> int:
     return 2 * slices * rows * rows
 
 
-def measure(*command: str) -> Cost:
+def measure(*command: str, **environment: str) -> Cost:
     """Run *command* in a process of its own, with one thread."""
     start = time.perf_counter()
-    environment = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1")}
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)[:200]} ended with {process.returncode}")
-    return Cost(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    environment = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1"), **environment}
+    launch = (sys.executable, "-I", "-S", "-c", _LAUNCH, *command)
+    done = subprocess.run(launch, stdout=subprocess.PIPE, env=environment, check=True)
+    code, processor, memory = json.loads(done.stdout)
+    if code:
+        raise SystemExit(f"{' '.join(command)[:200]} ended with {code}")
+    return Cost(time.perf_counter() - start, processor, memory)
 
 
-def umzoo(dicom: Path, work: Path, spacing: str) -> Cost:
-    """``umzoo prepare`` in one process."""
-    command = ("-m", "umzoo", "prepare", str(dicom), "--out", str(work / "store"), "--workers", "0")
-    return measure(sys.executable, *command, "--spacing", spacing)
+def umzoo(dicom: Path, work: Path, spacing: str, **environment: str) -> Cost:
+    """``umzoo prepare`` with one worker."""
+    command = ("-m", "umzoo", "prepare", str(dicom), "--out", str(work / "store"), "--workers", "1")
+    return measure(sys.executable, *command, "--spacing", spacing, **environment)
 
 
 def converted(dicom: Path, work: Path, packed: str) -> Cost:
@@ -158,21 +167,28 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=300)
     parser.add_argument("--rows", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--before")
     arguments = parser.parse_args()
-    costs: dict[str, list[Cost]] = {name: [] for name in CONTENDERS}
+    contenders = dict(CONTENDERS)
+    if before := arguments.before:
+        contenders["the umzoo in --before, native spacing"] = lambda dicom, work: umzoo(
+            dicom, work, "native", PYTHONPATH=before
+        )
+    costs: dict[str, list[Cost]] = {name: [] for name in contenders}
     with tempfile.TemporaryDirectory() as folder:
         dicom = Path(folder) / "dicom"
         size = sum(write_series(dicom / str(n), arguments.slices, arguments.rows, n) for n in range(arguments.series))
         for number in range(arguments.rounds):
-            for place, (name, contender) in enumerate(CONTENDERS.items()):
+            for place, (name, contender) in enumerate(contenders.items()):
                 work = Path(folder) / f"{number}-{place}"
                 work.mkdir()
                 costs[name].append(contender(dicom, work))
                 shutil.rmtree(work)
     rows = {name: _row(rounds, arguments.series, size / 1e6) for name, rounds in costs.items()}
+    settings = {name: value for name, value in vars(arguments).items() if name != "before"}
     console = Console()
     console.print(_table(rows))
-    console.print(f"wrote {write_results('prepare', {**vars(arguments), 'megabytes': size / 1e6, 'contenders': rows})}")
+    console.print(f"wrote {write_results('prepare', {**settings, 'megabytes': size / 1e6, 'contenders': rows})}")
 
 
 def _row(rounds: list[Cost], volumes: int, megabytes: float) -> dict[str, float]:

@@ -12,8 +12,8 @@ from umzoo.data.refusal import Reason, Refused
 MIN_VOXELS = 8
 FEW_VALUES = 10
 SAMPLE_VOXELS = 2_000_000
-_CERTAIN = (1, 100, 255)
-"""What stands for certainty in maps of probabilities."""
+_CERTAIN, _SURE = (1, 100, 255), 0.05
+"""What stands for certainty in maps of probabilities, and the share of the voxels above 0 that have it, at least."""
 
 
 def check_shape(shape: tuple[int, ...], when: str = "", least: int = MIN_VOXELS) -> None:
@@ -92,11 +92,13 @@ def _refuse_probabilities(values: NDArray[np.float32]) -> None:
     top = float(values.max())
     if values.min() < 0 or not any(abs(top - whole) <= 1e-3 * whole for whole in _CERTAIN):
         return
-    zeros, ones = float((values <= 1e-3 * top).mean()), float((values >= 0.999 * top).mean())
-    if zeros < 0.3 or ones < 0.02:
+    inside = values[values > 1e-3 * top] / top
+    zeros, ones = 1 - inside.size / values.size, float((inside > 0.999).mean())
+    if zeros < 0.3 or ones < _SURE:
         return
-    if np.count_nonzero(values > 0.95 * top) > np.count_nonzero((values > 0.25 * top) & (values < 0.75 * top)):
-        raise Refused(Reason.LABELS, f"a map of probabilities: {zeros:.0%} are 0 and {ones:.0%} are {top:.3g}")
+    if np.count_nonzero((inside > 0.95) | (inside < 0.05)) > np.count_nonzero((inside > 0.25) & (inside < 0.75)):
+        detail = f"a map of probabilities: {zeros:.0%} are 0, and {ones:.0%} of the others {top:.3g}"
+        raise Refused(Reason.LABELS, detail)
 
 
 def _equal_neighbors(rows: NDArray[Any], common: NDArray[np.float32]) -> float:
