@@ -147,3 +147,6 @@ def test_files_of_something_else_are_told_by_what_they_hold(tmp_path):
     torch.save({"state_dict": {"trunk.weight": torch.ones(2)}}, tmp_path / "m.pth")
     with pytest.raises(WeightsError, match=r"among trunk\.weight"):
         zoo().importers.build("medicalnet").run(tmp_path / "m.pth", tmp_path / "out")
+    torch.save({"optimizer": {"lr": 1}, "epoch": 3}, tmp_path / "o.pth")
+    with pytest.raises(WeightsError, match="holds optimizer, epoch, and no tensors"):
+        zoo().importers.build("medicalnet").run(tmp_path / "o.pth", tmp_path / "out")

@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives import serialization as pem
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 import umzoo
@@ -147,6 +147,9 @@ def test_certificates(folder, tmp_path):
     assert verify_folder(folder, root=root).signer == "the certificate of CN=ours lab"
     with pytest.raises(WeightsError, match=r"is not one that .*theirs-root\.crt stands for"):
         verify_folder(folder, root=other)
+    for wrong in ({"public_key": other}, {"public_key": other, "root": root}, {}):
+        with pytest.raises(ConfigError, match="signed by the certificate of CN=ours lab: give root certificates"):
+            verify_folder(folder, **wrong)
 
 
 def test_the_signature_says_nothing_of_this_machine(signed):
@@ -162,14 +165,19 @@ def test_what_is_missing_or_wrong_is_said(folder, keys, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="cannot sign with .*nowhere"):
         sign_folder(folder, Signer(tmp_path / "nowhere"))
     assert not (folder / "model.sig").exists()
+    key = rsa.generate_private_key(65537, 2048)
+    (tmp_path / "rsa").write_bytes(key.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption()))
+    with pytest.raises(ConfigError, match=r"cannot sign with .*rsa: a PEM file with a key on one of the curves"):
+        sign_folder(folder, Signer(tmp_path / "rsa"))
     locked, public = make_key(tmp_path, "locked", b"secret")
     with pytest.raises(ConfigError, match="cannot sign with"):
         sign_folder(folder, Signer(locked))
     monkeypatch.setenv(PASSWORD, "secret")
     sign_folder(folder, Signer(locked))
     verify_folder(folder, public)
-    with pytest.raises(ConfigError, match="says it was signed by the key .*: give a public key"):
-        verify_folder(folder)
+    for wrong in ({}, {"root": public}):
+        with pytest.raises(ConfigError, match="says it was signed by the key .*: give a public key"):
+            verify_folder(folder, **wrong)
     with pytest.raises(ConfigError, match="cannot verify with .*locked.pem"):
         verify_folder(folder, locked)
     monkeypatch.setattr("umzoo.weights.signing.find_spec", lambda name: None)

@@ -24,7 +24,8 @@ def sign(
     from umzoo.weights.signing import Signer, sign_folder
 
     signature = sign_folder(folder, Signer(key, certificate, chain))
-    say(f"signed {', '.join(signature.files)} in {folder}; to be checked with: umzoo verify {folder} --public-key KEY")
+    trusted = "--root CERTIFICATES" if certificate else "--public-key KEY"
+    say(f"signed {', '.join(signature.files)} in {folder}; to be checked with: umzoo verify {folder} {trusted}")
 
 
 def verify(

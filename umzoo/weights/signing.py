@@ -24,6 +24,7 @@ from umzoo.weights.io import CARD, CONFIG, SIGNATURE, checked_file, read_info
 from umzoo.weights.signature import Signature, read_signature, require_covered
 from umzoo.weights.strict import own_file
 
+PEM = "a PEM file with a key on one of the curves P-256, P-384 and P-521 is expected"
 PASSWORD = "UMZOO_SIGN_PASSWORD"
 """The environment's name for the password of an encrypted private key."""
 
@@ -102,10 +103,9 @@ def verify_folder(folder: Path | str, public_key: Path | str | None = None, root
         raise WeightsError(f"{folder} is not signed: it has no {SIGNATURE}")
     _require_installed()
     require_covered(folder, signature)
-    if (public_key is None) == (root is None):
-        raise ConfigError(
-            f"{folder} says it was signed by {_named(signature)}: give a public key, or root certificates"
-        )
+    needed, given = ("root certificates", root) if signature.certificate else ("a public key", public_key)
+    if given is None or (public_key is None) == (root is None):
+        raise ConfigError(f"{folder} says it was signed by {_named(signature)}: give {needed} that you trust")
     config = _verifying(public_key, root)
     with _one_line(WeightsError, f"the signature of {folder} is not one that {public_key or root} stands for"):
         config.verify(folder, own_file(folder, SIGNATURE))
@@ -119,7 +119,7 @@ def _signing(signer: Signer) -> Any:
 
     config = signing.Config().set_hashing_config(hashing.Config().set_ignored_paths(paths=[CARD, SIGNATURE]))
     password = os.environ.get(PASSWORD)
-    with _one_line(ConfigError, f"cannot sign with {signer.key}"):
+    with _one_line(ConfigError, f"cannot sign with {signer.key}: {PEM}, and its password in {PASSWORD}"):
         if signer.certificate is None:
             secret: Any = password.encode() if password else None
             return config.use_elliptic_key_signer(private_key=signer.key, password=secret)
@@ -135,7 +135,8 @@ def _verifying(public_key: Path | str | None, root: Path | str | None) -> Any:
 
     config = verifying.Config().set_ignore_unsigned_files(True)
     config.set_hashing_config(hashing.Config().set_allow_symlinks(True))
-    with _one_line(ConfigError, f"cannot verify with {public_key or root}"):
+    expected = PEM if public_key else "a PEM file with certificates is expected"
+    with _one_line(ConfigError, f"cannot verify with {public_key or root}: {expected}"):
         if public_key is not None:
             return config.use_elliptic_key_verifier(public_key=public_key)
         return config.use_certificate_verifier(certificate_chain=[Path(str(root))])
@@ -170,7 +171,7 @@ def _one_line(kind: type[ConfigError | WeightsError], what: str) -> Iterator[Non
     try:
         yield
     except _refusals() as error:
-        raise kind(f"{what}: {in_one_line(error, 200)}") from error
+        raise kind(f"{what} ({in_one_line(error, 200)})") from error
 
 
 def _refusals() -> tuple[type[Exception], ...]:

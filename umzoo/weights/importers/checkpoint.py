@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -49,7 +50,9 @@ def read_state(file: Path, prefixes: Iterable[str] = ("module.", "_orig_mod.")) 
         state = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), content)
     tensors = {str(k): v for k, v in state.items() if isinstance(v, Tensor)} if isinstance(state, Mapping) else {}
     if not tensors:
-        raise WeightsError(f"{file} holds no tensors, neither at its top nor under {', '.join(WRAPPERS)}")
+        held = some_names(content, 6) if isinstance(content, Mapping) else f"a {type(content).__name__}"
+        where = ", ".join(WRAPPERS)
+        raise WeightsError(f"{file} holds {held or 'nothing'}, and no tensors, neither at its top nor under {where}")
     return without_prefixes(tensors, prefixes)
 
 
@@ -81,9 +84,9 @@ def split(state: Mapping[str, Tensor], wanted: Shapes) -> tuple[dict[str, Tensor
     return taken, {name: tensor for name, tensor in state.items() if name not in wanted}
 
 
-def some_names(state: Mapping[str, Tensor], count: int = 3) -> str:
+def some_names(state: Mapping[Any, Any], count: int = 3) -> str:
     """Return the first names in *state*, for those who wonder what it holds."""
-    names = list(state)
+    names = list(map(str, state))
     return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")
 
 
