@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from umzoo.backbones.base import BackboneInfo, Features, Level
 from umzoo.errors import ConfigError
@@ -22,6 +23,7 @@ def features(dense=True):
     ("spec", "shape"),
     [
         ({"name": "segmentation", "classes": 3}, (2, 3, 8, 8, 8)),
+        ({"name": "segmentation", "classes": 3, "levels": True}, (2, 3, 8, 8, 8)),
         ({"name": "classification", "classes": 4}, (2, 4)),
         ({"name": "regression", "targets": 2}, (2, 2)),
         ({"name": "regression", "targets": 2, "pooling": "octants"}, (2, 2)),
@@ -46,6 +48,16 @@ def test_segmentation_needs_the_dense_map():
         zoo().heads.build("segmentation", info=BackboneInfo(1, (Level(4, (1, 1, 1)),), None))
     with pytest.raises(ConfigError, match="dense=True"):
         zoo().heads.build("segmentation", info=INFO)(features(dense=False))
+
+
+def test_segmentation_reads_every_level_as_one_convolution_on_all_of_them_would():
+    head = zoo().heads.build({"name": "segmentation", "classes": 3, "levels": True}, info=INFO)
+    seen = features()
+    enlarged = [functional.interpolate(level, (8, 8, 8), mode="trilinear") for level in seen.levels]
+    kernel = torch.cat([head.layer.weight, *(layer.weight for layer in head.levels)], dim=1)
+    expected = functional.conv3d(torch.cat([seen.dense, *enlarged], dim=1), kernel, head.layer.bias)
+    torch.testing.assert_close(head(seen), expected)
+    assert not zoo().heads.build({"name": "segmentation", "classes": 3}, info=INFO).levels
 
 
 def test_model_joins_backbone_and_head():

@@ -61,7 +61,7 @@ def test_programs_and_onnx_agree_with_the_network(name, tmp_path, monkeypatch):
 def test_the_answer_of_a_head(tmp_path):
     pytest.importorskip("onnxscript")
     backbone = built("genesis_unet")
-    head = zoo().heads.build({"name": "segmentation", "classes": 3}, info=backbone.info)
+    head = zoo().heads.build({"name": "segmentation", "classes": 3, "levels": True}, info=backbone.info)
     model = Model(backbone, head).eval()
     session, run = runner(write_onnx(model, tmp_path / "network.onnx"))
     assert [output.name for output in session.get_outputs()] == ["answer"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from umzoo import config
 from umzoo.backbones.base import BackboneInfo, Features
@@ -14,7 +15,12 @@ from umzoo.heads.base import Head
 
 
 class Segmentation(Head):
-    """A 1x1x1 convolution on the dense map, as nnU-Net's ``seg_layers``."""
+    """A 1x1x1 convolution on the dense map, as nnU-Net's ``seg_layers``; with ``levels`` on the encoder's levels too.
+
+    Pre-training may leave few channels of the dense map of use: a decoder that restores gray levels ends in little more
+    than the image. The encoder's levels hold more. Their logits are enlarged and added to those of the dense map, which
+    is one convolution on all of them (hypercolumns, Hariharan et al., CVPR 2015).
+    """
 
     name = "segmentation"
     dense = True
@@ -23,16 +29,24 @@ class Segmentation(Head):
         """Options."""
 
         classes: int = Field(2, ge=1, description="classes, background included")
+        levels: bool = Field(False, description="whether the encoder's levels are read beside the dense map")
 
     def __init__(self, config: Any, info: BackboneInfo) -> None:
         super().__init__(config, info)
         if info.decoder_channels is None:
             raise ConfigError("head 'segmentation' needs a backbone with a decoder, this one has none")
         self.layer = nn.Conv3d(info.decoder_channels, config.classes, 1)
+        read = info.levels if config.levels else ()
+        self.levels = nn.ModuleList(nn.Conv3d(level.channels, config.classes, 1, bias=False) for level in read)
 
     def forward(self, features: Features) -> Tensor:
         """Return logits ``(B, classes, D, H, W)``."""
         if features.dense is None:
             raise ConfigError("head 'segmentation' needs the dense map: call the backbone with dense=True")
         logits: Tensor = self.layer(features.dense)
+        for layer, level in zip(self.levels, features.levels, strict=False):
+            found = layer(level)
+            if found.shape != logits.shape:
+                found = functional.interpolate(found, logits.shape[2:], mode="trilinear")
+            logits = logits + found
         return logits

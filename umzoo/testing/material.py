@@ -63,6 +63,7 @@ def training_batch(size: int | Size = 16, items: int = 4) -> Fields:
         "source": torch.zeros(items, dtype=torch.int64),
         "volume": torch.arange(items),
         "spacing": torch.ones(items, 3),
+        "width": torch.zeros(items),
         "progress": torch.tensor(0.5),
         "step": torch.tensor(1),
         "scale_count": torch.tensor(float(items)),

@@ -11,6 +11,7 @@ from umzoo.downstream.study import load_study, run_study, write_report
 from umzoo.downstream.study.cells import cell_named, finetunings, is_done, pretrainings, read_state
 from umzoo.downstream.study.forecast import forecast
 from umzoo.downstream.study.launch import Launch
+from umzoo.downstream.study.page import _rates
 from umzoo.downstream.study.work import finetune_config, run_cell
 from umzoo.errors import ConfigError, DataError
 
@@ -132,6 +133,18 @@ def test_arms_share_head_and_labels(done):
     cells = [cell for cell in finetunings(wider) if (cell.seed, cell.labels) == (1, "50%")]
     scratch, restored = (finetune_config(wider, cell) for cell in cells)
     assert scratch == restored and scratch.labels == "50%" and scratch.seed == 1
+
+
+def test_an_arm_may_have_a_rate_of_its_own(done):
+    config, how, _ = done
+    slow = config.arms[1].model_copy(update={"finetune": ("optim.lr=1e-4",)})
+    changed = config.model_copy(update={"arms": (config.arms[0], slow)})
+    scratch, restored = (finetune_config(changed, cell).optim.lr for cell in finetunings(changed))
+    assert (scratch, restored) == (3e-3, 1e-4)
+    run_cell(changed, how.out, next(pretrainings(changed)))
+    with pytest.raises(ConfigError, match="other options"):
+        run_cell(changed, how.out, list(finetunings(changed))[1])
+    assert list(_rates(changed)) == ["Arm restored alone is fine-tuned with `optim.lr=1e-4`."]
 
 
 def test_another_arm_is_added_and_its_failure_is_reported(done, tmp_path):

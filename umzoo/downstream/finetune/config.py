@@ -89,7 +89,11 @@ class AugmentationConfig(Config):
 
 
 class HeadConfig(Config):
-    """The head of tasks with an answer per scan."""
+    """The head: ``levels`` is for segmentation, the rest for tasks with an answer per scan."""
+
+    levels: bool = Field(
+        True, description="segment by the encoder's levels beside the decoder's map, which pre-training may narrow"
+    )
 
     pooling: Pooling = Field(
         "mean", description="the coarsest level as one vector: mean, max, std, mean+max or octants"

@@ -96,7 +96,9 @@ def build_head(task: Task, config: FinetuneConfig, backbone: Backbone) -> Head:
     """Return the head; equal seeds give equal values, whatever the backbone holds."""
     name = HEADS.get(task.kind, task.kind)
     options: dict[str, Any] = {"name": name}
-    if task.kind != "segmentation":
+    if task.kind == "segmentation":
+        options["levels"] = config.head.levels
+    else:
         options |= {"pooling": config.head.pooling, "dropout": config.head.dropout}
     if name in ("segmentation", "classification"):
         options["classes"] = len(task.classes)

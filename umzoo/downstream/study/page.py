@@ -39,7 +39,7 @@ def write_report(folder: Path) -> Path:
     cells = read_rows(folder / CELLS)
     answers, curves = read_rows(folder / ANSWERS), read_rows(folder / CURVES)
     parts = [f"# {config.name}", config.question, f"What counts as a yes: {config.yes}" if config.yes else ""]
-    parts += [_progress(cells), HOW.format(few=FEW, share=SHARE)]
+    parts += [_progress(cells), HOW.format(few=FEW, share=SHARE), *_rates(config)]
     for task in config.tasks:
         mine = [row for row in answers if row["task"] == task.title]
         if mine:
@@ -65,6 +65,13 @@ def read_protocol(folder: Path) -> StudyConfig:
             f"{folder} holds no study ({PROTOCOL} cannot be read): run 'umzoo study STUDY.toml' first"
         ) from None
     return StudyConfig.parse(content, PROTOCOL)
+
+
+def _rates(config: StudyConfig) -> Iterator[str]:
+    """Yield what arms have to themselves beyond what they begin with."""
+    for arm in config.arms:
+        if arm.finetune:
+            yield f"Arm {arm.name} alone is fine-tuned with {', '.join(f'`{change}`' for change in arm.finetune)}."
 
 
 def _progress(cells: Sequence[Row]) -> str:

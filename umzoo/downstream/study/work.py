@@ -48,8 +48,10 @@ def run_cell(config: StudyConfig, out: Path, cell: Cell, cpu: bool = False) -> N
 def options_of(config: StudyConfig, cell: Cell) -> dict[str, Any]:
     """Return what the result of *cell* depends on, but for the content of files."""
     arm = config.arm(cell.arm)
-    options: dict[str, Any] = {"arm": arm.model_dump(mode="json"), "seed": cell.seed}
+    options: dict[str, Any] = {"arm": arm.model_dump(mode="json", exclude={"finetune"}), "seed": cell.seed}
     if cell.kind == "finetuning":
+        if arm.finetune:
+            options["arm"]["finetune"] = list(arm.finetune)
         options["task"] = config.task(cell.task).model_dump(mode="json", exclude={"folds"})
         options |= {"labels": cell.labels, "fold": cell.fold}
     return options
@@ -63,8 +65,8 @@ def recipe_of(config: StudyConfig, cell: Cell) -> Recipe:
 
 def finetune_config(config: StudyConfig, cell: Cell) -> FinetuneConfig:
     """Return the options of a fine-tuning."""
-    task = config.task(cell.task)
-    return load_config(task.file, (*task.overrides, f"seed={cell.seed}", f'labels="{cell.labels}"'))
+    task, arm = config.task(cell.task), config.arm(cell.arm)
+    return load_config(task.file, (*task.overrides, *arm.finetune, f"seed={cell.seed}", f'labels="{cell.labels}"'))
 
 
 def _pretrain(config: StudyConfig, out: Path, cell: Cell, cpu: bool) -> None:
