@@ -52,14 +52,12 @@ class QuickstartConfig(Config):
     overrides: tuple[str, ...] = Field((), description="changes to it")
     finetune: tuple[str, ...] = Field(
         (
-            "trainer.steps=60",
+            "trainer.steps=40",
             "trainer.log_every=5",
-            "strategy.validate_every=15",
+            "strategy.validate_every=10",
             "strategy.class_weights=balanced",
-            "data.batch_size=1",
             "data.overlap=0",
             "augmentation.enabled=false",
-            "optim.lr=5e-3",
         ),
         description="options of the fine-tuning",
     )
