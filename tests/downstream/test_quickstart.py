@@ -19,6 +19,7 @@ SMALL = QuickstartConfig(
     size=40,
     overrides=(
         "backbone.features_per_stage=[2, 4, 8]",
+        "backbone.n_conv_per_stage=1",
         "data.patch_size=[16, 16, 16]",
         "data.batch_size=2",
         "data.workers=0",
