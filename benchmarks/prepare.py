@@ -13,7 +13,6 @@ what to compare on a machine that has other work. Needs dcm2niix (``pip install 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import statistics
@@ -21,24 +20,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from report import write_results
 from rich.console import Console
 from rich.table import Table
 
 PIXEL_MM, SLICE_MM = 0.7, 1.0
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLOSC_NTHREADS")
-_LAUNCH = """
-import json, os, subprocess, sys
-process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-_, status, usage = os.wait4(process.pid, 0)
-print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]))
-"""
-"""Started small: a process counts what it shared with the one that started it as its own peak memory."""
 _READ = """
 import sys, numpy, nibabel, pathlib
 for file in sorted(pathlib.Path(sys.argv[1]).glob("*.nii*")):
@@ -74,7 +68,7 @@ for file in sorted(pathlib.Path(sys.argv[1]).glob("*.nii")):
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds on the clock and of the processor, and the peak memory of the largest process in MB."""
+    """Seconds on the clock and of the processor in all processes, and the peak memory of the largest one in MB."""
 
     wall: float
     processor: float
@@ -114,15 +108,35 @@ def write_series(folder: Path, slices: int, rows: int, seed: int) -> int:
 
 
 def measure(*command: str, **environment: str) -> Cost:
-    """Run *command* in a process of its own, with one thread."""
+    """Run *command* with one thread; its processes, and those they start, are looked at every 20 ms."""
     start = time.perf_counter()
     environment = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1"), **environment}
-    launch = (sys.executable, "-I", "-S", "-c", _LAUNCH, *command)
-    done = subprocess.run(launch, stdout=subprocess.PIPE, env=environment, check=True)
-    code, processor, memory = json.loads(done.stdout)
-    if code:
-        raise SystemExit(f"{' '.join(command)[:200]} ended with {code}")
-    return Cost(time.perf_counter() - start, processor, memory)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    root, seconds, memory = psutil.Process(process.pid), dict[int, float](), 0.0
+    while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+        for each in (root, *_started_by(root)):
+            with suppress(psutil.Error, OSError):
+                times = each.cpu_times()
+                seconds[each.pid] = times.user + times.system
+                memory = max(memory, _peak(each.pid))
+        time.sleep(0.02)
+    process.returncode = os.waitstatus_to_exitcode(ended[1])
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)[:200]} ended with {process.returncode}")
+    waited = ended[2].ru_utime + ended[2].ru_stime
+    return Cost(time.perf_counter() - start, max(waited, sum(seconds.values())), memory)
+
+
+def _started_by(root: psutil.Process) -> list[psutil.Process]:
+    with suppress(psutil.Error):
+        return root.children(recursive=True)
+    return []
+
+
+def _peak(pid: int) -> float:
+    """Largest memory of a process in MB."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return float(status.partition("VmHWM:")[2].split()[0]) / 1024 if "VmHWM:" in status else 0.0
 
 
 def umzoo(dicom: Path, work: Path, spacing: str, **environment: str) -> Cost:

@@ -83,7 +83,7 @@ def prepare(
         )
     for line in report_lines(report, out):
         say(line)
-    say(f"Store: {out}; next: umzoo data {out}")
+    say(f"Store: {out}\nNext: umzoo data {out}")
 
 
 @contextmanager

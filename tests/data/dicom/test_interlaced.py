@@ -63,7 +63,7 @@ def test_unequal_distances_are_two_scans_and_not_one_to_be_made_even(two, tools)
 def test_where_no_header_tells_the_slices_do(two, tools):
     folder, _ = two(lambda phase, k: 2 * k + phase, SliceThickness=2)
     (stack,) = tools.stacks_in(folder)
-    with pytest.raises(Refused, match="every second is more alike than neighbors"):
+    with pytest.raises(Refused, match="every second of its slices is more alike than neighbors"):
         tools.read(stack)
 
 

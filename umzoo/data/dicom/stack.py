@@ -55,7 +55,7 @@ def read_stack(files: Sequence[str], frames: Sequence[int] = (), resample_uneven
     buffer.fill_padding(modality)
     voxels, notes = buffer.voxels, _notes(first, modality)
     if take_turns(voxels, planes):
-        detail = "its slices overlap, but every second is more alike than neighbors: those of several scans"
+        detail = "every second of its slices is more alike than neighbors are: they are of several scans"
         raise Refused(Reason.MIXED, detail)
     places = along_normal(planes)
     if not is_even(places):
