@@ -1,8 +1,16 @@
-"""For the tests of umzoo and of its plug-ins: pictures of a run stay blank, unless they are what is tested."""
+"""For the tests of umzoo and of its plug-ins: a cache of their own, and pictures of a run stay blank unless they are what is tested."""
 
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache_of_its_own(tmp_path_factory):
+    """What umzoo keeps to be faster next time goes to a folder of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UMZOO_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(autouse=True)

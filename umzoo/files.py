@@ -24,6 +24,16 @@ MAX_TEXT, MAX_TOML, MAX_DEPTH = 64 << 20, 4 << 20, 64
 """Bytes of a text that is read, characters of one in TOML, and levels of tables and lists in either."""
 
 
+def user_cache() -> Path:
+    """Return the folder of what umzoo keeps to be faster next time: ``UMZOO_CACHE``, or a folder in the user's cache.
+
+    Nothing in it is needed; it may be removed at any time.
+    """
+    if chosen := os.environ.get("UMZOO_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "umzoo"
+
+
 def is_lfs_pointer(file: Path) -> bool:
     """Whether *file* holds the place of a file in Git LFS instead of the file, as clones without it have them."""
     try:

@@ -1,12 +1,16 @@
 """A safetensors file that is read once: what is checked is what is loaded.
 
 Each tensor is read into memory of its own and hashed by another thread while the next one is read, so the sum costs
-no second pass, and a file that changes meanwhile is found out.
+no second pass, and a file that changes meanwhile is found out. A file that was found good before, and has not changed
+since (:mod:`umzoo.weights.verified`), is mapped instead, as safetensors does: its pages are read when they are used,
+and what is written to the tensors stays in this process. Nothing of umzoo writes into such a file; it takes its place.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
+import mmap
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -20,6 +24,7 @@ from typing_extensions import Self
 
 from umzoo.errors import WeightsError
 from umzoo.weights.header import Entry, read_header
+from umzoo.weights.verified import is_verified, remember
 
 REMEDY = "fetch or export it again"
 
@@ -107,6 +112,10 @@ class TensorFile:
         self._stream.close()
 
     def __iter__(self) -> Iterator[tuple[str, Tensor]]:
+        before = os.fstat(self._stream.fileno())
+        if self._expected is not None and is_verified(self.file, before, self._expected):
+            yield from self._mapped()
+            return
         unusable = []
         with _Digest(self._header) as digest:
             for entry in self._entries:
@@ -117,6 +126,20 @@ class TensorFile:
                 yield entry.name, tensor
             found = digest.hexdigest()
         self._check(found, unusable)
+        if self._expected is not None:
+            remember(self.file, before, os.fstat(self._stream.fileno()), found)
+
+    def _mapped(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield the tensors as views of the mapped file; where that cannot be, read them."""
+        content = mmap.mmap(self._stream.fileno(), 0, access=mmap.ACCESS_COPY) if os.name == "posix" else None
+        for entry in self._entries:
+            count, place = math.prod(entry.shape), len(self._header) + entry.start
+            if content is None or count == 0 or place % entry.dtype.itemsize:
+                self._stream.seek(place)
+                tensor, _ = self._read(entry)
+            else:
+                tensor = torch.frombuffer(content, dtype=entry.dtype, count=count, offset=place).view(entry.shape)
+            yield entry.name, tensor
 
     def _read(self, entry: Entry) -> tuple[Tensor, memoryview]:
         tensor = torch.empty(entry.shape, dtype=entry.dtype, device="cpu")
