@@ -1,4 +1,4 @@
-"""For the tests of umzoo and of its plug-ins: a cache of their own, and pictures of a run stay blank unless they are what is tested."""
+"""For the tests of umzoo and of its plug-ins: a cache of their own, and blank pictures unless they are tested."""
 
 from pathlib import Path
 

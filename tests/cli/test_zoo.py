@@ -1,18 +1,33 @@
 """``umzoo list`` and ``umzoo plugins`` as a user meets them."""
 
+import functools
 import gc
 import json
 import re
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 
 import umzoo
 from umzoo import plugins
+from umzoo.cli import kept
 from umzoo.errors import ConfigError, UnknownNameError
+from umzoo.weights import construct
 from umzoo.weights.entry import WeightsEntry
 
 KINDS = ("backbone", "corruption", "pretext_task", "head", "weights", "importer")
+
+
+COUNT = functools.cache(construct.count_parameters)
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(monkeypatch, tmp_path):
+    """Listings are made anew in each test, but every network is counted once for all."""
+    monkeypatch.setenv("UMZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(construct, "count_parameters", COUNT)
 
 
 @pytest.fixture
@@ -127,3 +142,43 @@ def test_wrong_searches(catalog, run):
         run("list", "--pretrained", "--use", "comercial")
     with pytest.raises(ConfigError, match="go with --pretrained"):
         run("list", "backbone", "--modality", "ct")
+
+
+def test_a_listing_is_kept_until_something_installed_changes(own, run, monkeypatch, tmp_path):
+    looks = []
+    look = kept._look
+    monkeypatch.setattr(kept, "_look", lambda: looks.append(1) or look())
+    first = run("list")
+    assert run("list") == first and run("plugins") and run("list", "--pretrained")
+    assert len(looks) == 1
+    monkeypatch.setenv("UMZOO_PLUGINS", "")
+    run("list", "head")
+    assert len(looks) == 2
+    (tmp_path / "cache" / kept.FILE).write_text('{"key": 1, "sho')
+    assert run("list") == first
+    assert len(looks) == 3
+
+
+def test_a_module_of_a_plugin_that_is_edited_changes_the_key(monkeypatch, tmp_path):
+    package = tmp_path / "mine"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    point = SimpleNamespace(name="mine", value="mine.part:plugin", dist=SimpleNamespace(version="1"))
+    monkeypatch.setattr(kept, "entry_points", lambda group: [point])
+    keys = [kept._key(), kept._key()]
+    (package / "part.py").write_text("a = 1")
+    keys.append(kept._key())
+    point.dist.version = "2"
+    keys.append(kept._key())
+    assert keys[0] == keys[1] and len(set(keys)) == 3
+
+
+def test_a_kept_listing_imports_no_torch(own, run):
+    """The modules that commands of listings import when nothing is made anew."""
+    run("list")
+    code = (
+        "import sys; from umzoo.cli.kept import shown; import umzoo.weights.find, umzoo.cli;"
+        "print([name for name in ('torch', 'timm', 'monai', 'huggingface_hub') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

@@ -16,6 +16,7 @@ from umzoo.cli.embed import embed
 from umzoo.cli.evaluate import evaluate
 from umzoo.cli.finetune import finetune
 from umzoo.cli.hub import bundle, push, search, unbundle
+from umzoo.cli.launch import slurm as launch_slurm
 from umzoo.cli.models import import_, info
 from umzoo.cli.nnunet import train as nnunet_train
 from umzoo.cli.nnunet_files import convert, plan
@@ -64,6 +65,7 @@ GROUPS: dict[str, tuple[str, str, dict[str, Callable[..., None]]]] = {
         "Pre-trained weights in nnU-Net v2.",
         {"plan": plan, "train": nnunet_train, "convert": convert},
     ),
+    "launch": ("Training", "Trainings as jobs of a cluster.", {"slurm": launch_slurm}),
     "store": (
         "Data",
         "Keep a store: remove volumes, find damaged ones, clear up.",

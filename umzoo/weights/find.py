@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,16 +43,16 @@ class Wanted:
             if value is not None and value.lower() not in known:
                 raise ConfigError(f"unknown --{name} '{value}'{nearest(value, known)}: give one of {', '.join(known)}")
 
-    def fits(self, entry: WeightsEntry) -> bool:
-        """Whether *entry* is known to be like that."""
-        if self.use and not USES[self.use.lower()](entry.license, entry.license_link):
+    def fits(self, known: Mapping[str, Any]) -> bool:
+        """Whether weights of which the :func:`facts` *known* are told are like that."""
+        if self.use and not USES[self.use.lower()](known["license"], known["license_link"]):
             return False
-        if self.modality and self.modality.lower() not in entry.modalities:
+        if self.modality and self.modality.lower() not in known["modalities"]:
             return False
         region = (self.region or "").lower()
-        if region and not {region, *WIDER.get(region, ()), "body"} & {*entry.regions}:
+        if region and not {region, *WIDER.get(region, ()), "body"} & {*known["regions"]}:
             return False
-        return self.takes is None or self.takes.lower() in taken_by(entry)
+        return self.takes is None or self.takes.lower() in known["takes"]
 
 
 def taken_by(entry: WeightsEntry) -> tuple[str, ...]:
