@@ -5,6 +5,10 @@ import datetime
 import json
 
 import pytest
+
+pytest.importorskip("model_signing", reason="Model Signing is not installed")
+pytest.importorskip("OpenSSL", reason="pyOpenSSL is not installed")
+
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives import serialization as pem
@@ -190,6 +194,20 @@ def test_damaged_signatures_are_one_line(folder, keys, content):
     (folder / "model.sig").write_bytes(content)
     with pytest.raises(WeightsError, match=r"model\.sig is no signature of weights, or is damaged"):
         verify_folder(folder, keys[1])
+
+
+def test_a_signature_says_each_thing_once_and_by_whom(signed, keys):
+    """A second list under another spelling could be the one that is checked; a key without a name is anybody's."""
+    bundle = json.loads((signed / "model.sig").read_text())
+    unnamed = {**bundle, "verificationMaterial": {"publicKey": {"hint": ""}, "tlogEntries": []}}
+    for changed, message in (
+        (bundle | {"dsse_envelope": bundle["dsseEnvelope"]}, "no signature has: .'dsse_envelope'"),
+        (bundle | {"dsseEnvelope": bundle["dsseEnvelope"] | {"payload_": ""}}, "no signature has: .'payload_'"),
+        (unnamed, "names neither a key nor a certificate"),
+    ):
+        (signed / "model.sig").write_text(json.dumps(changed))
+        with pytest.raises(WeightsError, match=message):
+            verify_folder(signed, keys[1])
 
 
 def test_saving_anew_removes_the_signature(signed, keys):

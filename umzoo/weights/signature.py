@@ -21,6 +21,7 @@ from umzoo.weights.strict import own_file, strict_json
 MAX_SIGNATURE = 1 << 20
 """Bytes of ``model.sig`` that are read."""
 _STATEMENT = "https://model_signing/signature/v1.0"
+_KEYS, _ENVELOPE = {"mediaType", "verificationMaterial", "dsseEnvelope"}, {"payload", "payloadType", "signatures"}
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,10 @@ def require_covered(folder: Path | str, signature: Signature) -> None:
 
 
 def _parse(content: Any) -> Signature:
-    statement = strict_json(base64.b64decode(content["dsseEnvelope"]["payload"], validate=True))
+    envelope = content["dsseEnvelope"]
+    if strange := sorted((set(content) - _KEYS) | (set(envelope) - _ENVELOPE)):  # another name of the same field
+        raise ValueError(f"it has entries that no signature has: {strange[:4]}")
+    statement = strict_json(base64.b64decode(envelope["payload"], validate=True))
     if statement["predicateType"] != _STATEMENT:
         raise ValueError(f"its predicate is {statement['predicateType']}, not {_STATEMENT}")
     resources = statement["predicate"]["resources"]
@@ -86,5 +90,7 @@ def _parse(content: Any) -> Signature:
     key = material.get("publicKey") or {}
     chain = (material.get("x509CertificateChain") or {}).get("certificates") or [{}]
     certificate = base64.b64decode(chain[0].get("rawBytes", ""), validate=True)
+    if not key.get("hint") and not certificate:
+        raise ValueError("it names neither a key nor a certificate")
     files = {str(item["name"]): str(item["digest"]) for item in resources}
     return Signature(str(subject["name"]), files, str(key.get("hint") or ""), certificate)

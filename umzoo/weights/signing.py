@@ -150,7 +150,7 @@ def _require_installed() -> None:
 def _named(signature: Signature) -> str:
     """Who signed, as the signature says."""
     if not signature.certificate:
-        return f"the key {signature.key[:16] or 'without a name'}"
+        return f"the key {signature.key[:16]}"
     from cryptography import x509
 
     with _one_line(WeightsError, "the certificate in the signature cannot be read"):
