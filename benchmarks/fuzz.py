@@ -25,8 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import torch
+from pydicom import dcmwrite, uid
+from pydicom.dataset import Dataset, FileMetaDataset
 from safetensors.torch import save
 
 from umzoo.data.manifest import read_manifest
@@ -42,6 +45,7 @@ from umzoo.hub.pages import place_of_address
 from umzoo.hub.refs import parse
 from umzoo.hub.unbundle import read_bundle
 from umzoo.pickles.apart import PlainPickles, UnreadableError
+from umzoo.scans.sources import open_source
 from umzoo.spec import ComponentSpec, InputSpec
 from umzoo.weights.architecture import architecture_of, backbone_of_plan, configuration_of, plan_of_backbone
 from umzoo.weights.header import read_header
@@ -115,8 +119,10 @@ def _nested(value: Any, depth: int) -> Any:
 def fuzz(inputs: int, seed: int, seconds: float, folder: Path) -> dict[str, Any]:
     """Run *inputs* inputs, or as many as fit into *seconds*; return how many, the slowest, and what went wrong."""
     targets = make_targets(folder)
-    counts = {name: {"read": 0, "refused": 0, "ended a process": 0, "slowest": 0.0} for name in targets}
-    rng, failures, begun = random.Random(seed), [], time.monotonic()
+    counts = {name: {"read": 0, "refused": 0, "failed": 0, "ended a process": 0, "slowest": 0.0} for name in targets}
+    rng, begun = random.Random(seed), time.monotonic()
+    failures: list[dict[str, str]] = []
+    ended: list[dict[str, str]] = []
     names = [name for name, target in targets.items() for _ in range(target.share)]
     before = _listing(folder)
     for number in range(inputs):
@@ -129,17 +135,20 @@ def fuzz(inputs: int, seed: int, seconds: float, folder: Path) -> dict[str, Any]
             counts[name]["read"] += 1
         except (UmzooError, UnreadableError) as error:
             counts[name]["refused"] += 1
-            counts[name]["ended a process"] += any(sign in str(error) for sign in ENDED)
+            if any(sign in str(error) for sign in ENDED):
+                counts[name]["ended a process"] += 1
+                ended.append({"target": name, "error": str(error), "content": content.hex()[:4000]})
             if "\n" in str(error):
                 failures.append({"target": name, "error": "more than one line", "content": content.hex()[:4000]})
         except Exception as error:  # noqa: BLE001 - this is what is looked for
+            counts[name]["failed"] += 1
             failures.append(
                 {"target": name, "error": f"{type(error).__name__}: {error}"[:300], "content": content.hex()[:4000]}
             )
         counts[name]["slowest"] = max(counts[name]["slowest"], round(time.monotonic() - start, 3))
-    result: dict[str, Any] = {"inputs": sum(it["read"] + it["refused"] for it in counts.values()) + len(failures)}
+    result: dict[str, Any] = {"inputs": sum(it["read"] + it["refused"] + it["failed"] for it in counts.values())}
     result |= {"seed": seed, "seconds": round(time.monotonic() - begun, 1), "peak_mib": _peak(), "targets": counts}
-    return result | {"failures": failures, "written": sorted(_listing(folder) - before)}
+    return result | {"failures": failures, "ended": ended, "written": sorted(_listing(folder) - before)}
 
 
 def _input(target: Target, rng: random.Random) -> bytes:
@@ -181,6 +190,8 @@ def make_targets(folder: Path) -> dict[str, Target]:
         "reference": Target((b"org/name@main", b"https://host/x/y.pth", b"hf-hub:a/b", b"./a"), _reference, 10),
         "run": Target(tensors, _state, 1),
         "scan": Target(_scans(), _scan, 10),
+        "nifti": Target(_niftis(), _file("v.nii.gz", _open), 5),
+        "dicom": Target(_dicoms(), _file("v.dcm", open_source), 5),
         "manifest": Target((b"file,modality,subject\nct/1.nrrd,CT,a\n",), _file("m.csv", read_manifest), 5),
         "manifest lines": Target(
             (b'{"file": "mr/1.nii", "modality": "mr"}',), _file("m.jsonl", read_manifest), 5, True
@@ -231,6 +242,36 @@ def _scans() -> tuple[bytes, ...]:
     meta += "ElementDataFile = LOCAL\n"
     packed = (nrrd + "gzip\n\n").encode() + gzip.compress(voxels, mtime=0)
     return (nrrd + "raw\n\n").encode() + voxels, packed, meta.encode() + voxels
+
+
+def _niftis() -> tuple[bytes, ...]:
+    """The same volume as NIfTI, plain and compressed; its two matrices disagree, so ITK is asked what it takes."""
+    image = nibabel.Nifti1Image(np.arange(64, dtype=np.int16).reshape(4, 4, 4), np.diag([1.0, 1, 2, 1]))
+    image.header.set_qform(np.diag([1.0, -1, 2, 1]), 1)
+    content = image.to_bytes()
+    return content, gzip.compress(content, mtime=0)
+
+
+def _dicoms() -> tuple[bytes, ...]:
+    """Four frames of 4 x 4 pixels, explicit, deflated, and run-length encoded."""
+    contents = []
+    for syntax in (uid.ExplicitVRLittleEndian, uid.DeflatedExplicitVRLittleEndian, uid.RLELossless):
+        stream, data = io.BytesIO(), Dataset()
+        data.file_meta = FileMetaDataset()
+        data.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian if syntax == uid.RLELossless else syntax
+        data.SOPClassUID, data.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.20", "1.2"
+        data.Modality, data.PatientID, data.SeriesInstanceUID = "NM", "a", "1.3"
+        data.NumberOfFrames, data.Rows, data.Columns, data.PixelSpacing = 4, 4, 4, [1, 1]
+        data.ImagePositionPatient, data.ImageOrientationPatient = [0, 0, 0], [1, 0, 0, 0, 1, 0]
+        data.SpacingBetweenSlices, data.SliceVector = 2, [1, 2, 3, 4]
+        data.SamplesPerPixel, data.PhotometricInterpretation, data.PixelRepresentation = 1, "MONOCHROME2", 0
+        data.BitsAllocated, data.BitsStored, data.HighBit = 16, 16, 15
+        data.PixelData = np.arange(64, dtype=np.uint16).tobytes()
+        if syntax == uid.RLELossless:
+            data.compress(syntax, generate_instance_uid=False)
+        dcmwrite(stream, data, enforce_file_format=True)
+        contents.append(stream.getvalue())
+    return tuple(contents)
 
 
 def _bundle(info: WeightsInfo) -> bytes:
@@ -295,6 +336,10 @@ def _scan(content: bytes, folder: Path) -> None:
     """Read it as NRRD or MetaImage, by its first bytes; the file is the only one that its header can name."""
     file = folder / ("v.nrrd" if content.startswith(b"NR") else "v.mha")
     file.write_bytes(content)
+    _open(file)
+
+
+def _open(file: Path) -> None:
     read_grid(ScanSource((str(file),), "v", "", ""))
 
 

@@ -35,6 +35,8 @@ class Config(BaseModel):
         Raises:
             ConfigError: one line per problem, each with its dotted path.
         """
+        if not isinstance(options, Mapping):
+            raise ConfigError(f"'{where}': expected a table, got {type(options).__name__}")
         try:
             return cls.model_validate(dict(options))
         except ValidationError as error:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from umzoo.errors import ConfigError, in_one_line
+from umzoo.errors import ConfigError, UmzooError, in_one_line
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,6 +22,8 @@ else:
 
 MAX_TEXT, MAX_TOML, MAX_DEPTH = 64 << 20, 4 << 20, 64
 """Bytes of a text that is read, characters of one in TOML, and levels of tables and lists in either."""
+_REMEDY = "correct it, or fetch it again"
+_NO_TEXT = re.compile(r"\\u(0000|d[89a-f])", re.IGNORECASE)
 
 
 def user_cache() -> Path:
@@ -90,13 +92,66 @@ def sha256(file: Path) -> str:
     return digest.hexdigest()
 
 
+def read_json(file: Path, *keys: str, error: type[UmzooError] = ConfigError, remedy: str = _REMEDY) -> dict[str, Any]:
+    """Return the JSON object in *file*, which has at least *keys*; *remedy* is what to do about a damaged one.
+
+    Raises:
+        error: if there is no such file, or it is damaged.
+    """
+    content: dict[str, Any] = _read(file, json_table, error, remedy)
+    if missing := [key for key in keys if key not in content]:
+        raise error(f"{file} is damaged: it has no {', '.join(missing)}; {remedy}")
+    return content
+
+
+def read_json_list(file: Path, error: type[UmzooError] = ConfigError, remedy: str = _REMEDY) -> list[dict[str, Any]]:
+    """Return the list of JSON objects in *file*; see :func:`read_json`.
+
+    Raises:
+        error: if there is no such file, or it is damaged.
+    """
+    content: list[dict[str, Any]] = _read(file, _json_tables, error, remedy)
+    return content
+
+
+def _read(file: Path, parse: Callable[[str, object], Any], error: type[UmzooError], remedy: str) -> Any:
+    try:
+        return parse(read_text(file), file)
+    except ConfigError as why:
+        raise error(f"{why}; {remedy}") from None
+
+
 def json_table(text: str, where: object) -> dict[str, Any]:
     """Return the JSON object in *text*; *where* is what it is from, for the error.
 
     Raises:
-        ConfigError: if it is none, or is nested deeper than ``MAX_DEPTH``.
+        ConfigError: if it is none, is nested deeper than ``MAX_DEPTH``, or has characters that no text has.
     """
-    return _table(json.loads, text, f"{where} is damaged")
+    return _table(_json, text, f"{where} is damaged")
+
+
+def _json_tables(text: str, where: object) -> list[dict[str, Any]]:
+    """The list of JSON objects in *text*."""
+    content: list[dict[str, Any]] = _table(lambda text: {"": _json(text)}, text, f"{where} is damaged")[""]
+    if not isinstance(content, list) or not all(isinstance(item, dict) for item in content):
+        raise ConfigError(f"{where} is damaged: expected a list of tables")
+    return content
+
+
+def _json(text: str) -> Any:
+    """What the JSON *text* holds; NUL and halves of characters, which JSON can write, fail only where they are used."""
+    content = json.loads(text)
+    if _NO_TEXT.search(text) and not _is_text(content):
+        raise ValueError("it has a NUL, or half a character")
+    return content
+
+
+def _is_text(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(_is_text(item) for pair in value.items() for item in pair)
+    if isinstance(value, list):
+        return all(map(_is_text, value))
+    return not isinstance(value, str) or not any(sign == "\0" or "\ud800" <= sign <= "\udfff" for sign in value)
 
 
 def toml_table(text: str, where: object) -> dict[str, Any]:
@@ -143,9 +198,11 @@ def read_text(file: Path, most: int = MAX_TEXT) -> str:
         ConfigError: if it has more than *most* bytes, is no UTF-8, or cannot be read.
     """
     try:
+        if file.exists() and not file.is_file():
+            raise ConfigError(f"{file} cannot be read: it is no file")
         if file.stat().st_size > most:
             raise ConfigError(f"{file} has {file.stat().st_size} bytes: at most {most} are read")
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file} cannot be read: {in_one_line(error, 120)}") from None
 

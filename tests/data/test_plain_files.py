@@ -34,10 +34,10 @@ def test_what_nobody_may_read(tmp_path, monkeypatch):
     "content, problem",
     [
         (b"[" * 200_000, "nested too deeply"),
-        (b'{"a": ', "no JSON"),
-        (b'{"a": "\xe9"}', "no JSON in UTF-8"),
-        (b'{"a": \0}', "no JSON"),
-        (b"[1]", "no JSON object but list"),
+        (b'{"a": ', "is damaged"),
+        (b'{"a": "\xe9"}', "utf-8"),
+        (b'{"a": \0}', "is damaged"),
+        (b"[1]", "expected a table, got list"),
     ],
 )
 def test_json_that_is_none(tmp_path, content, problem):

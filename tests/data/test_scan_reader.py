@@ -19,6 +19,9 @@ from umzoo.data import scan_reader
 from umzoo.data.refusal import Refused
 from umzoo.data.scan_source import Reading, ScanSource
 from umzoo.data.volume import read_grid, read_volumes
+from umzoo.errors import DataError
+from umzoo.scans.load import load_scan
+from umzoo.spec import InputSpec
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
 
@@ -96,6 +99,16 @@ def test_a_scan_that_ends_its_reader_costs_itself_only(helper, program, write, t
     assert found[2] == "out of memory: not enough memory to read it"
     assert found[3].startswith("unreadable: ")
     assert (tmp_path / "write.nrrd.new").stat().st_size == 0
+
+
+def test_a_header_on_which_itk_crashes(helper, tmp_path):
+    """It writes as many sizes as the header has dimensions."""
+    header = "ObjectType = Image\nNDims = 9999\nElementType = MET_SHORT\nElementSpacing = 1 1 2\nOffset = 0 0 0\n"
+    header += "TransformMatrix = 1 0 0 0 1 0 0 0 1\nBinaryDataByteOrderMSB = False\nElementDataFile = LOCAL\n"
+    (tmp_path / "a.mha").write_bytes(header.encode() + bytes(128))
+    with pytest.raises(DataError, match="'a.mha' cannot be used: ") as caught:
+        load_scan(tmp_path / "a.mha", InputSpec())
+    assert "\n" not in str(caught.value) and str(tmp_path) not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ Columns (others are not looked at): ``file`` (required; a file or a DICOM folder
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from umzoo.data.modality import Label, label_from_name, plain_contrast
 from umzoo.errors import DataError, in_one_line
+from umzoo.files import json_table
 
 SUFFIXES = (".csv", ".jsonl")
 
@@ -42,8 +42,6 @@ def read_manifest(manifest: Path) -> list[Row]:
             if not isinstance(row, dict) or not row.get("file"):
                 raise DataError(f"{manifest} line {number} has no 'file': each line needs one{_delimiter(row)}")
             rows.append(_row(manifest, {key: str(value or "").strip() for key, value in row.items() if key}))
-    except RecursionError:
-        raise DataError(f"manifest {manifest} cannot be read: a line is nested too deeply") from None
     except UnicodeDecodeError:
         raise DataError(f"manifest {manifest} cannot be read: it is not in UTF-8, save it so") from None
     except (OSError, ValueError, csv.Error) as error:
@@ -59,7 +57,8 @@ def read_lines(manifest: Path) -> Iterator[tuple[int, Any]]:
         if manifest.suffix.lower() == ".csv":
             yield from enumerate(csv.DictReader(file), 2)
         else:
-            yield from ((number, json.loads(line)) for number, line in enumerate(file, 1) if line.strip())
+            lines = ((number, line) for number, line in enumerate(file, 1) if line.strip())
+            yield from ((number, json_table(line, f"line {number}")) for number, line in lines)
 
 
 def _delimiter(row: Any) -> str:

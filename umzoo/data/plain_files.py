@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
 from pathlib import Path
 from typing import Any
 
+from umzoo import files
 from umzoo.errors import DataError, in_one_line
-
-MAX_JSON = 64 << 20
-"""Bytes of a JSON file that is read, at most."""
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -60,14 +57,4 @@ def read_json(path: Path) -> dict[str, Any]:
     problem = oddity(path)
     if problem:
         raise DataError(f"{path} cannot be read: {problem}")
-    if path.stat().st_size > MAX_JSON:
-        raise DataError(f"{path} cannot be read: it has more than {MAX_JSON >> 20} MiB")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except RecursionError:
-        raise DataError(f"{path} is no JSON that can be read: it is nested too deeply") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is no JSON in UTF-8: {in_one_line(error, 120)}") from None
-    if not isinstance(content, dict):
-        raise DataError(f"{path} holds no JSON object but {type(content).__name__}: expected {{...}}")
-    return content
+    return files.read_json(path, error=DataError)

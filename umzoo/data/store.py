@@ -24,6 +24,7 @@ from umzoo.data.columns import Records, keep_columns, kept_columns
 from umzoo.data.kept import columns_folder
 from umzoo.data.record import Triple, VolumeRecord
 from umzoo.errors import DataError, in_one_line
+from umzoo.files import read_json
 from umzoo.spec import InputSpec
 
 FORMAT = 1
@@ -116,10 +117,9 @@ def _read_info(path: Path) -> StoreInfo:
     file = path / "store.json"
     if not file.is_file():
         raise DataError(f"{path} is not a store (no store.json): make one with 'umzoo prepare SOURCE --out {path}'")
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{file} is damaged: {error}") from None
+    content = read_json(file, error=DataError, remedy="preparing into another folder makes it anew")
+    if not isinstance(content.get("format", FORMAT), int):
+        raise DataError(f"{file} is damaged: its format is no number; preparing into another folder makes it anew")
     if content.get("format", FORMAT) > FORMAT:
         raise DataError(f"{path} has store format {content['format']}, this umzoo reads up to {FORMAT}: update umzoo")
     return StoreInfo.parse(content, str(file))

@@ -88,7 +88,7 @@ def read_cache(file: Path) -> list[VolumeRecord]:
     """Records kept in *file*; none if there is no such file, or it is damaged."""
     try:
         return [VolumeRecord.parse(json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return []
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from umzoo.config import Config
 from umzoo.errors import ConfigError
-from umzoo.files import written_whole
+from umzoo.files import read_json, written_whole
 
 MARKER = "tour.json"
 """Says that the tour made the folder, and with which options."""
@@ -37,7 +37,6 @@ def claim(folder: Path, config: Config) -> None:
 def _read(marker: Path) -> object:
     """Return what *marker* holds; one that cannot be read is that of no tour."""
     try:
-        content: object = json.loads(marker.read_text(encoding="utf-8"))
-    except ValueError:
+        return read_json(marker)
+    except ConfigError:
         return None
-    return content

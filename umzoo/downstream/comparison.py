@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ from rich.table import Table
 from umzoo.downstream.study.convergence import Curve
 from umzoo.downstream.study.figures import arm_colors, save_learning
 from umzoo.engine.log import read_metrics
+from umzoo.errors import ConfigError
+from umzoo.files import read_json
 
 SCRATCH, PRETRAINED = "from scratch", "pre-trained"
 ARMS = (SCRATCH, PRETRAINED)
@@ -42,7 +43,10 @@ class Outcome:
 
 def read_outcome(folder: Path, arm: str, seed: int) -> Outcome:
     """Return what the fine-tuning in *folder* came to."""
-    metrics = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["test"]["metrics"]
+    remedy = "remove the run, and train it again"
+    test = read_json(folder / "summary.json", "test", remedy=remedy)["test"]
+    if not isinstance(test, dict) or not isinstance(metrics := test.get("metrics"), dict):
+        raise ConfigError(f"{folder / 'summary.json'} is damaged: it has no metrics of the test volumes; {remedy}")
     dice = {name.removeprefix("dice."): value for name, value in metrics.items() if name.startswith("dice.")}
     lines = read_metrics(folder / "metrics.jsonl")
     return Outcome(arm, seed, dice, {line["step"]: line["val.dice"] for line in lines if "val.dice" in line})

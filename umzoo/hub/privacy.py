@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from umzoo.errors import WeightsError
+from umzoo.files import MAX_DEPTH, is_shallow
 from umzoo.hub.given_names import names_in, names_in_label
 from umzoo.hub.identifiers import PATTERNS
 from umzoo.hub.whitelist import unlisted
@@ -58,13 +59,21 @@ def inspect(name: str, text: str) -> Iterator[Finding]:
     for where, what, found in unlisted(name, text):
         yield Finding(f"{name}{where}", what, found)
     if Path(name).suffix == ".json":
-        try:
-            yield from _in_values(json.loads(text), name)
+        content = _json(text)
+        if content is not None:
+            yield from _in_values(content, name)
             return
-        except ValueError:
-            pass
     for number, line in enumerate(text.splitlines(), 1):
         yield from _in_text(line, f"{name} line {number}")
+
+
+def _json(text: str) -> Any:
+    """What the JSON *text* holds; None if it is none, or too deep to be followed: it is looked at as a text then."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return content if is_shallow(content, MAX_DEPTH) else None
 
 
 def _in_text(text: str, where: str) -> Iterator[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,8 @@ import yaml
 from pydantic import BaseModel
 
 from umzoo.config import BRITISH
+from umzoo.errors import ConfigError, in_one_line
+from umzoo.files import json_table
 from umzoo.plugins import zoo
 from umzoo.weights.info import WeightsInfo
 
@@ -41,14 +42,14 @@ def unlisted(name: str, text: str) -> Found:
     """
     if Path(name).name == CONFIG:
         try:
-            content = json.loads(text)
-        except ValueError:
+            content = json_table(text, name)
+        except ConfigError as error:
+            yield "", "a file that cannot be read,", in_one_line(error, 80)
             return
-        if isinstance(content, dict):
-            imported = {name: table for name, table in content.items() if name in zoo().importers}
-            yield from _of_value(imported, None, "", True)
-            rest = {name: value for name, value in content.items() if name not in imported}
-            yield from _of_model(rest, WeightsInfo, "")
+        imported = {name: table for name, table in content.items() if name in zoo().importers}
+        yield from _of_value(imported, None, "", True)
+        rest = {name: value for name, value in content.items() if name not in imported}
+        yield from _of_model(rest, WeightsInfo, "")
     elif Path(name).name == "README.md" and text.startswith("---\n"):
         yield from _front_matter(text.partition("\n---")[0][4:])
 
@@ -56,7 +57,7 @@ def unlisted(name: str, text: str) -> Found:
 def _front_matter(text: str) -> Found:
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         yield " front matter", "a front matter that is no YAML,", text[:40]
         return
     for key in content if isinstance(content, dict) else ():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from umzoo import files
 from umzoo.errors import ConfigError, DataError, in_one_line, nearest
 from umzoo.nnunet.environment import dataset_number
 from umzoo.nnunet.networks import build_network, require_listed
@@ -205,13 +205,7 @@ def read_json(file: Path) -> dict[str, Any]:
     Raises:
         DataError: if it is missing or damaged.
     """
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read: {error}") from None
-    if not isinstance(content, dict):
-        raise DataError(f"{file} holds no JSON object")
-    return content
+    return files.read_json(file, error=DataError)
 
 
 def _triple(values: Any) -> Any:

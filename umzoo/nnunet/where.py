@@ -9,8 +9,7 @@ import json
 from pathlib import Path
 
 from umzoo.config import Config
-from umzoo.errors import ConfigError
-from umzoo.files import written_whole
+from umzoo.files import read_json, written_whole
 
 
 class Where(Config):
@@ -44,7 +43,5 @@ def read_where(plans: Path) -> Where | None:
     file = where_file(plans)
     if not file.is_file():
         return None
-    try:
-        return Where.parse(json.loads(file.read_text(encoding="utf-8")), file.name)
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}") from None
+    remedy = "remove it, and convert the weights again"
+    return Where.parse(read_json(file, remedy=remedy), file.name)

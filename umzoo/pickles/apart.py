@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from umzoo.apart import EndedError, Helper, receive, start
+from umzoo.errors import in_one_line
 
 SECONDS = 60.0
 """That reading one file may take."""
@@ -87,7 +88,7 @@ def _understood(answer: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise UnreadableError("its reader gave no answer that can be read") from None
     if not isinstance(content, dict) or "content" not in content:
-        raise UnreadableError(str(content.get("error")) if isinstance(content, dict) else "it has no content")
+        raise UnreadableError(in_one_line(content.get("error")) if isinstance(content, dict) else "it has no content")
     return content
 
 

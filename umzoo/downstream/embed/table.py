@@ -17,7 +17,7 @@ from umzoo.downstream.embed.config import EmbedConfig
 from umzoo.downstream.embed.kept import file_name, save_arrays, signature
 from umzoo.downstream.embed.vectors import embed
 from umzoo.errors import ConfigError
-from umzoo.files import written_whole
+from umzoo.files import read_json, written_whole
 from umzoo.heads.model import Model
 from umzoo.scans.listing import Listed, Listing, Progress, for_each_scan, no_progress
 from umzoo.scans.scan import Scan
@@ -78,7 +78,7 @@ def _begin(partial: Path, made_by: str) -> None:
     if not file.is_file():
         partial.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({"signature": made_by}), encoding="utf-8")
-    elif json.loads(file.read_text(encoding="utf-8"))["signature"] != made_by:
+    elif read_json(file, "signature", remedy=f"remove {partial}")["signature"] != made_by:
         raise ConfigError(f"{partial} was begun with other weights or options: remove it, or choose another --out")
 
 

@@ -15,7 +15,7 @@ from umzoo.downstream.embed.kept import file_name
 from umzoo.downstream.finetune.cases import read_case
 from umzoo.downstream.tasks import Case
 from umzoo.errors import ConfigError, DataError, UmzooError
-from umzoo.files import written_whole
+from umzoo.files import read_json, written_whole
 from umzoo.scans.crops import center_of, cut
 from umzoo.scans.labels import load_labels
 from umzoo.scans.scan import Scan
@@ -89,7 +89,9 @@ def _room_of(
     key = repr((spec.model_dump_json(exclude={"patch_size"}), [(case.id, case.images, case.mask) for case in cases]))
     file = cache / file_name(key).replace(".npz", ".json")
     if file.is_file():
-        kept: dict[str, list[int]] = json.loads(file.read_text(encoding="utf-8"))
+        kept: dict[str, list[int]] = read_json(file, remedy="remove it, and it is made anew")
+        if not all(isinstance(sizes, list) and len(sizes) == 6 for sizes in kept.values()):
+            raise ConfigError(f"{file} is damaged: expected six numbers for each case; remove it, and it is made anew")
         return kept
     room = {}
     for case in cases:

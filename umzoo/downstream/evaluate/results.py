@@ -13,7 +13,8 @@ import numpy as np
 
 from umzoo.downstream.evaluate.metrics import primary
 from umzoo.downstream.evaluate.run import Evaluation
-from umzoo.errors import ConfigError, WeightsError, in_one_line
+from umzoo.errors import WeightsError, in_one_line
+from umzoo.files import read_json_list
 from umzoo.weights.info import Result, WeightsInfo
 
 HUB_TASKS = {
@@ -64,10 +65,10 @@ def results_for(file: Path, info: WeightsInfo) -> tuple[Result, ...]:
         WeightsError: if *file* cannot be read, or is not about these weights.
     """
     try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
+        entries = read_json_list(file)
         of_weights = [entry["results"] for entry in entries if info.files and entry["files"] == info.files]
         found = [Result.parse(result) for results in of_weights for result in results]
-    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{file} is no results.json of 'umzoo evaluate': {in_one_line(error)}") from None
     if not of_weights:
         raise WeightsError(f"{file} says nothing of {info.name}: its results are of other weights")

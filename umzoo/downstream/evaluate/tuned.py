@@ -25,7 +25,7 @@ from umzoo.downstream.finetune.scores import Row
 from umzoo.downstream.finetune.training import RUN, FineTuningRun
 from umzoo.downstream.tasks import Case, Split, Task, make_task
 from umzoo.errors import ConfigError, DataError, UmzooError
-from umzoo.files import written_whole
+from umzoo.files import read_json_list, written_whole
 from umzoo.hub.refs import resolve
 from umzoo.spec import InputSpec
 from umzoo.weights.io import read_info
@@ -158,7 +158,7 @@ def _rows(runs: _Runs, origin: Origin, split: Split, seed: int) -> list[Row]:
         with written_whole(file) as temporary:
             temporary.write_text(json.dumps(rows), encoding="utf-8")
         shutil.rmtree(folder)
-    kept: list[Row] = json.loads(file.read_text(encoding="utf-8"))
+    kept: list[Row] = read_json_list(file, remedy="remove it, and it is made anew")
     return kept
 
 

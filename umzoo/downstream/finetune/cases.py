@@ -16,7 +16,7 @@ from rich.progress import track
 
 from umzoo.downstream.tasks import Case, Task
 from umzoo.errors import DataError, UmzooError
-from umzoo.files import written_whole
+from umzoo.files import read_json, written_whole
 from umzoo.scans.crops import center_of
 from umzoo.scans.labels import load_labels
 from umzoo.scans.load import load_scan
@@ -128,7 +128,8 @@ def read_case(case: Case, spec: InputSpec) -> Scan:
 
 
 def _open(folder: Path, case: Case) -> CachedCase:
-    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    file = folder / "about.json"
+    about = read_json(file, "center", "least", "modality", remedy=f"remove {folder}, and it is made anew")
     label = folder / "label.npy"
     return CachedCase(
         case,

@@ -6,6 +6,8 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
+from typing import Any
 
 from umzoo.downstream.finetune.cases import channels_of
 from umzoo.downstream.finetune.config import FinetuneConfig
@@ -15,8 +17,11 @@ from umzoo.downstream.finetune.training import RUN, FineTuningRun
 from umzoo.downstream.tasks import Split, Task, make_task
 from umzoo.downstream.tasks.labels import with_labels
 from umzoo.errors import ConfigError
+from umzoo.files import read_json
 
 log = logging.getLogger(__name__)
+
+_AGAIN = "remove the run, and train it again"
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ def finetune_folds(
     for fold in range(len(task.folds(config.seed))):
         folder = out / f"fold-{fold}"
         if (folder / SUMMARY).is_file():
-            results.append(FinetuneResult(folder, None, json.loads((folder / SUMMARY).read_text())))
+            results.append(FinetuneResult(folder, None, read_json(folder / SUMMARY, "metrics", remedy=_AGAIN)))
             continue
         started = (folder / RUN).is_file()
         results.append(_run(open_finetuning(config, task, folder, origin, fold, out / "cases", cpu, started)))
@@ -92,14 +97,27 @@ def resume(folder: Path, *, cpu: bool = False) -> FinetuneResult:
     Raises:
         ConfigError: if it is no run of a fine-tuning.
     """
-    try:
-        about = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise ConfigError(f"{folder} is no run of 'umzoo finetune' ({RUN} is missing): give its folder") from None
+    if not (folder / RUN).is_file():
+        raise ConfigError(f"{folder} is no run of 'umzoo finetune' ({RUN} is missing): give its folder")
+    about = _read_about(folder / RUN)
     config = FinetuneConfig.parse(about["config"])
     task = make_task(config.task, folder / RUN)
     origin = Origin(about["weights"], about["like"])
     return _run(open_finetuning(config, task, folder, origin, about["fold"], Path(about["cases"]), cpu, True))
+
+
+def _read_about(file: Path) -> dict[str, Any]:
+    about = read_json(file, "config", "weights", "like", "fold", "cases", remedy=_AGAIN)
+    kinds: dict[str, Any] = {
+        "config": dict,
+        "weights": (str, NoneType),
+        "like": (str, NoneType),
+        "fold": (int, NoneType),
+        "cases": str,
+    }
+    if wrong := [key for key, kind in kinds.items() if not isinstance(about[key], kind)]:
+        raise ConfigError(f"{file} is damaged: it has another {', '.join(wrong)} than was written; {_AGAIN}")
+    return about
 
 
 def _run(training: FineTuningRun) -> FinetuneResult:

@@ -16,6 +16,8 @@ from umzoo.downstream.finetune.overlay import save_overlays
 from umzoo.downstream.finetune.scores import Row, intervals, metrics_of
 from umzoo.downstream.finetune.training import FineTuningRun
 from umzoo.downstream.tasks import Task
+from umzoo.errors import ConfigError
+from umzoo.files import read_json
 
 log = logging.getLogger(__name__)
 
@@ -73,12 +75,20 @@ def warn_of_unlearned(task: Task, rows: Sequence[Row]) -> None:
             )
 
 
+def _metrics(file: Path) -> dict[str, Any]:
+    remedy = "remove its run, and train it again"
+    metrics = read_json(file, "metrics", remedy=remedy)["metrics"]
+    if not isinstance(metrics, dict):
+        raise ConfigError(f"{file} is damaged: its metrics are no table; {remedy}")
+    return metrics
+
+
 def over_folds(task: Task, folders: Sequence[Path], seed: int) -> Summary:
     """Return mean and deviation of every metric over the runs in *folders*, one per fold, and what all cases say.
 
     In ``all``, each case is judged by the network that has not seen it, and intervals are over persons.
     """
-    summaries = [json.loads((folder / SUMMARY).read_text(encoding="utf-8"))["metrics"] for folder in folders]
+    summaries = [_metrics(folder / SUMMARY) for folder in folders]
     rows = [row for folder in folders for row in read_rows(folder / VALIDATION)]
     found: Summary = {}
     for name in summaries[0]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from umzoo.downstream.study.config import StudyConfig
 from umzoo.errors import ConfigError, nearest
-from umzoo.files import written_whole
+from umzoo.files import read_json, written_whole
 
 STATE = "cell.json"
 """What a cell's folder says of it: options, seconds, whether it is done, or why it failed."""
@@ -72,12 +72,11 @@ def cell_named(config: StudyConfig, name: str) -> Cell:
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """Return what *folder* says of its cell; nothing where it was never begun."""
+    """Return what *folder* says of its cell; nothing where it was never begun, or that is damaged."""
     try:
-        content: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(folder / STATE)
+    except ConfigError:
         return {}
-    return content
 
 
 def write_state(folder: Path, **state: Any) -> None:

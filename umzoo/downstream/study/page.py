@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from umzoo.downstream.study.figures import arm_colors, save_labels, save_learnin
 from umzoo.downstream.study.results import Result, compare_arms, group_rows, primary
 from umzoo.downstream.study.rows import ANSWERS, CELLS, CURVES, Row, read_rows
 from umzoo.errors import DataError
+from umzoo.files import read_json
 
 PROTOCOL = "study.json"
 """The options of a study, in its folder."""
@@ -58,13 +58,10 @@ def read_protocol(folder: Path) -> StudyConfig:
     Raises:
         DataError: if it holds none.
     """
-    try:
-        content = json.loads((folder / PROTOCOL).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise DataError(
-            f"{folder} holds no study ({PROTOCOL} cannot be read): run 'umzoo study STUDY.toml' first"
-        ) from None
-    return StudyConfig.parse(content, PROTOCOL)
+    remedy = "run 'umzoo study STUDY.toml' first"
+    if not (folder / PROTOCOL).is_file():
+        raise DataError(f"{folder} holds no study ({PROTOCOL} is missing): {remedy}")
+    return StudyConfig.parse(read_json(folder / PROTOCOL, error=DataError, remedy=remedy), PROTOCOL)
 
 
 def _rates(config: StudyConfig) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,8 @@ from umzoo.data.dataset import DataSet, describe_folder
 from umzoo.data.manifest import SUFFIXES, read_lines
 from umzoo.data.modality import label_from_name
 from umzoo.data.volume import stem_of
-from umzoo.errors import DataError, nearest
+from umzoo.errors import DataError, in_one_line, nearest
+from umzoo.files import read_json
 
 Row = dict[str, str]
 """Values by column, as text; an empty text is a value that is missing."""
@@ -72,8 +72,8 @@ def read_table(file: Path) -> Rows:
         raise DataError(f"{file} is no table that umzoo reads: give a {' or '.join(SUFFIXES)} file")
     try:
         rows = [{str(key).strip(): _text(value) for key, value in row.items() if key} for _, row in read_lines(file)]
-    except (OSError, ValueError, AttributeError, csv.Error) as error:
-        raise DataError(f"table {file} cannot be read: {error}") from None
+    except (OSError, ValueError, AttributeError, RecursionError, csv.Error) as error:
+        raise DataError(f"table {file} cannot be read: {in_one_line(error, 200)}") from None
     if not rows:
         raise DataError(f"table {file} has no rows below its header")
     return Rows(file, file.parent, rows)
@@ -91,7 +91,8 @@ def read_folder(folder: Path) -> Rows:
     if data is None or data.kind != "nnunet":
         raise DataError(f"{folder / 'dataset.json'} names no channels: it needs 'channel_names' or 'modality'")
     listed = content.get("training")
-    rows = [_decathlon(entry) for entry in listed] if isinstance(listed, list) else _nnunet(folder, content, data)
+    decathlon = isinstance(listed, list)
+    rows = [_decathlon(entry, folder) for entry in listed or ()] if decathlon else _nnunet(folder, content, data)
     if not rows:
         raise DataError(f"{folder} has no training cases: it needs imagesTr with CASE_0000 files, or 'training'")
     found = [label_from_name(name, "dataset.json") for name in data.channels.values()]
@@ -121,15 +122,12 @@ def _text(value: Any) -> str:
 
 
 def _dataset_json(folder: Path) -> dict[str, Any]:
-    file = folder / "dataset.json"
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read: {error}") from None
-    return content if isinstance(content, dict) else {}
+    return read_json(folder / "dataset.json", error=DataError)
 
 
-def _decathlon(entry: Mapping[str, Any]) -> Row:
+def _decathlon(entry: Any, folder: Path) -> Row:
+    if not isinstance(entry, dict) or "image" not in entry:
+        raise DataError(f"{folder / 'dataset.json'} lists a training case without an 'image': {str(entry)[:80]!r}")
     image, label = str(entry["image"]), str(entry.get("label", ""))
     return {"case": stem_of(Path(image)), "image": image, "label": label}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from umzoo.backbones.state import canonical_name, collapse_aliases
 from umzoo.errors import WeightsError
+from umzoo.files import read_json
 from umzoo.weights.importers.checkpoint import WRAPPERS, some_names, without_prefixes
 from umzoo.weights.importers.pickled import read_checkpoint
 
@@ -161,11 +161,7 @@ def _checkpoint(source: Path) -> Path:
 def _plan_beside(file: Path) -> dict[str, Any] | None:
     for plan in (file.parent / PLAN, file.parent.parent / PLAN):
         if plan.is_file():
-            try:
-                content = json.loads(plan.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise WeightsError(f"{plan} is damaged: {error}") from None
-            return content if isinstance(content, dict) else None
+            return read_json(plan, error=WeightsError, remedy="fetch it again")
     return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +12,8 @@ from torch import Tensor
 
 from umzoo import config
 from umzoo.backbones.state import collapse_aliases, named_tensors, require_same, shapes
-from umzoo.errors import WeightsError, in_one_line
+from umzoo.errors import WeightsError
+from umzoo.files import read_json
 from umzoo.plugins import zoo
 from umzoo.spec import ComponentSpec
 from umzoo.weights.architecture import architecture_of, backbone_of_plan, configuration_of
@@ -51,7 +51,8 @@ class NnunetImporter(Importer):
         Raises:
             WeightsError: if a file is missing or damaged, umzoo has no such network, or a tensor does not fit.
         """
-        plans, dataset = _read_json(source / "plans.json"), _read_json(source / "dataset.json")
+        names, remedy = ("plans.json", "dataset.json"), "expected nnU-Net's model folder TRAINER__PLANS__CONFIGURATION"
+        plans, dataset = (read_json(source / name, error=WeightsError, remedy=remedy) for name in names)
         checkpoint = read_checkpoint(self._file(source))
         configuration = configuration_of(plans, _entry(checkpoint, "init_args")["configuration"])
         state = _without_heads(_entry(checkpoint, "network_weights"))
@@ -146,14 +147,3 @@ def _entry(checkpoint: Mapping[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise WeightsError(f"the checkpoint has no '{name}': it was not written by nnU-Net's trainer")
     return dict(value)
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = in_one_line(error)
-        raise WeightsError(f"expected nnU-Net's model folder TRAINER__PLANS__CONFIGURATION: {reason}") from None
-    if not isinstance(content, dict):
-        raise WeightsError(f"{file} holds no JSON object")
-    return content
