@@ -121,13 +121,14 @@ def _read(file: Path, parse: Callable[[str, object], Any], error: type[UmzooErro
         raise error(f"{why}; {remedy}") from None
 
 
-def json_table(text: str, where: object) -> dict[str, Any]:
+def json_table(text: str, where: object, any_text: bool = False) -> dict[str, Any]:
     """Return the JSON object in *text*; *where* is what it is from, for the error.
 
     Raises:
-        ConfigError: if it is none, is nested deeper than ``MAX_DEPTH``, or has characters that no text has.
+        ConfigError: if it is none, is nested deeper than ``MAX_DEPTH``, or has characters that no text has, unless
+            *any_text* may be there.
     """
-    return _table(_json, text, f"{where} is damaged")
+    return _table(json.loads if any_text else _json, text, f"{where} is damaged")
 
 
 def _json_tables(text: str, where: object) -> list[dict[str, Any]]:

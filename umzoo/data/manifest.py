@@ -38,7 +38,7 @@ def read_manifest(manifest: Path) -> list[Row]:
     """
     rows = []
     try:
-        for number, row in read_lines(manifest):
+        for number, row in read_lines(manifest, any_text=True):
             if not isinstance(row, dict) or not row.get("file"):
                 raise DataError(f"{manifest} line {number} has no 'file': each line needs one{_delimiter(row)}")
             rows.append(_row(manifest, {key: str(value or "").strip() for key, value in row.items() if key}))
@@ -51,14 +51,17 @@ def read_manifest(manifest: Path) -> list[Row]:
     return rows
 
 
-def read_lines(manifest: Path) -> Iterator[tuple[int, Any]]:
-    """Yield the number and the content of each row of a table, ``.csv`` with a header or ``.jsonl``."""
+def read_lines(manifest: Path, any_text: bool = False) -> Iterator[tuple[int, Any]]:
+    """Yield the number and the content of each row of a table, ``.csv`` with a header or ``.jsonl``.
+
+    With *any_text* JSON may have characters that no text has.
+    """
     with manifest.open(encoding="utf-8-sig", newline="") as file:
         if manifest.suffix.lower() == ".csv":
             yield from enumerate(csv.DictReader(file), 2)
         else:
             lines = ((number, line) for number, line in enumerate(file, 1) if line.strip())
-            yield from ((number, json_table(line, f"line {number}")) for number, line in lines)
+            yield from ((number, json_table(line, f"line {number}", any_text)) for number, line in lines)
 
 
 def _delimiter(row: Any) -> str:

@@ -8,11 +8,13 @@ from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
-from umzoo.errors import DataError
+from umzoo.errors import DataError, in_one_line
 
 Result = TypeVar("Result")
 _ITK = re.compile(r"^.* ITK ERROR: \w+\(0x[0-9a-f]+\): | for reading\. Reason: No such file or directory$")
 """What ITK says before and after a reason: places in its source, and the last error number whatever it was."""
+_MOST = 500
+"""Characters of a detail; what files say of themselves may be in it."""
 
 
 class Reason(str, Enum):
@@ -49,6 +51,7 @@ class Refused(DataError):  # noqa: N818 - reads as what it is
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:
+        detail = in_one_line(detail, _MOST)
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail

@@ -129,3 +129,9 @@ def test_even_places_that_would_be_too_many():
     places = np.array([0, 1e-3, 2e-3, 3e-3, 1e6])
     with pytest.raises(Refused, match="times what it has"):
         _evened(np.zeros((5, 64, 64), np.int16), places)
+
+
+def test_what_a_header_says_is_told_in_one_line(tmp_path):
+    (tmp_path / "a.dcm").write_bytes(file_of(EXPLICIT, IMAGE.replace(b"CT", b"\n\x1b")))
+    problem = str(read_header(str(tmp_path / "a.dcm")).problem)
+    assert problem.startswith("not a volume: DICOM") and "\n" not in problem and "\x1b" not in problem
