@@ -26,8 +26,15 @@ def pretrain(
     ] = None,
     cpu: Annotated[bool, typer.Option("--cpu", help="stay on the CPU")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="remove the run that --out holds already")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="only say what the recipe takes: parameters, memory, disk")
+    ] = False,
+    memory: Annotated[float | None, typer.Option(help="with --plan: GB per process; says which batch fits")] = None,
 ) -> None:
     """Pre-train a network on a store of unlabeled volumes, or continue a run."""
+    if plan and recipe is not None:
+        _say_plan(recipe, overrides or [], memory)
+        return
     from umzoo.engine.recipe import load_recipe
     from umzoo.engine.run import Run as NewRun
     from umzoo.engine.run import finished
@@ -53,6 +60,19 @@ def pretrain(
         if trainer.is_main:
             say(f"stopped by a signal, all is saved: continue with 'umzoo pretrain --resume {run.folder}'", err=True)
         raise typer.Exit(128 + signum)
+
+
+def _say_plan(recipe: str, overrides: list[str], memory: float | None) -> None:
+    """Say what *recipe* takes, with at most *memory* GB."""
+    from umzoo.engine.plan import make_plan
+    from umzoo.engine.recipe import load_recipe
+
+    limit = None if memory is None else memory * 1e9
+    made = make_plan(load_recipe(recipe, overrides), limit)
+    for line in made.lines():
+        say(line)
+    if limit is not None and made.memory > limit:
+        say(f"{memory:g} GB are too little, even for one patch: use a smaller data.patch_size or backbone", err=True)
 
 
 def _resumed(folder: Path, data: Path | None, overrides: list[str]) -> Run:
