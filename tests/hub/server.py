@@ -21,7 +21,7 @@ class Fault:
     """What goes wrong with the next *times* requests of *method* (any if empty).
 
     Attributes:
-        status: what is answered instead, with *headers*.
+        status: what is answered instead, with *headers* and *body*.
         cut: the connection is closed after so many bytes of the body.
         reset: the connection is reset after so many bytes of the body.
         flip: the last byte of the body is wrong.
@@ -31,6 +31,7 @@ class Fault:
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
     cut: int | None = None
     reset: int | None = None
     flip: bool = False
@@ -92,7 +93,7 @@ class Handler(BaseHTTPRequestHandler):
         request = Request.read(self)
         self.server.requests.append(request)
         fault = self.server.fault(request)
-        reply = Reply(b"", fault.status, fault.headers) if fault.status else self.server.answer(request)
+        reply = Reply(fault.body, fault.status, fault.headers) if fault.status else self.server.answer(request)
         if fault.lost:
             self.close_connection = True
             return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from umzoo.errors import WeightsError
 from umzoo.hub.access import DEFAULT, Access
-from umzoo.hub.errors import client_errors, one_line
+from umzoo.hub.errors import SENSELESS, client_errors, one_line
 from umzoo.hub.imported import imported, kept_folder
 from umzoo.hub.pull import pull_config, whole_info
 from umzoo.hub.refs import parse
@@ -77,8 +77,7 @@ def search(query: str = "", author: str | None = None, limit: int = 20, access: 
     with one_line("cannot search the Hub"):
         if access.offline:
             raise WeightsError("cannot search the Hub offline; 'umzoo list --pretrained' shows registered weights")
-        models = list(_listed(api, query, author, limit))
-    return [_found(model) for model in models]
+        return [_found(model) for model in _listed(api, query, author, limit)]
 
 
 def look(ref: Path | str, revision: str | None = None, access: Access = DEFAULT) -> Look:
@@ -102,9 +101,10 @@ def look(ref: Path | str, revision: str | None = None, access: Access = DEFAULT)
         model = retry(
             lambda: access.api().model_info(found.repository, revision=commit, files_metadata=True), found.repository
         )
-    sizes = {file.rfilename: file.size or 0 for file in model.siblings or () if file.rfilename in info.files}
-    signed = any(file.rfilename == SIGNATURE for file in model.siblings or ())
-    return Look(info, where, sizes, *_header(access.api(), found.repository, commit), _facts(model), signed)
+        sizes = {file.rfilename: file.size or 0 for file in model.siblings or () if file.rfilename in info.files}
+        signed = any(file.rfilename == SIGNATURE for file in model.siblings or ())
+        facts = _facts(model)
+    return Look(info, where, sizes, *_header(access.api(), found.repository, commit), facts, signed)
 
 
 def not_imported(ref: str, access: Access = DEFAULT) -> WeightsEntry | None:
@@ -135,9 +135,9 @@ def _header(api: HfApi, repository: str, commit: str) -> tuple[int | None, int |
 
     try:
         header = api.parse_safetensors_file_metadata(repository, MODEL, revision=commit)
-    except client_errors() + (SafetensorsParsingError,):
+        return len(header.tensors), sum(header.parameter_count.values())
+    except client_errors() + SENSELESS + (SafetensorsParsingError,):
         return None, None
-    return len(header.tensors), sum(header.parameter_count.values())
 
 
 def _listed(api: HfApi, query: str, author: str | None, limit: int) -> Iterable[ModelInfo]:

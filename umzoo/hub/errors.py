@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from umzoo.errors import WeightsError, in_one_line
+from umzoo.errors import UmzooError, WeightsError, in_one_line
 from umzoo.hub.access import PUBLIC_HUB
 from umzoo.hub.masking import masked
+
+SENSELESS = (AttributeError, TypeError, LookupError, RecursionError)
+"""What the client runs into where an answer is a list in the place of a table, or has other types than a Hub's."""
 
 
 @contextmanager
@@ -15,8 +18,13 @@ def one_line(failure: str) -> Iterator[None]:
     """Turn what ``huggingface_hub`` raises inside into a ``WeightsError`` that begins with *failure*."""
     try:
         yield
+    except UmzooError:
+        raise
     except client_errors() as error:
         raise WeightsError(f"{failure}: {_reason(error)}") from error
+    except SENSELESS as error:
+        said = in_one_line(masked(f"{type(error).__name__}: {error}"), 120)
+        raise WeightsError(f"{failure}: the server's answer is not that of a Hub ({said}); try later") from error
 
 
 def client_errors() -> tuple[type[Exception], ...]:
