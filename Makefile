@@ -43,6 +43,6 @@ $(BIN)/python:
 
 $(STAMP): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml) | $(BIN)/python
 	@echo "Installing umzoo and its development tools into $(VENV) (a few minutes the first time)"
-	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable ".[dev]" \
+	@$(BIN)/python -m pip install -qq --no-compile --constraint constraints.txt --editable ".[dev]" \
 	    $(patsubst %/pyproject.toml,--editable ./%,$(wildcard plugins/*/pyproject.toml))
 	@touch $@
