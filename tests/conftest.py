@@ -78,3 +78,9 @@ def run() -> Callable[..., str]:
         return result.output
 
     return call
+
+
+@pytest.fixture
+def run_command(run: Callable[..., str]) -> Callable[..., str]:
+    """The fixture ``run``, for modules that have a function of that name."""
+    return run

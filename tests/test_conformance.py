@@ -6,10 +6,10 @@ from umzoo import testing
 from umzoo.plugins import zoo
 
 SMALLER = {
-    "plainconv_unet": {"features_per_stage": [4, 6, 8, 10, 12, 12]},
-    "resenc_unet_m": {"features_per_stage": [4, 6, 8, 10, 12]},
-    "resenc_unet_l": {"features_per_stage": [4, 6, 8, 10, 12, 12]},
-    "resenc_unet_xl": {"features_per_stage": [4, 6, 8, 10, 12, 12, 12], "n_blocks_per_stage": 1},
+    "plainconv_unet": {"features_per_stage": [4, 6, 8, 10]},
+    "resenc_unet_m": {"features_per_stage": [4, 6, 8, 10], "n_blocks_per_stage": 1},
+    "resenc_unet_l": {"features_per_stage": [4, 6, 8, 10, 12], "n_blocks_per_stage": 1},
+    "resenc_unet_xl": {"features_per_stage": [4, 6, 8, 10, 12], "n_blocks_per_stage": 1},
     "primus_b": {"depth": 2},
     "primus_m": {"depth": 2},
     "primus_l": {"depth": 2},

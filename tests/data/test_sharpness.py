@@ -46,13 +46,13 @@ def features(image):
 def probe_accuracy(store, matched):
     config = DataConfig(patch_size=(PATCH,) * 3, batch_size=96, workers=0, matched=matched, foreground=0)
     with Loader(store, config, seed=0) as loader:
-        batches = [to_unit(next(loader), Rng(step)) for step in range(12)]
+        batches = [to_unit(next(loader), Rng(step)) for step in range(6)]
     found = torch.cat([features(batch["image"]) for batch in batches])
     found = (found - found.mean(dim=0)) / found.std(dim=0)
     scale = torch.cat([torch.log2(batch["spacing"][:, 2]).round().long() + 1 for batch in batches])
     if matched:
         assert torch.equal(scale, torch.cat([batch["scale"] for batch in batches]))
-    train, test = slice(0, 768), slice(768, None)
+    train, test = slice(0, 384), slice(384, None)
     probe = LogisticRegression(max_iter=300).fit(found[train], scale[train])
     return probe.score(found[test], scale[test])
 

@@ -8,8 +8,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 import umzoo
 from umzoo.backbones.unet import GenesisUNet
@@ -289,38 +287,6 @@ def test_a_damaged_checkpoint_is_not_silently_passed_over(new_run):
         Trainer(open_run(run.folder), resume=True, cpu=True)
 
 
-def _start(*arguments):
-    command = [sys.executable, "-m", "umzoo", "pretrain", "--cpu", *arguments]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-
-
-def _wait_for_checkpoint(run, process):
-    deadline = time.monotonic() + 120
-    while latest_checkpoint(run.checkpoints) is None:
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-@pytest.mark.slow
-def test_kill_9_and_sigterm_then_resume_give_the_uninterrupted_result(new_run, tiny_store):
-    changes = ("trainer.steps=40", "trainer.checkpoint_every=5", "data.workers=1", *SELDOM)
-    whole, parts = new_run("whole", *changes), new_run("parts", *changes)
-    Trainer(whole, cpu=True).fit()
-    overrides = [*TINY, *changes]
-    first = _start("universal_tiny", *overrides, "--data", tiny_store.path, "--out", parts.folder)
-    _wait_for_checkpoint(parts, first)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    second = Trainer(open_run(parts.folder), resume=True, cpu=True)
-    at, second.after_update = second.step, lambda finite: second.step > at + 1 and os.kill(os.getpid(), signal.SIGTERM)
-    assert second.fit() == signal.SIGTERM
-    assert at < second.step < 40
-    Trainer(open_run(parts.folder), resume=True, cpu=True).fit()
-    assert losses(whole) == losses(parts)
-    assert same(final_state(whole)["model"], final_state(parts)["model"])
-
-
 def test_metrics_are_json_lines(new_run):
     run = new_run()
     Trainer(run, cpu=True).fit()
@@ -370,33 +336,19 @@ def test_accumulation_that_is_changed_changes_the_items_of_a_step(new_run):
     assert Trainer(run, resume=True, cpu=True).share.total == 6
 
 
-def _launched(world, run, after_update):
-    """Train *run* in *world* processes of torchrun's agent, forked to save the imports; return its exit code."""
-    if (agent := os.fork()) == 0:
-        config = LaunchConfig(
-            1, 1, world, run_id="umzoo", rdzv_backend="c10d", rdzv_endpoint="localhost:0", start_method="fork",
-            max_restarts=0, monitor_interval=0.1,
-        )  # fmt: skip
-        try:
-            elastic_launch(config, _rank)(run, after_update)
-        except BaseException:  # noqa: BLE001 - this process must not go on with the tests
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(agent, 0)[1])
+RANK = """
+import os, signal, sys, time
+from pathlib import Path
+from umzoo.engine.recipe import load_recipe
+from umzoo.engine.run import Run
+from umzoo.engine.trainer import Trainer
+
+end, folder, store, *changes = sys.argv[1:]
+trainer = Trainer(Run(Path(folder), load_recipe("universal_tiny", changes), Path(store)), cpu=True)
 
 
-def _rank(run, after_update):
-    """What each process does."""
-    torch.set_num_threads(1)
-    AcceleratorState._reset_state(reset_partial_state=True)
-    trainer = Trainer(run, cpu=True)
-    trainer.after_update = lambda finite: after_update(trainer)
-    if (signum := trainer.fit()) is not None:
-        sys.exit(128 + signum)
-
-
-def _stops_the_launcher(trainer):
-    """In the third step, the launcher and all processes are sent SIGTERM, as schedulers do; later steps take longer."""
+def stops_the_launcher(finite):
+    # in the third step, the launcher and all processes are sent SIGTERM, as schedulers do; later steps take longer
     if trainer.step == 2 and not trainer.is_main:
         os.kill(os.getppid(), signal.SIGTERM)
     if trainer.step == 2:
@@ -404,20 +356,37 @@ def _stops_the_launcher(trainer):
     time.sleep(0.2 * (trainer.step > 2))
 
 
-def _dies(trainer):
-    """In the fourth step, the second process is killed."""
+def dies(finite):
+    # in the fourth step, the second process is killed
     if trainer.step == 3 and not trainer.is_main:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+trainer.after_update = {"stops the launcher": stops_the_launcher, "dies": dies}[end]
+if (signum := trainer.fit()) is not None:
+    sys.exit(128 + signum)
+"""
+"""What each of two processes does."""
+
+
+def _launched(run, store, changes, end):
+    """Train *run* in two processes of torchrun; return its exit code."""
+    program = run.folder.with_suffix(".py")
+    program.write_text(RANK, encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["--monitor-interval", "0.1", program, end, run.folder, store.path, *TINY, *changes]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, env=environment, capture_output=True, timeout=300, check=False).returncode
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(torch.cuda.is_available() or not hasattr(os, "fork"), reason="forks")
-@pytest.mark.parametrize("end", [_stops_the_launcher, _dies])
-def test_two_processes_train_like_one_and_one_goes_on_for_two(new_run, end):
+@pytest.mark.skipif(torch.cuda.is_available(), reason="two processes on the CPU")
+@pytest.mark.parametrize("end", ["stops the launcher", "dies"])
+def test_two_processes_train_like_one_and_one_goes_on_for_two(new_run, tiny_store, end):
     changes = (*PLAIN, "trainer.steps=6")
     shared, alone = new_run("shared", *changes), new_run("alone", *changes, "data.batch_size=4")
     Trainer(alone, cpu=True).fit()
-    assert _launched(2, shared, end) == 1
+    assert _launched(shared, tiny_store, changes, end) == 1
     assert time.time() - (shared.folder / "metrics.jsonl").stat().st_mtime < 25, "what is left ends by itself"
     saved = final_state(shared)
     assert saved["processes"] == 2 and 2 <= saved["step"] < 6

@@ -1,9 +1,8 @@
 """Fine-tuning from task to weights folder, on tiny scans."""
 
 import json
+import os
 import signal
-import subprocess
-import sys
 
 import nibabel
 import numpy as np
@@ -14,6 +13,7 @@ import umzoo
 from umzoo.downstream.finetune import Origin, finetune, finetune_folds, load_config, resume
 from umzoo.downstream.finetune.run import open_finetuning
 from umzoo.downstream.finetune.summary import warn_of_unlearned
+from umzoo.downstream.finetune.training import FineTuningRun
 from umzoo.downstream.tasks import make_task
 from umzoo.errors import ConfigError
 from umzoo.scans.crops import crop_about
@@ -218,16 +218,20 @@ def test_padding_that_tells_the_size_is_warned_of(tmp_path, caplog):
     assert sum("reach beyond" in record.getMessage() for record in caplog.records) == 1
 
 
-def test_a_signal_saves_and_the_run_goes_on(tmp_path):
+def test_a_signal_saves_and_the_run_goes_on(tmp_path, run_command, monkeypatch):
     """Stopped after the first steps, and resumed, it is the run that was never stopped."""
     file = write(tmp_path)
-    whole = run(file, tmp_path / "whole", "trainer.steps=40", "strategy.validate_every=40")
-    command = [sys.executable, "-m", "umzoo", "finetune", str(file), "trainer.steps=40", "strategy.validate_every=40"]
-    command += ["trainer.log_every=1", "--no-weights", "--out", str(tmp_path / "part"), "--cpu"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while "step 2/" not in (process.stderr.readline() or "step 2/"):
-        pass
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 128 + signal.SIGTERM and "--resume" in errors
+    options = ("trainer.steps=6", "strategy.validate_every=6")
+    whole = run(file, tmp_path / "whole", *options)
+
+    def stop(training, finite):
+        if training.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FineTuningRun, "after_update", stop)
+        said = run_command(
+            "finetune", file, *options, "--no-weights", "--out", tmp_path / "part", "--cpu", code=128 + signal.SIGTERM
+        )
+    assert "--resume" in said
     assert resume(tmp_path / "part", cpu=True).summary["metrics"] == whole.summary["metrics"]
