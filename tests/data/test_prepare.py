@@ -210,8 +210,11 @@ def killed_after(count, source, store):
             flush(descriptor)
 
         os.fsync = counted
-        run(store, source)
-        os._exit(0)
+        signal.alarm(60)  # locks that other threads held at the fork are never released
+        try:
+            run(store, source)
+        finally:
+            os._exit(0)  # nor may this process go on with the tests
     return os.WIFSIGNALED(os.waitpid(process, 0)[1])
 
 
