@@ -189,7 +189,7 @@ def fragile(scan, job):
 
 def test_a_scan_that_kills_its_reader_is_refused_and_tried_again(tmp_path, scans, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(module, "prepare_scan", fragile)
+        patch.setattr(module, "prepare_in_worker", fragile)
         report = run(tmp_path / "store", scans, workers=2)
     (dead,) = [outcome for outcome in report.outcomes if outcome.status == "refused"]
     assert (dead.name, dead.reason) == ("Clinic/doe_jane_2.nii.gz", "process died")

@@ -63,6 +63,8 @@ def test_the_first_signal_is_noted_and_the_second_acts():
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1"])
 def test_a_closing_terminal_and_a_scheduler_only_ask(name):
     number = getattr(signal, name)
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)  # as these tests may have been started under nohup
     before = signal.getsignal(number)
     with StopRequest() as stop:
         os.kill(os.getpid(), number)
