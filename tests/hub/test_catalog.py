@@ -81,6 +81,7 @@ def test_list_of_registered_weights(run, monkeypatch, tmp_path):
     assert "no registered weights match 'zzz*': look on the Hub" in run("list", "--pretrained", "zzz*")
     entry = WeightsEntry("genesis_unet.lab", "org/name", "mit", revision="0" * 40, description="A test.")
     monkeypatch.setitem(zoo().weights._entries, entry.name, entry)
+    monkeypatch.setitem(zoo().weights._owners, entry.name, "by hand")
     monkeypatch.setenv("UMZOO_CACHE", str(tmp_path))  # the listing that is kept lacks the entry
     output = run("list", "--pretrained", "genesis*")
     assert all(part in output for part in ("genesis_unet.lab", "org/name@000000000000", "mit", "A test."))
