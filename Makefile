@@ -12,7 +12,8 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))
 demo: $(STAMP)
 	@$(BIN)/umzoo quickstart --out demo
 
-test: lint types unit
+test: $(STAMP)
+	@$(MAKE) --no-print-directory --jobs 3 lint types unit
 
 lint: $(STAMP)
 	@$(BIN)/ruff check --quiet .
@@ -22,7 +23,7 @@ types: $(STAMP)
 	@$(BIN)/mypy --no-error-summary
 
 unit: $(STAMP)
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist worksteal
 
 gpu: $(STAMP)
 	@$(BIN)/python benchmarks/gpu.py

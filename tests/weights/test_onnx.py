@@ -10,9 +10,8 @@ from umzoo.heads.model import Model
 from umzoo.plugins import zoo
 from umzoo.weights.onnx import export_program, output_names, write_onnx
 
-FAMILIES = {
+FAMILIES = {  # the code of plainconv_unet is that of resenc_unet_s, but for its blocks
     "genesis_unet": {"width": 2},
-    "plainconv_unet": {"features_per_stage": [4, 6], "n_conv_per_stage": 1},
     "resenc_unet_s": {"features_per_stage": [4, 6], "n_blocks_per_stage": 1},
     "primus_s": {"embed_dim": 36, "heads": 3, "depth": 1, "decoder_channels": 8, "input_shape": (16, 24, 32)},
     "resnet3d_10": {"width": 4},
