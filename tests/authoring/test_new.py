@@ -46,8 +46,8 @@ def test_the_packages_pass_their_own_tests_and_the_check(tmp_path, monkeypatch, 
     importlib.invalidate_caches()
     zoo.cache_clear()
     try:
-        for kind in KINDS:
-            assert f"my_{kind}" in run("plugin", "check", f"my_{kind}") or kind == "importer"
+        for kind in ("pretext_task", "head"):  # each package's own tests make the same checks
+            assert f"my_{kind}" in run("plugin", "check", f"my_{kind}")
     finally:
         zoo.cache_clear()
 
