@@ -14,7 +14,7 @@ import umzoo
 from umzoo import plugins
 from umzoo.cli import kept
 from umzoo.errors import ConfigError, UnknownNameError
-from umzoo.weights import construct
+from umzoo.weights import construct, find
 from umzoo.weights.entry import WeightsEntry
 
 KINDS = ("backbone", "corruption", "pretext_task", "head", "weights", "importer")
@@ -70,6 +70,18 @@ def test_names_are_whole_on_any_terminal(own, run, monkeypatch, columns):
     words = set(re.findall(r"[\w.]+", re.sub(r"\x1b\[\d*m", "", run("list") + run("plugins"))))
     for kind in KINDS:
         assert kind in words and words >= set(own.registries[kind])
+
+
+def test_weights_that_were_listed_are_listed_again_without_the_plugins(own, run, monkeypatch):
+    asked = ("list", "--pretrained", "--json", "--use", "commercial")
+    first = run(*asked)
+
+    def fail():
+        raise AssertionError("the plug-ins are loaded")
+
+    for module in (plugins, find):
+        monkeypatch.setattr(module, "zoo", fail)
+    assert run(*asked) == first
 
 
 def test_refusals(own, run):

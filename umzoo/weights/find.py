@@ -39,9 +39,10 @@ class Wanted:
     takes: str | None = None
 
     def __post_init__(self) -> None:
-        for name, value, known in (("use", self.use, USES), ("takes", self.takes, _libraries())):
-            if value is not None and value.lower() not in known:
-                raise ConfigError(f"unknown --{name} '{value}'{nearest(value, known)}: give one of {', '.join(known)}")
+        for name, value, known in (("use", self.use, lambda: USES), ("takes", self.takes, _libraries)):
+            if value is not None and value.lower() not in (choices := known()):
+                hint = nearest(value, choices)
+                raise ConfigError(f"unknown --{name} '{value}'{hint}: give one of {', '.join(choices)}")
 
     def fits(self, known: Mapping[str, Any]) -> bool:
         """Whether weights of which the :func:`facts` *known* are told are like that."""
@@ -62,7 +63,7 @@ def taken_by(entry: WeightsEntry) -> tuple[str, ...]:
 
 
 def _libraries() -> tuple[str, ...]:
-    """What ``takes`` may be: what any backbone names."""
+    """What ``takes`` may be: what any backbone names. The plug-ins must be loaded to know."""
     known = zoo().backbones
     return tuple(sorted({library for name in known for library in known[name].libraries}))
 
