@@ -107,11 +107,8 @@ class Sampler:
 
         *attempt* counts the draws for that item that could not be read.
         """
-        keys = (_STREAM, self.seed, step, slot, attempt)
-        draw = np.random.Generator(np.random.Philox(np.random.SeedSequence(keys))).random(9)
-        volume = min(int(np.searchsorted(self._cumulative, draw[0], side="right")), len(self._shapes) - 1)
+        draw, volume, matched = self._draw(step, slot, attempt)
         scale = int(draw[1] * len(self._edges))
-        matched = bool(draw[2] < self.config.matched)
         return Crop(
             volume=volume,
             start=self._start(volume, self._edges[scale], draw[4:]),
@@ -119,7 +116,7 @@ class Sampler:
             scale=scale,
             grid=self._coarse if matched else self.config.patch_size,
             width=WIDTH[0] + (WIDTH[1] - WIDTH[0]) * float(draw[3]) if matched else 0.0,
-            asked=(matched or self.config.ask == "all") and bool(self._holds_all[volume]),
+            asked=self._is_asked(volume, matched),
         )
 
     def labeled(self, step: int, slots: int) -> dict[str, int]:
@@ -127,9 +124,20 @@ class Sampler:
 
         It is that of the first draws, whether or not they can be read, and so the same for all processes.
         """
-        crops = [self.crop(step, slot) for slot in range(slots)]
-        known = sum(int(self.modality[crop.volume] >= 0) for crop in crops)
-        return {"scale": sum(crop.asked for crop in crops), "modality": known}
+        drawn = [self._draw(step, slot)[1:] for slot in range(slots)]
+        known = sum(int(self.modality[volume] >= 0) for volume, _ in drawn)
+        return {"scale": sum(self._is_asked(*of_slot) for of_slot in drawn), "modality": known}
+
+    def _draw(self, step: int, slot: int, attempt: int = 0) -> tuple[NDArray[np.float64], int, bool]:
+        """Nine numbers from U[0, 1), and what the first and third say: the volume, and whether its crop is matched."""
+        keys = (_STREAM, self.seed, step, slot, attempt)
+        draw = np.random.Generator(np.random.Philox(np.random.SeedSequence(keys))).random(9)
+        volume = min(int(np.searchsorted(self._cumulative, draw[0], side="right")), len(self._shapes) - 1)
+        return draw, volume, bool(draw[2] < self.config.matched)
+
+    def _is_asked(self, volume: int, matched: bool) -> bool:
+        """Whether the network may be asked for the scale of a crop of *volume*."""
+        return (matched or self.config.ask == "all") and bool(self._holds_all[volume])
 
     def _start(self, volume: int, edge: Triple, draw: NDArray[np.float64]) -> Triple:
         """The crop's first voxel: around a foreground voxel, or uniform; never past the volume's far end."""
