@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from umzoo.data.dicom.plane import Plane
+from umzoo.data.dicom.plane import Plane, parted
 from umzoo.data.dicom.planes import KIND
 
 _DIRECTION = 2e-3
@@ -21,10 +20,7 @@ _REPLACEABLE = {
 def alike(planes: Sequence[Plane]) -> list[list[Plane]]:
     """Part *planes* by kind, orientation, size of a pixel and contrast, which may differ in their last digits."""
     told = _telling(planes)
-    kinds: dict[tuple[str, ...], list[Plane]] = defaultdict(list)
-    for plane in planes:
-        kinds[tuple(plane.kind[number] for number in told)].append(plane)
-    parts = list(kinds.values())
+    parts = parted(planes, lambda plane: tuple(plane.kind[number] for number in told))
     for same in (_same_plane, _same_contrast):
         parts = [finer for part in parts for finer in _part(part, same)]
     return parts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from itertools import combinations
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from umzoo.data.dicom.plane import Plane
+from umzoo.data.dicom.plane import Plane, more_of, parted
 from umzoo.data.dicom.row import along_normal, in_order, judge
 
 Planes = list[Plane]
@@ -63,9 +63,9 @@ def take_turns(voxels: NDArray[Any], planes: Planes) -> bool:
 def _turns(planes: Planes) -> Iterator[list[Planes]]:
     """Ways to part *planes* into rows that lie between each other."""
     yield from filter(_overlap, (_runs(planes), _by_occurrence(planes)))
-    keys: list[Callable[[Plane], Hashable]] = [partial(_more, number) for number in range(len(planes[0].more))]
+    keys: list[Callable[[Plane], Hashable]] = [partial(more_of, number=number) for number in range(len(planes[0].more))]
     for key in (*keys, lambda plane: plane.trigger):
-        parts = _by(planes, key)
+        parts = parted(planes, key)
         if _overlap(parts) and all(judge(part) is None for part in parts):
             yield parts
 
@@ -124,14 +124,3 @@ def _are_close(one: float, other: float) -> bool:
 def _step(planes: Planes) -> float:
     """The usual distance of *planes*, in order."""
     return float(np.median(np.diff(along_normal(planes))))
-
-
-def _more(number: int, plane: Plane) -> str:
-    return plane.more[number] if number < len(plane.more) else ""
-
-
-def _by(planes: Planes, key: Callable[[Plane], Hashable]) -> list[Planes]:
-    parts: dict[Any, Planes] = defaultdict(list)
-    for plane in planes:
-        parts[key(plane)].append(plane)
-    return list(parts.values())

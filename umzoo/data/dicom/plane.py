@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +60,19 @@ class Header:
     planes: tuple[Plane, ...] = ()
     problem: Refused | None = None
     notes: tuple[str, ...] = ()
+
+
+def parted(planes: Iterable[Plane], key: Callable[[Plane], Hashable]) -> list[list[Plane]]:
+    """Return *planes* in parts of equal *key*, in the order in which they come."""
+    parts: dict[Hashable, list[Plane]] = defaultdict(list)
+    for plane in planes:
+        parts[key(plane)].append(plane)
+    return list(parts.values())
+
+
+def more_of(plane: Plane, number: int) -> str:
+    """Return value *number* of what else tells images apart; empty where *plane* has none."""
+    return plane.more[number] if number < len(plane.more) else ""
 
 
 def is_multiple(header: Header) -> bool:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data.dicom.interlaced import is_one
-from umzoo.data.dicom.plane import Plane
+from umzoo.data.dicom.plane import Plane, more_of, parted
 from umzoo.data.dicom.row import OFF_PLACE, along_normal, judge
 
 Planes = list[Plane]
@@ -25,7 +24,7 @@ def acquisitions(planes: Sequence[Plane]) -> list[Planes]:
     Two acquisitions whose slices lie among each other are two images of one place, unless the slices are no thicker
     than they lie apart. A scan in several table passes is one, unless it only is whole when parted.
     """
-    parts = _by(planes, lambda plane: plane.acquisition)
+    parts = parted(planes, lambda plane: plane.acquisition)
     if len(parts) == 1:
         return parts
     places = dict(zip(map(id, planes), along_normal(planes), strict=True))
@@ -65,7 +64,7 @@ def _separate(planes: Planes, place: dict[int, int], key: int) -> list[Planes] |
     if total == len(planes):
         return [planes]
     for number in range(key, len(planes[0].more)):
-        parts = _by(planes, partial(_more, number=number))
+        parts = parted(planes, partial(more_of, number=number))
         covered = sum(len({place[id(plane)] for plane in part}) for part in parts)
         if len(parts) == 1 or 2 * covered < len(parts) * total:
             continue
@@ -96,14 +95,3 @@ def _by_trigger(planes: Planes, place: dict[int, int], total: int) -> list[Plane
             return None
         images.sort(key=lambda plane: plane.trigger)
     return [[slices[number][phase] for number in sorted(slices)] for phase in range(phases)]
-
-
-def _more(plane: Plane, number: int) -> str:
-    return plane.more[number] if number < len(plane.more) else ""
-
-
-def _by(planes: Sequence[Plane], key: Callable[[Plane], Hashable]) -> list[Planes]:
-    parts: dict[Any, Planes] = defaultdict(list)
-    for plane in planes:
-        parts[key(plane)].append(plane)
-    return list(parts.values())
