@@ -67,7 +67,7 @@ def utf8_name(file: str) -> Iterator[str]:
     Raises:
         Refused: see :func:`data_files`.
     """
-    if _isshortened(file):
+    if _is_short(file):
         yield file
         return
     header = Path(file)
@@ -81,7 +81,7 @@ def utf8_name(file: str) -> Iterator[str]:
         yield str(named)
 
 
-def _isshortened(name: str) -> bool:
+def _is_short(name: str) -> bool:
     """Whether *name* is UTF-8, and no longer than the buffers that ITK writes names of damaged NRRD files into."""
     try:
         return len(name.encode()) <= _MOST_NAME

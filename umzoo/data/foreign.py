@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from pathlib import Path
 
+from umzoo.data.nifti import damage_of
 from umzoo.data.refusal import Reason, Refused
 
 _SIZES = (348, 540)
@@ -23,12 +23,9 @@ def refuse_foreign(header: Path) -> None:
     Raises:
         Refused: naming what it is, if that shows.
     """
-    opener = gzip.open if header.suffix.lower() == ".gz" else open
-    try:
-        with opener(header, "rb") as file:
-            start = file.read(64)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise Refused(Reason.UNREADABLE, f"damaged gzip file ({error})") from None
+    packer, opener = ("gzip", gzip.open) if header.suffix.lower() == ".gz" else ("", open)
+    with damage_of(packer), opener(header, "rb") as file:  # type: ignore[operator]
+        start = file.read(64)
     if any(int.from_bytes(start[:4], order) in _SIZES for order in ("little", "big")):  # type: ignore[arg-type]
         return
     what = next((name for sign, name in _SIGNS.items() if start.lstrip().upper().startswith(sign)), "")

@@ -31,9 +31,7 @@ def read_itk(path: str, labels: bool) -> Frames:
     """
     import SimpleITK as sitk  # noqa: N813
 
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(path)
+    reader = _reader(path)
     files = [Path(path), *data_files(Path(path))]
     refuse_long_lines(files[0])
     try:
@@ -55,6 +53,25 @@ def read_itk(path: str, labels: bool) -> Frames:
 
     frames = open_itk(reader, reader.GetNumberOfComponents(), execute)
     return frames if _says_axes(path) else replace(frames, notes=(*frames.notes, UNKNOWN_AXES))
+
+
+def itk_axes(path: str) -> NDArray[np.float64] | None:
+    """Columns ``(3, 3)`` in mm (LPS) that ITK gives the axes of the file *path*; None if it cannot read it."""
+    reader = _reader(path)
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return None
+    return _itk_affine(reader.GetDirection(), reader.GetSpacing(), reader.GetOrigin())[:3, :3]
+
+
+def _reader(path: str) -> Any:
+    import SimpleITK as sitk  # noqa: N813
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(path)
+    return reader
 
 
 def _says_axes(path: str) -> bool:

@@ -45,14 +45,14 @@ def load(path: str) -> Any:
             raise Refused(Reason.UNREADABLE, what)
     packer, opener = next((entry for sign, entry in _PACKERS.items() if start.startswith(sign)), ("", open))
     if packer:
-        with _damage_of(packer), opener(path, "rb") as file:
+        with damage_of(packer), opener(path, "rb") as file:
             start = file.read(1024)
     if _has_no_size(start):
         raise Refused(Reason.GEOMETRY, "the header gives a voxel size of 0")
     require_claim(_claimed(start), [Path(path)])
     single = path.lower().endswith((".nii", ".nii.gz", ".nii.bz2"))
     misnamed = (packer == "gzip") != path.lower().endswith(".gz") or packer == "bzip2"
-    with nibabel.imageglobals.LoggingOutputSuppressor(), _damage_of(packer):
+    with nibabel.imageglobals.LoggingOutputSuppressor(), damage_of(packer):
         if single and (misnamed or _starts_too_soon(start) or (packer and _unpacked_size(path) < _IN_MEMORY)):
             return _from_bytes(_content(path, packer, opener))
         if packer:
@@ -76,7 +76,7 @@ def _verify(path: str, opener: Callable[..., Any]) -> None:
 
 
 @contextmanager
-def _damage_of(packer: str) -> Iterator[None]:
+def damage_of(packer: str) -> Iterator[None]:
     """Refuse a file that is cut short or whose checksum is wrong, if it is packed."""
     try:
         yield

@@ -39,18 +39,10 @@ def read_here(scan: ScanSource, reading: Reading, labels: bool) -> Frames:
 
 def axes_here(file: str) -> NDArray[np.float64] | None:
     """See :func:`umzoo.data.scan_reader.axes_apart`."""
-    import SimpleITK as sitk  # noqa: N813
+    from umzoo.data.itk import itk_axes
 
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    reader = sitk.ImageFileReader()
-    with utf8_name(file) as named:
-        reader.SetFileName(named)
-        try:
-            reader.ReadImageInformation()
-        except RuntimeError:
-            return None
-    turned = np.reshape(reader.GetDirection(), (reader.GetDimension(), -1))[:3, :3]
-    return np.asarray(turned * reader.GetSpacing()[:3], float)
+    with utf8_name(file) as path:
+        return itk_axes(path)
 
 
 def pixels_here(file: str) -> str:
