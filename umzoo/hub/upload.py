@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from umzoo.hub.privacy import require_anonymous
 from umzoo.hub.pull import known_files
 from umzoo.weights.card import BEGIN, END, merge_card, model_card
 from umzoo.weights.info import WeightsInfo
-from umzoo.weights.io import CARD, CONFIG, FILES, HEAD, MODEL, SIGNATURE, checked_file, read_info
+from umzoo.weights.io import CARD, CONFIG, FILES, HEAD, MODEL, SIGNATURE, checked_file, read_card, read_info
 from umzoo.weights.licenses import HUB_LICENSES, hub_license, require_shareable
 from umzoo.weights.network import load_network
 from umzoo.weights.signature import Signature, read_signature, require_covered
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_CARD = 1 << 20
 NNSSL_CHECKPOINT, NNSSL_PLAN = "checkpoint_final.pth", "adaptation_plan.json"
 """Names under which nnU-Net's commands for nnssl look into a repository."""
 NAMES = (*FILES, NNSSL_CHECKPOINT, NNSSL_PLAN)
@@ -146,7 +144,7 @@ def _remarks(file: Path) -> str:
 
 def _card(folder: Path, repo_id: str, info: WeightsInfo, remote: str, signed: bool) -> str:
     """The card for the Hub: a generated part for *repo_id*, with what people wrote in *folder* or on the Hub."""
-    local = _read_card(folder)
+    local = read_card(folder)
     generated = merge_card(local, model_card(info, repo_id, signed))
     ours, theirs = _written_by_hand(local), _written_by_hand(remote)
     if not remote or ours == theirs:
@@ -161,15 +159,6 @@ def _card(folder: Path, repo_id: str, info: WeightsInfo, remote: str, signed: bo
     front, _ = _split_front(remote)
     _, body = _split_front(generated)
     return merge_card(front + body, generated)
-
-
-def _read_card(folder: Path) -> str:
-    if not os.path.lexists(folder / CARD):
-        return ""
-    file = own_file(folder, CARD)
-    if file.stat().st_size > MAX_CARD:
-        raise WeightsError(f"{file} has more than {MAX_CARD} bytes: a model card is a text")
-    return file.read_text(encoding="utf-8")
 
 
 def _written_by_hand(card: str) -> list[str]:

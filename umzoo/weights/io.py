@@ -31,8 +31,8 @@ from umzoo.weights.tensors import REMEDY, TensorFile, is_finite
 CONFIG, CARD, MODEL = "config.json", "README.md", "model.safetensors"
 HEAD, PRETEXT, SIGNATURE = "head.safetensors", "pretext.safetensors", "model.sig"
 FILES = (CONFIG, CARD, MODEL, HEAD, PRETEXT, SIGNATURE)
-MAX_CONFIG = 4 << 20
-"""Bytes of ``config.json`` that are read."""
+MAX_CONFIG, MAX_CARD = 4 << 20, 1 << 20
+"""Bytes of ``config.json`` and of the card that are read."""
 _LOCAL_PATH = re.compile(r"^(/|~|file:|[A-Za-z]:[\\/]|\\\\)")
 
 
@@ -96,9 +96,22 @@ def rewrite_info(folder: Path, **changes: Any) -> WeightsInfo:
     """
     info = read_info(folder).model_copy(update=changes)
     _refuse_paths(info.model_dump(mode="json"))
-    old = own_file(folder, CARD).read_text(encoding="utf-8") if os.path.lexists(folder / CARD) else ""
-    _describe(folder, info, merge_card(old, model_card(info)))
+    _describe(folder, info, merge_card(read_card(folder), model_card(info)))
     return info
+
+
+def read_card(folder: Path) -> str:
+    """Return the card of the weights in *folder*; empty if there is none.
+
+    Raises:
+        WeightsError: if it is a link out of the folder, or longer than a card is.
+    """
+    if not os.path.lexists(folder / CARD):
+        return ""
+    file = own_file(folder, CARD)
+    if file.stat().st_size > MAX_CARD:
+        raise WeightsError(f"{file} has more than {MAX_CARD} bytes: a model card is a text")
+    return file.read_text(encoding="utf-8")
 
 
 def read_info(folder: Path | str) -> WeightsInfo:

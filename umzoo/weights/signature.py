@@ -60,6 +60,18 @@ def read_signature(folder: Path | str) -> Signature | None:
         raise WeightsError(f"{file} is no signature of weights, or is damaged: {in_one_line(error, 120)}") from None
 
 
+def required_signature(folder: Path | str) -> Signature:
+    """Return what the signature in *folder* says.
+
+    Raises:
+        WeightsError: if there is none, or it is damaged.
+    """
+    signature = read_signature(folder)
+    if signature is None:
+        raise WeightsError(f"{folder} is not signed: it has no {SIGNATURE}")
+    return signature
+
+
 def require_covered(folder: Path | str, signature: Signature) -> None:
     """Look whether the files of *folder* are those that were signed; the card and files of other names are passed over.
 

@@ -20,8 +20,8 @@ from typing import Any
 from umzoo.errors import ConfigError, WeightsError, in_one_line
 from umzoo.files import written_whole
 from umzoo.weights.card import merge_card, model_card
-from umzoo.weights.io import CARD, CONFIG, SIGNATURE, checked_file, read_info
-from umzoo.weights.signature import Signature, read_signature, require_covered
+from umzoo.weights.io import CARD, CONFIG, SIGNATURE, checked_file, read_card, read_info
+from umzoo.weights.signature import Signature, require_covered, required_signature
 from umzoo.weights.strict import own_file
 
 PEM = "a PEM file with a key on one of the curves P-256, P-384 and P-521 is expected"
@@ -73,13 +73,10 @@ def sign_folder(folder: Path | str, signer: Signer) -> Signature:
     try:
         with written_whole(folder / SIGNATURE) as file:
             file.write_bytes(content)
-        old = own_file(folder, CARD).read_text(encoding="utf-8") if os.path.lexists(folder / CARD) else ""
-        (folder / CARD).write_text(merge_card(old, model_card(info, signed=True)), encoding="utf-8")
+        (folder / CARD).write_text(merge_card(read_card(folder), model_card(info, signed=True)), encoding="utf-8")
     except OSError as error:
         raise WeightsError(f"cannot write {folder}: {error}") from error
-    signature = read_signature(folder)
-    assert signature is not None  # noqa: S101
-    return signature
+    return required_signature(folder)
 
 
 def verify_folder(folder: Path | str, public_key: Path | str | None = None, root: Path | str | None = None) -> Verified:
@@ -98,9 +95,7 @@ def verify_folder(folder: Path | str, public_key: Path | str | None = None, root
     """
     folder = Path(folder)
     read_info(folder)
-    signature = read_signature(folder)
-    if signature is None:
-        raise WeightsError(f"{folder} is not signed: it has no {SIGNATURE}")
+    signature = required_signature(folder)
     _require_installed()
     require_covered(folder, signature)
     needed, given = ("root certificates", root) if signature.certificate else ("a public key", public_key)
