@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -74,18 +73,6 @@ def run(name: str, file: Path, out: Path) -> dict[str, float]:
     return {"seconds": seconds, "processor": processor}
 
 
-def summarize(rounds: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
-    """Medians of each contender, and medians over the rounds of its ratios to the reference."""
-    result: dict[str, dict[str, float]] = {}
-    for name in CONTENDERS:
-        result[name] = {}
-        for key in ("seconds", "processor"):
-            ratio = statistics.median(one[name][key] / one[REFERENCE][key] for one in rounds)
-            result[name] |= {key: round(statistics.median(one[name][key] for one in rounds), 2)}
-            result[name] |= {f"{key}_ratio": round(ratio, 3)}
-    return result
-
-
 def main() -> None:
     """Measure, print a table and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -102,13 +89,14 @@ def main() -> None:
     from report import write_results
     from rich.console import Console
     from rich.table import Table
+    from rounds import summarize_runs
 
     with tempfile.TemporaryDirectory() as temporary:
         write_files(Path(temporary), options.backbone)
         file = Path(temporary) / "checkpoint_final.pth"
         rounds = [_round(file) for _ in range(options.rounds + 1)][1:]
         size = file.stat().st_size
-    summary = summarize(rounds)
+    summary = summarize_runs(rounds, REFERENCE)
     title = f"checkpoint of {size / 1e6:.0f} MB, {options.rounds} rounds"
     table = Table("", "s", "ratio", "processor s", "ratio", title=title)
     for name, row in summary.items():

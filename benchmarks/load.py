@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
 from report import write_results
 from rich.console import Console
 from rich.table import Table
+from rounds import summarize_runs
 from safetensors.torch import load_file
 from torch import nn
 
@@ -131,18 +131,6 @@ def run(name: str, folder: Path) -> dict[str, float]:
     return measured
 
 
-def summarize(rounds: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
-    """Medians of each contender, and medians over the rounds of its ratios to the reference."""
-    result: dict[str, dict[str, float]] = {}
-    for name in CONTENDERS:
-        result[name] = {}
-        for key in ("seconds", "again", "mib"):
-            result[name][key] = round(statistics.median(one[name][key] for one in rounds), 3)
-            ratio = statistics.median(one[name][key] / one[REFERENCE][key] for one in rounds)
-            result[name][f"{key}_ratio"] = round(ratio, 3)
-    return result
-
-
 def main() -> None:
     """Measure, print a table and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -157,7 +145,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         parameters = write_files(Path(temporary), options.backbone)
         rounds = [{name: run(name, Path(temporary)) for name in CONTENDERS} for _ in range(options.rounds + 1)][1:]
-    summary = summarize(rounds)
+    summary = summarize_runs(rounds, REFERENCE)
     title = f"{options.backbone}, {parameters / 1e6:.1f} million parameters, {options.rounds} rounds"
     table = Table("", "first s", "ratio", "again s", "ratio", "peak MiB", "ratio", title=title)
     for name, row in summary.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -43,6 +43,17 @@ def summarize(rates: Mapping[str, list[float]], reference: str) -> dict[str, dic
         }
         for name, values in rates.items()
     }
+
+
+def summarize_runs(rounds: Sequence[Mapping[str, Mapping[str, float]]], reference: str) -> dict[str, dict[str, float]]:
+    """Medians of what each contender took, and medians over the *rounds* of its ratios to *reference*."""
+    result: dict[str, dict[str, float]] = {name: {} for name in rounds[0]}
+    for name, summary in result.items():
+        for key in rounds[0][name]:
+            summary[key] = round(statistics.median(one[name][key] for one in rounds), 3)
+            ratio = statistics.median(one[name][key] / one[reference][key] for one in rounds)
+            summary[f"{key}_ratio"] = round(ratio, 3)
+    return result
 
 
 def show(console: Console, title: str, results: Mapping[str, Mapping[str, Mapping[str, Any]]], reference: str) -> None:

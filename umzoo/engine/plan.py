@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
 
 import torch
 from torch import nn
@@ -59,7 +58,7 @@ def make_plan(recipe: Recipe, limit: float | None = None) -> Plan:
             break
     held = parameters * 4 * (2 if recipe.trainer.ema else 1)
     state = held + parameters * 4 * 2
-    return Plan(parameters, peak, state * recipe.trainer.keep, size, ceil(total / size))
+    return Plan(parameters, peak, state * recipe.trainer.keep, size, total // size)
 
 
 def _step(recipe: Recipe, batch: int) -> tuple[int, int]:

@@ -140,7 +140,7 @@ class Trainer(Training):
         """Write a checkpoint, with the volumes that any process could not read."""
         for found in gather_object([self.loader.quarantined]):
             for volume, reason in found.items():
-                if volume not in {**self.quarantined, **self.loader.quarantined}:
+                if volume not in self.quarantined and volume not in self.loader.quarantined:
                     log.warning("quarantined by another process: %s", reason)
             self.quarantined.update(found)
         super().save()
