@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 import umzoo
-from umzoo.data.geometry import Grid
+from umzoo.data.reading.geometry import Grid
 from umzoo.downstream.embed.config import EmbedConfig
 from umzoo.downstream.embed.vectors import body_windows
 from umzoo.scans.scan import Scan

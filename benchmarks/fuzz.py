@@ -32,26 +32,31 @@ from pydicom import dcmwrite, uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from safetensors.torch import save
 
-from umzoo.data.manifest import read_manifest
-from umzoo.data.scan_source import ScanSource
-from umzoo.data.volume import read_grid
+from umzoo.data.preparing.manifest import read_manifest
+from umzoo.data.reading.scan_source import ScanSource
+from umzoo.data.reading.volume import read_grid
 from umzoo.engine.checkpoint import load_checkpoint
 from umzoo.engine.log import read_metrics
 from umzoo.engine.recipe import find_recipe, load_recipe
 from umzoo.errors import UmzooError
 from umzoo.files import sha256
-from umzoo.hub.manifest import MANIFEST, Manifest
-from umzoo.hub.pages import place_of_address
-from umzoo.hub.refs import parse
-from umzoo.hub.unbundle import read_bundle
-from umzoo.pickles.apart import PlainPickles, UnreadableError
+from umzoo.hub.bundles.manifest import MANIFEST, Manifest
+from umzoo.hub.bundles.unpack import read_bundle
+from umzoo.hub.pulling.addresses import place_of_address
+from umzoo.hub.pulling.references import parse
+from umzoo.pickles.client import PlainPickles, UnreadableError
 from umzoo.scans.sources import open_source
 from umzoo.spec import ComponentSpec, InputSpec
-from umzoo.weights.architecture import architecture_of, backbone_of_plan, configuration_of, plan_of_backbone
-from umzoo.weights.header import read_header
+from umzoo.weights.folder.info import WeightsInfo
+from umzoo.weights.folder.safetensors_header import read_header
+from umzoo.weights.folder.strict_json import strict_json
 from umzoo.weights.importers.pickled import read_pickled
-from umzoo.weights.info import WeightsInfo
-from umzoo.weights.strict import strict_json
+from umzoo.weights.networks.nnunet_architecture import (
+    architecture_of,
+    backbone_of_plan,
+    configuration_of,
+    plan_of_backbone,
+)
 
 ODD: tuple[Any, ...] = (
     *(None, True, -1, 0, 1 << 31, 1 << 63, 1 << 200, 1e308, -0.0),
@@ -314,7 +319,7 @@ def _plan(content: bytes, _: Path) -> None:
         raise UmzooError(str(error)) from None
     architecture = architecture_of(configuration_of(plans if isinstance(plans, dict) else {}, "3d"))
     if "nnunetv2" in sys.modules:
-        from umzoo.nnunet.networks import require_listed
+        from umzoo.nnunet.planning.allowed_networks import require_listed
 
         require_listed(architecture)
     backbone_of_plan(architecture)

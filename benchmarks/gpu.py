@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.table import Table
 from trainer import measure
 
-from umzoo.data.phantom import write_phantoms
-from umzoo.data.prepare import prepare
+from umzoo.data.phantoms.phantom import write_phantoms
+from umzoo.data.preparing.prepare import prepare
 from umzoo.engine.log import read_metrics
 from umzoo.engine.recipe import load_recipe
 from umzoo.engine.run import Run, open_run

@@ -21,13 +21,13 @@ import numpy as np
 from report import write_results
 from rich.console import Console
 
-from umzoo.data.prepare import prepare
+from umzoo.data.preparing.prepare import prepare
 
 MEASURE = """
 import json, resource, sys, time
 from pathlib import Path
-import umzoo.data.loader, umzoo.data.store as module
-from umzoo.data.config import DataConfig
+import umzoo.data.loading.loader, umzoo.data.store.reader as module
+from umzoo.data.loading.config import DataConfig
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
 path, how = Path(sys.argv[1]), sys.argv[2]
@@ -39,7 +39,7 @@ elif how == "opened":
 else:
     store = module.Store(path)
     config = DataConfig(patch_size=(8, 8, 8), scales=(1.0,), batch_size=2, workers=2)
-    kept = umzoo.data.loader.Loader(store, config, 0); next(kept)
+    kept = umzoo.data.loading.loader.Loader(store, config, 0); next(kept)
 took = time.perf_counter() - began
 print(json.dumps({"seconds": took, "MB": resident() - before}))
 if how == "batch":

@@ -30,10 +30,10 @@ import torch
 from report import RESULTS, write_results
 from rich.console import Console
 
-from umzoo.data.loader import Loader
-from umzoo.data.open import open_store
-from umzoo.data.prepare import prepare
-from umzoo.data.store import Store
+from umzoo.data.loading.loader import Loader
+from umzoo.data.loading.open_store import open_store
+from umzoo.data.preparing.prepare import prepare
+from umzoo.data.store.reader import Store
 from umzoo.engine.log import read_metrics
 from umzoo.engine.recipe import Recipe
 from umzoo.engine.run import Run

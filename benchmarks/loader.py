@@ -37,16 +37,16 @@ from rich.console import Console
 from rounds import interleave, show, summarize
 
 from umzoo.corruptions.pipeline import Pipeline
-from umzoo.data.arrays import write_array
-from umzoo.data.config import DataConfig
-from umzoo.data.crops import CropReader
-from umzoo.data.intensity import to_unit
-from umzoo.data.loader import Loader
-from umzoo.data.phantom import make_phantom
-from umzoo.data.record import VolumeRecord
-from umzoo.data.sampler import Sampler
-from umzoo.data.share import Share
-from umzoo.data.store import Store
+from umzoo.data.loading.batch_share import Share
+from umzoo.data.loading.config import DataConfig
+from umzoo.data.loading.crop_reader import CropReader
+from umzoo.data.loading.intensity import to_unit
+from umzoo.data.loading.loader import Loader
+from umzoo.data.loading.sampler import Sampler
+from umzoo.data.phantoms.phantom import make_phantom
+from umzoo.data.store.arrays import write_array
+from umzoo.data.store.reader import Store
+from umzoo.data.store.record import VolumeRecord
 from umzoo.errors import UmzooError
 from umzoo.fields import Rng
 from umzoo.plugins import zoo
@@ -253,7 +253,7 @@ class Crops(torch.utils.data.IterableDataset):
         self.reader, self.config = CropReader(store, sampler, Share(BATCH)), config
 
     def __iter__(self) -> Iterator[NDArray[np.int16]]:
-        from umzoo.data.crops import ITEM
+        from umzoo.data.loading.crop_reader import ITEM
 
         info = torch.utils.data.get_worker_info()
         blosc2.set_nthreads(1)

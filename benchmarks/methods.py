@@ -18,8 +18,8 @@ from dynamic_network_architectures.architectures.unet import PlainConvUNet, Resi
 from learning import section
 from torch import nn
 
-from umzoo.data.phantom import write_phantoms
-from umzoo.data.prepare import prepare
+from umzoo.data.phantoms.phantom import write_phantoms
+from umzoo.data.preparing.prepare import prepare
 from umzoo.engine.export import export_run
 from umzoo.engine.recipe import Recipe
 from umzoo.engine.run import Run
@@ -27,7 +27,7 @@ from umzoo.engine.trainer import Trainer
 from umzoo.errors import UmzooError
 from umzoo.plugins import zoo
 from umzoo.testing import SMALL_NETWORKS
-from umzoo.weights.info import WeightsInfo
+from umzoo.weights.folder.info import WeightsInfo
 from umzoo.weights.transfer import TransferReport, transfer
 
 PAGE = Path(__file__).parents[1] / "docs" / "methods.md"

@@ -21,10 +21,10 @@ from report import write_results
 from rich.console import Console
 from rich.table import Table
 
-from umzoo.nnunet.derive import TRAINER, Request
-from umzoo.nnunet.entry import parse_options
-from umzoo.nnunet.environment import dataset_name, folder_of
-from umzoo.nnunet.planned import read_json
+from umzoo.nnunet.environment import TRAINER, dataset_name, folder_of
+from umzoo.nnunet.planning.configuration import read_json
+from umzoo.nnunet.training.derived_plans import Request
+from umzoo.nnunet.training.plans_entry import parse_options
 
 
 def main() -> None:

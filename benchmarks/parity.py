@@ -26,8 +26,8 @@ from rich.table import Table
 from umzoo.backbones.state import named_tensors
 from umzoo.fields import Rng
 from umzoo.plugins import zoo
-from umzoo.weights.build import load_backbone
-from umzoo.weights.io import MODEL, PRETEXT, read_info, read_shapes
+from umzoo.weights.folder.io import MODEL, PRETEXT, read_info, read_shapes
+from umzoo.weights.networks.backbone import load_backbone
 
 TOLERANCE = 1e-4
 

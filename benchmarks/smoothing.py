@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from umzoo import build_corruptions
-from umzoo.data.intensity import enter, to_unit
-from umzoo.data.loader import Loader
-from umzoo.data.open import open_store
+from umzoo.data.loading.intensity import enter, to_unit
+from umzoo.data.loading.loader import Loader
+from umzoo.data.loading.open_store import open_store
 from umzoo.engine.recipe import load_recipe
 from umzoo.fields import Rng
 from umzoo.pretext.restoration import ALTERED, FLAT

@@ -22,7 +22,7 @@ from report import write_results
 from rich.console import Console
 from rich.table import Table
 
-from umzoo.data.loader import Loader
+from umzoo.data.loading.loader import Loader
 from umzoo.engine.build import build_from_recipe
 from umzoo.engine.log import RunLog
 from umzoo.engine.meter import Meter

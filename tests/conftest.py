@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from umzoo.cli import make_app
-from umzoo.data.record import VolumeRecord
-from umzoo.data.store import Store, StoreInfo
+from umzoo.data.store.reader import Store, StoreInfo
+from umzoo.data.store.record import VolumeRecord
 from umzoo.spec import InputSpec
 
 

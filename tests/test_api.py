@@ -9,8 +9,8 @@ from umzoo.backbones.state import canonical_state
 from umzoo.errors import ConfigError, UnknownNameError, WeightsError
 from umzoo.fields import Rng
 from umzoo.heads.model import Model
-from umzoo.weights.info import WeightsInfo
-from umzoo.weights.io import read_info, save_folder
+from umzoo.weights.folder.info import WeightsInfo
+from umzoo.weights.folder.io import read_info, save_folder
 
 
 @pytest.fixture

@@ -5,32 +5,32 @@ from types import SimpleNamespace
 import pytest
 
 from umzoo.config import Config
-from umzoo.data.dataset import describe_folder
-from umzoo.data.manifest import read_manifest
-from umzoo.data.open import open_store
-from umzoo.downstream.claim import claim
-from umzoo.downstream.comparison import read_outcome
-from umzoo.downstream.embed.kept import file_name
-from umzoo.downstream.embed.table import _begin
-from umzoo.downstream.evaluate.cut import _room_of
+from umzoo.data.loading.open_store import open_store
+from umzoo.data.preparing.dataset_layouts import describe_folder
+from umzoo.data.preparing.manifest import read_manifest
+from umzoo.downstream.embed.vector_cache import file_name
+from umzoo.downstream.embed.vector_table import _begin
+from umzoo.downstream.evaluate.common_crop import _room_of
 from umzoo.downstream.evaluate.results import results_for
 from umzoo.downstream.finetune.cases import _open
 from umzoo.downstream.finetune.run import resume
 from umzoo.downstream.finetune.summary import over_folds
+from umzoo.downstream.quickstart_comparison import read_outcome
+from umzoo.downstream.quickstart_folder import claim
 from umzoo.downstream.study.cells import STATE, read_state
-from umzoo.downstream.study.page import PROTOCOL, read_protocol
+from umzoo.downstream.study.report import PROTOCOL, read_protocol
 from umzoo.downstream.tasks.rows import read_folder, read_table
 from umzoo.engine.checkpoint import load_checkpoint
 from umzoo.engine.log import read_metrics
 from umzoo.errors import ConfigError, UmzooError, WeightsError
 from umzoo.files import json_table, read_json, read_json_list
-from umzoo.hub.privacy import inspect
-from umzoo.nnunet.planned import read_json as read_plans
-from umzoo.nnunet.where import read_where
+from umzoo.hub.pushing.privacy import inspect
+from umzoo.nnunet.planning.configuration import read_json as read_plans
+from umzoo.nnunet.training.weights_location import read_where
 from umzoo.spec import InputSpec
+from umzoo.weights.folder.io import read_info
 from umzoo.weights.importers.nnssl_files import PLAN, _plan_beside
 from umzoo.weights.importers.nnunet import NnunetImporter
-from umzoo.weights.io import read_info
 
 DAMAGE = {
     "nested without end": b'{"a":' * 5000 + b"1" + b"}" * 5000,

@@ -16,7 +16,7 @@ from umzoo.engine.run import Run, open_run
 from umzoo.engine.trainer import Trainer
 from umzoo.plugins import load_zoo
 from umzoo.testing import check_pretext_task
-from umzoo.weights.io import load_state, read_info
+from umzoo.weights.folder.io import load_state, read_info
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "plugins.md"
 MOMENTUM = 0.9

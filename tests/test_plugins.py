@@ -197,7 +197,7 @@ def test_one_name_twice_in_one_plugin():
 
 
 def test_weights_need_a_tag():
-    from umzoo.weights.entry import WeightsEntry
+    from umzoo.weights.catalog.entry import WeightsEntry
 
     good, bad = (WeightsEntry(name, "org/name", "mit") for name in ("genesis_unet.lab", "genesis_unet"))
     assert load(good=plugin(weights=[good])).weights["genesis_unet.lab"] is good

@@ -16,16 +16,16 @@ from umzoo.config import Config
 from umzoo.errors import WeightsError
 from umzoo.heads.answer import Answer
 from umzoo.heads.model import Model
-from umzoo.hub.access import Access
-from umzoo.hub.push import Target, push_folder
-from umzoo.hub.refs import load
+from umzoo.hub.client import Access
+from umzoo.hub.pulling.references import load
+from umzoo.hub.pushing.push import Target, push_folder
 from umzoo.plugins import zoo
 from umzoo.spec import InputSpec
-from umzoo.weights.describe import describe
-from umzoo.weights.info import Provenance, Result, WeightsInfo
-from umzoo.weights.io import save_folder
-from umzoo.weights.network import HeadSpec, head_state, load_network, require_agreement
-from umzoo.weights.signing import Signer
+from umzoo.weights.folder.info import Provenance, Result, WeightsInfo
+from umzoo.weights.folder.io import save_folder
+from umzoo.weights.networks.description import describe
+from umzoo.weights.networks.model import HeadSpec, head_state, load_network, require_agreement
+from umzoo.weights.signing.signer import Signer
 from umzoo.weights.transfer import Source, TransferReport, TransferRules
 from umzoo.weights.transfer import transfer as transfer_weights
 
@@ -114,7 +114,7 @@ def from_pretrained(
 
     Args:
         ref: a weights folder, ``org/name`` on the Hugging Face Hub, or a registered ``architecture.tag``; all forms
-            are those of :func:`umzoo.hub.refs.resolve`.
+            are those of :func:`umzoo.hub.pulling.references.resolve`.
         head: None is the trained head of the weights, where they have one; True requires one; False gives the
             backbone alone; ``{"name": "segmentation", "classes": 3}`` is a fresh head.
         in_channels: channels of the input; if other than trained, the first convolution is repeated and rescaled.
@@ -155,11 +155,11 @@ def save_pretrained(
         tag: the weights are called ``architecture.tag``.
         license: SPDX identifier; None keeps that of the loaded weights, or "unknown".
         input: what the network expects; None keeps that of the loaded weights, or the defaults.
-        results: evaluations for the model card, with the keys of :class:`umzoo.weights.info.Result`, such as
+        results: evaluations for the model card, with the keys of :class:`umzoo.weights.folder.info.Result`, such as
             ``{"dataset": "MSD Task09 Spleen", "metric": "dice", "value": 0.951}``.
         answer: what the head's numbers mean, with the keys of :class:`umzoo.heads.answer.Answer`, such as
             ``{"task": "classification", "classes": ["benign", "malignant"]}``; None keeps ``model.answer``.
-        provenance: data and cost of the training, with the keys of :class:`umzoo.weights.info.Provenance`.
+        provenance: data and cost of the training, with the keys of :class:`umzoo.weights.folder.info.Provenance`.
 
     Raises:
         ConfigError: if *results*, *answer* or *provenance* lack a key or have a wrong value.

@@ -8,6 +8,6 @@ BUILTINS = {
     "pretext": "umzoo.pretext",
     "heads": "umzoo.heads",
     "importers": "umzoo.weights.importers",
-    "weights": "umzoo.weights.public",
+    "weights": "umzoo.weights.catalog.public",
 }
 """Plug-in name to the module that implements its hooks."""

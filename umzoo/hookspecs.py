@@ -45,7 +45,7 @@ def register_heads(register: Register) -> None:
 
 @hookspec
 def register_weights(register: Register) -> None:
-    """Call ``register(entry)`` for each :class:`umzoo.weights.entry.WeightsEntry`."""
+    """Call ``register(entry)`` for each :class:`umzoo.weights.catalog.entry.WeightsEntry`."""
 
 
 @hookspec

@@ -27,7 +27,7 @@ KINDS = {
     "corruption": "umzoo.corruptions.base:Corruption",
     "pretext_task": "umzoo.pretext.base:PretextTask",
     "head": "umzoo.heads.base:Head",
-    "weights": "umzoo.weights.entry:WeightsEntry",
+    "weights": "umzoo.weights.catalog.entry:WeightsEntry",
     "importer": "umzoo.weights.importers.base:Importer",
 }
 """Kind of entry to the base class its entries must have."""

@@ -12,9 +12,9 @@ from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import named_tensors
 from umzoo.errors import PluginError
 from umzoo.pretext.base import PretextTask
-from umzoo.weights.construct import default_network
-from umzoo.weights.entry import PACKAGE, WeightsEntry
-from umzoo.weights.transfer.layout import Layout
+from umzoo.weights.catalog.entry import PACKAGE, WeightsEntry
+from umzoo.weights.networks.construction import default_network
+from umzoo.weights.transfer.tensor_roles import Layout
 
 NNUNET = {"resenc": "`ResidualEncoderUNet`", "plainconv": "`PlainConvUNet`", "primus": "`Primus`"}
 """Family of a network to the class that nnU-Net builds of it."""

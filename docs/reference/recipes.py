@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from reference.options import options_of
 from umzoo.config import Config
-from umzoo.data.config import DataConfig
+from umzoo.data.loading.config import DataConfig
 from umzoo.engine.recipe import OptimConfig, PretextConfig, Recipe, TrainerConfig
 from umzoo.spec import TaskSpec
 

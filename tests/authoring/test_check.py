@@ -10,7 +10,7 @@ from umzoo.authoring import check
 from umzoo.errors import ConfigError, PluginError
 from umzoo.plugins import KINDS, load_zoo
 from umzoo.testing import CHECKS
-from umzoo.weights.entry import WeightsEntry
+from umzoo.weights.catalog.entry import WeightsEntry
 
 
 class Sound(umzoo.Head):

@@ -51,9 +51,9 @@ def test_verbose_adds_the_traceback():
 
 def test_the_log_is_a_line_per_message_in_a_pipe():
     program = (
-        "import logging, sys, umzoo.cli, umzoo.data.open\n"
+        "import logging, sys, umzoo.cli, umzoo.data.loading.open_store\n"
         "def fail(*a): logging.getLogger('umzoo').warning('word ' * 50); sys.exit(0)\n"
-        "umzoo.data.open.open_store = fail\n"
+        "umzoo.data.loading.open_store.open_store = fail\n"
         "sys.argv = ['umzoo', 'data', 'x']\n"
         "umzoo.cli.main()"
     )
@@ -92,9 +92,9 @@ def test_a_closed_pipe_is_no_error():
 @pytest.mark.parametrize("error, code", [("KeyboardInterrupt", 130), ("PermissionError(13, 'no', 'x')", 2)])
 def test_interruption_and_system_errors(error, code):
     program = (
-        "import umzoo.cli, umzoo.data.open, sys\n"
+        "import umzoo.cli, umzoo.data.loading.open_store, sys\n"
         f"def fail(*a): raise {error}\n"
-        "umzoo.data.open.open_store = fail\n"
+        "umzoo.data.loading.open_store.open_store = fail\n"
         "sys.argv = ['umzoo', 'data', 'x']\n"
         "umzoo.cli.main()"
     )

@@ -33,6 +33,6 @@ def test_ctrl_c_says_how_it_goes_on(tmp_path, run, monkeypatch):
     def stopped(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("umzoo.data.prepare.prepare", stopped)
+    monkeypatch.setattr("umzoo.data.preparing.prepare.prepare", stopped)
     output = run("prepare", tmp_path, "--out", tmp_path / "store", code=130)
     assert "stopped: 0 volumes are in" in output and "the same command goes on from there" in output

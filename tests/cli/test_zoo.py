@@ -12,22 +12,23 @@ import pytest
 
 import umzoo
 from umzoo import plugins
-from umzoo.cli import kept
+from umzoo.cli import component_cache as kept
 from umzoo.errors import ConfigError, UnknownNameError
-from umzoo.weights import construct, find
-from umzoo.weights.entry import WeightsEntry
+from umzoo.weights.catalog import search as find
+from umzoo.weights.catalog.entry import WeightsEntry
+from umzoo.weights.networks import construction
 
 KINDS = ("backbone", "corruption", "pretext_task", "head", "weights", "importer")
 
 
-COUNT = functools.cache(construct.count_parameters)
+COUNT = functools.cache(construction.count_parameters)
 
 
 @pytest.fixture(autouse=True)
 def empty_cache(monkeypatch, tmp_path):
     """Listings are made anew in each test, but every network is counted once for all."""
     monkeypatch.setenv("UMZOO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(construct, "count_parameters", COUNT)
+    monkeypatch.setattr(construction, "count_parameters", COUNT)
 
 
 @pytest.fixture
@@ -190,7 +191,7 @@ def test_a_kept_listing_imports_no_torch(own, run):
     """The modules that commands of listings import when nothing is made anew."""
     run("list")
     code = (
-        "import sys; from umzoo.cli.kept import shown; import umzoo.weights.find, umzoo.cli;"
+        "import sys; from umzoo.cli.component_cache import shown; import umzoo.weights.catalog.search, umzoo.cli;"
         "print([name for name in ('torch', 'timm', 'monai', 'huggingface_hub') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

@@ -6,9 +6,9 @@ import nibabel
 import pytest
 from rich.console import Console
 
-from umzoo.downstream.comparison import ARMS, Outcome, ahead, comparison_table
-from umzoo.downstream.embed.table import read_table
+from umzoo.downstream.embed.vector_table import read_table
 from umzoo.downstream.quickstart import QuickstartConfig, quickstart
+from umzoo.downstream.quickstart_comparison import ARMS, Outcome, ahead, comparison_table
 
 NAMES = [arm.replace(" ", "-") for arm in ARMS]
 SMALL = QuickstartConfig(

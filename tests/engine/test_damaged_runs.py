@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from umzoo.engine.changes import record_changes
 from umzoo.engine.checkpoint import fitting, load_checkpoint, save_checkpoint
 from umzoo.engine.log import RunLog, read_metrics
+from umzoo.engine.option_changes import record_changes
 from umzoo.engine.recipe import dump_recipe, load_recipe
 from umzoo.engine.run import Run, open_run
 from umzoo.errors import CheckpointError, ConfigError, UmzooError

@@ -11,7 +11,7 @@ import torch
 
 import umzoo
 from umzoo.backbones.unet import GenesisUNet
-from umzoo.data.share import Share
+from umzoo.data.loading.batch_share import Share
 from umzoo.engine.checkpoint import latest_checkpoint, load_checkpoint
 from umzoo.engine.export import export_run
 from umzoo.engine.log import read_metrics

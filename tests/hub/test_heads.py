@@ -7,8 +7,8 @@ import torch
 
 import umzoo
 from umzoo.heads.answer import Answer
-from umzoo.hub.bundle import write_bundle
-from umzoo.hub.unbundle import read_bundle
+from umzoo.hub.bundles.pack import write_bundle
+from umzoo.hub.bundles.unpack import read_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = torch.linspace(0, 1, 16**3).reshape(1, 1, 16, 16, 16)

@@ -7,7 +7,7 @@ import pytest
 
 import umzoo
 from umzoo.errors import UmzooError, WeightsError
-from umzoo.hub.catalog import look, search
+from umzoo.hub.pulling.search import look, search
 
 from .server import Fault
 

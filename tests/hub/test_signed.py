@@ -3,12 +3,12 @@
 import pytest
 
 import umzoo
-from tests.weights.test_signing import make_key
+from tests.weights.signing.test_signer import make_key
 from umzoo.errors import WeightsError
-from umzoo.hub.bundle import write_bundle
-from umzoo.hub.unbundle import read_bundle
-from umzoo.weights.io import rewrite_info
-from umzoo.weights.signing import Signer, sign_folder
+from umzoo.hub.bundles.pack import write_bundle
+from umzoo.hub.bundles.unpack import read_bundle
+from umzoo.weights.folder.io import rewrite_info
+from umzoo.weights.signing.signer import Signer, sign_folder
 
 from .repositories import File, git_oid
 

@@ -6,10 +6,10 @@ import pytest
 from huggingface_hub import constants
 
 from umzoo.errors import WeightsError
-from umzoo.hub.access import PUBLIC_HUB, Access
+from umzoo.hub.client import PUBLIC_HUB, Access
 from umzoo.hub.errors import one_line
-from umzoo.hub.masking import masked
-from umzoo.hub.refs import resolve
+from umzoo.hub.pulling.references import resolve
+from umzoo.hub.token_masking import masked
 
 
 @pytest.fixture

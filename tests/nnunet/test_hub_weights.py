@@ -6,17 +6,17 @@ import torch
 
 import umzoo
 from umzoo.backbones.state import canonical_state
-from umzoo.nnunet.derive import Request, derive_plans
-from umzoo.nnunet.entry import parse_options, read_entry
-from umzoo.nnunet.nnssl import CHECKPOINT, PLAN, export_nnssl
-from umzoo.nnunet.planned import read_planned
-from umzoo.nnunet.preflight import initialize
+from umzoo.nnunet.files.nnssl_checkpoint import CHECKPOINT, PLAN, export_nnssl
+from umzoo.nnunet.planning.configuration import read_planned
+from umzoo.nnunet.training.derived_plans import Request, derive_plans
+from umzoo.nnunet.training.plans_entry import parse_options, read_entry
+from umzoo.nnunet.training.preflight import initialize
 from umzoo.plugins import zoo
-from umzoo.weights.entry import WeightsEntry
-from umzoo.weights.io import load_state, read_info, rewrite_info
+from umzoo.weights.catalog.entry import WeightsEntry
+from umzoo.weights.folder.io import load_state, read_info, rewrite_info
 
 from ..hub.conftest import hub  # noqa: F401
-from ..hub.test_imported import store
+from ..hub.pulling.test_import_cache import store
 
 PLANS = "nnUNetResEncUNetMPlans"
 

@@ -10,9 +10,9 @@ import umzoo
 from umzoo.backbones.state import canonical_state
 from umzoo.cli import make_app
 from umzoo.errors import WeightsError
-from umzoo.nnunet.own_plan import plan_without_writing
+from umzoo.nnunet.planning.default_plan import plan_without_writing
 from umzoo.plugins import zoo
-from umzoo.weights.io import load_state, read_info
+from umzoo.weights.folder.io import load_state, read_info
 
 CHANNELS = {"hippocampus": 1, "prostate": 2}
 

@@ -9,9 +9,9 @@ import torch
 import umzoo
 from tests.data.conftest import write_dicom
 from tests.scans.conftest import SPACING, as_nifti, guises, make_body, ras_affine
-from umzoo.data.intensity import enter, to_unit
-from umzoo.data.prepare import prepare
-from umzoo.data.store import Store
+from umzoo.data.loading.intensity import enter, to_unit
+from umzoo.data.preparing.prepare import prepare
+from umzoo.data.store.reader import Store
 from umzoo.errors import ConfigError, DataError
 from umzoo.scans.load import parse_modality
 from umzoo.spec import InputSpec

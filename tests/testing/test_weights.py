@@ -3,7 +3,7 @@
 import pytest
 
 from umzoo.testing import check_weights
-from umzoo.weights.entry import WeightsEntry
+from umzoo.weights.catalog.entry import WeightsEntry
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from umzoo.backbones.state import canonical_state
 from umzoo.backbones.unet import GenesisUNet
 from umzoo.spec import InputSpec
-from umzoo.weights.info import WeightsInfo
-from umzoo.weights.io import save_folder
+from umzoo.weights.folder.info import WeightsInfo
+from umzoo.weights.folder.io import save_folder
 
 
 def write_folder(folder, backbone, **changes):

@@ -20,14 +20,14 @@ from hypothesis import strategies as st
 
 from umzoo.backbones.unet import GenesisUNet
 from umzoo.errors import UmzooError, WeightsError
-from umzoo.hub.refs import resolve
+from umzoo.hub.pulling.references import resolve
 from umzoo.plugins import zoo
-from umzoo.weights.build import load_backbone
-from umzoo.weights.card import merge_card, model_card
-from umzoo.weights.info import WeightsInfo
-from umzoo.weights.io import read_info
-from umzoo.weights.strict import strict_json
-from umzoo.weights.tensors import TensorFile
+from umzoo.weights.card.model_card import merge_card, model_card
+from umzoo.weights.folder.info import WeightsInfo
+from umzoo.weights.folder.io import read_info
+from umzoo.weights.folder.safetensors_file import TensorFile
+from umzoo.weights.folder.strict_json import strict_json
+from umzoo.weights.networks.backbone import load_backbone
 
 from .conftest import write_folder
 

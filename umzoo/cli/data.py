@@ -18,11 +18,11 @@ def data(
     tiles: Annotated[int, typer.Option(min=1, help="Volumes on the contact sheet, at most.")] = 96,
 ) -> None:
     """Show the volumes of a store by modality and data set, and draw a contact sheet."""
-    from umzoo.data.disk import LOCAL
-    from umzoo.data.names import real_names
-    from umzoo.data.open import open_store
-    from umzoo.data.sheet import contact_sheet
-    from umzoo.data.table import store_table
+    from umzoo.data.loading.open_store import open_store
+    from umzoo.data.preparing.dataset_names import real_names
+    from umzoo.data.store.contact_sheet import contact_sheet
+    from umzoo.data.store.durable_files import LOCAL
+    from umzoo.data.store.summary_table import store_table
     from umzoo.terminal import Terminal
 
     opened = open_store(store)

@@ -32,8 +32,8 @@ def embed(
     import umzoo
     from umzoo.cli.progress import scan_bar
     from umzoo.downstream.embed.config import EmbedConfig
-    from umzoo.downstream.embed.table import embed_scans
-    from umzoo.downstream.embed.work import mask_reader, write_dense
+    from umzoo.downstream.embed.masks_and_maps import mask_reader, write_dense
+    from umzoo.downstream.embed.vector_table import embed_scans
     from umzoo.scans.listing import list_scans
     from umzoo.scans.load import input_of
 

@@ -35,7 +35,7 @@ def evaluate(
 ) -> None:
     """Compare weights on a labeled task, beside random weights and simple numbers as controls."""
     from umzoo.downstream.evaluate import EvaluateConfig
-    from umzoo.downstream.evaluate.page import write_page
+    from umzoo.downstream.evaluate.report import write_page
     from umzoo.downstream.evaluate.results import write_results, write_rows
     from umzoo.downstream.tasks import load_task
     from umzoo.errors import ConfigError
@@ -106,7 +106,7 @@ def _masks(task: Any, references: dict[str, Any], out: Path, config: Any) -> tup
 
 def _tuned(task: Path, overrides: Any, refs: dict[str, str], out: Path, config: Any, cpu: bool) -> tuple[Any, Any]:
     """Fine-tuning, and a twin from scratch."""
-    from umzoo.downstream.evaluate.tuned import evaluate_finetuned
+    from umzoo.downstream.evaluate.finetuned import evaluate_finetuned
     from umzoo.downstream.finetune.config import load_config
 
     return evaluate_finetuned(load_config(task, overrides), task, refs, out / "tuning", config, cpu=cpu)
@@ -119,8 +119,8 @@ def _properties(
     from umzoo.cli.progress import scan_bar
     from umzoo.downstream.embed.config import EmbedConfig
     from umzoo.downstream.evaluate import evaluate as run
-    from umzoo.downstream.evaluate.page import add_properties
     from umzoo.downstream.evaluate.properties import property_tables
+    from umzoo.downstream.evaluate.report import add_properties
     from umzoo.downstream.evaluate.results import write_rows
 
     options = EmbedConfig.parse(embedding)

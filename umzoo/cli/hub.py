@@ -40,7 +40,7 @@ def push(
 ) -> None:
     """Upload a weights folder to the Hugging Face Hub in one commit, after checking it."""
     from umzoo.cli.signing import signer_of
-    from umzoo.hub.push import Target, check_push, push_folder
+    from umzoo.hub.pushing.push import Target, check_push, push_folder
 
     signer = signer_of(sign, certificate, chain)
     if results is not None:
@@ -56,7 +56,7 @@ def push(
 
 def _add_results(folder: Path, results: Path) -> None:
     from umzoo.downstream.evaluate.results import results_for
-    from umzoo.weights.io import read_info, rewrite_info
+    from umzoo.weights.folder.io import read_info, rewrite_info
 
     rewrite_info(folder, results=results_for(results, read_info(folder)))
 
@@ -68,7 +68,7 @@ def search(
 ) -> None:
     """Search the Hugging Face Hub for weights of umzoo, most downloaded first."""
     from umzoo.cli.tables import Listing
-    from umzoo.hub.catalog import search as search_hub
+    from umzoo.hub.pulling.search import search as search_hub
 
     found = search_hub(query, author, limit)
     rows = Listing("repository", "license", "downloads", "updated", "tags")
@@ -87,8 +87,8 @@ def bundle(
     offline: Offline = False,
 ) -> None:
     """Pack weights, card and checksums into one file, for a site without a network."""
-    from umzoo.hub.bundle import write_bundle
-    from umzoo.hub.refs import parse, resolve
+    from umzoo.hub.bundles.pack import write_bundle
+    from umzoo.hub.pulling.references import parse, resolve
 
     folder = resolve(ref, local_files_only=offline)
     repository = parse(ref).repository
@@ -102,8 +102,8 @@ def unbundle(
     folder: Annotated[Path, typer.Argument(help="weights folder to write")],
 ) -> None:
     """Unpack a bundle into a weights folder, once every checksum is right."""
-    from umzoo.hub.manifest import missing_plugins
-    from umzoo.hub.unbundle import read_bundle
+    from umzoo.hub.bundles.manifest import missing_plugins
+    from umzoo.hub.bundles.unpack import read_bundle
 
     manifest = read_bundle(file, folder)
     say(f"{folder}: {manifest.name}, license {manifest.license}")

@@ -13,10 +13,10 @@ from umzoo.cli.output import say
 from umzoo.cli.tables import Listing, fact_table
 
 if TYPE_CHECKING:
-    from umzoo.hub.catalog import Look
+    from umzoo.hub.pulling.search import Look
     from umzoo.spec import InputSpec
-    from umzoo.weights.entry import WeightsEntry
-    from umzoo.weights.info import WeightsInfo
+    from umzoo.weights.catalog.entry import WeightsEntry
+    from umzoo.weights.folder.info import WeightsInfo
 
 
 def info(
@@ -31,8 +31,8 @@ def info(
         _describe_run(folder).show()
     else:
         from umzoo.errors import WeightsError
-        from umzoo.hub.access import Access
-        from umzoo.hub.catalog import look, not_imported
+        from umzoo.hub.client import Access
+        from umzoo.hub.pulling.search import look, not_imported
 
         if entry := not_imported(ref):
             _describe_entry(entry).show()
@@ -59,13 +59,13 @@ def import_(
     ] = False,
 ) -> None:
     """Turn another project's checkpoint into a weights folder."""
-    from umzoo.hub.access import Access
-    from umzoo.hub.imported import import_released
-    from umzoo.hub.refs import place_of
+    from umzoo.hub.client import Access
+    from umzoo.hub.pulling.import_cache import import_released
+    from umzoo.hub.pulling.references import place_of
     from umzoo.overrides import apply_override
-    from umzoo.weights.importers.run import run_importer
-    from umzoo.weights.io import rewrite_info
-    from umzoo.weights.licenses import require_license
+    from umzoo.weights.folder.io import rewrite_info
+    from umzoo.weights.folder.licenses import require_license
+    from umzoo.weights.importers.run_importer import run_importer
 
     require_license(license, license_link)
     spec = {"name": importer}
@@ -97,7 +97,7 @@ def _describe_entry(entry: WeightsEntry) -> Listing:
 
 def _license(name: str, link: str) -> str:
     """A license, with what kind of one it is."""
-    from umzoo.weights.licenses import license_class
+    from umzoo.weights.folder.licenses import license_class
 
     kind = license_class(name, link)
     return " ".join(filter(None, (name, link, f"({kind})" if kind != "unknown" else "")))
@@ -201,7 +201,7 @@ def _metric(name: str, value: Any) -> str:
 def _describe_store(folder: Path) -> Listing:
     from collections import Counter
 
-    from umzoo.data.store import Store
+    from umzoo.data.store.reader import Store
 
     store = Store(folder)
     voxels, records = int(store.records.column("shape").prod(axis=1).sum()), store.records

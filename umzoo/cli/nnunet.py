@@ -43,10 +43,10 @@ def train(
 ) -> None:
     """Train nnU-Net from pre-trained weights; its flags are those of nnUNetv2_train but -pretrained_weights."""
     from umzoo.errors import ConfigError
-    from umzoo.nnunet.derive import Request
-    from umzoo.nnunet.entry import parse_options
-    from umzoo.nnunet.train import Flags, prepare
-    from umzoo.nnunet.train import train as run
+    from umzoo.nnunet.training.derived_plans import Request
+    from umzoo.nnunet.training.plans_entry import parse_options
+    from umzoo.nnunet.training.train import Flags, prepare
+    from umzoo.nnunet.training.train import train as run
     from umzoo.terminal import Terminal
 
     if (weights is None) != no_weights:

@@ -10,7 +10,7 @@ import typer
 from umzoo.cli.output import say
 
 if TYPE_CHECKING:
-    from umzoo.nnunet.planned import Planned
+    from umzoo.nnunet.planning.configuration import Planned
 
 
 def plan(
@@ -26,9 +26,9 @@ def plan(
     name: Annotated[str | None, typer.Option(help="name of the plans; by default from weights and choices")] = None,
 ) -> None:
     """Plan a network that takes the most from the weights, and say what each choice costs."""
-    from umzoo.hub.refs import resolve
-    from umzoo.nnunet.plan_report import choices_table, commands, networks_table
-    from umzoo.nnunet.planner import Choices, propose
+    from umzoo.hub.pulling.references import resolve
+    from umzoo.nnunet.planning.plan_report import choices_table, commands, networks_table
+    from umzoo.nnunet.planning.planner import Choices, propose
     from umzoo.terminal import Terminal
 
     values: dict[str, Any] = {"preset": preset, "configuration": configuration, "spacing": spacing}
@@ -52,20 +52,20 @@ def convert(
 ) -> None:
     """Write weights as files that nnU-Net's own commands read."""
     from umzoo.errors import ConfigError
-    from umzoo.hub.refs import resolve
+    from umzoo.hub.pulling.references import resolve
     from umzoo.terminal import Terminal
 
     if (out is None) == (nnssl is None):
         raise ConfigError("give either OUT.pth, or --nnssl FOLDER")
     if nnssl is not None:
-        from umzoo.nnunet.nnssl import export_nnssl
+        from umzoo.nnunet.files.nnssl_checkpoint import export_nnssl
 
         if plans or dataset:
             raise ConfigError("--nnssl holds the network of the weights: leave --plans and --dataset out")
         export_nnssl(resolve(weights), nnssl)
         say(f"wrote {nnssl}: give its checkpoint_final.pth to nnUNetv2_preprocess_like_nnssl -pc")
     elif out is not None:
-        from umzoo.nnunet.convert import convert as write
+        from umzoo.nnunet.files.nnunet_checkpoint import convert as write
 
         Terminal().print(write(resolve(weights), out, _planned(plans, dataset, configuration), {"minimum": minimum}))
         say(f"wrote {out}: nnUNetv2_train ... -pretrained_weights {out}")
@@ -73,9 +73,9 @@ def convert(
 
 def _planned(plans: str | None, dataset: str | None, configuration: str) -> Planned | None:
     from umzoo.errors import ConfigError
-    from umzoo.nnunet.convert import planned_in
     from umzoo.nnunet.environment import preprocessed_folder, require_nnunet
-    from umzoo.nnunet.planned import read_planned
+    from umzoo.nnunet.files.nnunet_checkpoint import planned_in
+    from umzoo.nnunet.planning.configuration import read_planned
 
     if plans is None:
         if dataset is not None:

@@ -32,7 +32,7 @@ def predict(
     """Predict new scans with a fine-tuned network: masks on each scan's own grid, or a table of classes and numbers."""
     import umzoo
     from umzoo.cli.progress import scan_bar
-    from umzoo.downstream.embed.work import mask_reader
+    from umzoo.downstream.embed.masks_and_maps import mask_reader
     from umzoo.downstream.prediction.folder import predict_scans
     from umzoo.scans.listing import list_scans
     from umzoo.scans.load import input_of

@@ -13,7 +13,7 @@ import typer
 from umzoo.cli.output import say
 
 if TYPE_CHECKING:
-    from umzoo.data.report import Report
+    from umzoo.data.preparing.report import Report
 
 
 class Uneven(str, Enum):
@@ -55,9 +55,9 @@ def prepare(
     """Prepare scans for training: read, orient, resample, and store them with a report of what was left out."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from umzoo.data.prepare import prepare as run
-    from umzoo.data.report_text import report_lines
-    from umzoo.data.resample import parse_spacing
+    from umzoo.data.preparing.prepare import prepare as run
+    from umzoo.data.preparing.report_text import report_lines
+    from umzoo.data.preparing.resampling import parse_spacing
     from umzoo.terminal import Terminal
 
     console = Terminal()

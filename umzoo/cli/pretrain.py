@@ -40,7 +40,7 @@ def pretrain(
     from umzoo.engine.run import finished
     from umzoo.engine.trainer import Trainer
     from umzoo.errors import ConfigError
-    from umzoo.hub.refs import resolve
+    from umzoo.hub.pulling.references import resolve
 
     if resume is not None:
         if out is not None or weights is not None or overwrite:
@@ -90,7 +90,7 @@ def _resumed(folder: Path, data: Path | None, overrides: list[str]) -> Run:
 
 def _say_finished(run: Run) -> None:
     """Say that there is nothing left to do, and what can be done; a store that has moved is recorded."""
-    from umzoo.engine.changes import record_changes
+    from umzoo.engine.option_changes import record_changes
 
     steps = run.recipe.trainer.steps
     record_changes(run, steps)
@@ -130,7 +130,7 @@ def _export_onnx(source: str, file: Path, size: tuple[int, int, int] | None) -> 
     from umzoo.api import from_pretrained
     from umzoo.engine.export import export_run
     from umzoo.engine.run import open_run
-    from umzoo.weights.onnx import output_names, write_onnx
+    from umzoo.weights.networks.onnx import output_names, write_onnx
 
     with TemporaryDirectory() as folder:
         if (Path(source) / "recipe.toml").is_file():

@@ -11,7 +11,7 @@ from umzoo.cli.hub import Offline
 from umzoo.cli.output import say
 
 if TYPE_CHECKING:
-    from umzoo.weights.signing import Signer
+    from umzoo.weights.signing.signer import Signer
 
 
 def sign(
@@ -21,7 +21,7 @@ def sign(
     chain: Annotated[Path | None, typer.Option(help="certificates up to the root (PEM)")] = None,
 ) -> None:
     """Sign a weights folder: config.json and the tensors, not the card. A push or bundle takes model.sig along."""
-    from umzoo.weights.signing import Signer, sign_folder
+    from umzoo.weights.signing.signer import Signer, sign_folder
 
     signature = sign_folder(folder, Signer(key, certificate, chain))
     trusted = "--root CERTIFICATES" if certificate else "--public-key KEY"
@@ -37,7 +37,7 @@ def verify(
     offline: Offline = False,
 ) -> None:
     """Check that weights are those that the owner of a key or certificate signed, unchanged."""
-    from umzoo.hub.verified import verify as verify_weights
+    from umzoo.hub.pulling.verify import verify as verify_weights
 
     found = verify_weights(ref, public_key=public_key, root=root, local_files_only=offline)
     say(f"{found.folder}: signed by {found.signer}; unchanged: {', '.join(found.files)}")
@@ -50,7 +50,7 @@ def signer_of(key: Path | None, certificate: Path | None, chain: Path | None) ->
         ConfigError: if there are certificates without a key.
     """
     from umzoo.errors import ConfigError
-    from umzoo.weights.signing import Signer
+    from umzoo.weights.signing.signer import Signer
 
     if key is None and (certificate or chain):
         raise ConfigError("--certificate and --chain go with --sign KEY")

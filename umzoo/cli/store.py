@@ -23,14 +23,14 @@ def remove(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
 ) -> None:
     """Remove volumes for good, such as a patient's; preparing their files again does not bring them back."""
-    from umzoo.data import keeping
+    from umzoo.data.preparing import maintenance
 
-    chosen = keeping.Selection(ids or (), source or (), file or (), patient or (), stale)
+    chosen = maintenance.Selection(ids or (), source or (), file or (), patient or (), stale)
     if undo:
-        back = keeping.undo(store, chosen)
+        back = maintenance.undo(store, chosen)
         say(f"{len(back)} volumes may come in again: prepare their sources again")
         return
-    gone = keeping.remove(store, chosen, dry_run)
+    gone = maintenance.remove(store, chosen, dry_run)
     for name in gone:
         say(f"  {name}")
     if dry_run:
@@ -41,14 +41,14 @@ def remove(
 
 def verify(store: StoreArgument) -> None:
     """Read every array and compare it with the index; exit code 1 if something is wrong."""
-    from umzoo.data import keeping
-    from umzoo.data.report_text import printable
+    from umzoo.data.preparing import maintenance
+    from umzoo.data.preparing.report_text import printable
 
-    verdict = keeping.verify(store)
+    verdict = maintenance.verify(store)
     for problem in verdict.problems:
         say(printable(f"  {problem}"))
     for name, problem in verdict.damaged.items():
-        say(printable(f"  {name} ({keeping.file_of(store, name)}): {problem}"))
+        say(printable(f"  {name} ({maintenance.file_of(store, name)}): {problem}"))
     say(f"{verdict.volumes - len(verdict.damaged)} of {verdict.volumes} volumes are as they were written")
     if verdict.damaged:
         say(f"To repair: prepare their sources again, umzoo prepare SOURCE --out {store}")
@@ -60,7 +60,7 @@ def verify(store: StoreArgument) -> None:
 
 def compact(store: StoreArgument) -> None:
     """Drop damaged and outdated lines of index and ledger, and files that stopped runs left."""
-    from umzoo.data import keeping
+    from umzoo.data.preparing import maintenance
 
-    lines, freed = keeping.compact(store)
+    lines, freed = maintenance.compact(store)
     say(f"{lines} lines and {freed / 1e6:.1f} MB are gone from {store}")

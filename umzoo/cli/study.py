@@ -31,10 +31,10 @@ def study(
 ) -> None:
     """Compare ways to begin: pre-trainings, weights and random values, over tasks, label budgets and seeds."""
     from umzoo.downstream.study import load_study, run_study, write_report
+    from umzoo.downstream.study.cell_work import run_cell
     from umzoo.downstream.study.cells import cell_named
     from umzoo.downstream.study.launch import Launch
     from umzoo.downstream.study.run import claim_study
-    from umzoo.downstream.study.work import run_cell
     from umzoo.errors import ConfigError
 
     if report:

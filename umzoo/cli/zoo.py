@@ -12,7 +12,7 @@ from umzoo.cli.output import say
 from umzoo.cli.tables import Listing
 
 if TYPE_CHECKING:
-    from umzoo.cli.kept import Entry
+    from umzoo.cli.component_cache import Entry
 
 
 def list_(
@@ -32,11 +32,11 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="registered weights as JSON")] = False,
 ) -> None:
     """List what the plug-ins bring, all kinds or one, by name; in a pipe one line each, with tabs in between."""
-    from umzoo.cli.kept import shown
+    from umzoo.cli.component_cache import shown
     from umzoo.errors import ConfigError
 
     if pretrained:
-        from umzoo.weights.find import Wanted
+        from umzoo.weights.catalog.search import Wanted
 
         wanted = Wanted(use, modality, region, takes)
         _show_weights([it for it in shown().weights if wanted.fits(it)], kind or pattern, as_json)
@@ -61,7 +61,7 @@ def plugins() -> None:
     from rich.text import Text
 
     from umzoo import __version__
-    from umzoo.cli.kept import shown
+    from umzoo.cli.component_cache import shown
 
     rows = Listing("plug-in", "from", "version", "brings")
     for plugin in shown().plugins:

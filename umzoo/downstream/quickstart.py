@@ -17,14 +17,22 @@ from rich.text import Text
 
 from umzoo.api import from_pretrained
 from umzoo.config import Config
-from umzoo.data.phantom import LABELS, write_labeled, write_phantoms
-from umzoo.data.prepare import prepare
-from umzoo.data.report_text import report_lines
-from umzoo.downstream.claim import claim
-from umzoo.downstream.comparison import ARMS, PRETRAINED, Outcome, ahead, comparison_table, read_outcome, save_curves
+from umzoo.data.phantoms.phantom import LABELS, write_labeled, write_phantoms
+from umzoo.data.preparing.prepare import prepare
+from umzoo.data.preparing.report_text import report_lines
 from umzoo.downstream.embed.config import EmbedConfig
-from umzoo.downstream.embed.table import embed_scans
+from umzoo.downstream.embed.vector_table import embed_scans
 from umzoo.downstream.finetune import FinetuneConfig, Origin, finetune, load_config
+from umzoo.downstream.quickstart_comparison import (
+    ARMS,
+    PRETRAINED,
+    Outcome,
+    ahead,
+    comparison_table,
+    read_outcome,
+    save_curves,
+)
+from umzoo.downstream.quickstart_folder import claim
 from umzoo.engine.export import export_run
 from umzoo.engine.recipe import load_recipe
 from umzoo.engine.run import Run, is_run, open_run

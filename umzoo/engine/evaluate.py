@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from umzoo.data.config import DataConfig
-from umzoo.data.intensity import enter, to_unit
-from umzoo.data.loader import Loader
-from umzoo.data.store import Store
-from umzoo.engine.health import feature_health
+from umzoo.data.loading.config import DataConfig
+from umzoo.data.loading.intensity import enter, to_unit
+from umzoo.data.loading.loader import Loader
+from umzoo.data.store.reader import Store
+from umzoo.engine.feature_health import feature_health
 from umzoo.engine.pictures import save_panel
 from umzoo.engine.probe import linear_probe
 from umzoo.fields import Fields, Rng, to_device

@@ -15,20 +15,20 @@ from torch import Tensor
 import umzoo
 from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import canonical_state
-from umzoo.data.store import Store
+from umzoo.data.store.reader import Store
 from umzoo.engine.build import build_from_recipe
 from umzoo.engine.checkpoint import fitting, load_checkpoint
+from umzoo.engine.initial_weights import trained_input
 from umzoo.engine.log import read_metrics
 from umzoo.engine.recipe import Recipe
 from umzoo.engine.run import Run, newest_state, open_data
-from umzoo.engine.start import trained_input
 from umzoo.errors import ConfigError
 from umzoo.plugins import zoo
 from umzoo.pretext.base import PretextTask
 from umzoo.pretext.model import PretextModel
-from umzoo.weights.info import Provenance, WeightsInfo
-from umzoo.weights.io import save_folder
-from umzoo.weights.licenses import require_license
+from umzoo.weights.folder.info import Provenance, WeightsInfo
+from umzoo.weights.folder.io import save_folder
+from umzoo.weights.folder.licenses import require_license
 
 OF_THE_MACHINE = frozenset({"step", "lr", "wait", "patches_per_second"})
 """What a line of metrics says that is no result of the training."""

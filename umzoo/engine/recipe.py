@@ -10,7 +10,7 @@ import tomli_w
 from pydantic import Field
 
 from umzoo.config import Config
-from umzoo.data.config import DataConfig
+from umzoo.data.loading.config import DataConfig
 from umzoo.errors import ConfigError
 from umzoo.files import read_text, toml_table
 from umzoo.overrides import apply_overrides

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from umzoo.data.open import open_store
-from umzoo.data.store import Store
-from umzoo.engine.changes import Change, with_changes
+from umzoo.data.loading.open_store import open_store
+from umzoo.data.store.reader import Store
 from umzoo.engine.checkpoint import BEST, latest_checkpoint, step_of
 from umzoo.engine.failure import FAILED, has_failed
+from umzoo.engine.initial_weights import Start
 from umzoo.engine.lock import LOCK
+from umzoo.engine.option_changes import Change, with_changes
 from umzoo.engine.recipe import Recipe, dump_recipe, load_recipe
-from umzoo.engine.start import Start
 from umzoo.errors import ConfigError, DataError
 from umzoo.files import json_table, read_text, refuse_links
 

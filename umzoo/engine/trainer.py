@@ -12,16 +12,16 @@ from accelerate.utils import gather_object
 from torch import nn
 
 from umzoo.backbones.base import Backbone
-from umzoo.data.intensity import to_unit
-from umzoo.data.loader import Loader
+from umzoo.data.loading.intensity import to_unit
+from umzoo.data.loading.loader import Loader
 from umzoo.engine.build import build_from_recipe
-from umzoo.engine.changes import record_changes
 from umzoo.engine.checkpoint import latest_checkpoint
 from umzoo.engine.evaluate import Evaluator
-from umzoo.engine.health import decline
+from umzoo.engine.feature_health import decline
+from umzoo.engine.initial_weights import Start, start_from, trained_input
 from umzoo.engine.log import read_metrics
+from umzoo.engine.option_changes import record_changes
 from umzoo.engine.run import Run, open_data
-from umzoo.engine.start import Start, start_from, trained_input
 from umzoo.engine.training import Training
 from umzoo.errors import ConfigError
 from umzoo.fields import Fields, Rng, to_device

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from accelerate.utils import gather_object, set_seed
 
-from umzoo.data.share import Share
+from umzoo.data.loading.batch_share import Share
 from umzoo.engine.checkpoint import (
     best_checkpoint,
     fitting,
@@ -34,7 +34,7 @@ from umzoo.engine.optim import build_optimizer, build_schedule, load_optimizer
 from umzoo.engine.pictures import save_curves
 from umzoo.engine.recipe import OptimConfig, TrainerConfig
 from umzoo.engine.signals import StopRequest
-from umzoo.engine.soundness import NonFinite, Untrained, poisoned
+from umzoo.engine.step_checks import NonFinite, Untrained, poisoned
 from umzoo.engine.trackers import Trackers
 from umzoo.fields import Fields, Rng
 from umzoo.pretext.model import Output

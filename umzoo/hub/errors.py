@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from umzoo.errors import UmzooError, WeightsError, in_one_line
-from umzoo.hub.access import PUBLIC_HUB
-from umzoo.hub.masking import masked
+from umzoo.hub.client import PUBLIC_HUB
+from umzoo.hub.token_masking import masked
 
 SENSELESS = (AttributeError, TypeError, LookupError, RecursionError)
 """What the client runs into where an answer is a list in the place of a table, or has other types than a Hub's."""

@@ -61,7 +61,7 @@ def require_trainer(name: str) -> None:
         return
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
-    from umzoo.nnunet.trainer import UmzooMixin
+    from umzoo.nnunet.training.trainer import UmzooMixin
 
     make_trainer_findable()
     try:
@@ -74,7 +74,7 @@ def require_trainer(name: str) -> None:
     if not issubclass(kind, UmzooMixin):
         raise ConfigError(
             f"the trainer '{name}' loads no weights of umzoo: make one of it, 'class My{name}(UmzooMixin, {name})',"
-            " with 'from umzoo.nnunet.trainer import UmzooMixin', and give '-tr'"
+            " with 'from umzoo.nnunet.training.trainer import UmzooMixin', and give '-tr'"
         )
 
 

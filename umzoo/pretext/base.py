@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from umzoo.backbones.base import Backbone, BackboneInfo, Features
-from umzoo.data.intensity import leave
+from umzoo.data.loading.intensity import leave
 from umzoo.fields import Fields, Rng
 from umzoo.registry import Component
 

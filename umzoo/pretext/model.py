@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from umzoo.backbones.base import Backbone, Features
 from umzoo.corruptions.pipeline import Pipeline
-from umzoo.data.intensity import enter
+from umzoo.data.loading.intensity import enter
 from umzoo.fields import Fields, Rng
 from umzoo.pretext.base import PretextTask
 

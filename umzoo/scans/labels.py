@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from umzoo.data.geometry import Grid
-from umzoo.data.refusal import Refused
-from umzoo.data.scan_source import ScanSource
-from umzoo.data.volume import read_grid
+from umzoo.data.reading.geometry import Grid
+from umzoo.data.reading.refusal import Refused
+from umzoo.data.reading.scan_source import ScanSource
+from umzoo.data.reading.volume import read_grid
 from umzoo.errors import DataError
 from umzoo.scans.resample import move
 from umzoo.scans.scan import Scan

@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from umzoo.data.checks import sample
-from umzoo.data.geometry import Grid, canonical_grid
-from umzoo.data.intensity import enter, to_unit
-from umzoo.data.modality import KNOWN, Label, guess, label_from_name
-from umzoo.data.refusal import Refused
-from umzoo.data.resample import resampled_grid
-from umzoo.data.rules import Encoding, describe
-from umzoo.data.standardize import Standardized, check, standardize
-from umzoo.data.volume import Volume
+from umzoo.data.loading.intensity import enter, to_unit
+from umzoo.data.preparing.content_checks import sample
+from umzoo.data.preparing.encoding import Encoding, describe
+from umzoo.data.preparing.resampling import resampled_grid
+from umzoo.data.preparing.standardization import Standardized, check, standardize
+from umzoo.data.reading.geometry import Grid, canonical_grid
+from umzoo.data.reading.modality import KNOWN, Label, guess, label_from_name
+from umzoo.data.reading.refusal import Refused
+from umzoo.data.reading.volume import Volume
 from umzoo.errors import ConfigError, DataError, nearest
 from umzoo.scans.orientation import InputAxes
 from umzoo.scans.scan import Scan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from umzoo.data.geometry import Grid, Spacing
+from umzoo.data.reading.geometry import Grid, Spacing
 from umzoo.errors import ConfigError
 from umzoo.spec import InputSpec
 

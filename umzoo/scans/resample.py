@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from umzoo.data.geometry import Grid
+from umzoo.data.reading.geometry import Grid
 
 _EXACT = 1e-4
 

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from umzoo.data.geometry import Grid, Spacing
+from umzoo.data.reading.geometry import Grid, Spacing
 from umzoo.errors import DataError
-from umzoo.scans.original import OriginalImage
+from umzoo.scans.original_grid import OriginalImage
 from umzoo.scans.resample import move
 
 

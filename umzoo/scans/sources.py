@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from umzoo.data.dicom import read_headers
-from umzoo.data.discover import discover
-from umzoo.data.itk import open_itk
-from umzoo.data.modality import Label
-from umzoo.data.refusal import Refused, guarded
-from umzoo.data.scan_source import Reading, ScanSource
-from umzoo.data.volume import (
+from umzoo.data.preparing.discovery import discover
+from umzoo.data.reading.dicom import read_headers
+from umzoo.data.reading.itk import open_itk
+from umzoo.data.reading.modality import Label
+from umzoo.data.reading.refusal import Refused, guarded
+from umzoo.data.reading.scan_source import Reading, ScanSource
+from umzoo.data.reading.volume import (
     NIBABEL_SUFFIXES,
     Volume,
     open_nibabel,

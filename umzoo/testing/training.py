@@ -30,8 +30,8 @@ def check_training(recipe: Mapping[str, Any], folder: Path | str, steps: int = 2
     Raises:
         ConformanceError: if a loss is not finite, or a part of the network does not arrive.
     """
-    from umzoo.data.phantom import write_phantoms
-    from umzoo.data.prepare import prepare
+    from umzoo.data.phantoms.phantom import write_phantoms
+    from umzoo.data.preparing.prepare import prepare
     from umzoo.engine.export import export_run
     from umzoo.engine.log import read_metrics
     from umzoo.engine.recipe import Recipe

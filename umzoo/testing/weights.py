@@ -7,8 +7,8 @@ import re
 from umzoo.errors import WeightsError
 from umzoo.plugins import zoo
 from umzoo.testing.promises import Checks, ConformanceError, promise
-from umzoo.weights.entry import WeightsEntry
-from umzoo.weights.licenses import require_license
+from umzoo.weights.catalog.entry import WeightsEntry
+from umzoo.weights.folder.licenses import require_license
 
 
 def check_weights(entry: WeightsEntry | str) -> None:

@@ -15,10 +15,10 @@ from umzoo.backbones.state import named_tensors
 from umzoo.errors import WeightsError
 from umzoo.plugins import zoo
 from umzoo.spec import InputSpec, IntensityRule
+from umzoo.weights.folder.info import WeightsInfo
+from umzoo.weights.folder.io import save_folder
 from umzoo.weights.importers.base import Importer
 from umzoo.weights.importers.checkpoint import find_checkpoint, origin, read_state, some_names, split, summary
-from umzoo.weights.info import WeightsInfo
-from umzoo.weights.io import save_folder
 
 PREFIXES = ("module.", "backbone.", "_orig_mod.", "model.", "net.")
 RENAMES = (

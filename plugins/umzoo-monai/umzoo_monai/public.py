@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from umzoo.weights.entry import WeightsEntry
+from umzoo.weights.catalog.entry import WeightsEntry
 
 MONAI_VOLUMES = 5_050
 VOCO_VOLUMES = 160_000

@@ -4,8 +4,8 @@ import torch
 from umzoo_rotation import Rotation
 
 import umzoo
-from umzoo.data.phantom import write_phantoms
-from umzoo.data.prepare import prepare
+from umzoo.data.phantoms.phantom import write_phantoms
+from umzoo.data.preparing.prepare import prepare
 from umzoo.engine.log import read_metrics
 from umzoo.engine.recipe import load_recipe
 from umzoo.engine.run import Run

@@ -13,7 +13,7 @@ from umzoo_timm.inflate import inflate, same_response
 import umzoo
 from umzoo.errors import ConfigError
 from umzoo.testing import check_backbone, check_training
-from umzoo.weights.build import load_backbone
+from umzoo.weights.networks.backbone import load_backbone
 
 FAMILIES = ["test_resnet", "resnet18", "regnety_002", "mobilenetv3_small_100", "convnext_atto", "vgg11_bn"]
 

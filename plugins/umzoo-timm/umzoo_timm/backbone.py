@@ -13,7 +13,7 @@ from torch.nn import functional
 import umzoo
 from umzoo.backbones.base import BackboneInfo, Level
 from umzoo.errors import ConfigError, PluginError, in_one_line
-from umzoo.weights.info import BaseModel
+from umzoo.weights.folder.info import BaseModel
 from umzoo_timm.inflate import inflate, same_response
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from umzoo_weights import RESTORATION_TINY
 
 import umzoo
 from umzoo.engine.recipe import load_recipe
-from umzoo.hub.refs import resolve
-from umzoo.weights.io import load_state, read_info
+from umzoo.hub.pulling.references import resolve
+from umzoo.weights.folder.io import load_state, read_info
 
 MOST_BYTES = 20_000_000
 MAY_BE_SHIPPED = {"Task04_Hippocampus", "Task96_LungNodule", "CCBY"}

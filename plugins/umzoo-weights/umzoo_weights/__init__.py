@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import umzoo
-from umzoo.weights.entry import WeightsEntry
+from umzoo.weights.catalog.entry import WeightsEntry
 
 RESTORATION_TINY = WeightsEntry(
     name="plainconv_unet.restoration_tiny",

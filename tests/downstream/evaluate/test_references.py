@@ -12,8 +12,8 @@ import umzoo
 from tests.scans.conftest import as_nifti
 from umzoo.downstream.embed.config import EmbedConfig
 from umzoo.downstream.evaluate import EvaluateConfig, evaluate
-from umzoo.downstream.evaluate.cut import common_cut
-from umzoo.downstream.evaluate.embedded import SIMPLE, simple_features
+from umzoo.downstream.evaluate.case_vectors import SIMPLE, simple_features
+from umzoo.downstream.evaluate.common_crop import common_cut
 from umzoo.downstream.evaluate.references import feature_table, random_twin
 from umzoo.downstream.tasks import load_task
 from umzoo.errors import ConfigError, DataError

@@ -3,8 +3,8 @@ import pytest
 
 from umzoo.downstream.evaluate import EvaluateConfig, FeatureTable, evaluate
 from umzoo.downstream.evaluate.folds import assign_folds, labeled_order, size_of
-from umzoo.downstream.evaluate.page import write_page
 from umzoo.downstream.evaluate.probes import reduce
+from umzoo.downstream.evaluate.report import write_page
 from umzoo.downstream.evaluate.results import card_results, write_rows
 from umzoo.errors import ConfigError, DataError
 

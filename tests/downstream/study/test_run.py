@@ -5,14 +5,14 @@ import shutil
 
 import pytest
 
-from umzoo.data.phantom import write_labeled, write_phantoms
-from umzoo.data.prepare import prepare
+from umzoo.data.phantoms.phantom import write_labeled, write_phantoms
+from umzoo.data.preparing.prepare import prepare
 from umzoo.downstream.study import load_study, run_study, write_report
+from umzoo.downstream.study.cell_work import finetune_config, run_cell
 from umzoo.downstream.study.cells import cell_named, finetunings, is_done, pretrainings, read_state
 from umzoo.downstream.study.forecast import forecast
 from umzoo.downstream.study.launch import Launch
-from umzoo.downstream.study.page import _rates
-from umzoo.downstream.study.work import finetune_config, run_cell
+from umzoo.downstream.study.report import _rates
 from umzoo.errors import ConfigError, DataError
 
 RECIPE = """

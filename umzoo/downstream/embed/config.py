@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from umzoo.config import Config
-from umzoo.data.config import Size
+from umzoo.data.loading.config import Size
 
 
 class EmbedConfig(Config):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from umzoo.downstream.evaluate.config import EvaluateConfig
+from umzoo.downstream.evaluate.feature_table import FeatureTable
 from umzoo.downstream.evaluate.run import Evaluation, evaluate
-from umzoo.downstream.evaluate.table import FeatureTable
 
 __all__ = ["EvaluateConfig", "Evaluation", "FeatureTable", "evaluate"]

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from umzoo.backbones.base import Backbone
 from umzoo.downstream.embed.config import EmbedConfig
-from umzoo.downstream.embed.kept import file_name, save_arrays, signature
+from umzoo.downstream.embed.vector_cache import file_name, save_arrays, signature
 from umzoo.downstream.embed.vectors import patch_size
 from umzoo.downstream.evaluate.config import EvaluateConfig
 from umzoo.downstream.evaluate.decoder import Decoder, Moments, Voxels, choose_decoder
+from umzoo.downstream.evaluate.feature_table import Compared, targets_of
 from umzoo.downstream.evaluate.references import control_names, random_twin
 from umzoo.downstream.evaluate.run import Evaluation, Key, conclude, splits
-from umzoo.downstream.evaluate.table import Compared, targets_of
 from umzoo.downstream.evaluate.voxels import Source, network_maps, plain_maps
 from umzoo.downstream.finetune.cases import CachedCase, cache_cases
 from umzoo.downstream.finetune.scores import dice_row

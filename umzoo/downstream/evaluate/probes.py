@@ -62,7 +62,7 @@ def probe(
 
     Its setting is that of the least loss over the folds *inner* ``(n,)``, the middle one without.
 
-    Targets are as in :class:`FeatureTable <umzoo.downstream.evaluate.table.FeatureTable>`, but classes are one-hot.
+    Targets are as in :class:`umzoo.downstream.evaluate.feature_table.FeatureTable`, but classes are one-hot.
     """
     if name == "knn":
         return _neighbors(kind, rows, targets, held, inner)

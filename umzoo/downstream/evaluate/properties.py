@@ -18,9 +18,9 @@ from torch.nn import functional
 
 from umzoo.backbones.base import Backbone
 from umzoo.downstream.embed.config import EmbedConfig
-from umzoo.downstream.evaluate.embedded import SIMPLE, View, embed_cases
+from umzoo.downstream.evaluate.case_vectors import SIMPLE, View, embed_cases
+from umzoo.downstream.evaluate.feature_table import FeatureTable, Kind
 from umzoo.downstream.evaluate.references import control_names, stacked, with_controls
-from umzoo.downstream.evaluate.table import FeatureTable, Kind
 from umzoo.downstream.finetune.cases import read_case
 from umzoo.downstream.tasks import Case, Task
 from umzoo.errors import ConfigError, UmzooError

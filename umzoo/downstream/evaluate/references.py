@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from umzoo.backbones.base import Backbone
 from umzoo.downstream.embed.config import EmbedConfig
-from umzoo.downstream.evaluate.embedded import SIMPLE, embed_cases
-from umzoo.downstream.evaluate.table import FeatureTable, targets_of
+from umzoo.downstream.evaluate.case_vectors import SIMPLE, embed_cases
+from umzoo.downstream.evaluate.feature_table import FeatureTable, targets_of
 from umzoo.downstream.finetune.network import fresh_backbone
 from umzoo.downstream.tasks import Case, Task
 from umzoo.errors import ConfigError, DataError
@@ -40,7 +40,7 @@ def feature_table(
         cache: folder that keeps what is done.
         config: options of embedding.
         crop: voxels (D, H, W) cut about the center of the mask, or of the scan, fewer where a scan has no more (see
-            :func:`~umzoo.downstream.evaluate.cut.common_cut`); None takes the whole scan.
+            :func:`~umzoo.downstream.evaluate.common_crop.common_cut`); None takes the whole scan.
         seed: of the random weights.
         progress: called with cases done, cases in all, and cases left out.
         draws: of the random weights.

@@ -15,7 +15,7 @@ from umzoo.downstream.evaluate.metrics import primary
 from umzoo.downstream.evaluate.run import Evaluation
 from umzoo.errors import WeightsError, in_one_line
 from umzoo.files import read_json_list
-from umzoo.weights.info import Result, WeightsInfo
+from umzoo.weights.folder.info import Result, WeightsInfo
 
 HUB_TASKS = {
     "survival": "tabular-regression",

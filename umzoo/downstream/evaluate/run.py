@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.downstream.evaluate.config import EvaluateConfig
+from umzoo.downstream.evaluate.feature_table import Compared, FeatureTable
 from umzoo.downstream.evaluate.folds import assign_folds, labeled_order, size_of, strata
 from umzoo.downstream.evaluate.metrics import METRICS, primary
 from umzoo.downstream.evaluate.probes import PROBES, inner_folds, probe, reduce
@@ -24,7 +25,6 @@ from umzoo.downstream.evaluate.statistics import (
     interval,
     judge,
 )
-from umzoo.downstream.evaluate.table import Compared, FeatureTable
 
 Key = tuple[str, str, str]
 """Reference, probe, label budget."""

@@ -151,7 +151,7 @@ def compare(
     Args:
         names: of both.
         judged: both; the second may have more scores, those of several drawings one after the other.
-        targets: as in :class:`~umzoo.downstream.evaluate.table.Compared`.
+        targets: as in :class:`~umzoo.downstream.evaluate.feature_table.Compared`.
         subjects: person of each scan.
         kind: of the task.
         budget: label budget.

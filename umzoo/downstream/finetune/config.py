@@ -9,14 +9,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from umzoo.config import Config
-from umzoo.data.config import Size
+from umzoo.data.loading.config import Size
 from umzoo.downstream.inference import OVERLAP
 from umzoo.downstream.tasks.config import TaskConfig
 from umzoo.downstream.tasks.labels import Labels
 from umzoo.downstream.tasks.load import read_toml
 from umzoo.engine.recipe import OptimConfig, TrainerConfig
 from umzoo.heads.pooled import Pooling
-from umzoo.nnunet.finetuning import FineTuning
+from umzoo.nnunet.training.finetuning import FineTuning
 from umzoo.spec import ComponentSpec
 
 Positive = Annotated[float, Field(gt=0)]

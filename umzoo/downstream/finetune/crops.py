@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from umzoo.data.config import Size
-from umzoo.data.share import Share
+from umzoo.data.loading.batch_share import Share
+from umzoo.data.loading.config import Size
 from umzoo.downstream.finetune.cases import CachedCase
 from umzoo.downstream.finetune.config import CropConfig
 from umzoo.fields import Fields

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from umzoo.data.config import Size
+from umzoo.data.loading.config import Size
 from umzoo.downstream.finetune.cases import CachedCase
 from umzoo.downstream.finetune.config import CropConfig
 from umzoo.downstream.finetune.crops import center_crop

@@ -21,12 +21,12 @@ from umzoo.downstream.tasks import Task
 from umzoo.errors import ConfigError
 from umzoo.fields import Fields, Rng
 from umzoo.heads.base import Head
-from umzoo.hub.refs import resolve
-from umzoo.nnunet.finetuning import encoder_parameters, parameter_groups
+from umzoo.hub.pulling.references import resolve
+from umzoo.nnunet.training.finetuning import encoder_parameters, parameter_groups
 from umzoo.plugins import zoo
 from umzoo.pretext.model import Output
 from umzoo.spec import ComponentSpec, InputSpec
-from umzoo.weights.io import read_info
+from umzoo.weights.folder.io import read_info
 from umzoo.weights.transfer import TransferReport
 
 log = logging.getLogger(__name__)

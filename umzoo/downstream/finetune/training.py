@@ -26,7 +26,7 @@ from umzoo.engine.training import Training
 from umzoo.errors import ConfigError
 from umzoo.fields import Fields, Rng, to_device
 from umzoo.heads.pooled import PooledHead
-from umzoo.nnunet.finetuning import FineTuning
+from umzoo.nnunet.training.finetuning import FineTuning
 from umzoo.spec import ComponentSpec, InputSpec
 
 RUN = "finetune.json"

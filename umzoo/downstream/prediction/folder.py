@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from umzoo.data.volume import stem_of
+from umzoo.data.reading.volume import stem_of
 from umzoo.downstream.prediction.answers import answer_of, predict
 from umzoo.downstream.prediction.pictures import save_overlay
 from umzoo.errors import DataError
@@ -20,7 +20,7 @@ from umzoo.files import written_whole
 from umzoo.heads.answer import Answer
 from umzoo.heads.model import Model
 from umzoo.scans.listing import Listed, Listing, Progress, for_each_scan, no_progress
-from umzoo.scans.original import OriginalImage
+from umzoo.scans.original_grid import OriginalImage
 from umzoo.scans.scan import Scan
 
 TABLE = "predictions.csv"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from umzoo.downstream.evaluate.page import COLORS, GRAY
+from umzoo.downstream.evaluate.report import COLORS, GRAY
 from umzoo.downstream.study.convergence import Curves
 from umzoo.downstream.study.results import Result
 

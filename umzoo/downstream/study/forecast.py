@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 
 from umzoo.downstream.finetune import FinetuneConfig, Origin
 from umzoo.downstream.finetune.run import open_finetuning
+from umzoo.downstream.study.cell_work import finetune_config, recipe_of
 from umzoo.downstream.study.cells import Cell, finetunings, is_done, pretrainings, read_state
 from umzoo.downstream.study.config import StudyConfig
-from umzoo.downstream.study.work import finetune_config, recipe_of
 from umzoo.downstream.tasks import make_task
 from umzoo.engine.run import Run
 from umzoo.engine.trainer import Trainer

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from umzoo.data.cluster import on_dask
-from umzoo.data.processes import Died
+from umzoo.data.preparing.dask_pool import on_dask
+from umzoo.data.preparing.process_pool import Died
+from umzoo.downstream.study.cell_work import run_cell
 from umzoo.downstream.study.cells import Cell, write_state
 from umzoo.downstream.study.config import StudyConfig
-from umzoo.downstream.study.work import run_cell
 from umzoo.errors import UmzooError, in_one_line
 
 

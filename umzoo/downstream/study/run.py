@@ -10,8 +10,8 @@ from typing import NamedTuple
 from umzoo.downstream.study.cells import Cell, finetunings, is_done, pretrainings
 from umzoo.downstream.study.config import StudyConfig
 from umzoo.downstream.study.launch import Launch, run_cells
-from umzoo.downstream.study.page import PROTOCOL, write_report
-from umzoo.downstream.study.rows import collect
+from umzoo.downstream.study.report import PROTOCOL, write_report
+from umzoo.downstream.study.tidy_rows import collect
 from umzoo.errors import ConfigError
 from umzoo.files import written_whole
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from umzoo.data.dataset import DataSet, describe_folder
-from umzoo.data.manifest import SUFFIXES, read_lines
-from umzoo.data.modality import label_from_name
-from umzoo.data.volume import stem_of
+from umzoo.data.preparing.dataset_layouts import DataSet, describe_folder
+from umzoo.data.preparing.manifest import SUFFIXES, read_lines
+from umzoo.data.reading.modality import label_from_name
+from umzoo.data.reading.volume import stem_of
 from umzoo.errors import DataError, in_one_line, nearest
 from umzoo.files import read_json
 

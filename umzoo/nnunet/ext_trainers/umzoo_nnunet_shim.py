@@ -1,5 +1,5 @@
 """Where nnU-Net finds umzoo's trainer: ``nnUNet_extTrainer`` names this folder."""
 
-from umzoo.nnunet.trainer import nnUNetTrainerUmzoo
+from umzoo.nnunet.training.trainer import nnUNetTrainerUmzoo
 
 __all__ = ["nnUNetTrainerUmzoo"]

@@ -16,10 +16,10 @@ from umzoo.backbones.resnet import RESNETS, ResNet3D
 from umzoo.backbones.state import named_tensors, shapes
 from umzoo.errors import WeightsError
 from umzoo.spec import InputSpec, IntensityRule
+from umzoo.weights.folder.info import WeightsInfo
+from umzoo.weights.folder.io import save_folder
 from umzoo.weights.importers.base import Importer
 from umzoo.weights.importers.checkpoint import find_checkpoint, origin, read_state, some_names, split, summary
-from umzoo.weights.info import WeightsInfo
-from umzoo.weights.io import save_folder
 
 URL = "https://github.com/Tencent/MedicalNet"
 CITATION = "Chen et al., Med3D: Transfer Learning for 3D Medical Image Analysis, arXiv 1904.00625, 2019"

@@ -14,10 +14,10 @@ from umzoo import config
 from umzoo.backbones.state import named_tensors, shapes
 from umzoo.backbones.unet import GenesisUNet
 from umzoo.spec import ComponentSpec, InputSpec, IntensityRule
+from umzoo.weights.folder.info import Provenance, WeightsInfo
+from umzoo.weights.folder.io import save_folder
 from umzoo.weights.importers.base import Importer
 from umzoo.weights.importers.checkpoint import find_checkpoint, origin, read_state, split, summary
-from umzoo.weights.info import Provenance, WeightsInfo
-from umzoo.weights.io import save_folder
 
 URL = "https://github.com/MrGiovanni/ModelsGenesis"
 CITATION = "Zhou et al., Models Genesis, Medical Image Analysis 67, 2021"

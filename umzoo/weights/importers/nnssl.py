@@ -15,14 +15,14 @@ from umzoo import config
 from umzoo.backbones.state import named_tensors, shapes
 from umzoo.plugins import zoo
 from umzoo.spec import ComponentSpec
+from umzoo.weights.folder.info import Provenance, WeightsInfo
+from umzoo.weights.folder.io import save_folder
 from umzoo.weights.importers.base import Importer
 from umzoo.weights.importers.checkpoint import origin, split, summary
 from umzoo.weights.importers.nnssl_files import Release, read_release
 from umzoo.weights.importers.nnssl_network import find_backbone, token_grid
 from umzoo.weights.importers.nnunet_input import input_of_plan
 from umzoo.weights.importers.token_order import in_axis_order
-from umzoo.weights.info import Provenance, WeightsInfo
-from umzoo.weights.io import save_folder
 from umzoo.weights.transfer.rules import TokenOrder
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from torch import Tensor
 from umzoo.errors import ConfigError, WeightsError
 from umzoo.plugins import zoo
 from umzoo.spec import ComponentSpec
-from umzoo.weights.architecture import backbone_of_plan
 from umzoo.weights.importers.nnssl_files import Release
+from umzoo.weights.networks.nnunet_architecture import backbone_of_plan
 from umzoo.weights.transfer.adapt import Size
 
 RESENC_L = ("ResEncL", "NoSkipResEncL")

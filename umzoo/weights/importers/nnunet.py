@@ -16,12 +16,12 @@ from umzoo.errors import WeightsError
 from umzoo.files import read_json
 from umzoo.plugins import zoo
 from umzoo.spec import ComponentSpec
-from umzoo.weights.architecture import architecture_of, backbone_of_plan, configuration_of
+from umzoo.weights.folder.info import BaseModel, Provenance, WeightsInfo
+from umzoo.weights.folder.io import save_folder
 from umzoo.weights.importers.base import Importer
 from umzoo.weights.importers.nnunet_input import channels_of, input_of_plan, intensities_of
 from umzoo.weights.importers.pickled import read_checkpoint
-from umzoo.weights.info import BaseModel, Provenance, WeightsInfo
-from umzoo.weights.io import save_folder
+from umzoo.weights.networks.nnunet_architecture import architecture_of, backbone_of_plan, configuration_of
 
 CITATION = "Isensee et al., nnU-Net, Nature Methods 18, 2021"
 _FIRST_KERNELS = ("encoder.stem.convs.0.conv.weight", "encoder.stages.0.0.convs.0.conv.weight")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from umzoo.errors import WeightsError, in_one_line
-from umzoo.pickles.apart import Inert, UnreadableError, decode, read_tensor_file
+from umzoo.pickles.client import Inert, UnreadableError, decode, read_tensor_file
 
 __all__ = ["Inert", "read_checkpoint", "read_pickled"]
 

@@ -13,11 +13,11 @@ from torch import nn
 
 from umzoo.backbones.base import Backbone
 from umzoo.spec import InputSpec
-from umzoo.weights.origin import binding
+from umzoo.weights.folder.base_model import binding
 from umzoo.weights.transfer.plan import Plan
 from umzoo.weights.transfer.report import TransferReport
 from umzoo.weights.transfer.rules import TransferRules
-from umzoo.weights.transfer.sides import Source, find_backbone, network_side, source_side
+from umzoo.weights.transfer.source_and_target import Source, find_backbone, network_side, source_side
 
 __all__ = ["Plan", "Source", "TransferReport", "TransferRules", "plan_transfer", "transfer"]
 

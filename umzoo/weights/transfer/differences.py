@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from umzoo.spec import InputSpec, IntensityRule
 from umzoo.weights.transfer.rules import TransferRules
-from umzoo.weights.transfer.sides import Side, Size
+from umzoo.weights.transfer.source_and_target import Side, Size
 
 
 def axes_turn(source: InputSpec | None, target: InputSpec | None, rules: TransferRules) -> Size | None:

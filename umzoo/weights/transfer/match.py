@@ -10,9 +10,9 @@ from torch import Tensor
 
 from umzoo.errors import ConfigError
 from umzoo.weights.transfer import adapt
-from umzoo.weights.transfer.layout import UNETS, Slot
 from umzoo.weights.transfer.rules import TransferRules
-from umzoo.weights.transfer.sides import Side, Size
+from umzoo.weights.transfer.source_and_target import Side, Size
+from umzoo.weights.transfer.tensor_roles import UNETS, Slot
 
 Shape = tuple[int, ...]
 

@@ -12,12 +12,12 @@ from torch import Tensor
 from umzoo.errors import WeightsError
 from umzoo.spec import InputSpec
 from umzoo.weights.transfer.differences import axes_turn, differences
-from umzoo.weights.transfer.layout import Slot
 from umzoo.weights.transfer.match import MisfitError, Pair, Step, steps_for
-from umzoo.weights.transfer.refuse import refusal
+from umzoo.weights.transfer.refusals import refusal
 from umzoo.weights.transfer.report import DroppedRecord, TensorRecord, TransferReport, share, totals
 from umzoo.weights.transfer.rules import TransferRules
-from umzoo.weights.transfer.sides import Side
+from umzoo.weights.transfer.source_and_target import Side
+from umzoo.weights.transfer.tensor_roles import Slot
 
 
 @dataclass(frozen=True)

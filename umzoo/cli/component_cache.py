@@ -1,0 +1,156 @@
+"""What the plug-ins bring, as commands show it: kept in the user's cache until something that is installed changes.
+
+Plug-ins must be imported to know, and with them torch and the libraries of their networks, which takes seconds.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from umzoo.files import user_cache, written_whole
+
+log = logging.getLogger(__name__)
+
+FILE = "listing.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of a listing."""
+
+    name: str
+    size: str
+    origin: str
+    license: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Brought:
+    """A plug-in, what it brings by kind, or why it was not loaded."""
+
+    name: str
+    origin: str
+    version: str
+    reason: str
+    entries: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """All that listings show.
+
+    Attributes:
+        entries: of each kind, sorted by name.
+        weights: what :func:`umzoo.weights.catalog.search.facts` says of each.
+        plugins: in the order they were loaded.
+    """
+
+    entries: dict[str, list[Entry]]
+    weights: list[dict[str, Any]]
+    plugins: list[Brought]
+
+
+def shown() -> Shown:
+    """Return what listings show, from the cache if nothing has changed since."""
+    key, file = _key(), user_cache() / FILE
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        if kept["key"] == key:
+            return _read(**kept["shown"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        log.debug("%s is made anew: %s", file, error)
+    with _without_collection():
+        made = _look()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with written_whole(file) as new:
+            new.write_text(json.dumps({"key": key, "shown": asdict(made)}), encoding="utf-8")
+    except OSError as error:
+        log.debug("%s cannot be written: %s", file, error)
+    return made
+
+
+def _read(entries: dict[str, list[Any]], weights: list[dict[str, Any]], plugins: list[Any]) -> Shown:
+    """The inverse of ``asdict``."""
+    found = {kind: [Entry(**entry) for entry in of_kind] for kind, of_kind in entries.items()}
+    return Shown(found, weights, [Brought(**plugin) for plugin in plugins])
+
+
+def _key() -> str:
+    """Stands for all that is installed: folders of packages, and every module of umzoo and of its plug-ins."""
+    found = sorted((it.name, it.value, it.dist.version if it.dist else "") for it in entry_points(group="umzoo"))
+    packages = sorted({"umzoo", *(value.partition(":")[0].partition(".")[0] for _, value, _ in found)})
+    state = [
+        sys.version,
+        os.environ.get("UMZOO_PLUGINS"),
+        found,
+        [(str(path), path.stat().st_mtime_ns) for path in map(Path, sys.path) if _holds_packages(path)],
+        [line for package in packages for line in _modules(package)],
+    ]
+    return hashlib.sha256(json.dumps(state).encode()).hexdigest()
+
+
+def _holds_packages(path: Path) -> bool:
+    """Whether *path* is a folder that changes when a package is installed."""
+    return path.name.endswith("-packages") and path.is_dir()
+
+
+def _modules(package: str) -> Iterator[tuple[str, int, int]]:
+    """Path, time and size of each module of *package*, which is not imported."""
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        return
+    places = [*(spec.submodule_search_locations or ()), *filter(None, (spec.origin,))] if spec else []
+    for place in places:
+        for file in sorted(Path(place).rglob("*.py")) if Path(place).is_dir() else [Path(place)]:
+            if file.is_file():
+                yield str(file), file.stat().st_mtime_ns, file.stat().st_size
+
+
+def _look() -> Shown:
+    """Load the plug-ins and look."""
+    from umzoo import plugins
+    from umzoo.weights.catalog.search import facts
+    from umzoo.weights.networks.construction import count_parameters
+
+    zoo = plugins.zoo()
+
+    def size(backbone: str) -> str:
+        count = count_parameters(backbone)
+        return "?" if count is None else f"{count / 1e6:.1f} M"
+
+    entries: dict[str, list[Entry]] = {}
+    for kind, registry in zoo.registries.items():
+        entries[kind] = []
+        for name in registry.list():
+            plugin = zoo.plugin_of(kind, name)
+            license = getattr(registry[name], "license", "") or plugin.license
+            large = size(name) if kind == "backbone" else ""
+            entries[kind].append(Entry(name, large, plugin.origin, license, registry.summary(name)))
+    weights = [facts(zoo.weights[name]) for name in zoo.weights.list()]
+    brought = [Brought(it.name, it.origin, it.version, it.reason, it.entries) for it in zoo.plugins]
+    return Shown(entries, weights, brought)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Spare the garbage collector, which takes a quarter of the time in which thousands of modules are imported."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

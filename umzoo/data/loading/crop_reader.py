@@ -1,0 +1,98 @@
+"""Reading the crops of a batch: what the loader's processes do. Imports no torch, so they start fast and stay small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from umzoo.data.loading.batch_share import Share
+from umzoo.data.loading.resizing import resize
+from umzoo.data.loading.sampler import Crop, Sampler
+from umzoo.data.store.reader import Store
+from umzoo.data.store.record import Triple
+from umzoo.errors import DataError
+
+ATTEMPTS = 64
+"""Draws for one item of a batch before reading is given up."""
+
+ITEM = np.dtype(
+    [
+        ("window", np.float32, 2),
+        ("mean", np.float32),
+        ("std", np.float32),
+        ("scale", np.int64),
+        ("modality", np.int64),
+        ("source", np.int64),
+        ("volume", np.int64),
+        ("spacing", np.float32, 3),
+        ("width", np.float32),
+    ]
+)
+"""What goes with the voxels of an item; the names are those of the batch's fields."""
+
+
+class CropReader:
+    """Reads the crops that a sampler draws from a store, as far as they are those of this process."""
+
+    def __init__(self, store: Store, sampler: Sampler, share: Share) -> None:
+        self.store = store
+        self.sampler = sampler
+        self.share = share
+
+    def fill(self, number: int, row: int, voxels: NDArray[np.int16], item: Any) -> dict[str, str]:
+        """Write row *row* of batch *number* into *voxels* ``(D, H, W)`` and *item* (an element of :data:`ITEM`).
+
+        A crop that cannot be read is drawn again. That is decided read by read and never from what was met
+        before, so batches depend neither on the number of workers nor on where a run was resumed.
+
+        Returns:
+            identifier of each volume that could not be read, with the reason.
+
+        Raises:
+            DataError: if :data:`ATTEMPTS` draws in a row cannot be read.
+        """
+        step, slots = self.share.place(number)
+        failures: dict[str, str] = {}
+        for attempt in range(ATTEMPTS):
+            crop = self.sampler.crop(step, slots[row], attempt)
+            try:
+                voxels[...] = self._read(crop, voxels.shape)
+            except DataError as error:
+                failures[self.store.records[crop.volume].id] = str(error)
+                continue
+            self._describe(crop, item)
+            return failures
+        raise DataError(
+            f"{ATTEMPTS} crops in a row could not be read, from {len(failures)} of {len(self.store.records)} volumes:"
+            f" prepare the store again; the last said: {list(failures.values())[-1]}"
+        )
+
+    def _read(self, crop: Crop, patch: tuple[int, ...]) -> NDArray[np.int16]:
+        record = self.store.records[crop.volume]
+        stop = np.minimum(np.add(crop.start, crop.size), record.shape)
+        start = np.maximum(crop.start, 0)
+        region = self.store.read(crop.volume, _triple(start), _triple(stop))
+        if region.shape != crop.size:
+            low = np.clip(np.rint(record.stored_window[0]), -32768, 32767)
+            whole = np.full(crop.size, low, np.int16)
+            whole[tuple(slice(a, b) for a, b in zip(start - crop.start, stop - crop.start, strict=True))] = region
+            region = whole
+        return resize(region, _triple(patch), crop.grid, crop.width)
+
+    def _describe(self, crop: Crop, item: Any) -> None:
+        record = self.store.records[crop.volume]
+        patch = self.sampler.config.patch_size
+        item["window"] = record.stored_window
+        item["mean"], item["std"] = record.mean, record.std
+        item["scale"], item["width"] = crop.label, crop.width * max(np.divide(patch, crop.grid))
+        item["modality"] = self.sampler.modality[crop.volume]
+        item["source"] = self.sampler.source[crop.volume]
+        item["volume"] = crop.volume
+        item["spacing"] = np.multiply(record.spacing, crop.size) / patch
+
+
+def _triple(values: Any) -> Triple:
+    depth, height, width = (int(value) for value in values)
+    return depth, height, width

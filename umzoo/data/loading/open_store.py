@@ -1,0 +1,34 @@
+"""Opens whatever can be trained from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from umzoo.data.preprocessed.folder import PreprocessedFolder
+from umzoo.data.preprocessed.layout import find_layout
+from umzoo.data.store.reader import Store
+from umzoo.errors import DataError
+
+
+def open_store(path: Path | str, only: Sequence[str] | None = None) -> Store:
+    """Open *path* for reading.
+
+    Args:
+        path: a store made by ``umzoo prepare``, or a folder preprocessed by nnU-Net v2 or nnssl (that of one
+            configuration, or the data set's above it if there is one configuration only).
+        only: ids of the volumes to see; None is all.
+
+    Raises:
+        DataError: if *path* is neither, or lacks one of *only*.
+    """
+    path = Path(path)
+    if (path / "store.json").is_file():
+        return Store(path, only)
+    layout = find_layout(path) if path.is_dir() else None
+    if layout is None:
+        raise DataError(
+            f"{path} is neither a store (store.json) nor a folder preprocessed by nnU-Net v2 or nnssl"
+            f" (.b2nd with .pkl): make a store with 'umzoo prepare SOURCE --out {path}'"
+        )
+    return PreprocessedFolder(layout, only)

@@ -1,0 +1,180 @@
+"""Which crop is cut from which volume: a pure function of (seed, step, slot, attempt), without any state."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from umzoo.data.loading.config import DataConfig
+from umzoo.data.store.record import Triple, VolumeRecord
+from umzoo.data.store.record_columns import Records
+from umzoo.errors import DataError
+
+_STREAM = 0x5A3B1E
+"""Keeps these draws apart from others made from the same seed and step."""
+
+WIDTH = (1.5, 2.5)
+"""Range of the filter of crops made equally sharp. From 1.5 on, a crop at its own resolution and one that is averaged
+down to it have nearly the same spectrum; below, the first is visibly sharper."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A box to cut from a volume and to resize to the patch.
+
+    Attributes:
+        volume: row in the store's records.
+        start: first voxel (D, H, W); negative where the crop begins before the volume.
+        size: voxels (D, H, W) cut; what lies outside the volume is padded with the low end of its window.
+        scale: index into ``config.scales``.
+        grid: voxels (D, H, W) that the crop is resized to first; from there it is interpolated to the patch.
+        width: half-width of the filter of the first step, in voxels of the grid; 0 is the sharpest without aliasing.
+        asked: whether the network may be asked for the scale.
+    """
+
+    volume: int
+    start: Triple
+    size: Triple
+    scale: int
+    grid: Triple
+    width: float
+    asked: bool
+
+    @property
+    def label(self) -> int:
+        """The scale's index, or -1 if it must not be asked."""
+        return self.scale if self.asked else -1
+
+
+class Sampler:
+    """Draws crops, balanced over modalities, then over the sources of a modality.
+
+    A modality of ``n`` volumes is drawn with probability proportional to ``n ** temperature``, then a source of
+    it with ``n`` volumes again proportional to ``n ** temperature``, then one of its volumes uniformly. So 1 is by
+    number of volumes and 0 is uniform. Volumes of unknown modality count as one modality.
+
+    The scale of a crop could be read from its sharpness, as enlarged crops are soft, which would teach nothing about
+    anatomy. So a share ``config.matched`` of the crops is made equally sharp: whatever the scale, they are
+    first brought to the grid of the smallest crop, by a triangle filter of half-width U(1.5, 2.5) in voxels of that
+    grid, and then interpolated to the patch, so that all carry the same detail and the same traces of interpolation.
+    Only those are asked for their scale (unless ``config.ask`` is ``all``); the others are as sharp as they can be. A
+    volume too small for the largest crop is never asked, as padding would give the answer away.
+
+    Args:
+        records: the volumes.
+        modalities: known modalities, as in the field ``modality``.
+        sources: data sets, as in the field ``source``.
+        config: what is cut.
+        seed: seed of the run.
+
+    Raises:
+        DataError: if there are no volumes.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[VolumeRecord],
+        modalities: Sequence[str],
+        sources: Sequence[str],
+        config: DataConfig,
+        seed: int,
+    ) -> None:
+        if not len(records):
+            raise DataError("the store holds no volumes: fill it with 'umzoo prepare' and see its report")
+        self.config = config
+        self.seed = seed
+        self.records = Records.of(records)
+        self.modality = _positions(self.records, "modality", modalities)
+        self.source = _positions(self.records, "source", sources)
+        self._cumulative = np.cumsum(volume_shares(self.modality, self.source, config.temperature))
+        self._shapes = self.records.column("shape")
+        self._edges = [_edge(config.patch_size, scale) for scale in config.scales]
+        self._coarse = _triple(np.minimum(np.min(self._edges, axis=0), config.patch_size))
+        self._holds_all = (self._shapes >= np.max(self._edges, axis=0)).all(axis=1)
+        asks = config.matched > 0 or config.ask == "all"
+        if asks and len(config.scales) > 1 and not self._holds_all.any():
+            logger.warning("no volume holds a crop of %s voxels: scales are never asked", max(self._edges))
+
+    def crop(self, step: int, slot: int, attempt: int = 0) -> Crop:
+        """Return the crop for item *slot* of the batch of *step*; slots are numbered through all processes.
+
+        *attempt* counts the draws for that item that could not be read.
+        """
+        draw, volume, matched = self._draw(step, slot, attempt)
+        scale = int(draw[1] * len(self._edges))
+        return Crop(
+            volume=volume,
+            start=self._start(volume, self._edges[scale], draw[4:]),
+            size=self._edges[scale],
+            scale=scale,
+            grid=self._coarse if matched else self.config.patch_size,
+            width=WIDTH[0] + (WIDTH[1] - WIDTH[0]) * float(draw[3]) if matched else 0.0,
+            asked=self._is_asked(volume, matched),
+        )
+
+    def labeled(self, step: int, slots: int) -> dict[str, int]:
+        """Return how many of the first *slots* items of *step* have a ``scale`` to be asked, and a known ``modality``.
+
+        It is that of the first draws, whether or not they can be read, and so the same for all processes.
+        """
+        drawn = [self._draw(step, slot)[1:] for slot in range(slots)]
+        known = sum(int(self.modality[volume] >= 0) for volume, _ in drawn)
+        return {"scale": sum(self._is_asked(*of_slot) for of_slot in drawn), "modality": known}
+
+    def _draw(self, step: int, slot: int, attempt: int = 0) -> tuple[NDArray[np.float64], int, bool]:
+        """Nine numbers from U[0, 1), and what the first and third say: the volume, and whether its crop is matched."""
+        keys = (_STREAM, self.seed, step, slot, attempt)
+        draw = np.random.Generator(np.random.Philox(np.random.SeedSequence(keys))).random(9)
+        volume = min(int(np.searchsorted(self._cumulative, draw[0], side="right")), len(self._shapes) - 1)
+        return draw, volume, bool(draw[2] < self.config.matched)
+
+    def _is_asked(self, volume: int, matched: bool) -> bool:
+        """Whether the network may be asked for the scale of a crop of *volume*."""
+        return (matched or self.config.ask == "all") and bool(self._holds_all[volume])
+
+    def _start(self, volume: int, edge: Triple, draw: NDArray[np.float64]) -> Triple:
+        """The crop's first voxel: around a foreground voxel, or uniform; never past the volume's far end."""
+        points = self.records.points(volume)
+        room = np.subtract(self._shapes[volume], edge)
+        low, high = np.minimum(room, 0), np.maximum(room, 0)
+        if draw[0] < self.config.foreground and len(points):
+            start = np.clip(points[int(draw[1] * len(points))] - np.floor_divide(edge, 2), low, high)
+        else:
+            start = low + (draw[2:5] * (high - low + 1)).astype(int)
+        return _triple(start)
+
+
+def volume_shares(modality: NDArray[np.int64], source: NDArray[np.int64], temperature: float) -> NDArray[np.float64]:
+    """Return the probability ``(N,)`` of each volume; see :class:`Sampler` for the formula."""
+    groups, group, per_group = np.unique(modality, return_inverse=True, return_counts=True)
+    pairs, pair, per_pair = np.unique((group.reshape(-1), source), axis=1, return_inverse=True, return_counts=True)
+    pair = pair.reshape(-1)
+    weights, within = per_group.astype(float) ** temperature, np.zeros(len(groups))
+    np.add.at(within, pairs[0], per_pair.astype(float) ** temperature)
+    of_pair = weights[pairs[0]] / weights.sum() * per_pair.astype(float) ** (temperature - 1) / within[pairs[0]]
+    shares: NDArray[np.float64] = of_pair[pair]
+    return shares
+
+
+def _positions(records: Records, name: str, known: Sequence[str]) -> NDArray[np.int64]:
+    """The place among *known* of the text of each record, -1 for others."""
+    texts, places = records.texts(name)
+    of_text = np.array([known.index(text) if text in known else -1 for text in texts], np.int64)
+    positions: NDArray[np.int64] = of_text[places]
+    return positions
+
+
+def _edge(patch: Triple, scale: float) -> Triple:
+    return _triple(max(round(edge * scale), 1) for edge in patch)
+
+
+def _triple(values: Iterable[Any]) -> Triple:
+    depth, height, width = (int(value) for value in values)
+    return depth, height, width

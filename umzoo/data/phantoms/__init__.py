@@ -1,0 +1,1 @@
+"""Synthetic CT- and MR-like volumes."""

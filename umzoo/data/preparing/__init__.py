@@ -1,0 +1,1 @@
+"""From folders of scans to a store: discovery, checks, resampling, intensity rules, report."""

@@ -1,0 +1,110 @@
+"""Content that cannot be trained on: flat, thin, constant, non-finite volumes and label maps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from umzoo.data.reading.refusal import Reason, Refused
+
+MIN_VOXELS = 8
+FEW_VALUES = 10
+SAMPLE_VOXELS = 2_000_000
+_CERTAIN, _SURE = (1, 100, 255), 0.05
+"""What stands for certainty in maps of probabilities, and the share of the voxels above 0 that have it, at least."""
+
+
+def check_shape(shape: tuple[int, ...], when: str = "", least: int = MIN_VOXELS) -> None:
+    """Refuse shapes that are no volume.
+
+    Raises:
+        Refused: if an axis holds one voxel (2-D) or fewer than *least* (too thin).
+    """
+    shown = " x ".join(map(str, shape))
+    if len(shape) < 3 or min(shape) == 1:
+        raise Refused(Reason.TWO_D, f"{shown} voxels{when}")
+    if min(shape) < least:
+        raise Refused(Reason.THIN, f"{shown} voxels{when}, at least {least} along each axis are needed")
+
+
+def value_range(voxels: NDArray[Any]) -> tuple[float, float]:
+    """Least and greatest value of a ``(D, H, W)`` volume.
+
+    Raises:
+        Refused: if a value is NaN or infinite, or all are equal.
+    """
+    if np.issubdtype(voxels.dtype, np.floating):
+        bad = sum(int(np.count_nonzero(~np.isfinite(part))) for part in voxels)
+        if bad:
+            raise Refused(Reason.NOT_FINITE, f"{bad} of {voxels.size} voxels are NaN or infinite: '--nan fill'")
+    low, high = float(voxels.min()), float(voxels.max())
+    if low == high:
+        raise Refused(Reason.CONSTANT, f"every voxel is {low:g}")
+    return low, high
+
+
+def sample(voxels: NDArray[Any]) -> NDArray[np.float32]:
+    """At most about ``SAMPLE_VOXELS`` voxels on a regular sub-grid, flat."""
+    step = max(1, int(np.ceil((voxels.size / SAMPLE_VOXELS) ** (1 / 3))))
+    return np.ascontiguousarray(voxels[::step, ::step, ::step], np.float32).ravel()
+
+
+def check_not_labels(voxels: NDArray[Any]) -> None:
+    """Refuse label maps: few values, whole numbers in patches of one value, or probabilities that are mostly 0 and 1.
+
+    Up to ``FEW_VALUES`` distinct values are always taken for labels. Any number of whole ones is, if more than half of
+    the pairs of neighbors are equal, those of the commonest values (backgrounds) left out, which no image comes near;
+    rows that only repeat the one before, as enlarging makes them, do not count.
+
+    Raises:
+        Refused: if the volume is a label map.
+    """
+    values = sample(voxels)
+    distinct, counts = _distinct(values)
+    if len(distinct) <= FEW_VALUES:
+        raise Refused(Reason.LABELS, f"only {len(distinct)} distinct values")
+    _refuse_probabilities(values)
+    if not np.array_equal(values, np.rint(values)):
+        return
+    common = distinct[np.argsort(-counts)[: min(4, max(1, len(distinct) // 20))]]
+    rows = voxels[::4, ::4]
+    same = _equal_neighbors(rows, common)
+    if same > 0.5:
+        new = (rows[..., 1:] != rows[..., :-1]).any(axis=(0, 1))
+        same = _equal_neighbors(rows[..., np.concatenate([[True], new])], common)
+    if same > 0.5:
+        raise Refused(Reason.LABELS, f"{len(distinct)} whole numbers, {same:.0%} of neighbors in structures are equal")
+
+
+def _distinct(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Distinct values and their counts; of a part of the voxels, if that part has many that are not whole."""
+    part = values[:: max(1, values.size // 20_000)]
+    found = np.unique(part, return_counts=True)
+    if len(found[0]) > FEW_VALUES and not np.array_equal(part, np.rint(part)):
+        return found
+    return np.unique(values, return_counts=True)
+
+
+def _refuse_probabilities(values: NDArray[np.float32]) -> None:
+    """Refuse values from 0 to 1, 100 or 255 of which many are at the low end, some at the high one, and few between."""
+    top = float(values.max())
+    if values.min() < 0 or not any(abs(top - whole) <= 1e-3 * whole for whole in _CERTAIN):
+        return
+    inside = values[values > 1e-3 * top] / top
+    zeros, ones = 1 - inside.size / values.size, float((inside > 0.999).mean())
+    if zeros < 0.3 or ones < _SURE:
+        return
+    if np.count_nonzero((inside > 0.95) | (inside < 0.05)) > np.count_nonzero((inside > 0.25) & (inside < 0.75)):
+        detail = f"a map of probabilities: {zeros:.0%} are 0, and {ones:.0%} of the others {top:.3g}"
+        raise Refused(Reason.LABELS, detail)
+
+
+def _equal_neighbors(rows: NDArray[Any], common: NDArray[np.float32]) -> float:
+    """Share of equal pairs along W, those of one of the *common* values left out."""
+    left, right = rows[..., :-1], rows[..., 1:]
+    same = left == right
+    background = same & np.isin(left, common)
+    pairs: int = same.size - int(np.count_nonzero(background))
+    return int(np.count_nonzero(same & ~background)) / max(1, pairs)

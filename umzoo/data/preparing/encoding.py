@@ -1,0 +1,185 @@
+"""From physical values to what a store keeps: intensity rule, quantization, statistics, foreground points.
+
+``window`` rule (CT): the rule's window; values are stored as whole HU, clipped to [-1024, 3071]. A CT whose
+values are not HU gets the percentile rule and a note: soft tissue lies where an offset of 1024 would bring it, or
+neither the header's rescale, nor peaks at air and soft tissue, nor values below -30 tell that they are.
+
+``percentile`` rule (MR and others): percentiles over the foreground, which is everything above the low plus 5 % of
+the way to the high one of the 0.5th and 99.5th percentiles of all voxels. Whole numbers that were not resampled and
+span less than 2^16 keep their values. Others are stored in 1/4096 of the window, up to four of its widths beyond it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from umzoo.data.preparing.content_checks import sample
+from umzoo.data.reading.hounsfield import in_hounsfield
+from umzoo.data.reading.refusal import Reason, Refused
+from umzoo.spec import IntensityRule
+
+CT_RANGE = (-1024.0, 3071.0)
+CT_FOREGROUND = -500.0
+POINTS = 64
+
+_LEVELS = 4096
+_BEYOND = 4.0
+_FOREGROUND = 0.05
+_FLAT = 1e-6
+_INT16 = np.iinfo(np.int16)
+Triple = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How the physical values of one volume are stored: ``slope * stored + intercept``.
+
+    Args:
+        window: physical values that become 0 and 1.
+        clip: physical values that are kept.
+        foreground: voxels above this physical value are foreground.
+    """
+
+    window: tuple[float, float]
+    clip: tuple[float, float]
+    slope: float
+    intercept: float
+    foreground: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of one stored volume: mean and standard deviation in [0, 1] space, share and points of the foreground."""
+
+    mean: float
+    std: float
+    foreground: float
+    points: tuple[Triple, ...]
+
+
+def fit(
+    voxels: NDArray[Any],
+    limits: tuple[float, float],
+    modality: str,
+    rule: IntensityRule,
+    resampled: bool,
+    hounsfield: bool = False,
+) -> Encoding:
+    """Find the encoding of a ``(D, H, W)`` volume of physical values within *limits*.
+
+    *hounsfield* tells that its header says how values are in HU.
+    """
+    values = sample(voxels)
+    notes: tuple[str, ...] = ()
+    if rule.kind == "window" and rule.window is not None:
+        if modality != "ct" or in_hounsfield(values, hounsfield):
+            return _windowed(rule.window, limits, modality)
+        low, high = limits
+        notes = (f"CT whose values ({low:g} to {high:g}) do not look like HU: percentile window instead",)
+        rule = IntensityRule(kind="percentile", percentiles=(0.5, 99.5))
+    foreground = _foreground_threshold(values, limits)
+    inside = values[values > foreground]
+    low, high = np.percentile(inside if inside.size else values, rule.percentiles or (0.5, 99.5))
+    if not high > low:
+        low, high = limits
+    whole = not resampled and np.array_equal(values, np.rint(values))
+    return _encoding((float(low), float(high)), limits, whole, foreground, notes)
+
+
+def _windowed(window: tuple[float, float], limits: tuple[float, float], modality: str) -> Encoding:
+    if modality == "ct":
+        return Encoding(window, CT_RANGE, 1.0, 0.0, CT_FOREGROUND)
+    return _encoding(window, limits, False, window[0] + _FOREGROUND * (window[1] - window[0]), ())
+
+
+def _encoding(
+    window: tuple[float, float], limits: tuple[float, float], whole: bool, foreground: float, notes: tuple[str, ...]
+) -> Encoding:
+    width = window[1] - window[0]
+    span = _INT16.max - _INT16.min
+    clip = (max(limits[0], window[0] - _BEYOND * width), min(limits[1], window[1] + _BEYOND * width))
+    if whole and limits[1] - limits[0] < span:
+        clip = limits
+    slope = 1.0 if whole and clip[1] - clip[0] < span else width / _LEVELS
+    fits = max(abs(clip[0]), abs(clip[1])) <= slope * _INT16.max
+    intercept = 0.0 if fits else slope * round((clip[0] + clip[1]) / 2 / slope)
+    return Encoding(window, clip, slope, intercept, foreground, notes)
+
+
+def _foreground_threshold(values: NDArray[np.float32], limits: tuple[float, float]) -> float:
+    low, high = np.percentile(values, (0.5, 99.5))
+    if not high > low:
+        low, high = limits
+    return float(low + _FOREGROUND * (high - low))
+
+
+def quantize(voxels: NDArray[Any], encoding: Encoding) -> NDArray[np.int16]:
+    """Store a ``(D, H, W)`` volume of physical values as int16, rounded to the nearest step of the slope."""
+    stored = np.empty(voxels.shape, np.int16)
+    for z, plane in enumerate(voxels):
+        values = np.clip(np.asarray(plane, np.float64), *encoding.clip)
+        stored[z] = np.rint((values - encoding.intercept) / encoding.slope)
+    return stored
+
+
+def describe(stored: NDArray[np.int16], encoding: Encoding, seed: int) -> Statistics:
+    """Statistics of a stored ``(D, H, W)`` volume; the points are a pure function of its content and *seed*.
+
+    Mean and standard deviation are those of the bounding box of the voxels that are not 0, as nnU-Net crops
+    (of the whole volume if that box is flat).
+
+    Raises:
+        Refused: if the volume is constant within its window.
+    """
+    zero, body = _to_stored(0.0, encoding), _to_stored(encoding.foreground, encoding)
+    low, high = (_to_stored(value, encoding) for value in encoding.window)
+    mean, std = _moments(stored[_bounding_box(stored, zero)], low, high)
+    if std < _FLAT:
+        mean, std = _moments(stored, low, high)
+    if std < _FLAT:
+        raise Refused(Reason.CONSTANT, f"every voxel is the same within the window {encoding.window}")
+    share = sum(int(np.count_nonzero(plane > body)) for plane in stored) / stored.size
+    return Statistics(mean, std, share, _points(stored, body, share, seed))
+
+
+def _moments(stored: NDArray[np.int16], low: float, high: float) -> tuple[float, float]:
+    """Mean and standard deviation once *low* to *high* is mapped to [0, 1] and clipped."""
+    total = squares = 0.0
+    for plane in stored:
+        unit = np.clip((plane.astype(np.float64) - low) / (high - low), 0, 1)
+        total += float(unit.sum())
+        squares += float((unit * unit).sum())
+    mean = total / stored.size
+    return mean, float(np.sqrt(max(0.0, squares / stored.size - mean**2)))
+
+
+def _to_stored(value: float, encoding: Encoding) -> float:
+    return (value - encoding.intercept) / encoding.slope
+
+
+def _bounding_box(stored: NDArray[np.int16], zero: float) -> tuple[slice, ...]:
+    """The box of the voxels that are not *zero*."""
+    planes = [plane != zero for plane in stored]
+    depth = np.array([plane.any() for plane in planes])
+    flat = np.logical_or.reduce(planes)
+    lines = (depth, flat.any(axis=1), flat.any(axis=0))
+    if not depth.any():
+        return (slice(None),) * 3
+    return tuple(slice(int(line.argmax()), len(line) - int(line[::-1].argmax())) for line in lines)
+
+
+def _points(stored: NDArray[np.int16], body: float, share: float, seed: int) -> tuple[Triple, ...]:
+    """Up to ``POINTS`` random foreground voxels: drawn blindly and kept if foreground, listed if that is rare."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    if share > 0.02:
+        places = np.stack([rng.integers(0, n, 64 * POINTS) for n in stored.shape], axis=1)
+        places = places[stored[tuple(places.T)] > body][:POINTS]
+    else:
+        places = np.argwhere(stored > body)
+        places = places[rng.permutation(len(places))[:POINTS]]
+    return tuple((int(z), int(y), int(x)) for z, y, x in places)

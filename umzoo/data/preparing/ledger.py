@@ -1,0 +1,130 @@
+"""What was done with which bytes: lets a later run skip work by content, whatever the files are called by then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from umzoo.data.preparing.report import REPAIRED, Outcome
+from umzoo.data.reading.detached_headers import data_files
+from umzoo.data.reading.refusal import Reason
+from umzoo.data.reading.scan_source import Reading, ScanSource
+from umzoo.data.store.durable_files import LOCAL, JsonLines, write_text
+
+RULES_VERSION = 2
+"""Raise when the outcome for the same bytes changes, so that they are looked at again."""
+
+_PART = 1 << 22
+
+
+def key_of(scan: ScanSource, reading: Reading) -> str:
+    """Hash of the bytes of all the scan's files, and of what else decides its outcome; not of names or places.
+
+    Raises:
+        Refused: if its header names files that are missing or lie elsewhere.
+        OSError: if a file cannot be read.
+    """
+    total = blake2b(repr((RULES_VERSION, reading, scan.labels, scan.frames)).encode(), digest_size=16)
+    files = [Path(file) for file in scan.files]
+    if not scan.dicom:
+        files += data_files(files[0])
+    for digest in sorted(_digest(file) for file in files):
+        total.update(digest)
+    return total.hexdigest()
+
+
+def _digest(path: Path) -> bytes:
+    digest = blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while part := file.read(_PART):
+            digest.update(part)
+    return digest.digest()
+
+
+class Ledger:
+    """The memory of a store, kept in its local folder."""
+
+    def __init__(self, store: Path) -> None:
+        self._lines = JsonLines(_file(store))
+
+    def append(self, key: str, outcomes: Sequence[Outcome]) -> None:
+        """Remember the *outcomes* of the scan with *key*; a later line replaces an earlier one.
+
+        Raises:
+            StoreError: if the disk is full, or the file cannot be written.
+        """
+        self._lines.append({"key": key, "outcomes": [outcome.line() for outcome in outcomes]})
+
+    def close(self) -> None:
+        """Close the file."""
+        self._lines.close()
+
+
+@dataclass
+class Memory:
+    """Outcomes by key, and what is wrong with the lines that could not be read."""
+
+    outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def remembered(store: Path) -> Memory:
+    """What the ledger of *store* holds, but for what has to be looked at again; a damaged line costs itself only."""
+    memory = Memory()
+    present = {file.stem for file in (store / "volumes").glob("*.b2nd")}
+    for number, line in _lines(store):
+        try:
+            content = json.loads(line)
+            outcomes = [_outcome(item) for item in content["outcomes"]]
+            key = str(content["key"])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            memory.problems.append(f"{LOCAL}/ledger.jsonl line {number} is damaged: that scan is read again")
+            continue
+        memory.outcomes.pop(key, None)
+        again = any(outcome.reason == Reason.MEMORY.value for outcome in outcomes)
+        if not again and all(outcome.id in present for outcome in outcomes if outcome.id):
+            memory.outcomes[key] = outcomes
+    return memory
+
+
+def compact_ledger(store: Path, forget: Reason | None = None) -> int:
+    """Keep the last good line of each key, if its volumes are there; return how many lines went.
+
+    Those that were refused for the reason *forget* go too, so that these scans are read again.
+    """
+    kept = remembered(store).outcomes
+    if forget is not None:
+        kept = {key: all_ for key, all_ in kept.items() if all(outcome.reason != forget.value for outcome in all_)}
+    latest: dict[str, str] = {}
+    lines = list(_lines(store))
+    for _, line in lines:
+        try:
+            key = str(json.loads(line)["key"])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            continue
+        if key in kept:
+            latest[key] = line
+    if len(latest) < len(lines):
+        write_text(_file(store), "".join(f"{line}\n" for line in latest.values()))
+    return len(lines) - len(latest)
+
+
+def _outcome(line: dict[str, Any]) -> Outcome:
+    notes = tuple(note for note in line.get("notes", ()) if note != REPAIRED)
+    outcome = Outcome(**{**line, "notes": notes})
+    return replace(outcome, status="known") if outcome.status == "in" else outcome
+
+
+def _lines(store: Path) -> Iterator[tuple[int, str]]:
+    """Numbers and texts of the complete lines; a torn last one is left out."""
+    file = _file(store)
+    if file.is_file():
+        yield from enumerate(file.read_bytes().decode("utf-8", "replace").split("\n")[:-1], 1)
+
+
+def _file(store: Path) -> Path:
+    return store / LOCAL / "ledger.jsonl"

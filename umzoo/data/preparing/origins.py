@@ -1,0 +1,77 @@
+"""Which file each volume of a store came from, and which volumes were removed on purpose. Stays on the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from umzoo.data.preparing.report import Stale
+from umzoo.data.reading.regular_files import read_json
+from umzoo.data.store.durable_files import LOCAL, write_text
+from umzoo.data.store.writer import content_of
+
+_ORIGINS, _REMOVED = "origins.json", "removed.json"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a volume came from: the absolute *file* (the first slice of a series), and its *name* in the report."""
+
+    file: str
+    name: str
+    source: str = ""
+    subject: str = ""
+
+
+def read_origins(store: Path) -> dict[str, Origin]:
+    """Origins by id of volume."""
+    return _read(store, _ORIGINS)
+
+
+def write_origins(store: Path, origins: Mapping[str, Origin]) -> None:
+    """Replace the origins of *store*."""
+    _write(store, _ORIGINS, origins)
+
+
+def read_removed(store: Path) -> dict[str, Origin]:
+    """Origins, by content, of the volumes that were removed on purpose and must not come back."""
+    return {content_of(name): origin for name, origin in _read(store, _REMOVED).items()}
+
+
+def write_removed(store: Path, removed: Mapping[str, Origin]) -> None:
+    """Replace the list of what was removed."""
+    _write(store, _REMOVED, removed)
+
+
+def stale(
+    origins: Mapping[str, Origin], unclaimed: Iterable[str], files: Collection[str], roots: Collection[Path]
+) -> list[Stale]:
+    """Volumes that no scan of this run gave, though their file is one of its *files*, or is gone from below a root."""
+    found = []
+    for name in sorted(unclaimed):
+        origin = origins.get(name)
+        if origin is None:
+            continue
+        path = Path(origin.file)
+        if origin.file in files:
+            found.append(Stale(name, origin.name, "changed"))
+        elif not os.path.lexists(path) and any(root == path or root in path.parents for root in roots):
+            found.append(Stale(name, origin.name, "gone"))
+    return found
+
+
+def _read(store: Path, name: str) -> dict[str, Origin]:
+    known = Origin.__dataclass_fields__
+    return {
+        key: Origin(**{field: str(entry.get(field, "")) for field in known})
+        for key, entry in read_json(store / LOCAL / name).items()
+        if isinstance(entry, dict)
+    }
+
+
+def _write(store: Path, name: str, entries: Mapping[str, Origin]) -> None:
+    content = {key: {k: v for k, v in asdict(entries[key]).items() if v} for key in sorted(entries)}
+    write_text(store / LOCAL / name, json.dumps(content, indent=0) + "\n")

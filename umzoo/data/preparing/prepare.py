@@ -1,0 +1,128 @@
+"""Turn folders of scans into a training store."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from umzoo.data.preparing.collection import Progress, Run
+from umzoo.data.preparing.dask_pool import on_dask
+from umzoo.data.preparing.dataset_names import public_names
+from umzoo.data.preparing.discovery import discover
+from umzoo.data.preparing.ledger import Ledger
+from umzoo.data.preparing.manifest import SUFFIXES
+from umzoo.data.preparing.process_pool import Died, imap_unordered
+from umzoo.data.preparing.report import Outcome, Report, refused
+from umzoo.data.preparing.scan_job import Job, prepare_in_worker, prepare_scan
+from umzoo.data.preparing.source_files import named_source
+from umzoo.data.reading.dicom import Header, read_headers
+from umzoo.data.reading.geometry import Spacing
+from umzoo.data.reading.modality import parse_options
+from umzoo.data.reading.refusal import Reason, Refused
+from umzoo.data.reading.scan_source import MAX_FRAMES, Reading, ScanSource
+from umzoo.data.store.durable_files import LOCAL, write_text
+from umzoo.data.store.writer import StoreWriter
+from umzoo.errors import DataError
+from umzoo.spec import InputSpec
+
+_HEADERS_AT_ONCE = 64
+
+
+def prepare(
+    sources: Sequence[str | Path],
+    out: Path | str,
+    *,
+    modality: Sequence[str] = (),
+    spacing: Spacing | None = (1.0, 1.0, 1.0),
+    workers: int | None = None,
+    scheduler: str = "",
+    max_frames: int = MAX_FRAMES,
+    uneven: Literal["refuse", "resample"] = "refuse",
+    nan: Literal["refuse", "fill"] = "refuse",
+    progress: Progress | None = None,
+) -> Report:
+    """Read every scan in *sources* and write the store *out*; continue it if it was begun.
+
+    Args:
+        sources: folders, files or manifests, ``NAME=PATH`` to name the data set.
+        out: folder of the store.
+        modality: ``MODALITY=PATTERN`` for files that do not tell their modality.
+        spacing: mm (D, H, W) to resample to; None keeps the native spacing.
+        workers: processes; None is one a core, 0 works in this process.
+        scheduler: address of a Dask scheduler, such as ``tcp://host:8786``, whose workers see the same files.
+        max_frames: volumes taken from one 4-D file, at most.
+        uneven: whether slices at uneven distances are refused, or resampled to even ones.
+        nan: whether volumes with NaN or infinity are refused, or these voxels are filled with the least value.
+        progress: called with scans done, scans in all, and the report so far.
+
+    What is the same whatever is done first: the index, sorted by id, and the report, in the order of discovery.
+
+    Raises:
+        StoreError: if the disk is full or the store cannot be written; the report says how far it came.
+        DataError: if there are no scans, or the store was begun otherwise.
+        ConfigError: if a modality option is malformed.
+    """
+    options = parse_options(modality)
+    cores = (os.cpu_count() or 1) if workers is None else workers
+    store, spec = Path(out).resolve(), InputSpec(spacing=spacing)
+    reading = Reading(max_frames, uneven, nan)
+    found = discover([str(source) for source in sources], options, partial(_headers, workers=cores), reading)
+    if not found.scans and not found.refused:
+        raise DataError(f"no scan in {', '.join(map(str, sources))}: expected NIfTI, NRRD, MetaImage or DICOM files")
+    with StoreWriter(store, spec) as writer, closing(Ledger(store)) as ledger:
+        scans = public_names(found.scans, store)
+        job = Job(store, spec, _salt(store), secrets.token_hex(8), reading)
+        results = _results(scans, job, cores, scheduler)
+        run = Run(scans, found, writer, ledger, [_root(source) for source in sources])
+        with closing(results):
+            return run.collect(results, progress or (lambda done, total, report: None))
+
+
+def _headers(files: Sequence[str], workers: int) -> list[Header]:
+    """DICOM headers, in parallel; a file over which a process dies is told from its neighbors."""
+    if not files:
+        return []
+    parts = [files[start : start + _HEADERS_AT_ONCE] for start in range(0, len(files), _HEADERS_AT_ONCE)]
+    headers: list[Header] = []
+    for part, result in imap_unordered(read_headers, parts, min(workers, len(parts))):
+        if not isinstance(result, Died):
+            headers += result
+        elif len(part) == 1:
+            headers.append(Header(part[0], problem=Refused(Reason.DIED, result.how)))
+        else:
+            headers += [header for file in part for header in _headers([file], workers)]
+    return sorted(headers, key=lambda header: header.file)
+
+
+Results = Generator[tuple[ScanSource, list[Outcome]], None, None]
+
+
+def _results(scans: Sequence[ScanSource], job: Job, workers: int, scheduler: str) -> Results:
+    work = partial(prepare_in_worker if workers and not scheduler else prepare_scan, job=job)
+    done = on_dask(work, scans, scheduler) if scheduler else imap_unordered(work, scans, min(workers, len(scans)))
+    for scan, result in done:
+        yield scan, [_died(scan, result.how)] if isinstance(result, Died) else result
+
+
+def _died(scan: ScanSource, how: str) -> Outcome:
+    return refused(scan.name, scan.source, Refused(Reason.DIED, how))
+
+
+def _root(source: str | Path) -> Path:
+    """The folder below which a *source* finds its scans, or the scan."""
+    path, _ = named_source(str(source))
+    return path.parent if path.suffix.lower() in SUFFIXES else path
+
+
+def _salt(store: Path) -> bytes:
+    """The store's own key for the hash of subjects, made once; it never enters what is shared."""
+    file = store / LOCAL / "salt"
+    if not file.exists():
+        write_text(file, secrets.token_hex(32))
+        file.chmod(0o600)
+    return bytes.fromhex(file.read_text(encoding="utf-8"))

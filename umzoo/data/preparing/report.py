@@ -1,0 +1,122 @@
+"""What preparation did with each scan, and the summary shown at its end. Stays on the machine: it names files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from umzoo.data.reading.refusal import Refused
+from umzoo.data.store.record import VolumeRecord
+
+Status = Literal["in", "known", "duplicate", "refused"]
+REPAIRED = "its array was missing or damaged: made again"
+"""The note of a volume that a run repaired."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one volume, or of one scan that yields none.
+
+    Args:
+        name: file relative to its source, with the frame in brackets where it has several.
+        status: ``in`` this time, ``known`` from before, ``duplicate`` of another volume, or ``refused``.
+        reason: short reason of a refusal; *detail* says more.
+        source: data set, as the store calls it.
+        key: hash of the file's bytes; empty where there is none, so that the scan is tried again next time.
+        id: volume in the store.
+        subject: keyed hash of the person's name, as in the store.
+    """
+
+    name: str
+    status: Status
+    reason: str = ""
+    detail: str = ""
+    source: str = ""
+    key: str = ""
+    id: str = ""
+    modality: str = ""
+    modality_from: str = ""
+    contrast: str = ""
+    subject: str = ""
+    notes: tuple[str, ...] = ()
+    record: VolumeRecord | None = field(default=None, compare=False)
+
+    def line(self) -> dict[str, Any]:
+        """As a JSON object without empty fields."""
+        return {name: value for name, value in asdict(self).items() if name != "record" and value}
+
+
+def refused(name: str, source: str, why: Refused, key: str = "") -> Outcome:
+    """The outcome of a scan refused for *why*."""
+    return Outcome(name, "refused", why.reason.value, why.detail, source, key)
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A volume of the store whose scan changed, or is no longer in the sources that were given."""
+
+    id: str
+    name: str
+    how: Literal["changed", "gone"]
+
+
+@dataclass
+class Report:
+    """Counts of one run of preparation, over everything its sources hold.
+
+    Attributes:
+        outcomes: of every scan.
+        ignored: other files, by suffix or kind.
+        stale: volumes whose scans changed or are gone.
+        problems: what was wrong with the store's own files.
+    """
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+    stale: list[Stale] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, outcomes: Iterable[Outcome]) -> None:
+        """Count *outcomes* in."""
+        for outcome in outcomes:
+            self.outcomes.append(outcome)
+            self.counts[outcome.status] += 1
+
+    def settle(self, outcomes: Iterable[Outcome]) -> None:
+        """Replace all outcomes."""
+        self.outcomes, self.counts = [], Counter()
+        self.add(outcomes)
+
+    def count(self, *statuses: Status) -> int:
+        """Outcomes with any of *statuses*."""
+        return sum(self.counts[status] for status in statuses)
+
+    @property
+    def refusals(self) -> dict[str, int]:
+        """Refused scans by reason."""
+        return dict(Counter(o.reason for o in self.outcomes if o.status == "refused").most_common())
+
+    @property
+    def volumes(self) -> list[Outcome]:
+        """Outcomes of what is in the store."""
+        return [outcome for outcome in self.outcomes if outcome.status in ("in", "known")]
+
+    def summary(self) -> dict[str, Any]:
+        """The counts as a JSON object."""
+        modalities = Counter(f"{o.modality or 'unknown'} ({o.modality_from})" for o in self.volumes)
+        return {
+            "in": self.count("in"),
+            "in_before": self.count("known"),
+            "repaired": sum(REPAIRED in o.notes for o in self.volumes),
+            "duplicates": self.count("duplicate"),
+            "refused": self.count("refused"),
+            "refusals": self.refusals,
+            "modalities": dict(modalities.most_common()),
+            "notes": dict(Counter(note for o in self.volumes for note in o.notes).most_common()),
+            "other_files": dict(self.ignored.most_common()),
+            "stale": [asdict(stale) for stale in self.stale],
+            "problems": self.problems,
+        }

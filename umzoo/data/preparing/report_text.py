@@ -1,0 +1,105 @@
+"""The report of a preparation in lines of at most 100 columns: what is in, what is not, and what to do."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from umzoo.data.preparing.report import Outcome, Report
+from umzoo.data.reading.refusal import Reason
+
+WIDTH = 100
+_NOTES = 10
+REMEDIES = {
+    Reason.TWO_D: "nothing to do: volumes only are prepared",
+    Reason.THIN: "nothing to do, or a finer --spacing",
+    Reason.COLOR: "give a grayscale version, if it is an image",
+    Reason.COMPLEX: "give magnitude images",
+    Reason.VECTOR: "give one file per channel",
+    Reason.NOT_FINITE: "--nan fill, or replace these values in the file",
+    Reason.CONSTANT: "nothing to do: there is nothing in it",
+    Reason.LABELS: "nothing to do, or --modality if it is an image",
+    Reason.GEOMETRY: "correct the header, or use --spacing native",
+    Reason.SLICES: "fetch the missing slices, and run this again",
+    Reason.UNEVEN: "--uneven resample makes them even",
+    Reason.MIXED: "export the series apart, and run this again",
+    Reason.PACKED: "unpack, and run this again",
+    Reason.NOT_A_VOLUME: "nothing to do: it holds no volume",
+    Reason.UNREADABLE: "fetch or export the file again",
+    Reason.MEMORY: "fewer --workers, a coarser --spacing, or more memory",
+    Reason.DIED: "run this again with --workers 1; if it dies again, export the file again",
+    Reason.FAILED: "report this, with the file if you may",
+    Reason.REMOVED: "to have it back: umzoo store remove STORE --file NAME --undo",
+    Reason.STORE: "make room, and run this again",
+}
+"""What a user can do about each reason."""
+
+
+def printable(text: str) -> str:
+    """*text* with what is not printable, such as escape codes and bytes that are no UTF-8, written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def report_lines(report: Report, store: Path | str, examples: int = 3) -> Iterator[str]:
+    """Yield the lines of *report* on *store*, with some *examples* of each reason."""
+    yield from _totals(report)
+    yield from _left_out(report, examples)
+    notes = [outcome for outcome in report.volumes if outcome.notes]
+    if notes:
+        yield f"Notes on {len(notes)} of the volumes:"
+        yield from _some((f"{o.name}: {'; '.join(o.notes)}" for o in notes[:_NOTES]), len(notes), _NOTES)
+    yield from _stale(report, store, examples)
+    if report.problems:
+        yield "Mended in the store:"
+        yield from _some(report.problems[:examples], len(report.problems), examples)
+    if report.ignored:
+        others = ", ".join(f"{count} {kind}" for kind, count in report.ignored.most_common(8))
+        yield from _wrapped(f"Other files, not scans: {others}", "")
+    if report.count("refused", "duplicate") or notes:
+        yield from _wrapped(f"One line for each scan: {Path(store) / 'local' / 'report.jsonl'}", "")
+
+
+def _totals(report: Report) -> Iterator[str]:
+    new, before = report.count("in"), report.count("known")
+    yield f"{new + before} volumes are in the store: {new} new, {before} from before."
+    told = Counter((o.modality or "unknown", o.modality_from) for o in report.volumes)
+    for (modality, origin), count in sorted(told.items()):
+        hint = "; say it by --modality 'mr=PATTERN'" if modality == "unknown" else ""
+        yield f"  {count:>7} {modality} (told by: {origin if origin != 'unknown' else 'nothing'}{hint})"
+
+
+def _left_out(report: Report, examples: int) -> Iterator[str]:
+    groups: dict[str, list[Outcome]] = {}
+    for outcome in report.outcomes:
+        if outcome.status in ("refused", "duplicate"):
+            groups.setdefault(outcome.reason or outcome.status, []).append(outcome)
+    if groups:
+        yield f"{report.count('refused', 'duplicate')} scans or volumes are not in:"
+    remedies = {reason.value: remedy for reason, remedy in REMEDIES.items()}
+    for reason, members in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
+        yield from _wrapped(f"{len(members)} {reason} ({remedies.get(reason, 'nothing to do')})", "  ")
+        yield from _some((f"{o.name}: {o.detail}" for o in members[:examples]), len(members), examples, "    ")
+
+
+def _stale(report: Report, store: Path | str, examples: int) -> Iterator[str]:
+    if not report.stale:
+        return
+    many = f"{len(report.stale)} volumes of the store are of scans that changed, or that the sources no longer hold."
+    yield from _wrapped(f"{many} To remove them: umzoo store remove {store} --stale", "")
+    lines = (f"{stale.name} ({stale.how}): volume {stale.id}" for stale in report.stale[:examples])
+    yield from _some(lines, len(report.stale), examples)
+
+
+def _some(lines: Iterable[str], count: int, shown: int, indent: str = "  ") -> Iterator[str]:
+    for line in lines:
+        yield from _wrapped(line, indent)
+    if count > shown:
+        yield f"{indent}... and {count - shown} more"
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        printable(text), WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False
+    )

@@ -1,0 +1,139 @@
+"""Reading scans in a process of its own: ITK, GDCM and decoders of pixels, which a damaged file may end, run there.
+
+One process serves all scans of this one, and is started anew when a scan has ended it. In a process that is itself
+made for it, such as a worker of ``umzoo prepare``, scans are read on the spot.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from umzoo.data.reading.frames import Frames
+from umzoo.data.reading.refusal import Reason, Refused
+from umzoo.data.reading.scan_source import Reading, ScanSource
+from umzoo.data.reading.size_limits import require_memory, size
+from umzoo.sandbox import KEPT, EndedError, Helper, ending, fill, receive, start
+
+SECONDS, RATE = 120.0, 1 << 20
+"""How long reading a scan may take at least, and how many bytes of its files give a second more."""
+_MAX_ANSWER = 1 << 20
+_ROOT = str(Path(__file__).resolve().parents[3])
+_PROGRAM = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from umzoo.data.reading.reader_server import main; main()"
+)
+_KEPT = (*KEPT, "PATH", "TMPDIR", "TEMP", "TMP", "LANG", "LC_ALL", "LC_CTYPE")
+
+expendable = False
+"""Whether this process may end over a scan: whoever started it goes on without it."""
+
+
+def open_apart(scan: ScanSource, reading: Reading, labels: bool) -> Frames:
+    """Read *scan*, one with labels if *labels* are wanted, in the other process.
+
+    Raises:
+        Refused: if it is no volume, or that process ended over it.
+    """
+    if expendable:
+        from umzoo.data.reading.reader_server import read_here
+
+        return read_here(scan, reading, labels)
+    request = {
+        "ask": "frames",
+        "files": [str(Path(file).absolute()) for file in scan.files],
+        "dicom": scan.dicom,
+        "frames": scan.frames,
+    }
+    frames: Frames = _asked(request | {"notes": scan.notes, "uneven": reading.uneven, "labels": labels})
+    return frames
+
+
+def axes_apart(file: str) -> NDArray[np.float64] | None:
+    """Columns ``(3, 3)`` in mm (LPS) that ITK gives the axes of *file*; None if it cannot read it."""
+    if expendable:
+        from umzoo.data.reading.reader_server import axes_here
+
+        return axes_here(file)
+    axes = _asked({"ask": "axes", "files": [str(Path(file).absolute())]})
+    return None if axes is None else np.array(axes, float).reshape(3, 3)
+
+
+def pixels_apart(file: str) -> str:
+    """A hash of the stored pixels of the DICOM *file*, unpacked; its name if they cannot be read."""
+    if expendable:
+        from umzoo.data.reading.reader_server import pixels_here
+
+        return pixels_here(file)
+    try:
+        return str(_asked({"ask": "pixels", "files": [str(Path(file).absolute())]}))
+    except Refused:
+        return file
+
+
+def _asked(request: dict[str, Any]) -> Any:
+    seconds = SECONDS + sum(map(_bytes, request["files"])) / RATE
+    try:
+        answer = _HELPER.ask(json.dumps(request | {"seconds": seconds}).encode(), seconds, _answer)
+    except EndedError as error:
+        raise Refused(Reason.DIED, _epitaph(error, seconds)) from None
+    if isinstance(answer, Refused):
+        raise answer
+    return answer
+
+
+def _epitaph(error: EndedError, seconds: float) -> str:
+    if error.late:
+        return f"reading it took more than {seconds:.0f} s: it is damaged, or its disk is slow"
+    if error.code is not None and error.code >= 0:
+        return f"the process that was to read it {ending(error.code)}: see that Python starts as '{sys.executable}'"
+    return f"the process that read it {ending(error.code)}: the file is damaged; fetch or export it again"
+
+
+def _bytes(file: str) -> int:
+    try:
+        return Path(file).stat().st_size
+    except (OSError, ValueError):
+        return 0
+
+
+def _answer(stream: IO[bytes]) -> Any:
+    """What the process found: a header in JSON, then voxels."""
+    try:
+        length = int.from_bytes(receive(stream, 8), "little")
+        if length > _MAX_ANSWER:
+            raise EOFError
+        header = json.loads(receive(stream, length))
+        if "reason" in header:
+            return Refused(Reason(header["reason"]), str(header["detail"]))
+        if "value" in header:
+            return header["value"]
+        stored = _array(header["shape"], header["dtype"])
+        fill(stream, stored.reshape(-1).view(np.uint8).data)
+        voxels = stored.transpose(header["order"])
+        return Frames.of_array(voxels, np.array(header["affine"]), tuple(header["notes"]), header["hounsfield"])
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+        raise EOFError from None
+
+
+def _array(shape: Iterable[int], dtype: str) -> NDArray[Any]:
+    kind = np.dtype(dtype)
+    needed = math.prod(shape) * kind.itemsize
+    require_memory(needed, f"its voxels take {size(needed)}")
+    return np.empty(tuple(shape), kind)
+
+
+def _start() -> subprocess.Popen[bytes]:
+    return start(_PROGRAM, (json.dumps([_ROOT, *filter(None, sys.path)]),), subprocess.PIPE, _KEPT)
+
+
+_HELPER = Helper(_start)
+atexit.register(_HELPER.close)

@@ -1,0 +1,135 @@
+"""The process that reads scans for another one, and how a scan is read on the spot."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import tempfile
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from umzoo.data.reading import reader_client
+from umzoo.data.reading.detached_headers import utf8_name
+from umzoo.data.reading.frames import Frames
+from umzoo.data.reading.refusal import Reason, Refused, guarded
+from umzoo.data.reading.scan_source import Reading, ScanSource
+from umzoo.data.reading.size_limits import limit_memory
+
+_ONE_THREAD = ("OMP_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
+_LATER = 10
+"""Seconds after which this process ends by itself, beyond those after which it should have been ended."""
+
+
+def read_here(scan: ScanSource, reading: Reading, labels: bool) -> Frames:
+    """Read *scan* in this process, see :func:`umzoo.data.reading.reader_client.open_apart`."""
+    if scan.dicom:
+        from umzoo.data.reading.dicom import read_stack
+
+        stack = read_stack(scan.files, scan.frames, reading.uneven == "resample")
+        return Frames.of_array(stack.voxels, stack.affine, scan.notes + stack.notes, stack.hounsfield)
+    from umzoo.data.reading.itk import read_itk
+
+    with utf8_name(scan.files[0]) as path:
+        return read_itk(path, labels)
+
+
+def axes_here(file: str) -> NDArray[np.float64] | None:
+    """See :func:`umzoo.data.reading.reader_client.axes_apart`."""
+    from umzoo.data.reading.itk import itk_axes
+
+    with utf8_name(file) as path:
+        return itk_axes(path)
+
+
+def pixels_here(file: str) -> str:
+    """See :func:`umzoo.data.reading.reader_client.pixels_apart`."""
+    from umzoo.data.reading.dicom.pixels import hash_of_pixels
+
+    try:
+        return hash_of_pixels(file)
+    except Exception:  # noqa: BLE001 - it is told when the slice is read
+        return file
+
+
+def main() -> None:
+    """Answer requests of the standard input, each in JSON behind its length in eight bytes, until it ends."""
+    reader_client.expendable = True
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # sent to the whole group: the one that asks decides what it means
+    stream, out = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # libraries that print do not disturb the answers
+    tempfile.gettempdir()
+    _write_nothing()
+    while length := stream.read(8):
+        _serve(json.loads(stream.read(int.from_bytes(length, "little"))), out)
+        _end_after(0)
+
+
+def _serve(request: dict[str, Any], out: BinaryIO) -> None:
+    try:
+        limit_memory()
+        _end_after(request["seconds"] + _LATER)
+        answer = guarded(request["files"], lambda: _ASKED[request["ask"]](request))
+        _send_frames(out, answer) if isinstance(answer, Frames) else _send(out, {"value": answer})
+    except Refused as why:
+        _send(out, {"reason": why.reason.value, "detail": why.detail})
+    except MemoryError:
+        _send(out, {"reason": Reason.MEMORY.value, "detail": "not enough memory to read it"})
+
+
+def _read(request: dict[str, Any]) -> Frames:
+    scan = ScanSource(
+        tuple(request["files"]), "", "", "", dicom=request["dicom"], frames=tuple(request["frames"]),
+        notes=tuple(request["notes"]),
+    )  # fmt: skip
+    return read_here(scan, Reading(uneven=request["uneven"]), request["labels"])
+
+
+def _axes(request: dict[str, Any]) -> list[list[float]] | None:
+    axes = axes_here(request["files"][0])
+    return None if axes is None else axes.tolist()
+
+
+_ASKED: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "frames": _read,
+    "axes": _axes,
+    "pixels": lambda request: pixels_here(request["files"][0]),
+}
+
+
+def _send_frames(out: BinaryIO, frames: Frames) -> None:
+    """Send all *frames* as they lie in memory, and in which order their axes lie there."""
+    if (voxels := frames.voxels) is None:
+        raise ValueError("frames that are not in memory")
+    inside = sorted(range(voxels.ndim), key=lambda axis: -abs(voxels.strides[axis]))
+    stored = np.ascontiguousarray(voxels.transpose(inside))
+    header = {"shape": stored.shape, "dtype": stored.dtype.str, "order": np.argsort(inside).tolist()}
+    header |= {"affine": frames.affine.tolist(), "notes": frames.notes, "hounsfield": frames.hounsfield}
+    _send(out, header, stored.reshape(-1).view(np.uint8).data)
+
+
+def _send(out: BinaryIO, header: dict[str, Any], voxels: memoryview | None = None) -> None:
+    text = json.dumps(header).encode()
+    for part in (memoryview(len(text).to_bytes(8, "little") + text), voxels):
+        while part:
+            part = part[out.write(part) :]
+
+
+def _end_after(seconds: float) -> None:
+    """End this process in that many *seconds*, in place of what was said before; not on Windows."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(int(seconds))
+
+
+def _write_nothing() -> None:
+    """Give up files that grow, and images of memory, as far as the system can take it."""
+    try:
+        import resource
+    except ImportError:
+        return
+    for name in ("FSIZE", "CORE"):
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (0, 0))

@@ -1,0 +1,98 @@
+"""Sizes are computed from headers and refused before memory is taken: small files claim, or become, huge volumes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from umzoo.data.reading.geometry import Spacing
+from umzoo.data.reading.refusal import Reason, Refused
+
+SHARE = 0.9
+"""Share of the free memory that one volume may take."""
+RATIO = 400
+"""Bytes that a header may claim for each byte of its files, beyond ``SMALL``; no scan is compressed that well."""
+SMALL = 1 << 28
+GROWTH = 64
+"""How many times its voxels a volume may get by resampling, beyond ``SMALL`` voxels."""
+_GROUPS = "/sys/fs/cgroup/memory"
+_LIMITS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    (f"{_GROUPS}/memory.limit_in_bytes", f"{_GROUPS}/memory.usage_in_bytes"),
+)
+
+
+def free_memory() -> int:
+    """Bytes of memory that this process may still take, by the machine and by its container."""
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    for limit, used in _LIMITS:
+        try:
+            free = min(free, int(Path(limit).read_text()) - int(Path(used).read_text()))
+        except (OSError, ValueError):
+            continue
+    return max(free, 0)
+
+
+def limit_memory() -> None:
+    """Let this process take no more than the memory that is free now, so that it fails alone and by an error."""
+    try:
+        import resource
+    except ImportError:
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = max(free_memory(), 1 << 30)
+    if hard == resource.RLIM_INFINITY or wanted < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
+
+
+def require_claim(claimed: int, files: Iterable[Path]) -> None:
+    """Refuse a header that claims *claimed* bytes of voxels which its *files* cannot hold, or memory cannot.
+
+    Raises:
+        Refused: with both sizes.
+    """
+    there = sum(file.stat().st_size for file in files)
+    if claimed > SMALL and claimed > RATIO * there:
+        raise Refused(Reason.UNREADABLE, f"its header claims {size(claimed)} of voxels, its file holds {size(there)}")
+    require_memory(claimed, f"its voxels take {size(claimed)}")
+
+
+def require_growth(shape: Sequence[int], new: Sequence[int], spacing: Spacing | None) -> None:
+    """Refuse the resampling of a volume of *shape* (D, H, W) to *new* at *spacing* if it makes too much of too little.
+
+    Raises:
+        Refused: with the size that it would have.
+    """
+    before, after = math.prod(shape), math.prod(new)
+    at = "" if spacing is None else f"at {' x '.join(f'{mm:g}' for mm in spacing)} mm "
+    what = f"{at}it would have {' x '.join(map(str, new))} voxels"
+    if after > SMALL and after > GROWTH * before:
+        detail = f"{what}, {after // before} times what it has: use --spacing native"
+        raise Refused(Reason.GEOMETRY, detail)
+    if after != before:
+        middle = shape[0] * new[1] * new[2]
+        require_memory(max(4 * (middle + after), 6 * after), what)
+
+
+def require_memory(needed: int, what: str) -> None:
+    """Refuse what needs more than ``SHARE`` of the free memory; *what* says what it is.
+
+    Raises:
+        Refused: with the size and the memory there is.
+    """
+    free = free_memory()
+    if needed > SHARE * free:
+        detail = f"{what}: {size(needed)} of memory are needed, {size(free)} are free"
+        raise Refused(Reason.MEMORY, detail)
+
+
+def size(count: float) -> str:
+    """*count* bytes in words, such as ``4.3 GiB``."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

@@ -1,0 +1,1 @@
+"""The training store: its index, its arrays, and what is shown of them."""

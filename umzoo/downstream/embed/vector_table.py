@@ -1,0 +1,135 @@
+"""Vectors of many scans in one file: resumed where it was interrupted, and the same bytes however often that was."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from umzoo.backbones.base import Backbone
+from umzoo.downstream.embed.config import EmbedConfig
+from umzoo.downstream.embed.vector_cache import file_name, save_arrays, signature
+from umzoo.downstream.embed.vectors import embed
+from umzoo.errors import ConfigError
+from umzoo.files import read_json, written_whole
+from umzoo.heads.model import Model
+from umzoo.scans.listing import Listed, Listing, Progress, for_each_scan, no_progress
+from umzoo.scans.scan import Scan
+
+SUFFIXES = (".parquet", ".csv", ".npz")
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What came of it: rows written, and scans that were left out with the reason."""
+
+    rows: int
+    skipped: tuple[tuple[str, str], ...]
+
+
+def embed_scans(
+    model: Backbone | Model,
+    listing: Listing,
+    out: Path,
+    config: EmbedConfig,
+    mask_of: Callable[[Listed, Scan], Tensor] | None = None,
+    progress: Progress = no_progress,
+) -> Embedded:
+    """Embed every scan of *listing* and write the table *out*, a row for each vector.
+
+    What is done is kept in ``OUT.partial`` until the table is written, so an interrupted call goes on. A scan that
+    cannot be used is left out and named.
+
+    Args:
+        model: a network of :func:`umzoo.from_pretrained`.
+        listing: of :func:`umzoo.scans.listing.list_scans`.
+        out: a name that ends in .parquet, .csv or .npz.
+        config: options.
+        mask_of: gives the mask of a scan, for ``per = "roi"``.
+        progress: called with scans done, scans in all, and scans left out.
+
+    Raises:
+        ConfigError: if the suffix is another one, or ``OUT.partial`` was begun with other weights or options.
+    """
+    if out.suffix not in SUFFIXES:
+        raise ConfigError(f"--out expects a name that ends in {', '.join(SUFFIXES)}, got '{out.name}'")
+    partial = out.with_name(f"{out.name}.partial")
+    _begin(partial, signature(model.backbone if isinstance(model, Model) else model, config))
+
+    def keep(listed: Listed, scan: Scan) -> None:
+        found = embed(model, scan, config, roi=mask_of(listed, scan) if mask_of else None)
+        arrays = {"vectors": found.vectors.numpy(), "regions": np.array(found.regions)}
+        save_arrays(partial / file_name(listed.name), arrays)
+
+    skipped = for_each_scan(listing, keep, progress, lambda listed: (partial / file_name(listed.name)).is_file())
+    rows = _write(out, listing.scans, partial)
+    shutil.rmtree(partial)
+    return Embedded(rows, skipped)
+
+
+def _begin(partial: Path, made_by: str) -> None:
+    file = partial / "options.json"
+    if not file.is_file():
+        partial.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"signature": made_by}), encoding="utf-8")
+    elif read_json(file, "signature", remedy=f"remove {partial}")["signature"] != made_by:
+        raise ConfigError(f"{partial} was begun with other weights or options: remove it, or choose another --out")
+
+
+def _write(out: Path, scans: Sequence[Listed], partial: Path) -> int:
+    """Write the table of all that is in *partial*, in the order of *scans*; return the number of rows."""
+    columns: dict[str, list[str]] = {"scan": [], "subject": [], "region": []}
+    vectors: list[Any] = []
+    for scan in scans:
+        file = partial / file_name(scan.name)
+        if not file.is_file():
+            continue
+        with np.load(file) as kept:
+            for vector, region in zip(kept["vectors"], kept["regions"].tolist(), strict=True):
+                vectors.append(vector)
+                for name, value in zip(columns, (scan.name, scan.subject, region), strict=True):
+                    columns[name].append(value)
+    if not vectors:
+        raise ConfigError("no scan could be embedded, so there is no table: see the reasons above")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(out) as temporary:
+        _write_as(out.suffix, temporary, columns, np.stack(vectors))
+    return len(vectors)
+
+
+def _write_as(suffix: str, file: Path, columns: dict[str, list[str]], vectors: Any) -> None:
+    if suffix == ".npz":
+        save_arrays(file, {"features": vectors, **{name: np.array(values) for name, values in columns.items()}})
+        return
+    import pandas
+
+    table = pandas.DataFrame(columns)
+    features = pandas.DataFrame(vectors, columns=[f"f{number}" for number in range(vectors.shape[1])])
+    table = pandas.concat([table, features], axis=1)
+    if suffix == ".csv":
+        table.to_csv(file, index=False)
+    else:
+        table.to_parquet(file, index=False)
+
+
+def read_table(file: Path) -> tuple[list[str], list[str], list[str], Any]:
+    """Return scans, subjects, regions and float32 features ``(n, d)`` of a table of :func:`embed_scans`."""
+    if file.suffix == ".npz":
+        with np.load(file) as kept:
+            return kept["scan"].tolist(), kept["subject"].tolist(), kept["region"].tolist(), kept["features"]
+    import pandas
+
+    names = {"scan": str, "subject": str, "region": str}
+    table = (
+        pandas.read_csv(file, dtype=names, keep_default_na=False)
+        if file.suffix == ".csv"
+        else pandas.read_parquet(file)
+    )
+    features = table.drop(columns=list(names)).to_numpy(np.float32)
+    return table["scan"].tolist(), table["subject"].tolist(), table["region"].tolist(), features

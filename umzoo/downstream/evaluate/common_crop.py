@@ -1,0 +1,122 @@
+"""Crops of one size that hold no padding, so that none tells how large a scan is."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from umzoo.downstream.embed.vector_cache import file_name
+from umzoo.downstream.finetune.cases import read_case
+from umzoo.downstream.tasks import Case
+from umzoo.errors import ConfigError, DataError, UmzooError
+from umzoo.files import read_json, written_whole
+from umzoo.scans.crops import center_of, cut
+from umzoo.scans.labels import load_labels
+from umzoo.scans.scan import Scan
+from umzoo.scans.windows import Size
+from umzoo.spec import InputSpec
+
+log = logging.getLogger(__name__)
+
+LEAST = 4
+"""Voxels along each axis that a crop must show."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Voxels (D, H, W) before the center of a case, and from it on, that every case has."""
+
+    before: Size
+    behind: Size
+
+    @property
+    def size(self) -> Size:
+        """Voxels (D, H, W) of the crop."""
+        depth, height, width = (a + b for a, b in zip(self.before, self.behind, strict=True))
+        return depth, height, width
+
+    def __call__(self, scan: Scan, case: Case) -> Scan:
+        """Return *scan* cut about the center of the case's mask, or its own."""
+        start = np.array(_center(scan, case)) - np.array(self.before)
+        image = cut(scan.image.numpy(), start, self.size, float(scan.image.min()))
+        shift = np.eye(4)
+        shift[:3, 3] = start
+        return replace(scan, image=torch.from_numpy(image), grid=scan.grid.moved(self.size, shift))
+
+
+def common_cut(cases: Sequence[Case], spec: InputSpec, wanted: Size, cache: Path, tell: Callable[[], None]) -> Cut:
+    """Return the largest crop of at most *wanted* voxels that lies within every one of *cases*.
+
+    A crop that reaches beyond some scans would have to be padded there, and a network sees where the padding begins:
+    the crop would tell how large the scan is, which often goes with the answer. So all crops end where one does.
+
+    Args:
+        cases: those that cannot be read are passed over.
+        spec: what the network expects.
+        wanted: voxels (D, H, W).
+        cache: folder that keeps the room about the center of each case.
+        tell: called after each case.
+
+    Raises:
+        DataError: if a case leaves less than :data:`LEAST` voxels.
+    """
+    room = _room_of(cases, spec, cache, tell)
+    if not room:
+        raise DataError(f"none of {len(cases)} cases can be read, so there is nothing to cut crops from")
+    half = np.array([*(size // 2 for size in wanted), *(size - size // 2 for size in wanted)])
+    found = np.minimum(half, np.array(list(room.values())).min(axis=0)).astype(int).tolist()
+    common = Cut((found[0], found[1], found[2]), (found[3], found[4], found[5]))
+    if common.size != tuple(wanted) or min(common.size) < LEAST:
+        short = (half - found).argmax()
+        smallest = min(room, key=lambda case: room[case][short])
+        text = f"crops show {_size(common.size)} of {_size(wanted)} voxels: case '{smallest}' has no more there"
+        if min(common.size) < LEAST:
+            raise DataError(f"{text}; leave it out, or make --crop smaller")
+        log.warning("%s, and padding would tell how large a scan is", text)
+    return common
+
+
+def _room_of(
+    cases: Sequence[Case], spec: InputSpec, cache: Path, tell: Callable[[], None]
+) -> Mapping[str, Sequence[int]]:
+    """Voxels before the center and from it on, by case."""
+    key = repr((spec.model_dump_json(exclude={"patch_size"}), [(case.id, case.images, case.mask) for case in cases]))
+    file = cache / file_name(key).replace(".npz", ".json")
+    if file.is_file():
+        kept: dict[str, list[int]] = read_json(file, remedy="remove it, and it is made anew")
+        if not all(isinstance(sizes, list) and len(sizes) == 6 for sizes in kept.values()):
+            raise ConfigError(f"{file} is damaged: expected six numbers for each case; remove it, and it is made anew")
+        return kept
+    room = {}
+    for case in cases:
+        try:
+            scan = read_case(case, spec)
+            center = np.array(_center(scan, case))
+        except ConfigError:
+            raise
+        except UmzooError as error:
+            log.debug("%s: %s", case.id, error)  # reading it again says why it is left out
+        else:
+            room[case.id] = [*center.tolist(), *(np.array(scan.image.shape[1:]) - center).tolist()]
+        tell()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(file) as temporary:
+        temporary.write_text(json.dumps(room), encoding="utf-8")
+    return room
+
+
+def _center(scan: Scan, case: Case) -> Size:
+    mask = load_labels(case.mask, scan) if case.mask is not None else None
+    if case.mask is not None and mask is not None and not mask.any():
+        raise DataError(f"mask '{case.mask.name}' is empty: nothing to cut the crop about")
+    return center_of(scan, mask)
+
+
+def _size(size: Size) -> str:
+    return " x ".join(map(str, size))

@@ -1,0 +1,62 @@
+"""Pre-training that goes on from weights, instead of from random values."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from pydantic import Field
+
+from umzoo.backbones.base import Backbone
+from umzoo.config import Config
+from umzoo.data.store.reader import Store
+from umzoo.engine.recipe import Recipe
+from umzoo.spec import InputSpec
+from umzoo.weights.folder.base_model import origin
+from umzoo.weights.folder.info import BaseModel
+from umzoo.weights.folder.io import read_info
+from umzoo.weights.transfer import transfer
+
+log = logging.getLogger(__name__)
+
+
+class Start(Config):
+    """The weights that a run began with; kept in ``start.json``, and named by the weights that are exported."""
+
+    base: BaseModel = Field(description="which weights")
+    license: str = Field(description="their license, which holds for what is trained from them unless another is given")
+    license_link: str = Field("", description="text of a license that has no SPDX identifier")
+    citations: tuple[str, ...] = Field((), description="what they ask to cite")
+    verdict: str = Field(description="how much of the network they set")
+
+
+def start_from(folder: Path, backbone: Backbone, input: InputSpec) -> Start:
+    """Copy the weights in *folder* into *backbone*, as far as they fit; return what to remember of them.
+
+    Args:
+        folder: a weights folder.
+        backbone: the network of the run, changed in place.
+        input: what the run will feed it; the log tells where the weights saw something else.
+
+    Raises:
+        WeightsError: if they cannot be read, are of another family, or set too little.
+    """
+    report = transfer(folder, backbone, input=input)
+    info = read_info(folder)
+    log.info("%s", report.verdict)
+    for warning in report.warnings:
+        log.warning("%s", warning)
+    return Start(
+        base=origin(folder, info),
+        license=info.license,
+        license_link=info.license_link,
+        citations=info.citations,
+        verdict=report.verdict,
+    )
+
+
+def trained_input(store: Store, recipe: Recipe, backbone: Backbone) -> InputSpec:
+    """Return what *backbone* sees when *recipe* is run on *store*."""
+    return store.info.input.model_copy(
+        update={"space": backbone.info.input_space, "patch_size": recipe.data.patch_size}
+    )

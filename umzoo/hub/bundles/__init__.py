@@ -1,0 +1,1 @@
+"""Weights in one file, for sites without a network."""

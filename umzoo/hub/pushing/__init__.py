@@ -1,0 +1,1 @@
+"""From a weights folder to a repository of the Hub."""

@@ -1,0 +1,1 @@
+"""Weights as files for the commands of nnU-Net and nnssl."""

@@ -1,0 +1,1 @@
+"""Training by nnU-Net from umzoo's weights."""

@@ -1,0 +1,141 @@
+"""nnU-Net's trainer, started from umzoo's weights."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from torch.nn.parallel import DistributedDataParallel
+
+from umzoo.errors import CheckpointError
+from umzoo.files import written_whole
+from umzoo.nnunet.planning.configuration import Planned
+from umzoo.nnunet.training.finetuning import Schedule, encoder_parameters, parameter_groups
+from umzoo.nnunet.training.plans_entry import read_entry
+from umzoo.nnunet.training.preflight import initialize
+from umzoo.terminal import Terminal
+from umzoo.weights.transfer import TransferReport
+
+REPORT = "umzoo_transfer.json"
+"""In the folder of a fold: what became of every tensor when its training began."""
+
+
+class UmzooMixin(nnUNetTrainer):
+    """Makes a trainer start from umzoo's weights: ``class MyTrainer(UmzooMixin, nnUNetTrainerOfMine): pass``.
+
+    It trains as the plans' ``umzoo`` entry (:class:`umzoo.nnunet.training.plans_entry.PlansEntry`) says,
+    which sets the epochs, the rates and the optimizer; augmentation, loss, network and all else are the other
+    trainer's.
+
+    Weights are loaded once, before the first epoch of a new training: what is continued, validated or used for
+    prediction holds its own, and does not need the weights any more. Checkpoints name the other trainer, so predicting
+    needs no umzoo.
+    """
+
+    network: Any
+
+    def __init__(
+        self,
+        plans: dict[str, Any],
+        configuration: str,
+        fold: int | str,
+        dataset_json: dict[str, Any],
+        device: torch.device = torch.device("cuda"),  # noqa: B008 - the signature that nnU-Net records
+    ) -> None:
+        self.entry = read_entry(plans)
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        options = self.entry.finetuning
+        self.num_epochs = options.epochs
+        self.num_iterations_per_epoch = options.iterations
+        self.num_val_iterations_per_epoch = options.validation_iterations
+        self.initial_lr = options.lr
+        self.weight_decay = options.weight_decay
+        self.transferred: frozenset[str] = frozenset()
+
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Schedule]:
+        """Return nnU-Net's optimizer over groups of layers, and the schedule of the fine-tuning recipe."""
+        groups = parameter_groups(self.network, self.entry.finetuning.layer_decay)
+        optimizer = torch.optim.SGD(
+            groups, self.initial_lr, momentum=0.99, nesterov=True, weight_decay=self.weight_decay
+        )
+        return optimizer, Schedule(optimizer, self.entry.finetuning)
+
+    def on_train_start(self) -> None:
+        """Load the weights if this training is new; then go on as nnU-Net does.
+
+        Raises:
+            WeightsError: if the weights cannot be loaded; nothing is trained then.
+        """
+        if not self.was_initialized:
+            self.initialize()
+        report = self._load_weights() if self.current_epoch == 0 else self._read_report()
+        self.transferred = frozenset((*report.exact, *report.adapted))
+        super().on_train_start()
+
+    def _load_weights(self) -> TransferReport:
+        planned = Planned(self.plans_manager.plans, self.configuration_name, self.dataset_json)
+        report = initialize(self.network, planned, self.entry, Path(self.preprocessed_dataset_folder_base))
+        if self.local_rank == 0:
+            self._report_file.write_text(report.to_json() + "\n", encoding="utf-8")
+        text = StringIO()
+        Terminal(file=text, width=120).print(report)
+        self.print_to_log_file(f"\n{text.getvalue()}", add_timestamp=False)
+        return report
+
+    def _read_report(self) -> TransferReport:
+        """The report of the training that is continued, which tells what its frozen epochs keep."""
+        try:
+            return TransferReport.model_validate_json(self._report_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{self._report_file} cannot be read ({error}): it was written when this training began; start anew"
+            ) from None
+
+    @property
+    def _other_trainer(self) -> type[nnUNetTrainer]:
+        """The trainer that umzoo was mixed into."""
+        others = (kind for kind in type(self).__mro__ if not issubclass(kind, UmzooMixin))
+        return next(others, nnUNetTrainer)
+
+    @property
+    def _report_file(self) -> Path:
+        return Path(self.output_folder) / REPORT
+
+    def on_train_epoch_start(self) -> None:
+        """Freeze or free the encoder, then start the epoch as nnU-Net does."""
+        self._freeze(self.current_epoch < self.entry.finetuning.frozen)
+        super().on_train_epoch_start()
+
+    def _freeze(self, frozen: bool) -> None:
+        """Keep what was transferred into the encoder, or train it; DDP is told by wrapping the network anew."""
+        changed = [it for it in encoder_parameters(self.network, self.transferred) if it.requires_grad == frozen]
+        for parameter in changed:
+            parameter.requires_grad_(not frozen)
+            parameter.grad = None
+        if changed and self.is_ddp:
+            self.network = DistributedDataParallel(self.network.module, device_ids=[self.local_rank])
+        if changed:
+            self.print_to_log_file(
+                f"{len(changed)} tensors of the encoder are {'kept as they are' if frozen else 'trained'}"
+            )
+
+    def save_checkpoint(self, filename: str) -> None:
+        """Save as nnU-Net does, whole or not at all, under the name of the trainer that umzoo was mixed into."""
+        partial = Path(f"{filename}.partial")
+        if self.local_rank == 0:
+            partial.unlink(missing_ok=True)
+        super().save_checkpoint(str(partial))
+        if self.local_rank != 0 or not partial.is_file():
+            return
+        checkpoint = torch.load(partial, map_location="cpu", weights_only=False)
+        names = {"trainer_name": self._other_trainer.__name__, "umzoo_trainer_name": type(self).__name__}
+        with written_whole(Path(filename)) as final:
+            torch.save(checkpoint | names, final)
+        partial.unlink()
+
+
+class nnUNetTrainerUmzoo(UmzooMixin, nnUNetTrainer):  # noqa: N801 - nnU-Net searches for trainers by names like this
+    """nnU-Net's own trainer, from umzoo's weights."""

@@ -1,0 +1,79 @@
+"""The process that reads pickles: from its standard input to its standard output, and nowhere else."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import pickle
+import sys
+from typing import Any, BinaryIO
+
+from umzoo.pickles.json_tree import Writer
+from umzoo.pickles.objects import PLAIN, Unpickler
+from umzoo.pickles.torch_file import read_tensors
+
+MEMORY, SECONDS = 1 << 30, 20
+"""Bytes of address space beyond those that the interpreter takes, and seconds of processor time."""
+
+
+def main(mode: str) -> None:
+    """Read one file of tensors, or in mode ``plain`` pickles without end.
+
+    Pickles come, and answers go, behind their length in eight bytes.
+    """
+    stream, out = open(0, "rb", closefd=False), open(1, "wb", closefd=False)  # noqa: SIM115
+    codecs.lookup("cp437")  # names in archives; it is a file, and none can be opened later
+    confine()
+    if mode == "tensors":
+        _send(out, _answer(_tensors, stream))
+    else:
+        while length := stream.read(8):
+            content = io.BytesIO(stream.read(int.from_bytes(length, "little")))
+            _send(out, _answer(_plain, content))
+
+
+def _send(out: BinaryIO, answer: bytes) -> None:
+    out.write(len(answer).to_bytes(8, "little") + answer)
+    out.flush()
+
+
+def confine() -> None:
+    """Give up what reading does not need, as far as the system can take it: files, sockets, processes, memory, time."""
+    try:
+        import resource
+    except ImportError:
+        return
+    limits = {"AS": MEMORY, "DATA": MEMORY, "CPU": SECONDS, "FSIZE": 0, "NOFILE": 3, "NPROC": 0, "CORE": 0}
+    for name, most in limits.items():
+        try:
+            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
+        except (AttributeError, OSError, ValueError):
+            continue
+
+
+def _tensors(stream: BinaryIO) -> dict[str, Any]:
+    content, places, passed = read_tensors(stream)
+    return {"content": Writer().write(content), "places": places, "passed": sorted(passed)}
+
+
+def _plain(stream: BinaryIO) -> dict[str, Any]:
+    return {"content": Writer().write(Unpickler(stream, PLAIN, strict=True).load())}
+
+
+def _answer(read: Any, stream: BinaryIO) -> bytes:
+    try:
+        return json.dumps(read(stream)).encode()
+    except MemoryError:
+        reason = f"it asks for more than {MEMORY >> 20} MiB of memory"
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except pickle.UnpicklingError as error:
+        reason = str(error)
+    except Exception as error:  # noqa: BLE001 - whatever a damaged file leads to is told, and this process ends
+        reason = f"{type(error).__name__}: {error}"
+    return json.dumps({"error": reason[:300]}).encode()
+
+
+if __name__ == "__main__":
+    main(sys.argv[-1])

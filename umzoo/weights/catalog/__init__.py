@@ -1,0 +1,1 @@
+"""Registered weights: what is known of them, and how they are found."""

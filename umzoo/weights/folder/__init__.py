@@ -1,0 +1,1 @@
+"""The weights folder on disk: tensors, ``config.json``, licenses."""

@@ -1,0 +1,175 @@
+"""A safetensors file that is read once: what is checked is what is loaded.
+
+Each tensor is read into memory of its own and hashed by another thread while the next one is read, so the sum costs
+no second pass, and a file that changes meanwhile is found out. A file that was found good before, and has not changed
+since (:mod:`umzoo.weights.folder.checksum_cache`), is mapped instead, as safetensors does: its pages are
+read when they are used, and what is written to the tensors stays in this process. Nothing of umzoo writes into such a
+file; it takes its place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import mmap
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from torch import Tensor
+from typing_extensions import Self
+
+from umzoo.errors import WeightsError
+from umzoo.weights.folder.checksum_cache import is_verified, remember
+from umzoo.weights.folder.safetensors_header import Entry, read_header
+
+REMEDY = "fetch or export it again"
+
+
+class _Digest:
+    """A sha256 that is computed by another thread, in the order of the updates.
+
+    Small blocks wait for a large one, because handing over costs more than hashing them. At most four large blocks
+    wait, so that memory is given back when tensors go to another device.
+    """
+
+    LARGE, WAITING = 1 << 20, 4
+
+    def __init__(self, start: bytes) -> None:
+        self._digest = hashlib.sha256(start)
+        self._pool = ThreadPoolExecutor(1)
+        self._blocks: list[memoryview] = []
+        self._jobs: deque[Future[None]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def update(self, block: memoryview) -> None:
+        """Add *block*, which must not change before :meth:`hexdigest`."""
+        self._blocks.append(block)
+        if len(block) >= self.LARGE:
+            self._hand_over(self.WAITING)
+
+    def hexdigest(self) -> str:
+        """Return the sum of all blocks."""
+        self._hand_over(0)
+        return self._digest.hexdigest()
+
+    def _hand_over(self, waiting: int) -> None:
+        self._jobs.append(self._pool.submit(self._hash, self._blocks))
+        self._blocks = []
+        while len(self._jobs) > waiting:
+            self._jobs.popleft().result()
+
+    def _hash(self, blocks: list[memoryview]) -> None:
+        for block in blocks:
+            self._digest.update(block)
+
+
+class TensorFile:
+    """An open safetensors file; iterate once to get its tensors by name, in the order of the file, on the CPU.
+
+    Nothing is allocated that the header does not claim, and the header claims what the file's size allows.
+
+    Args:
+        file: the file.
+        sha256: what the file's sum must be, in hexadecimal; None does not check it.
+
+    Attributes:
+        shapes: shape of each tensor, by name.
+
+    Raises:
+        WeightsError: if the file cannot be read, or its header is not as it must be. When iterating: if a tensor holds
+            NaN or infinity, or the sum differs, which shows at the end only; drop what was read then.
+    """
+
+    def __init__(self, file: Path, sha256: str | None = None) -> None:
+        self.file = file
+        self._expected = sha256
+        try:
+            self._stream = file.open("rb", buffering=0)
+        except OSError as error:
+            raise WeightsError(f"{file} cannot be read: {error}") from None
+        try:
+            self._header, self._entries = read_header(self._stream, os.fstat(self._stream.fileno()).st_size)
+        except (ValueError, OSError) as error:
+            self._stream.close()
+            raise WeightsError(f"{file} cannot be read as safetensors: {error}; {REMEDY}") from None
+        self.shapes = {entry.name: entry.shape for entry in self._entries}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+
+    def __iter__(self) -> Iterator[tuple[str, Tensor]]:
+        before = os.fstat(self._stream.fileno())
+        if self._expected is not None and is_verified(self.file, before, self._expected):
+            yield from self._mapped()
+            return
+        unusable = []
+        with _Digest(self._header) as digest:
+            for entry in self._entries:
+                tensor, view = self._read(entry)
+                digest.update(view)
+                if not is_finite(tensor):
+                    unusable.append(entry.name)
+                yield entry.name, tensor
+            found = digest.hexdigest()
+        self._check(found, unusable)
+        if self._expected is not None:
+            remember(self.file, before, os.fstat(self._stream.fileno()), found)
+
+    def _mapped(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield the tensors as views of the mapped file; where that cannot be, read them."""
+        content = mmap.mmap(self._stream.fileno(), 0, access=mmap.ACCESS_COPY) if os.name == "posix" else None
+        for entry in self._entries:
+            count, place = math.prod(entry.shape), len(self._header) + entry.start
+            if content is None or count == 0 or place % entry.dtype.itemsize:
+                self._stream.seek(place)
+                tensor, _ = self._read(entry)
+            else:
+                tensor = torch.frombuffer(content, dtype=entry.dtype, count=count, offset=place).view(entry.shape)
+            yield entry.name, tensor
+
+    def _read(self, entry: Entry) -> tuple[Tensor, memoryview]:
+        tensor = torch.empty(entry.shape, dtype=entry.dtype, device="cpu")
+        view = tensor.reshape(-1).view(torch.uint8).numpy().data
+        done = 0
+        try:
+            while done < len(view):
+                count = self._stream.readinto(view[done:])
+                if not count:
+                    raise WeightsError(f"{self.file} is cut off within {entry.name}: {REMEDY}")
+                done += count
+        except OSError as error:
+            raise WeightsError(f"{self.file} cannot be read: {error}") from None
+        return tensor, view
+
+    def _check(self, found: str, unusable: list[str]) -> None:
+        if self._expected is not None and found != self._expected:
+            raise WeightsError(
+                f"{self.file} was altered or damaged: expected sha256 {self._expected}, got {found}; {REMEDY}"
+            )
+        if unusable:
+            raise WeightsError(
+                f"{self.file} holds NaN or infinity in {unusable[0]}"
+                f"{f' and {len(unusable) - 1} more tensors' if unusable[1:] else ''}: such weights are of no use"
+            )
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether *tensor* holds neither NaN nor infinity."""
+    if not tensor.is_floating_point():
+        return True
+    return bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())

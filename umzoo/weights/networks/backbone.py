@@ -1,0 +1,96 @@
+"""From a weights folder to a network."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils import swap_tensors
+
+from umzoo.backbones.base import Backbone
+from umzoo.backbones.state import named_tensors
+from umzoo.errors import WeightsError
+from umzoo.weights.folder.base_model import origin
+from umzoo.weights.folder.io import open_tensors, read_info
+from umzoo.weights.folder.licenses import say_terms
+from umzoo.weights.folder.safetensors_file import is_finite
+from umzoo.weights.networks.construction import belongs, build_to_fill, require_fit
+from umzoo.weights.transfer import TransferRules, transfer
+
+log = logging.getLogger(__name__)
+
+
+def load_backbone(
+    folder: Path | str, in_channels: int | None = None, device: torch.device | str = "cpu", dense: bool = True
+) -> Backbone:
+    """Return the network in *folder*, in evaluation mode; ``weights_info`` is what the folder says.
+
+    The network is built without values, and each tensor goes to *device* as soon as it is read: besides the network
+    itself, memory is needed for one tensor.
+
+    Args:
+        folder: a weights folder.
+        in_channels: channels of the input if it shall differ; the first convolution is repeated and rescaled, which
+            needs memory for the weights twice.
+        device: where the network goes.
+        dense: whether the dense map will be used; a warning tells if the file lacks the decoder then.
+
+    Raises:
+        WeightsError: if the folder is incomplete, altered, or does not fit the architecture it names.
+    """
+    info, device = read_info(folder), torch.device(device)
+    say_terms(info.name, info.license, info.license_link)
+    with open_tensors(folder) as file:
+        backbone = build_to_fill(info, file.shapes, in_channels)
+        tensors = named_tensors(backbone)
+        fresh = [name for name in tensors if not belongs(name, info)]
+        if any(dense or not name.startswith("decoder.") for name in fresh):
+            log.warning("%s holds %s only: the rest of the network is random", info.name, ", ".join(info.parts))
+        alike = all(tuple(tensors[name].shape) == shape for name, shape in file.shapes.items() if name in tensors)
+        if alike or in_channels is None:
+            require_fit(backbone, info, file.shapes)
+            fill(tensors, file, device)
+            backbone.to(device)
+        else:
+            _load_adapted(folder, backbone, fresh, device)
+    backbone.weights_info, backbone.weights_origin = info, origin(folder, info)
+    if backbone.caution:
+        log.warning("%s: %s", info.name, backbone.caution)
+    return backbone.eval()
+
+
+def fill(targets: Mapping[str, Tensor], values: Iterable[tuple[str, Tensor]], device: torch.device) -> None:
+    """Give *targets*, which stay the same objects, the *values* of their names."""
+    for name, value in values:
+        target = targets[name]
+        if value.is_floating_point() != target.is_floating_point():
+            raise WeightsError(f"{name} holds values of {value.dtype}, the network expects {target.dtype}")
+        fitted = value.to(device=device, dtype=target.dtype)
+        if value.dtype != target.dtype and is_finite(value) and not is_finite(fitted):
+            raise WeightsError(f"{name} holds values of {value.dtype} that are too great for {target.dtype}")
+        _replace(target, fitted)
+
+
+def _replace(target: Tensor, value: Tensor) -> None:
+    """Make *target* hold *value*, on its device; it stays the same object, with the same ``requires_grad``."""
+    is_parameter = isinstance(target, nn.Parameter)
+    swap_tensors(target, nn.Parameter(value, requires_grad=target.requires_grad) if is_parameter else value)
+
+
+def _load_adapted(folder: Path | str, backbone: Backbone, fresh: Collection[str], device: torch.device) -> None:
+    """Load a network whose input channels differ; all but *fresh* must be set."""
+    for tensor in named_tensors(backbone).values():
+        if tensor.is_meta:
+            _replace(tensor, torch.empty_like(tensor, device=device))
+    expected = read_info(folder).input.model_copy(update={"in_channels": backbone.info.in_channels})
+    report = transfer(folder, backbone.to(device), TransferRules(minimum=0), expected)
+    left = [f"{name} ({reason})" for name, reason in report.fresh.items() if name not in fresh]
+    if left or report.dropped:
+        unused = [record.name for record in report.dropped]
+        raise WeightsError(f"{report.source} does not fit the network: {'; '.join((left or unused)[:4])}")
+    log.info("%s", report.verdict)
+    for warning in report.warnings:
+        log.warning("%s", warning)
