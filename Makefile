@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.10 python)
 SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))
 
-.PHONY: demo test lint types unit gpu clean
+.PHONY: demo test lint types unit gpu docs dist matrix clean
 
 demo: $(STAMP)
 	@$(BIN)/umzoo quickstart --out demo
@@ -28,8 +28,22 @@ unit: $(STAMP)
 gpu: $(STAMP)
 	@$(BIN)/python benchmarks/gpu.py
 
+docs: $(VENV)/.docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "The site is in build/site; to search in it: $(BIN)/python -m http.server -d build/site"
+
+dist: $(VENV)/.release
+	@$(BIN)/python tools/wheels.py
+
+matrix:
+	@tools/matrix.sh $(PYTHONS)
+
+$(VENV)/.docs $(VENV)/.release: $(STAMP)
+	@$(BIN)/python -m pip install -qq --no-compile --editable ".[$(patsubst .%,%,$(notdir $@))]"
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info plugins/*/*.egg-info demo
+	rm -rf $(VENV) build dist *.egg-info plugins/*/*.egg-info demo
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reference import recipes, zoo
+from reference import api, gallery, recipes, zoo
 
-PAGES = {"recipes.md": recipes.render, "zoo.md": zoo.render}
+PAGES = {"api.md": api.render, "recipes.md": recipes.render, "zoo.md": zoo.render}
 DOCS = Path(__file__).parent
+GALLERY = DOCS / "gallery"
 
 
 def main() -> None:
@@ -20,6 +21,13 @@ def main() -> None:
         raise SystemExit(f"not installed: {', '.join(missing)}; 'make' installs all packages under plugins/")
     for name, render in PAGES.items():
         (DOCS / name).write_text(render(), encoding="utf-8")
+    pages = gallery.render()
+    GALLERY.mkdir(exist_ok=True)
+    for file in GALLERY.glob("*.md"):
+        if file.name not in pages:
+            file.unlink()
+    for name, text in pages.items():
+        (GALLERY / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ def test_the_commands_of_the_readme(place, run, monkeypatch):
               if language == "toml"]  # fmt: skip
     (place / "task.toml").write_text(tables[1].replace("steps = 500", "steps = 3"), encoding="utf-8")
     monkeypatch.chdir(place)
-    [(_, commands)] = blocks("README.md", "## From weights to answers", "## Three ways")
+    [(_, code), (_, commands)] = blocks("README.md", "## Use pre-trained weights", "## Pre-train on your scans")
+    exec(code, {})
     for line in commands.splitlines():
         if not line.startswith("pip install"):
             run(*shlex.split(line)[1:])

@@ -68,15 +68,16 @@ def _pretext_task(kind: type[PretextTask]) -> tuple[str, ...]:
     )
 
 
-def _weights(entry: WeightsEntry) -> tuple[str, ...]:
-    place, where = entry.location, f"`{entry.location}`"
+def where(entry: WeightsEntry) -> tuple[str, str]:
+    """Return where the weights are, as a link if they are on the web, and their importer."""
+    place, shown = entry.location, f"`{entry.location}`"
     if place.startswith("https://"):
-        where = f"[{place.rpartition('/')[2]}]({place})"
+        shown = f"[{place.rpartition('/')[2]}]({place})"
     elif place.startswith(PACKAGE):
-        where = f"in the package `{place.removeprefix(PACKAGE).partition('/')[0]}`"
+        shown = f"in the package `{place.removeprefix(PACKAGE).partition('/')[0]}`"
     elif re.fullmatch(r"[\w.-]+/[\w.-]+", place):
-        where = f"[{place}](https://huggingface.co/{place})"
-    return where, f"`{entry.importer}`" if entry.importer else ""
+        shown = f"[{place}](https://huggingface.co/{place})"
+    return shown, f"`{entry.importer}`" if entry.importer else ""
 
 
 def _yes(so: bool) -> str:
@@ -121,9 +122,10 @@ SECTIONS = {
     ),
     "weights": Section(
         "Registered weights",
-        "`umzoo.from_pretrained(NAME)` loads them, `umzoo info NAME` describes them; see [weights.md](weights.md).",
+        "`umzoo.from_pretrained(NAME)` loads them, `umzoo info NAME` describes them; each has a page in the"
+        " [gallery](gallery/README.md). See [weights.md](weights.md).",
         ("where", "importer"),
-        _weights,
+        where,
     ),
 }
 """Kind of entry to its section, in the order of the page."""

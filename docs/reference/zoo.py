@@ -26,8 +26,8 @@ INTRODUCTION = """\
 
 <!-- Written by docs/generate.py from the registry itself: change the code, then run it. -->
 
-All that umzoo and the packages under [plugins/](../plugins) register. `umzoo list` shows the same for what is installed
-with you, other people's plug-ins too. Parameters, channels and strides are those of the default options. A default of
+Everything that umzoo and the packages under `plugins/` register. `umzoo list` shows what is installed on your machine,
+including plug-ins of other people. Parameters, channels and strides are those of the default options. A default of
 `none` means that the option is off, or follows from others as its meaning says; `required` means that it must be given.
 """
 
@@ -83,7 +83,7 @@ def _contents(zoo: Zoo) -> Iterator[str]:
     for package, license in packages.items():
         own = [plugin.entries for plugin in zoo.plugins if plugin.origin == package]
         counts = [sum(len(entries.get(kind, ())) for entries in own) for kind in SECTIONS]
-        rows.append((_link(package), license, *(str(count or "") for count in counts)))
+        rows.append((link(package), license, *(str(count or "") for count in counts)))
     titles = [f"[{section.title.lower()}](#{section.title.lower().replace(' ', '-')})" for section in SECTIONS.values()]
     yield from table(("package", "license", *titles), rows)
 
@@ -98,7 +98,7 @@ def _section(zoo: Zoo, kind: str) -> Iterator[str]:
         summary = [cell(registry.summary(name))] if section.summary else []
         license, text = getattr(entry, "license", "") or plugin.license, getattr(entry, "license_link", "")
         license = f"[{license}]({text})" if text else license
-        rows.append((f"`{name}`", *section.cells(entry), *summary, _link(plugin.origin), license))
+        rows.append((f"`{name}`", *section.cells(entry), *summary, link(plugin.origin), license))
     summary = ["what"] if section.summary else []
     yield from table(("name", *section.columns, *summary, "package", "license"), rows)
     yield from _options(zoo, kind)
@@ -129,5 +129,6 @@ def _interface() -> Iterator[str]:
     yield from table(("interface", "what a plug-in has to change to get there"), changes)
 
 
-def _link(package: str) -> str:
-    return f"[{package}](../plugins/{package})" if (PLUGINS / package).is_dir() else package
+def link(package: str, up: str = "../") -> str:
+    """Return the name of *package*, as a link if it is one under ``plugins/``; *up* leads to the repository."""
+    return f"[{package}]({up}plugins/{package})" if (PLUGINS / package).is_dir() else package
