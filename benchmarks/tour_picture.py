@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 import umzoo
-from umzoo.data.phantom import LABELS
+from umzoo.data.phantoms.phantom import LABELS
 from umzoo.downstream.pictures import class_color, draw_labels
 from umzoo.downstream.prediction.answers import predict
 from umzoo.engine import evaluate

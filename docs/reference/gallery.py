@@ -9,10 +9,10 @@ from reference.components import where
 from reference.loading import loading
 from reference.options import cell, table
 from reference.zoo import link, own_zoo
-from umzoo.weights.entry import PACKAGE, WeightsEntry, folder_in_package
-from umzoo.weights.find import facts
-from umzoo.weights.info import WeightsInfo
-from umzoo.weights.io import read_info
+from umzoo.weights.catalog.entry import PACKAGE, WeightsEntry, folder_in_package
+from umzoo.weights.catalog.search import facts
+from umzoo.weights.folder.info import WeightsInfo
+from umzoo.weights.folder.io import read_info
 
 INTRODUCTION = """\
 # Gallery of weights

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from umzoo.weights.entry import WeightsEntry
+from umzoo.weights.catalog.entry import WeightsEntry
 
 UMZOO = """\
 In Python, alone or with a head:
