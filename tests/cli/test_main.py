@@ -103,14 +103,14 @@ def test_interruption_and_system_errors(error, code):
 
 
 def test_starts_quickly():
-    """``import umzoo`` adds under 0.1 s to Python's start, ``umzoo --help`` under 0.5 s more, in CPU time."""
+    """In CPU time beside what typer's help takes by itself: ``import umzoo`` a third, ``umzoo --help`` twice of it."""
 
     def seconds(*command):
         return min(_cpu_seconds(sys.executable, *command) for _ in range(5))
 
-    bare, package, text = seconds("-c", "pass"), seconds("-c", "import umzoo"), seconds("-m", "umzoo", "--help")
-    assert package - bare < 0.1
-    assert text - package < 0.5
+    bare, peer = seconds("-c", "pass"), seconds("-c", "import typer.rich_utils")
+    assert seconds("-c", "import umzoo") - bare < (peer - bare) / 3
+    assert seconds("-m", "umzoo", "--help") - bare < 2 * (peer - bare)
 
 
 def _cpu_seconds(*command):
