@@ -48,28 +48,25 @@ def run(program, cwd):
     return done.stdout.strip().splitlines()[-1]
 
 
-def test_from_pretrained(checkout, folder, tmp_path):
+def test_entries_and_weights(checkout, folder, tmp_path):
     program = f"""
-model = torch.hub.load({str(checkout)!r}, "from_pretrained", {str(folder)!r}, source="local")
+def load(entry, *arguments, **options):
+    return torch.hub.load({str(checkout)!r}, entry, *arguments, source="local", **options)
+model = load("from_pretrained", {str(folder)!r})
 import umzoo
 features = model(torch.rand(1, 1, 16, 16, 16), dense=True)
-print(umzoo.__file__, type(model).__name__, tuple(features.dense.shape), "nibabel" in sys.modules)
-"""
-    expected = f"{checkout}/umzoo/__init__.py GenesisUNet (1, 2, 16, 16, 16) False"
-    assert run(program, tmp_path) == expected
-
-
-def test_entries(checkout, folder, tmp_path):
-    program = f"""
-def load(entry, **options):
-    return torch.hub.load({str(checkout)!r}, entry, source="local", **options)
-print(load("resenc_unet_s", features_per_stage=[4, 6], in_channels=2).info.in_channels)
-print(load("genesis_unet", weights={str(folder)!r}).weights_info.name)
+assert umzoo.__file__ == {str(checkout)!r} + "/umzoo/__init__.py", umzoo.__file__
+assert type(model).__name__ == "GenesisUNet" and features.dense.shape == (1, 2, 16, 16, 16), features.dense.shape
+assert "nibabel" not in sys.modules
+assert load("resenc_unet_s", features_per_stage=[4, 6], in_channels=2).info.in_channels == 2
+assert load("genesis_unet", weights={str(folder)!r}).weights_info.name == "genesis_unet.custom"
 for options in ({{"weights": {str(folder)!r}}}, {{"pretrained": True}}):
     try:
         load("plainconv_unet", **options)
-    except Exception as error:
-        print(error)
+    except umzoo.UmzooError as error:
+        assert "genesis_unet" in str(error) or "no weights" in str(error), error
+    else:
+        raise AssertionError(options)
 sys.path.insert(0, {str(checkout)!r})
 import hubconf
 print(*[name for name in dir(hubconf) if callable(getattr(hubconf, name)) and not name.startswith("_")])

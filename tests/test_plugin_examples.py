@@ -61,6 +61,7 @@ def test_the_examples_conform(examples):
     check_pretext_task(examples.SlowTwin)
 
 
+@pytest.mark.drawn
 def test_the_teacher_follows_and_is_resumed(slow_twin):
     whole, parts = slow_twin("whole"), slow_twin("parts")
     trainer = Trainer(whole, cpu=True)

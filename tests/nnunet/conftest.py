@@ -91,6 +91,8 @@ def nnunet(planned_once, tmp_path, monkeypatch):
     for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results", "nnUNet_n_proc_DA", "nnUNet_def_n_proc"):
         monkeypatch.setenv(name, environment[name])
     monkeypatch.delenv("nnUNet_extTrainer", raising=False)
+    # its curves of every epoch take longer than the epoch
+    monkeypatch.setattr("nnunetv2.training.logging.nnunet_logger.MetaLogger.plot_progress_png", lambda *_: None)
     return tmp_path / "preprocessed" / DATASET
 
 

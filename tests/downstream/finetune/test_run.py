@@ -183,7 +183,15 @@ def test_the_moving_average_is_what_is_validated_and_exported(tmp_path):
 
 def test_batch_norms_are_judged_by_statistics_of_the_training_scans(tmp_path):
     file = write(tmp_path, "segmentation")
-    result = run(file, tmp_path / "run", "data.batch_size=1", "trainer.steps=60", "optim.lr=0.01", "data.foreground=1")
+    result = run(
+        file,
+        tmp_path / "run",
+        "data.batch_size=1",
+        "trainer.steps=60",
+        "optim.lr=0.01",
+        "data.foreground=1",
+        "strategy.validate_every=60",
+    )
     assert result.summary["metrics"]["dice"] > 0.5
 
 
