@@ -64,7 +64,7 @@ for options in ({{"weights": {str(folder)!r}}}, {{"pretrained": True}}):
     try:
         load("plainconv_unet", **options)
     except umzoo.UmzooError as error:
-        assert "genesis_unet" in str(error) or "no weights" in str(error), error
+        assert "genesis_unet" in str(error) or "are registered" in str(error), error
     else:
         raise AssertionError(options)
 sys.path.insert(0, {str(checkout)!r})
