@@ -5,10 +5,11 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypedDict, TypeVar, overload
 
 import torch
 from torch import nn
+from typing_extensions import Unpack
 
 from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import canonical_state, unwrap
@@ -51,48 +52,29 @@ def create_model(name: str, **options: Any) -> Backbone:
     return backbone
 
 
-@overload
-def from_pretrained(
-    ref: Path | str,
-    *,
-    head: Literal[False],
-    in_channels: int | None = None,
-    device: torch.device | str = "cpu",
-    revision: str | None = None,
-    token: str | bool | None = None,
-    cache_dir: Path | str | None = None,
-    local_files_only: bool = False,
-    force_download: bool = False,
-) -> Backbone: ...
+class Options(TypedDict, total=False):
+    """Options of :func:`from_pretrained` beside the head."""
+
+    in_channels: int | None
+    device: torch.device | str
+    revision: str | None
+    token: str | bool | None
+    cache_dir: Path | str | None
+    local_files_only: bool
+    force_download: bool
 
 
 @overload
-def from_pretrained(
-    ref: Path | str,
-    *,
-    head: HeadSpec | Literal[True],
-    in_channels: int | None = None,
-    device: torch.device | str = "cpu",
-    revision: str | None = None,
-    token: str | bool | None = None,
-    cache_dir: Path | str | None = None,
-    local_files_only: bool = False,
-    force_download: bool = False,
-) -> Model: ...
+def from_pretrained(ref: Path | str, *, head: Literal[False], **options: Unpack[Options]) -> Backbone: ...
+
+
+@overload
+def from_pretrained(ref: Path | str, *, head: HeadSpec | Literal[True], **options: Unpack[Options]) -> Model: ...
 
 
 @overload
 def from_pretrained(
-    ref: Path | str,
-    *,
-    head: HeadSpec | bool | None = None,
-    in_channels: int | None = None,
-    device: torch.device | str = "cpu",
-    revision: str | None = None,
-    token: str | bool | None = None,
-    cache_dir: Path | str | None = None,
-    local_files_only: bool = False,
-    force_download: bool = False,
+    ref: Path | str, *, head: HeadSpec | bool | None = None, **options: Unpack[Options]
 ) -> Backbone | Model: ...
 
 
@@ -264,11 +246,6 @@ def transfer(
     if isinstance(source, (str, Path)):
         return load(source, lambda folder: transfer_weights(folder, target, rules, input))
     return transfer_weights(source, target, rules, input)
-
-
-Backbone.push_to_hub = push_to_hub
-Model.push_to_hub = push_to_hub
-"""Networks lie below the Hub in the order of imports, so they get their method from here."""
 
 
 def _parsed(kind: type[Kind], value: Kind | Mapping[str, Any] | None, where: str) -> Kind | None:

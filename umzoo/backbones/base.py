@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, ClassVar, Literal
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
+import umzoo
 from umzoo.backbones.features import Features as Features
 from umzoo.errors import ConfigError
 from umzoo.registry import Component
@@ -72,8 +73,6 @@ class Backbone(nn.Module, Component):
     info: BackboneInfo
     weights_info: Any = None
     """What the weights folder said that the network was loaded from, None with random weights."""
-    push_to_hub: ClassVar[Callable[..., str]]
-    """:func:`umzoo.push_to_hub` of this network; put here by :mod:`umzoo.api`, which lies above."""
     weights_origin: Any = None
     """Where these weights are to be found, as a record for those who train on from them."""
 
@@ -134,6 +133,11 @@ class Backbone(nn.Module, Component):
             if all(n % d == 0 for n, d in zip(size, self.info.divisor, strict=True)) and all(size):
                 rule = f"images of at least {self.info.least_voxels} voxels at its stride of {self.info.divisor}"
             raise ConfigError(f"{self.name} takes {rule}, got {size}: the nearest usable size is {nearest}")
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload this network; see :func:`umzoo.push_to_hub`, whose options these are."""
+        url: str = umzoo.push_to_hub(self, repo_id, **options)
+        return url
 
     @abstractmethod
     def encode(self, image: Tensor) -> list[Tensor]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 
+import umzoo
 from umzoo.backbones.base import Backbone, BackboneInfo
 from umzoo.heads.answer import Answer
 from umzoo.heads.base import Head
@@ -21,9 +21,6 @@ class Model(nn.Module):
         answer: what the numbers mean, if the head was loaded with its weights or trained; else None.
     """
 
-    push_to_hub: ClassVar[Callable[..., str]]
-    """:func:`umzoo.push_to_hub` of this network; put here by :mod:`umzoo.api`, which lies above."""
-
     def __init__(self, backbone: Backbone, head: Head, answer: Answer | None = None) -> None:
         super().__init__()
         self.backbone = backbone
@@ -34,6 +31,11 @@ class Model(nn.Module):
         """Return the head's answer to *image* ``(B, C, D, H, W)``, given in the backbone's input space."""
         answer: Tensor = self.head(self.backbone(image, dense=self.head.dense))
         return answer
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload this network; see :func:`umzoo.push_to_hub`, whose options these are."""
+        url: str = umzoo.push_to_hub(self, repo_id, **options)
+        return url
 
     @property
     def info(self) -> BackboneInfo:
