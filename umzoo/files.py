@@ -77,10 +77,17 @@ def written_whole(target: Path) -> Iterator[Path]:
         else:
             fsync(temporary)
         temporary.replace(target)
+        fsync(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         if temporary.is_file():
             temporary.unlink()
+
+
+def replace_text(file: Path, text: str) -> None:
+    """Write *text* to *file* in one piece, as :func:`written_whole` does."""
+    with written_whole(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def sha256(file: Path) -> str:

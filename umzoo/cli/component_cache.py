@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from umzoo.files import user_cache, written_whole
+from umzoo.files import replace_text, user_cache
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +76,7 @@ def shown() -> Shown:
         made = _look()
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with written_whole(file) as new:
-            new.write_text(json.dumps({"key": key, "shown": asdict(made)}), encoding="utf-8")
+        replace_text(file, json.dumps({"key": key, "shown": asdict(made)}))
     except OSError as error:
         log.debug("%s cannot be written: %s", file, error)
     return made

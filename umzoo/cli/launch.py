@@ -31,15 +31,14 @@ def slurm(
     from umzoo.engine.recipe import load_recipe
     from umzoo.engine.slurm import SlurmJob
     from umzoo.errors import ConfigError
-    from umzoo.files import written_whole
+    from umzoo.files import replace_text
 
     load_recipe(recipe, overrides or ())
     job = SlurmJob(recipe, data, out, overrides or (), nodes, gpus, cpus, time, notice, extra or ())
     file = out.with_name(f"{out.name}.sbatch")
     text = job.script()
     file.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(file) as new:
-        new.write_text(text, encoding="utf-8")
+    replace_text(file, text)
     if not submit:
         say(f"wrote {file}: send it with 'sbatch {file}'")
         return

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from umzoo.config import Config
 from umzoo.errors import ConfigError
-from umzoo.files import read_json, written_whole
+from umzoo.files import read_json, replace_text
 
 MARKER = "tour.json"
 """Says that the tour made the folder, and with which options."""
@@ -30,8 +30,7 @@ def claim(folder: Path, config: Config) -> None:
             raise ConfigError(f"{folder} holds a tour with other options: remove it, or choose another --out")
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with written_whole(folder / MARKER) as new:
-        new.write_text(json.dumps(wanted, indent=1), encoding="utf-8")
+    replace_text(folder / MARKER, json.dumps(wanted, indent=1))
 
 
 def _read(marker: Path) -> object:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from typing_extensions import Self
 
 from umzoo.errors import ConfigError
-from umzoo.files import json_table, read_text, refuse_links, written_whole
+from umzoo.files import json_table, read_text, refuse_links, replace_text
 from umzoo.terminal import Terminal
 
 log = logging.getLogger(__name__)
@@ -140,5 +140,4 @@ def _metrics(line: str, where: str) -> dict[str, Any]:
 def _drop_after(file: Path, step: int) -> None:
     """Keep only the lines up to *step*, so that a resumed run does not repeat itself."""
     kept = [line for line in read_metrics(file) if line["step"] <= step]
-    with written_whole(file) as temporary:
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    replace_text(file, "".join(json.dumps(line) + "\n" for line in kept))

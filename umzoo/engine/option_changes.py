@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from umzoo.engine.recipe import Recipe, dump_recipe, load_recipe
 from umzoo.errors import ConfigError
-from umzoo.files import json_table, read_text, written_whole
+from umzoo.files import json_table, read_text, replace_text
 
 if TYPE_CHECKING:
     from umzoo.engine.run import Run
@@ -75,8 +75,6 @@ def record_changes(run: Run, step: int) -> None:
             *({"step": step, **asdict(it)} for it in run.changes),
         ]
     if content != before:
-        with written_whole(file) as new:
-            new.write_text(json.dumps(content), encoding="utf-8")
+        replace_text(file, json.dumps(content))
     if run.changes:
-        with written_whole(run.folder / "recipe.toml") as new:
-            new.write_text(dump_recipe(run.recipe), encoding="utf-8")
+        replace_text(run.folder / "recipe.toml", dump_recipe(run.recipe))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.mem_tracker import MemTracker
 
@@ -81,13 +80,9 @@ def _step(recipe: Recipe, batch: int) -> tuple[int, int]:
                 optimizer.step()
                 optimizer.zero_grad()
     peak = max(kinds["Total"] for kinds in tracker.get_tracker_snapshot("peak").values())
-    return _count(network), int(peak)
+    return sum(parameter.numel() for parameter in network.parameters()), int(peak)
 
 
 def _loss(features: Features, dense: bool) -> torch.Tensor:
     answer = features.dense if dense and features.dense is not None else features.pooled
     return answer.float().square().mean()
-
-
-def _count(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())

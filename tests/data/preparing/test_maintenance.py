@@ -143,7 +143,7 @@ def test_damaged_lines_are_named_cost_themselves_only_and_are_cleared(store, sca
     )
     with pytest.raises(DataError, match="line 2 is damaged.*store compact"):
         Store(store)
-    (store / "volumes" / ".x.1.tmp").write_bytes(b"x" * 1000)
+    (store / "volumes" / ".x.writing-1").write_bytes(b"x" * 1000)
     assert not verify(store).sound
     dropped, freed = compact(store)
     assert dropped == 4 and freed >= 1000 and index.read_bytes() == whole and verify(store).sound
@@ -171,7 +171,7 @@ def test_a_full_disk_stops_at_once_says_so_and_leaves_nothing(tmp_path, scans, m
         with pytest.raises(StoreError, match=r"no space left for .*full.* free.*run the same command"):
             run(tmp_path / "full", scans)
     names = [file.name for file in (tmp_path / "full").rglob("*") if file.is_file()]
-    assert not [name for name in names if name.endswith(".tmp")]
+    assert not [name for name in names if ".writing-" in name]
     assert len(Store(tmp_path / "full")) == len(list((tmp_path / "full" / "volumes").iterdir()))
     assert (tmp_path / "full" / "index.jsonl").read_bytes().endswith(b"\n") or not len(Store(tmp_path / "full"))
     (tmp_path / "whole" / "local").mkdir(parents=True)

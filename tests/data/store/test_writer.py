@@ -42,7 +42,7 @@ def test_torn_line_temporary_files_and_orphans_are_cleaned(tmp_path):
         add(writer, "aa-ct")
     with (tmp_path / "index.jsonl").open("a") as file:
         file.write('{"id": "bb')
-    (tmp_path / "volumes" / ".bb.7.tmp").write_bytes(b"half")
+    (tmp_path / "volumes" / ".bb.b2nd.writing-7").write_bytes(b"half")
     (tmp_path / "volumes" / "cc-ct.b2nd").write_bytes(b"no index line")
     with StoreWriter(tmp_path, SPEC) as writer:
         add(writer, "dd-ct")
@@ -66,7 +66,7 @@ def test_only_stores_are_written_to(tmp_path):
 def test_a_run_killed_before_store_json_is_continued(tmp_path):
     (tmp_path / "volumes").mkdir()
     (tmp_path / LOCAL).mkdir()
-    (tmp_path / ".store.json.9.tmp").write_text("{")
+    (tmp_path / ".store.json.writing-9").write_text("{")
     StoreWriter(tmp_path, SPEC).__exit__()
     assert len(Store(tmp_path)) == 0
 

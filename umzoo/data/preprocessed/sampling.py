@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from umzoo.data.preparing.encoding import POINTS, fit
 from umzoo.data.store.record import Triple, VolumeRecord
 from umzoo.errors import DataError
+from umzoo.files import replace_text
 from umzoo.spec import IntensityRule
 
 RULE = IntensityRule(kind="percentile", percentiles=(0.5, 99.5))
@@ -94,10 +94,8 @@ def read_cache(file: Path) -> list[VolumeRecord]:
 
 def write_cache(file: Path, records: list[VolumeRecord]) -> None:
     """Keep *records* in *file*, if it can be written."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text("".join(record.model_dump_json() + "\n" for record in records), encoding="utf-8")
-        temporary.replace(file)
+        replace_text(file, "".join(record.model_dump_json() + "\n" for record in records))
     except OSError as error:
         logger.info("%s is not cached: %s", file, error)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from umzoo.errors import DataError
-from umzoo.files import fsync
+from umzoo.files import written_whole
 
 LOCAL = "local"
 """Folder in a store for what must stay on the machine: the key of the subjects' hash, and reports with file names."""
@@ -54,22 +54,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def replace_file(target: Path, content: bytes) -> None:
-    """Write *content* under a temporary name, sync and rename it; nothing is left of it if that fails.
+    """Replace *target* by *content* in one piece, flushed to disk.
 
     Raises:
         StoreError: if the disk is full, or the file cannot be written.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    with writing(target):
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-            fsync(target.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with writing(target), written_whole(target) as temporary:
+        temporary.write_bytes(content)
 
 
 class JsonLines:

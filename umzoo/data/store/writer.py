@@ -85,7 +85,7 @@ class StoreWriter:
         for folder in (self.path, self.path / "volumes", self.path / LOCAL):
             for file in folder.iterdir():
                 orphan = folder.name == "volumes" and file.suffix == ".b2nd" and file.stem not in self.records
-                if orphan or (file.name.startswith(".") and file.suffix == ".tmp"):
+                if orphan or (file.name.startswith(".") and ".writing-" in file.name):
                     freed += file.stat().st_size
                     file.unlink(missing_ok=True)
         return freed

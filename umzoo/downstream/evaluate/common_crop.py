@@ -15,7 +15,7 @@ from umzoo.downstream.embed.vector_cache import file_name
 from umzoo.downstream.finetune.cases import read_case
 from umzoo.downstream.tasks import Case
 from umzoo.errors import ConfigError, DataError, UmzooError
-from umzoo.files import read_json, written_whole
+from umzoo.files import read_json, replace_text
 from umzoo.scans.crops import center_of, cut
 from umzoo.scans.labels import load_labels
 from umzoo.scans.scan import Scan
@@ -106,8 +106,7 @@ def _room_of(
             room[case.id] = [*center.tolist(), *(np.array(scan.image.shape[1:]) - center).tolist()]
         tell()
     file.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(file) as temporary:
-        temporary.write_text(json.dumps(room), encoding="utf-8")
+    replace_text(file, json.dumps(room))
     return room
 
 

@@ -25,7 +25,7 @@ from umzoo.downstream.finetune.scores import Row
 from umzoo.downstream.finetune.training import RUN, FineTuningRun
 from umzoo.downstream.tasks import Case, Split, Task, make_task
 from umzoo.errors import ConfigError, DataError, UmzooError
-from umzoo.files import read_json_list, written_whole
+from umzoo.files import read_json_list, replace_text
 from umzoo.hub.pulling.references import resolve
 from umzoo.spec import InputSpec
 from umzoo.weights.folder.io import read_info
@@ -155,8 +155,7 @@ def _rows(runs: _Runs, origin: Origin, split: Split, seed: int) -> list[Row]:
         if (signal := run.fit()) is not None:
             raise UmzooError(f"stopped by signal {signal}: give the same command to go on")
         rows = run.best_rows or run.judge(run.validation_cases, [run.best_head])[0]
-        with written_whole(file) as temporary:
-            temporary.write_text(json.dumps(rows), encoding="utf-8")
+        replace_text(file, json.dumps(rows))
         shutil.rmtree(folder)
     kept: list[Row] = read_json_list(file, remedy="remove it, and it is made anew")
     return kept

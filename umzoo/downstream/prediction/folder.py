@@ -16,7 +16,7 @@ from umzoo.data.reading.volume import stem_of
 from umzoo.downstream.prediction.answers import answer_of, predict
 from umzoo.downstream.prediction.pictures import save_overlay
 from umzoo.errors import DataError
-from umzoo.files import written_whole
+from umzoo.files import replace_text
 from umzoo.heads.answer import Answer
 from umzoo.heads.model import Model
 from umzoo.scans.listing import Listed, Listing, Progress, for_each_scan, no_progress
@@ -62,7 +62,7 @@ def predict_scans(
     out.mkdir(parents=True, exist_ok=True)
     write = _segment if answer.task == "segmentation" else _tabulate
     if answer.task == "segmentation":
-        _write_text(out / LABELS, json.dumps(label_values(answer), indent=1) + "\n")
+        replace_text(out / LABELS, json.dumps(label_values(answer), indent=1) + "\n")
     known = set() if answer.task == "segmentation" else _known(out / TABLE)
 
     def answer_scan(listed: Listed, scan: Scan) -> None:
@@ -149,8 +149,3 @@ def _known(table: Path) -> set[str]:
         return set()
     with table.open(encoding="utf-8", newline="") as stream:
         return {row["scan"] for row in csv.DictReader(stream)}
-
-
-def _write_text(file: Path, text: str) -> None:
-    with written_whole(file) as temporary:
-        temporary.write_text(text, encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from umzoo.downstream.study.config import StudyConfig
 from umzoo.errors import ConfigError, nearest
-from umzoo.files import read_json, written_whole
+from umzoo.files import read_json, replace_text
 
 STATE = "cell.json"
 """What a cell's folder says of it: options, seconds, whether it is done, or why it failed."""
@@ -83,8 +83,7 @@ def write_state(folder: Path, **state: Any) -> None:
     """Add *state* to what *folder* says of its cell."""
     folder.mkdir(parents=True, exist_ok=True)
     content = {**read_state(folder), **state}
-    with written_whole(folder / STATE) as new:
-        new.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    replace_text(folder / STATE, json.dumps(content, indent=1))
 
 
 def is_done(folder: Path) -> bool:

@@ -13,7 +13,7 @@ from umzoo.downstream.study.launch import Launch, run_cells
 from umzoo.downstream.study.report import PROTOCOL, write_report
 from umzoo.downstream.study.tidy_rows import collect
 from umzoo.errors import ConfigError
-from umzoo.files import written_whole
+from umzoo.files import replace_text
 
 Ended = Callable[[Cell, str], None]
 """Is told of each cell that has ended, and why it failed, if it did."""
@@ -45,8 +45,7 @@ def claim_study(config: StudyConfig, out: Path) -> None:
     if out.exists() and not (out / PROTOCOL).is_file() and (out.is_file() or any(out.iterdir())):
         raise ConfigError(f"{out} is not empty, and holds no study: choose another --out")
     out.mkdir(parents=True, exist_ok=True)
-    with written_whole(out / PROTOCOL) as new:
-        new.write_text(json.dumps(config.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
+    replace_text(out / PROTOCOL, json.dumps(config.model_dump(mode="json"), indent=1) + "\n")
 
 
 def run_study(config: StudyConfig, how: Launch, ended: Ended = lambda cell, why: None) -> Study:

@@ -14,7 +14,7 @@ from pydantic import Field
 from umzoo.backbones.nnunet_config import ResEncConfig
 from umzoo.config import Config
 from umzoo.errors import ConfigError
-from umzoo.files import written_whole
+from umzoo.files import replace_text
 from umzoo.nnunet.environment import preprocessed_folder, require_nnunet
 from umzoo.nnunet.planning.architecture_fit import Candidate, Origin, candidate, fitted, shapes_only
 from umzoo.nnunet.planning.configuration import read_json
@@ -99,8 +99,7 @@ class Proposal:
             if read_json(self.file) != json.loads(text):
                 raise ConfigError(f"{self.file} exists and holds other plans: choose another --name")
             return
-        with written_whole(self.file) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+        replace_text(self.file, text + "\n")
 
 
 def propose(dataset: str, weights: Path, choices: Choices | None = None, name: str | None = None) -> Proposal:

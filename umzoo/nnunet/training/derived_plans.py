@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from umzoo.errors import ConfigError
-from umzoo.files import written_whole
+from umzoo.files import replace_text
 from umzoo.nnunet.environment import folder_of, preprocessed_folder
 from umzoo.nnunet.planning.configuration import Planned, read_json, read_planned
 from umzoo.nnunet.planning.plan_names import check_name, word_of
@@ -208,8 +208,7 @@ def _write(plans: Mapping[str, Any], request: Request) -> None:
     """Write *plans*, and where their weights are."""
     if request.located is not None:
         write_where(request.file, str(request.reference), request.located[0])
-    with written_whole(request.file) as temporary:
-        temporary.write_text(json.dumps(plans, indent=4) + "\n", encoding="utf-8")
+    replace_text(request.file, json.dumps(plans, indent=4) + "\n")
 
 
 def _without_summary(plans: Mapping[str, Any]) -> dict[str, Any]:

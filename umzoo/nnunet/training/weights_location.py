@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from umzoo.config import Config
-from umzoo.files import read_json, written_whole
+from umzoo.files import read_json, replace_text
 
 
 class Where(Config):
@@ -30,8 +30,7 @@ def where_file(plans: Path) -> Path:
 
 def write_where(plans: Path, asked: str, folder: Path) -> None:
     """Note for *plans* that *asked* named *folder*."""
-    with written_whole(where_file(plans)) as temporary:
-        temporary.write_text(json.dumps({"asked": asked, "folder": str(folder.resolve())}) + "\n", encoding="utf-8")
+    replace_text(where_file(plans), json.dumps({"asked": asked, "folder": str(folder.resolve())}) + "\n")
 
 
 def read_where(plans: Path) -> Where | None:

@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from umzoo.files import user_cache, written_whole
+from umzoo.files import replace_text, user_cache
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +69,7 @@ def _write(line: str, anew: bool) -> None:
     try:
         note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if anew:
-            with written_whole(note) as new:
-                new.write_text(f"{line}\n", encoding="utf-8")
+            replace_text(note, f"{line}\n")
         else:
             with note.open("a", encoding="utf-8") as stream:
                 stream.write(f"{line}\n")

@@ -75,11 +75,6 @@ def more_of(plane: Plane, number: int) -> str:
     return plane.more[number] if number < len(plane.more) else ""
 
 
-def is_multiple(header: Header) -> bool:
-    """Whether the file holds several frames."""
-    return len(header.planes) > 1
-
-
 def check(plane: Plane) -> None:
     """Refuse a *plane* whose place or scale is not told.
 
