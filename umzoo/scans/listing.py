@@ -15,10 +15,10 @@ from umzoo.data.loading.intensity import enter, to_unit
 from umzoo.data.loading.open_store import open_store
 from umzoo.data.preparing.discovery import discover
 from umzoo.data.reading.dicom import read_headers
+from umzoo.data.reading.formats import stem_of
 from umzoo.data.reading.geometry import Grid
 from umzoo.data.reading.modality import parse_options
 from umzoo.data.reading.scan_source import ScanSource
-from umzoo.data.reading.volume import stem_of
 from umzoo.data.store.reader import Store
 from umzoo.errors import ConfigError, DataError, UmzooError, in_one_line
 from umzoo.scans.load import load_scan, parse_modality

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from umzoo.data.reading.formats import ITK_SUFFIXES, suffix_of
 from umzoo.data.reading.geometry import Grid
-from umzoo.data.reading.volume import ITK_SUFFIXES, suffix_of
 from umzoo.errors import DataError
 from umzoo.files import written_whole
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,13 @@ import numpy as np
 
 from umzoo.data.preparing.discovery import discover
 from umzoo.data.reading.dicom import read_headers
+from umzoo.data.reading.formats import NIBABEL_SUFFIXES, suffix_of
 from umzoo.data.reading.itk import open_itk
 from umzoo.data.reading.modality import Label
+from umzoo.data.reading.nibabel_frames import open_nibabel
 from umzoo.data.reading.refusal import Refused, guarded
 from umzoo.data.reading.scan_source import Reading, ScanSource
-from umzoo.data.reading.volume import (
-    NIBABEL_SUFFIXES,
-    Volume,
-    open_nibabel,
-    read_volumes,
-    suffix_of,
-    volumes_of,
-)
+from umzoo.data.reading.volume import Volume, read_volumes, volumes_of
 from umzoo.errors import DataError
 
 EXPECTED = "a file, a DICOM folder, a nibabel or SimpleITK image, or (array, affine)"
@@ -78,7 +74,8 @@ def _only(path: Path | str) -> ScanSource:
 
 
 def _of_files(scan: ScanSource) -> Opened:
-    volumes = _read(lambda: tuple(read_volumes(scan, _ALL_FRAMES)), scan.name)
+    with _readable(scan.name):
+        volumes = tuple(read_volumes(scan, _ALL_FRAMES))
     labels = tuple(scan.label(volume.frame, volume.frames) for volume in volumes)
     name = Path(scan.files[0]).parent.name if scan.dicom else Path(scan.files[0]).name
     header = None
@@ -90,13 +87,18 @@ def _of_files(scan: ScanSource) -> Opened:
 
 
 def _in_memory(open_frames: Any, name: str) -> Opened:
-    volumes = _read(lambda: tuple(volumes_of(guarded((), open_frames), (), _ALL_FRAMES)), name)
+    with _readable(name):
+        with guarded(()):
+            frames = open_frames()
+        volumes = tuple(volumes_of(frames, (), _ALL_FRAMES))
     return Opened(volumes, (None,) * len(volumes), name)
 
 
-def _read(read: Any, name: str) -> Any:
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Say of a refusal that the scan *name* cannot be used."""
     try:
-        return read()
+        yield
     except Refused as why:
         raise DataError(f"'{name}' cannot be used: {why}") from None
 

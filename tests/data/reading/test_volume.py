@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
+from umzoo.data.reading.formats import stem_of, suffix_of
 from umzoo.data.reading.refusal import Reason, Refused
 from umzoo.data.reading.scan_source import Reading, ScanSource
-from umzoo.data.reading.volume import read_volumes, stem_of, suffix_of
+from umzoo.data.reading.volume import read_volumes
 
 
 def scan_of(path) -> ScanSource:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from umzoo.data.reading.formats import stem_of
 from umzoo.data.reading.modality import Label, label_from_name, strongest
 from umzoo.data.reading.regular_files import read_json
-from umzoo.data.reading.volume import stem_of
 
 _BIDS_LABELS = ("dseg", "mask", "probseg", "roi")
 _BIDS_FOLDERS = {"anat": "mr", "func": "mr", "fmap": "mr"}

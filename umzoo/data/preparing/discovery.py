@@ -11,11 +11,11 @@ from umzoo.data.preparing.found import File, Found
 from umzoo.data.preparing.report import refused
 from umzoo.data.preparing.source_files import all_files
 from umzoo.data.reading.dicom import is_dicom
+from umzoo.data.reading.formats import SUFFIXES, packed_kind, suffix_of
 from umzoo.data.reading.modality import Label, label_from_options, strongest
 from umzoo.data.reading.refusal import Reason, Refused
 from umzoo.data.reading.regular_files import oddity
 from umzoo.data.reading.scan_source import DEFAULT_READING, Reading, ScanSource
-from umzoo.data.reading.volume import SUFFIXES, packed_kind, suffix_of
 
 
 def discover(

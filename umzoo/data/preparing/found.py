@@ -9,9 +9,9 @@ from pathlib import Path
 from umzoo.data.preparing import manifest
 from umzoo.data.preparing.dataset_layouts import DataSet
 from umzoo.data.preparing.report import Outcome, refused
+from umzoo.data.reading.formats import SUFFIXES, suffix_of
 from umzoo.data.reading.refusal import Reason, Refused
 from umzoo.data.reading.scan_source import ScanSource
-from umzoo.data.reading.volume import SUFFIXES, suffix_of
 
 
 @dataclass

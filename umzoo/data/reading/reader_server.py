@@ -73,7 +73,8 @@ def _serve(request: dict[str, Any], out: BinaryIO) -> None:
     try:
         limit_memory()
         _end_after(request["seconds"] + _LATER)
-        answer = guarded(request["files"], lambda: _ASKED[request["ask"]](request))
+        with guarded(request["files"]):
+            answer = _ASKED[request["ask"]](request)
         _send_frames(out, answer) if isinstance(answer, Frames) else _send(out, {"value": answer})
     except Refused as why:
         _send(out, {"reason": why.reason.value, "detail": why.detail})

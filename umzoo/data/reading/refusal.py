@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import TypeVar
 
 from umzoo.errors import DataError, in_one_line
 
-Result = TypeVar("Result")
 _ITK = re.compile(r"^.* ITK ERROR: \w+\(0x[0-9a-f]+\): | for reading\. Reason: No such file or directory$")
 """What ITK says before and after a reason: places in its source, and the last error number whatever it was."""
 _MOST = 500
@@ -69,10 +68,11 @@ def one_line(error: BaseException, *hide: str, limit: int = 160) -> str:
     return text if len(text) <= limit else "..." + text[-limit:]
 
 
-def guarded(files: Sequence[str], read: Callable[[], Result]) -> Result:
-    """Call *read*, turning whatever a reader raises on damaged *files* into a refusal."""
+@contextmanager
+def guarded(files: Sequence[str]) -> Iterator[None]:
+    """Turn whatever a reader raises on damaged *files* into a refusal."""
     try:
-        return read()
+        yield
     except (Refused, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - third-party readers raise anything on damaged files

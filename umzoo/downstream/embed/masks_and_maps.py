@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from umzoo.backbones.base import Backbone
-from umzoo.data.reading.volume import stem_of
+from umzoo.data.reading.formats import stem_of
 from umzoo.downstream.embed.dense import dense_features
 from umzoo.errors import DataError
 from umzoo.heads.model import Model

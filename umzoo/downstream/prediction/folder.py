@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from umzoo.data.reading.volume import stem_of
+from umzoo.data.reading.formats import stem_of
 from umzoo.downstream.prediction.answers import answer_of, predict
 from umzoo.downstream.prediction.pictures import save_overlay
 from umzoo.errors import DataError

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from umzoo.data.reading.volume import stem_of
+from umzoo.data.reading.formats import stem_of
 from umzoo.downstream.tasks.answers import class_names, read_targets
 from umzoo.downstream.tasks.config import TaskConfig
 from umzoo.downstream.tasks.rows import Row, Rows, join, read_folder, read_table

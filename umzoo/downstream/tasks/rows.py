@@ -11,8 +11,8 @@ from typing import Any
 
 from umzoo.data.preparing.dataset_layouts import DataSet, describe_folder
 from umzoo.data.preparing.manifest import SUFFIXES, read_lines
+from umzoo.data.reading.formats import stem_of
 from umzoo.data.reading.modality import label_from_name
-from umzoo.data.reading.volume import stem_of
 from umzoo.errors import DataError, in_one_line, nearest
 from umzoo.files import read_json
 
