@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from trainer import measure
 
-from umzoo.data.phantoms.phantom import write_phantoms
+from umzoo.data.phantoms.files import write_phantoms
 from umzoo.data.preparing.prepare import prepare
 from umzoo.engine.log import read_metrics
 from umzoo.engine.recipe import load_recipe

@@ -18,7 +18,7 @@ from dynamic_network_architectures.architectures.unet import PlainConvUNet, Resi
 from learning import section
 from torch import nn
 
-from umzoo.data.phantoms.phantom import write_phantoms
+from umzoo.data.phantoms.files import write_phantoms
 from umzoo.data.preparing.prepare import prepare
 from umzoo.engine.export import export_run
 from umzoo.engine.recipe import Recipe

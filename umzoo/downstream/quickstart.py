@@ -17,7 +17,8 @@ from rich.text import Text
 
 from umzoo.api import from_pretrained
 from umzoo.config import Config
-from umzoo.data.phantoms.phantom import LABELS, write_labeled, write_phantoms
+from umzoo.data.phantoms.files import write_labeled, write_phantoms
+from umzoo.data.phantoms.phantom import LABELS
 from umzoo.data.preparing.prepare import prepare
 from umzoo.data.preparing.report_text import report_lines
 from umzoo.downstream.embed.config import EmbedConfig

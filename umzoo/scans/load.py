@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from umzoo.data.loading.intensity import enter, to_unit
 from umzoo.data.preparing.content_checks import sample
-from umzoo.data.preparing.encoding import Encoding, describe
+from umzoo.data.preparing.encoding import Encoding
 from umzoo.data.preparing.resampling import resampled_grid
 from umzoo.data.preparing.standardization import Standardized, check, standardize
+from umzoo.data.preparing.statistics import describe
 from umzoo.data.reading.geometry import Grid, canonical_grid
 from umzoo.data.reading.modality import KNOWN, Label, guess, label_from_name
 from umzoo.data.reading.refusal import Refused

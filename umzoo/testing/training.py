@@ -30,7 +30,7 @@ def check_training(recipe: Mapping[str, Any], folder: Path | str, steps: int = 2
     Raises:
         ConformanceError: if a loss is not finite, or a part of the network does not arrive.
     """
-    from umzoo.data.phantoms.phantom import write_phantoms
+    from umzoo.data.phantoms.files import write_phantoms
     from umzoo.data.preparing.prepare import prepare
     from umzoo.engine.export import export_run
     from umzoo.engine.log import read_metrics

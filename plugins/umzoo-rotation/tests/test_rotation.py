@@ -4,7 +4,7 @@ import torch
 from umzoo_rotation import Rotation
 
 import umzoo
-from umzoo.data.phantoms.phantom import write_phantoms
+from umzoo.data.phantoms.files import write_phantoms
 from umzoo.data.preparing.prepare import prepare
 from umzoo.engine.log import read_metrics
 from umzoo.engine.recipe import load_recipe

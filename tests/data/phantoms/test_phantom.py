@@ -2,7 +2,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from umzoo.data.phantoms.phantom import LABELS, make_phantom, write_phantoms
+from umzoo.data.phantoms.files import write_phantoms
+from umzoo.data.phantoms.phantom import LABELS, make_phantom
 
 SIZE = (40, 40, 40)
 SPACING = (2.0, 2.0, 2.0)

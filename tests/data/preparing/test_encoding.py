@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from umzoo.data.preparing import encoding as encoding_rules
+from umzoo.data.preparing.encoding import CT_RANGE, Encoding, fit, quantize
+from umzoo.data.preparing.statistics import describe
 from umzoo.data.reading.refusal import Refused
 from umzoo.spec import DEFAULT_RULES
 
@@ -12,8 +13,8 @@ CT, ANY = DEFAULT_RULES["ct"], DEFAULT_RULES["*"]
 
 def encode(volume, modality="mr", resampled=False):
     rule = CT if modality == "ct" else ANY
-    encoding = encoding_rules.fit(volume, (float(volume.min()), float(volume.max())), modality, rule, resampled)
-    return encoding, encoding_rules.quantize(volume, encoding)
+    encoding = fit(volume, (float(volume.min()), float(volume.max())), modality, rule, resampled)
+    return encoding, quantize(volume, encoding)
 
 
 def physical(stored, encoding):
@@ -76,7 +77,7 @@ def test_window_is_taken_over_the_foreground(make_scan):
 def test_statistics_are_those_of_the_box_that_is_not_zero(make_scan):
     volume = make_scan().clip(1)
     encoding, stored = encode(np.pad(volume, 5))
-    statistics = encoding_rules.describe(stored, encoding, seed=1)
+    statistics = describe(stored, encoding, seed=1)
     low, high = encoding.window
     unit = ((volume - low) / (high - low)).clip(0, 1)
     assert statistics.mean == pytest.approx(unit.mean(), abs=1e-6)
@@ -90,13 +91,13 @@ def test_points_are_foreground_and_a_function_of_the_seed(make_scan, rare):
         volume[:] = 0
         volume[5, 5, 5:25] = 900
     encoding, stored = encode(volume)
-    first, again, other = (encoding_rules.describe(stored, encoding, seed).points for seed in (1, 1, 2))
+    first, again, other = (describe(stored, encoding, seed).points for seed in (1, 1, 2))
     assert first == again != other
     assert len(first) == (20 if rare else 64)
     assert all(physical(stored[point], encoding) > encoding.foreground for point in first)
 
 
 def test_constant_within_the_window_is_refused():
-    encoding = encoding_rules.Encoding((-1000, 1000), encoding_rules.CT_RANGE, 1, 0, -500)
+    encoding = Encoding((-1000, 1000), CT_RANGE, 1, 0, -500)
     with pytest.raises(Refused, match="constant"):
-        encoding_rules.describe(np.arange(1000, 1729, dtype=np.int16).reshape(9, 9, 9), encoding, 0)
+        describe(np.arange(1000, 1729, dtype=np.int16).reshape(9, 9, 9), encoding, 0)

@@ -12,9 +12,9 @@ import pytest
 from umzoo.data.preparing import prepare as module
 from umzoo.data.preparing.prepare import prepare
 from umzoo.data.preparing.scan_job import prepare_scan
-from umzoo.data.store import record_columns as columns
 from umzoo.data.store.contact_sheet import contact_sheet
-from umzoo.data.store.reader import Store, read_index
+from umzoo.data.store.index import read_index
+from umzoo.data.store.reader import Store
 from umzoo.errors import ConfigError, DataError
 
 
@@ -226,7 +226,7 @@ def content(store):
 
 def test_killed_and_continued_gives_the_same_store(tmp_path, make_scan, write_nifti, monkeypatch):
     """At any moment: index, arrays and columns are whole, and those of a run that was never stopped."""
-    monkeypatch.setattr(columns, "LEAST", 0)
+    monkeypatch.setattr("umzoo.data.store.index.LEAST", 0)
     for seed in range(4):
         write_nifti(tmp_path / "in" / f"{seed}.nii.gz", make_scan(seed, (10, 11, 12), ct=True))
     (tmp_path / "whole" / "local").mkdir(parents=True)

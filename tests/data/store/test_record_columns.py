@@ -10,16 +10,17 @@ import pytest
 from umzoo.data.store import column_files as keeping
 from umzoo.data.store import record_columns
 from umzoo.data.store.column_files import columns_folder
-from umzoo.data.store.reader import Store, read_index
+from umzoo.data.store.index import keep_columns, kept_columns, read_index
+from umzoo.data.store.reader import Store
 from umzoo.data.store.record import VolumeRecord
-from umzoo.data.store.record_columns import Records, keep_columns, kept_columns
+from umzoo.data.store.record_columns import Records
 from umzoo.errors import DataError
 
 
 @pytest.fixture
 def kept(tiny_store, monkeypatch):
     """The folder of a store whose columns are kept however few they are."""
-    monkeypatch.setattr(record_columns, "LEAST", 0)
+    monkeypatch.setattr("umzoo.data.store.index.LEAST", 0)
     return tiny_store.path
 
 
@@ -81,7 +82,7 @@ def test_an_index_that_changes_while_it_is_read_is_not_kept_under_its_old_name(k
         drop_a_line(kept)
         return found
 
-    monkeypatch.setattr("umzoo.data.store.reader.read_index", changing)
+    monkeypatch.setattr("umzoo.data.store.index.read_index", changing)
     assert isinstance(Store(kept).records, real) and folders(kept) == []
 
 

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from umzoo.data.phantoms.phantom import write_labeled, write_phantoms
+from umzoo.data.phantoms.files import write_labeled, write_phantoms
 from umzoo.data.preparing.prepare import prepare
 from umzoo.downstream.study import load_study, run_study, write_report
 from umzoo.downstream.study.cell_work import finetune_config, run_cell

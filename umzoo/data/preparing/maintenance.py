@@ -15,8 +15,9 @@ from umzoo.data.preparing.scan_job import subject_hash
 from umzoo.data.reading.refusal import Reason
 from umzoo.data.reading.regular_files import read_json
 from umzoo.data.store.durable_files import LOCAL, JsonLines, write_text
+from umzoo.data.store.index import read_index
 from umzoo.data.store.integrity import array_file, damage
-from umzoo.data.store.reader import Store, read_index
+from umzoo.data.store.reader import Store
 from umzoo.data.store.record import VolumeRecord
 from umzoo.data.store.writer import StoreWriter, content_of
 from umzoo.errors import ConfigError, DataError

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data.preparing.content_checks import sample
-from umzoo.data.preparing.encoding import describe
 from umzoo.data.preparing.ledger import key_of, remembered
 from umzoo.data.preparing.origins import read_removed
 from umzoo.data.preparing.report import REPAIRED, Outcome, refused
 from umzoo.data.preparing.standardization import check, standardize
+from umzoo.data.preparing.statistics import describe
 from umzoo.data.reading import reader_client
 from umzoo.data.reading.modality import Label, guess
 from umzoo.data.reading.refusal import Reason, Refused, one_line
@@ -25,8 +25,8 @@ from umzoo.data.reading.scan_source import Reading, ScanSource
 from umzoo.data.reading.volume import Volume, read_volumes
 from umzoo.data.store.arrays import write_array
 from umzoo.data.store.durable_files import StoreError
+from umzoo.data.store.index import read_index
 from umzoo.data.store.integrity import damage
-from umzoo.data.store.reader import read_index
 from umzoo.data.store.record import VolumeRecord
 from umzoo.data.store.writer import content_of
 from umzoo.spec import InputSpec

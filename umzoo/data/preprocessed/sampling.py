@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from umzoo.data.preparing.encoding import POINTS, fit
+from umzoo.data.preparing.encoding import fit
+from umzoo.data.preparing.statistics import POINTS
 from umzoo.data.store.record import Triple, VolumeRecord
 from umzoo.errors import DataError
 from umzoo.files import replace_text

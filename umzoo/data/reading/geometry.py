@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data.reading.refusal import Reason, Refused
+from umzoo.data.reading.shear import MAX_SHEAR_DEGREES, perpendicular, shear_degrees, straighten
 
 Spacing = tuple[float, float, float]
 REVERSED_AXES = np.eye(4)[[2, 1, 0, 3]]
 """Index ``(D, H, W)`` to index ``(x, y, z)``."""
-MAX_SHEAR_DEGREES = 1.0
 SPACING_RANGE = (0.01, 50.0)
 
 
@@ -65,9 +65,9 @@ def canonical(voxels: NDArray[Any], affine: NDArray[np.float64]) -> tuple[NDArra
     orientation = io_orientation(affine)
     axes = (affine @ inv_ornt_aff(orientation, voxels.shape))[:3, :3]
     voxels = apply_orientation(voxels, orientation)
-    shear, note = _shear_degrees(axes), ""
+    shear, note = shear_degrees(axes), ""
     if shear > MAX_SHEAR_DEGREES:
-        voxels = _straighten(voxels, axes)
+        voxels = straighten(voxels, axes)
         note = f"sheared by {shear:.1f} degrees: resampled to perpendicular axes"
     sx, sy, sz = (float(round(length, 6)) for length in np.linalg.norm(axes, axis=0))
     return voxels.transpose(2, 1, 0), (sz, sy, sx), note
@@ -82,8 +82,8 @@ def canonical_grid(grid: Grid) -> Grid:
     for axis, (target, _) in enumerate(orientation):
         shape[int(target)] = grid.shape[axis]
     nearest = grid.moved(tuple(shape), inv_ornt_aff(orientation, grid.shape))
-    if _shear_degrees(nearest.affine[:3, :3]) > MAX_SHEAR_DEGREES:
-        inverse, low, size = _perpendicular(nearest.affine[:3, :3], nearest.shape)
+    if shear_degrees(nearest.affine[:3, :3]) > MAX_SHEAR_DEGREES:
+        inverse, low, size = perpendicular(nearest.affine[:3, :3], nearest.shape)
         index = np.eye(4)
         index[:3, :3], index[:3, 3] = inverse, inverse @ low
         nearest = nearest.moved(size, index)
@@ -107,48 +107,3 @@ def spans_space(affine: NDArray[np.float64]) -> bool:
     axes = np.asarray(affine, float)[:3, :3]
     lengths = np.linalg.norm(axes, axis=0)
     return bool(np.isfinite(axes).all() and lengths.min() > 0 and abs(np.linalg.det(axes / lengths)) >= 0.5)
-
-
-def is_skewed(affine: NDArray[np.float64]) -> bool:
-    """Whether axes of *affine* are further from perpendicular than volumes are kept as they are."""
-    return _shear_degrees(np.asarray(affine, float)[:3, :3]) > MAX_SHEAR_DEGREES
-
-
-def _shear_degrees(axes: NDArray[np.float64]) -> float:
-    """The largest departure from 90 degrees between two axes."""
-    unit = axes / np.linalg.norm(axes, axis=0)
-    cosines = np.abs((unit.T @ unit)[np.triu_indices(3, 1)])
-    return float(np.degrees(np.arcsin(min(1.0, cosines.max()))))
-
-
-def _straighten(voxels: NDArray[Any], axes: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Resample ``(x, y, z)`` voxels on sheared *axes* to the nearest perpendicular axes, linearly.
-
-    Spacing is kept; the grid covers the whole sheared volume, and the corners outside it get the least value.
-    """
-    import SimpleITK as sitk  # noqa: N813
-
-    inverse, low, size = _perpendicular(axes, voxels.shape)
-    image = sitk.GetImageFromArray(np.ascontiguousarray(voxels.transpose(2, 1, 0), np.float32))
-    transform = sitk.AffineTransform(inverse.ravel().tolist(), (inverse @ low).tolist())
-    grid = sitk.Image(list(size), sitk.sitkUInt8)
-    moved = sitk.Resample(image, grid, transform, sitk.sitkLinear, float(voxels.min()), sitk.sitkFloat32)
-    straight: NDArray[np.float32] = sitk.GetArrayFromImage(moved).transpose(2, 1, 0)
-    return straight
-
-
-def _perpendicular(
-    axes: NDArray[np.float64], shape: tuple[int, ...]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[int, ...]]:
-    """The perpendicular grid nearest to sheared *axes* that covers *shape*.
-
-    Returns:
-        The ``(3, 3)`` matrix from its indices to sheared ones, its first index and its shape.
-    """
-    spacing = np.linalg.norm(axes, axis=0)
-    left, _, right = np.linalg.svd(axes / spacing)
-    to_grid = np.diag(1 / spacing) @ (left @ right).T @ axes
-    corners = to_grid @ np.stack(np.meshgrid(*[(0, n - 1) for n in shape])).reshape(3, -1)
-    low, high = corners.min(axis=1), corners.max(axis=1)
-    size = tuple(int(extent) for extent in np.ceil(high - low - 1e-6) + 1)
-    return np.linalg.inv(to_grid), low, size

@@ -8,7 +8,6 @@ array is complete, so a store can be read while it is written; a torn last line 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -20,9 +19,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from umzoo.config import Config
-from umzoo.data.store.column_files import columns_folder
-from umzoo.data.store.record import Triple, VolumeRecord
-from umzoo.data.store.record_columns import Records, keep_columns, kept_columns
+from umzoo.data.store.index import read_records
+from umzoo.data.store.record import Triple
+from umzoo.data.store.record_columns import Records
 from umzoo.errors import DataError, in_one_line
 from umzoo.files import read_json
 from umzoo.spec import InputSpec
@@ -53,7 +52,7 @@ class Store:
         self.path = Path(path)
         self.info = _read_info(self.path)
         self.only = only
-        self.records = select_records(_read_index(self.path / "index.jsonl"), only, self.path)
+        self.records = select_records(read_records(self.path / "index.jsonl"), only, self.path)
         self._handle = lru_cache(maxsize=256)(self._open)
 
     @cached_property
@@ -123,36 +122,3 @@ def _read_info(path: Path) -> StoreInfo:
     if content.get("format", FORMAT) > FORMAT:
         raise DataError(f"{path} has store format {content['format']}, this umzoo reads up to {FORMAT}: update umzoo")
     return StoreInfo.parse(content, str(file))
-
-
-def _read_index(file: Path) -> Records:
-    """Records of *file* sorted by id, one per id; a torn last line is left out."""
-    if not file.is_file():
-        return Records.of([])
-    folder = columns_folder(file)
-    if (kept := kept_columns(folder)) is not None:
-        return kept
-    records, problems = read_index(file)
-    if problems:
-        raise DataError(
-            f"{problems[0]}: 'umzoo store compact {file.parent}' leaves it out, preparing again makes it anew"
-        )
-    unchanged = columns_folder(file) == folder
-    return keep_columns(folder, records) if unchanged else Records.of(records)
-
-
-def read_index(file: Path) -> tuple[list[VolumeRecord], list[str]]:
-    """Records of *file* sorted by id, one per id, and what is wrong with other lines; a torn last one is no fault."""
-    lines = file.read_bytes().decode("utf-8", "replace").split("\n") if file.is_file() else []
-    records: dict[str, VolumeRecord] = {}
-    problems: list[str] = []
-    for number, line in enumerate(lines[:-1], 1):
-        try:
-            record = VolumeRecord.parse(json.loads(line))
-        except RecursionError:
-            problems.append(f"{file} line {number} is damaged: it is nested too deeply")
-        except (ValueError, TypeError) as error:
-            problems.append(f"{file} line {number} is damaged: {in_one_line(error, 120)}")
-        else:
-            records[record.id] = record
-    return [records[key] for key in sorted(records)], problems

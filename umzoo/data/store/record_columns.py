@@ -13,12 +13,10 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from umzoo.data.store.column_files import Kept, keep
+from umzoo.data.store.column_files import Kept
 from umzoo.data.store.record import VolumeRecord
 from umzoo.errors import DataError
 
-LEAST = 1000
-"""Records from which columns are kept in files; fewer are parsed as quickly."""
 TEXTS = ("id", "modality", "modality_from", "contrast", "source", "subject", "sha256")
 NUMBERS = {
     "shape": np.int64,
@@ -144,31 +142,6 @@ class Records(Sequence[VolumeRecord]):
     def of(cls, records: Sequence[VolumeRecord]) -> Records:
         """Return *records* as columns, in their order."""
         return records if isinstance(records, cls) else cls(_columns(records))
-
-
-def kept_columns(folder: Path) -> Records | None:
-    """Return the columns in *folder*; None if there are none, or damaged ones."""
-    try:
-        kept = Kept(folder)
-    except (OSError, ValueError, EOFError):
-        return None
-    lengths = {len(column) for name, column in kept.columns.items() if name != POINTS}
-    whole = kept.columns.keys() == set(NAMES) and len(lengths) == 1
-    return Records(kept.columns, kept=kept) if whole else None
-
-
-def keep_columns(folder: Path, records: Sequence[VolumeRecord]) -> Records:
-    """Return *records* as columns; many are kept in *folder* where that works.
-
-    *folder* is that of the content the records were read from: ask for it before reading, as others may append.
-    """
-    made = Records.of(records)
-    if len(made) < LEAST:
-        return made
-    if (kept := kept_columns(folder)) is not None:
-        return kept  # another process was as quick
-    keep(folder, made.columns)
-    return kept_columns(folder) or made
 
 
 def _mapped(folder: Path) -> Kept:
