@@ -78,12 +78,12 @@ def _keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     for part in location:
         field = getattr(current, "model_fields", {}).get(part)
         if field is not None:
-            current = _model_in(field.annotation)
+            current = model_in(field.annotation)
     return [field.alias or name for name, field in getattr(current, "model_fields", {}).items()]
 
 
-def _model_in(annotation: Any) -> Any:
-    """The first pydantic model inside *annotation*, such as ``list[Model]`` or ``Model | None``."""
+def model_in(annotation: Any) -> Any:
+    """Return the first pydantic model inside *annotation*, such as ``list[Model]`` or ``Model | None``; else None."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for found in map(_model_in, get_args(annotation)) if found is not None), None)
+    return next((found for found in map(model_in, get_args(annotation)) if found is not None), None)

@@ -47,6 +47,28 @@ umzoo pretrain --resume RUN optim.lr=1e-4 trainer.steps=2000
 A store that has moved is given once with `--data`. A run that failed before its first checkpoint may be begun again in
 its place; any other is replaced with `--overwrite` only.
 
+## Metrics
+
+| name | meaning |
+| --- | --- |
+| `loss` | weighted sum of the task losses |
+| `restoration` | restoration loss in the network's input space |
+| `restoration.mean` | the same loss if the mean of each clean patch were the answer: what restoration must beat |
+| `restoration.identity` | the same loss if the corrupted input were the answer; painted noise makes it large |
+| `restoration.explained` | share of the variance within patches that is explained; the mean of a patch has 0 |
+| `restoration.explained_altered` | the same over the voxels that were altered alone |
+| `restoration.psnr` | peak signal-to-noise ratio of the restored patch, dB over [0, 1] |
+| `scale_classification.accuracy` | share of asked scales that are right |
+| `scale_classification.chance` | what guessing would give; other classifying tasks log theirs in the same way |
+| `modality_adversarial.accuracy` | accuracy of the adversary in the game; not a measure of invariance |
+| `probe.modality` | balanced accuracy of a fresh linear probe for the modality on frozen pooled features |
+| `probe.chance` | what that probe would reach by guessing |
+| `health.rank` | effective rank of the pooled features (RankMe): the number of directions they vary in |
+| `health.std` | standard deviation of the pooled features over crops, mean over channels |
+| `health.dead` | share of channels that hardly vary over crops |
+| `wait` | share of the time spent waiting for data |
+| `patches_per_second` | patches seen per second, all processes together |
+
 ## Trackers
 
 Every run writes `metrics.jsonl` and TensorBoard logs. With `'trainer.trackers=["wandb", "mlflow"]'` the same metrics,

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from umzoo.data.loading.batch_share import Share
 from umzoo.data.loading.resizing import resize
-from umzoo.data.loading.sampler import Crop, Sampler
+from umzoo.data.loading.sampler import Crop, Sampler, triple
 from umzoo.data.store.reader import Store
-from umzoo.data.store.record import Triple
 from umzoo.errors import DataError
 
 ATTEMPTS = 64
@@ -73,13 +72,13 @@ class CropReader:
         record = self.store.records[crop.volume]
         stop = np.minimum(np.add(crop.start, crop.size), record.shape)
         start = np.maximum(crop.start, 0)
-        region = self.store.read(crop.volume, _triple(start), _triple(stop))
+        region = self.store.read(crop.volume, triple(start), triple(stop))
         if region.shape != crop.size:
             low = np.clip(np.rint(record.stored_window[0]), -32768, 32767)
             whole = np.full(crop.size, low, np.int16)
             whole[tuple(slice(a, b) for a, b in zip(start - crop.start, stop - crop.start, strict=True))] = region
             region = whole
-        return resize(region, _triple(patch), crop.grid, crop.width)
+        return resize(region, triple(patch), crop.grid, crop.width)
 
     def _describe(self, crop: Crop, item: Any) -> None:
         record = self.store.records[crop.volume]
@@ -91,8 +90,3 @@ class CropReader:
         item["source"] = self.sampler.source[crop.volume]
         item["volume"] = crop.volume
         item["spacing"] = np.multiply(record.spacing, crop.size) / patch
-
-
-def _triple(values: Any) -> Triple:
-    depth, height, width = (int(value) for value in values)
-    return depth, height, width

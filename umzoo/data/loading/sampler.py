@@ -96,7 +96,7 @@ class Sampler:
         self._cumulative = np.cumsum(volume_shares(self.modality, self.source, config.temperature))
         self._shapes = self.records.column("shape")
         self._edges = [_edge(config.patch_size, scale) for scale in config.scales]
-        self._coarse = _triple(np.minimum(np.min(self._edges, axis=0), config.patch_size))
+        self._coarse = triple(np.minimum(np.min(self._edges, axis=0), config.patch_size))
         self._holds_all = (self._shapes >= np.max(self._edges, axis=0)).all(axis=1)
         asks = config.matched > 0 or config.ask == "all"
         if asks and len(config.scales) > 1 and not self._holds_all.any():
@@ -148,7 +148,7 @@ class Sampler:
             start = np.clip(points[int(draw[1] * len(points))] - np.floor_divide(edge, 2), low, high)
         else:
             start = low + (draw[2:5] * (high - low + 1)).astype(int)
-        return _triple(start)
+        return triple(start)
 
 
 def volume_shares(modality: NDArray[np.int64], source: NDArray[np.int64], temperature: float) -> NDArray[np.float64]:
@@ -172,9 +172,10 @@ def _positions(records: Records, name: str, known: Sequence[str]) -> NDArray[np.
 
 
 def _edge(patch: Triple, scale: float) -> Triple:
-    return _triple(max(round(edge * scale), 1) for edge in patch)
+    return triple(max(round(edge * scale), 1) for edge in patch)
 
 
-def _triple(values: Iterable[Any]) -> Triple:
+def triple(values: Iterable[Any]) -> Triple:
+    """Return three numbers as a tuple of int."""
     depth, height, width = (int(value) for value in values)
     return depth, height, width

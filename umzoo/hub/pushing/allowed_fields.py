@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 from pydantic import BaseModel
 
-from umzoo.config import BRITISH
+from umzoo.config import BRITISH, model_in
 from umzoo.errors import ConfigError, in_one_line
 from umzoo.files import json_table
 from umzoo.plugins import zoo
@@ -80,7 +80,7 @@ def _of_model(content: dict[str, Any], model: type[BaseModel], where: str) -> Fo
 
 
 def _of_value(value: Any, annotation: Any, where: str, prose: bool) -> Found:
-    model = _model_in(annotation)
+    model = model_in(annotation)
     if isinstance(value, dict) and model is not None and not _is_table(annotation):
         yield from _of_model(value, model, where)
     elif isinstance(value, dict):
@@ -93,13 +93,6 @@ def _of_value(value: Any, annotation: Any, where: str, prose: bool) -> Found:
             yield from _of_value(item, annotation, where, prose)
     elif isinstance(value, str) and not prose and not _WORD.fullmatch(value):
         yield where, _NO_WORD, value[:80]
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The first model inside *annotation*."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for found in map(_model_in, get_args(annotation)) if found is not None), None)
 
 
 def _is_table(annotation: Any) -> bool:
