@@ -27,7 +27,10 @@ LAYERS = [
 ]
 """From the bottom up; a module imports from its own layer and those below."""
 
-DATA_MAY_USE = {"data", "spec", "fields", "config", "errors", "files", "pickles", "sandbox"}
+DATA_MAY_USE = {"data", "spec", "fields", "config", "errors", "files", "pickles", "printable", "sandbox"}
+
+ROOMS = ["phantoms", "reading", "store", "preparing", "preprocessed", "loading"]
+"""Folders of data, in an order in which none imports from those behind it."""
 
 
 def modules():
@@ -71,6 +74,13 @@ def test_imports_point_down(file):
     assert not wrong, f"{part} imports {wrong}"
     if part == "data":
         assert set(imported_units(file)) <= DATA_MAY_USE
+
+
+def test_folders_of_data_import_one_way():
+    for file in (PACKAGE / "data").glob("*/**/*.py"):
+        own = ROOMS.index(file.relative_to(PACKAGE / "data").parts[0])
+        found = re.findall(r"^\s*from umzoo\.data\.(\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+        assert all(ROOMS.index(other) <= own for other in found), file
 
 
 def test_the_picture_shows_these_layers():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from umzoo.data.preparing.report import Outcome, Report
 from umzoo.data.reading.refusal import Reason
+from umzoo.printable import printable
 
 WIDTH = 100
 _NOTES = 10
@@ -35,11 +36,6 @@ REMEDIES = {
     Reason.STORE: "make room, and run this again",
 }
 """What a user can do about each reason."""
-
-
-def printable(text: str) -> str:
-    """*text* with what is not printable, such as escape codes and bytes that are no UTF-8, written out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def report_lines(report: Report, store: Path | str, examples: int = 3) -> Iterator[str]:

@@ -11,8 +11,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from umzoo.data.preparing.report_text import printable
 from umzoo.data.store.reader import Store
+from umzoo.errors import in_one_line
 
 
 def store_table(store: Store, real: Mapping[str, str] = MappingProxyType({})) -> Table:
@@ -41,7 +41,7 @@ def store_table(store: Store, real: Mapping[str, str] = MappingProxyType({})) ->
 
 
 def _named(source: str, real: Mapping[str, str]) -> str:
-    return f"{source} ({printable(real[source])[:40]})" if source in real else source
+    return f"{source} ({in_one_line(real[source], 40)})" if source in real else source
 
 
 def _numbers(store: Store, members: NDArray[np.int64]) -> list[str]:
