@@ -27,18 +27,19 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
 
 OVERCOME = """
 import os, signal, umzoo.data.reading.reader_server as child
-def read(scan, reading, labels, whole=child.read_here):
+def read(request, whole=child._ASKED["frames"]):
     print("a library that prints")
-    name = os.path.basename(scan.files[0])
+    file = request["files"][0]
+    name = os.path.basename(file)
     if name == "crash.nrrd":
         os.kill(os.getpid(), signal.SIGSEGV)
     if name == "memory.nrrd":
         raise MemoryError
     if name == "write.nrrd":
-        with open(scan.files[0] + ".new", "w") as file:
-            file.write("x")
-    return whole(scan, reading, labels)
-child.read_here = read
+        with open(file + ".new", "w") as stream:
+            stream.write("x")
+    return whole(request)
+child._ASKED["frames"] = read
 child.main()
 """
 

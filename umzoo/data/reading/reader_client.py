@@ -43,51 +43,40 @@ def open_apart(scan: ScanSource, reading: Reading, labels: bool) -> Frames:
     Raises:
         Refused: if it is no volume, or that process ended over it.
     """
-    if expendable:
-        from umzoo.data.reading.reader_server import read_here
-
-        return read_here(scan, reading, labels)
-    request = {
-        "ask": "frames",
-        "files": [str(Path(file).absolute()) for file in scan.files],
-        "dicom": scan.dicom,
-        "frames": scan.frames,
-    }
-    frames: Frames = _asked(request | {"notes": scan.notes, "uneven": reading.uneven, "labels": labels})
+    request = {"ask": "frames", "files": scan.files, "dicom": scan.dicom, "frames": scan.frames, "notes": scan.notes}
+    frames: Frames = _asked(request | {"uneven": reading.uneven, "labels": labels})
     return frames
 
 
 def axes_apart(file: str) -> NDArray[np.float64] | None:
     """Columns ``(3, 3)`` in mm (LPS) that ITK gives the axes of *file*; None if it cannot read it."""
-    if expendable:
-        from umzoo.data.reading.reader_server import axes_here
-
-        return axes_here(file)
-    axes = _asked({"ask": "axes", "files": [str(Path(file).absolute())]})
+    axes = _asked({"ask": "axes", "files": [file]})
     return None if axes is None else np.array(axes, float).reshape(3, 3)
 
 
 def pixels_apart(file: str) -> str:
     """A hash of the stored pixels of the DICOM *file*, unpacked; its name if they cannot be read."""
-    if expendable:
-        from umzoo.data.reading.reader_server import pixels_here
-
-        return pixels_here(file)
     try:
-        return str(_asked({"ask": "pixels", "files": [str(Path(file).absolute())]}))
+        return str(_asked({"ask": "pixels", "files": [file]}))
     except Refused:
         return file
 
 
 def _asked(request: dict[str, Any]) -> Any:
+    """The answer of the other process, or of this one if it may end over a file."""
+    if expendable:
+        from umzoo.data.reading.reader_server import answer
+
+        return answer(request)
+    request |= {"files": [str(Path(file).absolute()) for file in request["files"]]}
     seconds = SECONDS + sum(map(_bytes, request["files"])) / RATE
     try:
-        answer = _HELPER.ask(json.dumps(request | {"seconds": seconds}).encode(), seconds, _answer)
+        found = _HELPER.ask(json.dumps(request | {"seconds": seconds}).encode(), seconds, _answer)
     except EndedError as error:
         raise Refused(Reason.DIED, _epitaph(error, seconds)) from None
-    if isinstance(answer, Refused):
-        raise answer
-    return answer
+    if isinstance(found, Refused):
+        raise found
+    return found
 
 
 def _epitaph(error: EndedError, seconds: float) -> str:

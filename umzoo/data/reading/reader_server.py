@@ -10,13 +10,11 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from umzoo.data.reading import reader_client
 from umzoo.data.reading.detached_headers import utf8_name
 from umzoo.data.reading.frames import Frames
 from umzoo.data.reading.refusal import Reason, Refused, guarded
-from umzoo.data.reading.scan_source import Reading, ScanSource
 from umzoo.data.reading.size_limits import limit_memory
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
@@ -24,35 +22,9 @@ _LATER = 10
 """Seconds after which this process ends by itself, beyond those after which it should have been ended."""
 
 
-def read_here(scan: ScanSource, reading: Reading, labels: bool) -> Frames:
-    """Read *scan* in this process, see :func:`umzoo.data.reading.reader_client.open_apart`."""
-    if scan.dicom:
-        from umzoo.data.reading.dicom import read_stack
-
-        stack = read_stack(scan.files, scan.frames, reading.uneven == "resample")
-        return Frames.of_array(stack.voxels, stack.affine, scan.notes + stack.notes, stack.hounsfield)
-    from umzoo.data.reading.itk import read_itk
-
-    with utf8_name(scan.files[0]) as path:
-        return read_itk(path, labels)
-
-
-def axes_here(file: str) -> NDArray[np.float64] | None:
-    """See :func:`umzoo.data.reading.reader_client.axes_apart`."""
-    from umzoo.data.reading.itk import itk_axes
-
-    with utf8_name(file) as path:
-        return itk_axes(path)
-
-
-def pixels_here(file: str) -> str:
-    """See :func:`umzoo.data.reading.reader_client.pixels_apart`."""
-    from umzoo.data.reading.dicom.pixels import hash_of_pixels
-
-    try:
-        return hash_of_pixels(file)
-    except Exception:  # noqa: BLE001 - it is told when the slice is read
-        return file
+def answer(request: dict[str, Any]) -> Any:
+    """Return what *request* asks for, found in this process, which a damaged file may end."""
+    return _ASKED[request["ask"]](request)
 
 
 def main() -> None:
@@ -74,8 +46,8 @@ def _serve(request: dict[str, Any], out: BinaryIO) -> None:
         limit_memory()
         _end_after(request["seconds"] + _LATER)
         with guarded(request["files"]):
-            answer = _ASKED[request["ask"]](request)
-        _send_frames(out, answer) if isinstance(answer, Frames) else _send(out, {"value": answer})
+            found = answer(request)
+        _send_frames(out, found) if isinstance(found, Frames) else _send(out, {"value": found})
     except Refused as why:
         _send(out, {"reason": why.reason.value, "detail": why.detail})
     except MemoryError:
@@ -83,23 +55,40 @@ def _serve(request: dict[str, Any], out: BinaryIO) -> None:
 
 
 def _read(request: dict[str, Any]) -> Frames:
-    scan = ScanSource(
-        tuple(request["files"]), "", "", "", dicom=request["dicom"], frames=tuple(request["frames"]),
-        notes=tuple(request["notes"]),
-    )  # fmt: skip
-    return read_here(scan, Reading(uneven=request["uneven"]), request["labels"])
+    """The frames of a scan; see :func:`umzoo.data.reading.reader_client.open_apart`."""
+    files, notes = request["files"], tuple(request["notes"])
+    if request["dicom"]:
+        from umzoo.data.reading.dicom import read_stack
+
+        stack = read_stack(files, request["frames"], request["uneven"] == "resample")
+        return Frames.of_array(stack.voxels, stack.affine, notes + stack.notes, stack.hounsfield)
+    from umzoo.data.reading.itk import read_itk
+
+    with utf8_name(files[0]) as path:
+        return read_itk(path, request["labels"])
 
 
 def _axes(request: dict[str, Any]) -> list[list[float]] | None:
-    axes = axes_here(request["files"][0])
+    """See :func:`umzoo.data.reading.reader_client.axes_apart`."""
+    from umzoo.data.reading.itk import itk_axes
+
+    with utf8_name(request["files"][0]) as path:
+        axes = itk_axes(path)
     return None if axes is None else axes.tolist()
 
 
-_ASKED: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "frames": _read,
-    "axes": _axes,
-    "pixels": lambda request: pixels_here(request["files"][0]),
-}
+def _pixels(request: dict[str, Any]) -> str:
+    """See :func:`umzoo.data.reading.reader_client.pixels_apart`."""
+    from umzoo.data.reading.dicom.pixels import hash_of_pixels
+
+    file: str = request["files"][0]
+    try:
+        return hash_of_pixels(file)
+    except Exception:  # noqa: BLE001 - it is told when the slice is read
+        return file
+
+
+_ASKED: dict[str, Callable[[dict[str, Any]], Any]] = {"frames": _read, "axes": _axes, "pixels": _pixels}
 
 
 def _send_frames(out: BinaryIO, frames: Frames) -> None:
