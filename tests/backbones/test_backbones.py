@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from umzoo.backbones.base import BackboneInfo, Level
-from umzoo.backbones.state import canonical_state, load_canonical
 from umzoo.errors import ConfigError
 from umzoo.fields import Rng
 from umzoo.plugins import zoo
@@ -78,7 +77,7 @@ def test_wrong_channels_or_axes_are_refused(shape):
 def test_spec_rebuilds_the_network(name):
     model = build(name, in_channels=2)
     twin = zoo().backbones.build(model.spec).eval()
-    load_canonical(twin, canonical_state(model))
+    twin.load_state_dict(model.state_dict())
     image = Rng(1).normal((1, 2, *(2 * divisor for divisor in model.info.divisor)))
     assert torch.equal(model(image, dense=True).dense, twin(image, dense=True).dense)
     assert twin.spec == model.spec

@@ -8,9 +8,10 @@ from umzoo.backbones.state import (
     canonical_name,
     canonical_state,
     collapse_aliases,
-    load_canonical,
     named_tensors,
     require_contract,
+    require_same,
+    shapes,
     unwrap,
 )
 from umzoo.backbones.unet import GenesisUNet
@@ -56,26 +57,18 @@ def test_a_compiled_part_keeps_its_names():
     assert list(canonical_state(model)) == names
 
 
-def test_round_trip():
-    first, second = tiny(), tiny()
-    load_canonical(second, canonical_state(first))
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
-
-
 def test_problems_are_named():
     model = tiny()
     state = canonical_state(model)
-    before = {name: value.clone() for name, value in state.items()}
     wrong = dict(state)
     wrong["decoder.more"] = wrong.pop("encoder.down_tr64.ops.0.conv1.bias")
     wrong["encoder.down_tr64.ops.0.conv1.weight"] = torch.zeros(5)
     with pytest.raises(WeightsError) as caught:
-        load_canonical(model, wrong)
+        require_same(shapes(state), shapes(wrong))
     message = str(caught.value)
     assert "1 missing: encoder.down_tr64.ops.0.conv1.bias" in message
     assert "1 extra: decoder.more" in message
     assert "encoder.down_tr64.ops.0.conv1.weight (expected (1, 1, 3, 3, 3), got (5,))" in message
-    assert all(torch.equal(value, before[name]) for name, value in canonical_state(model).items())
 
 
 @pytest.mark.parametrize(

@@ -91,19 +91,6 @@ def canonical_state(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach() for name, tensor in named_tensors(module).items()}
 
 
-def load_canonical(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Copy *state* into *module*, in place; every tensor must be there, and fit.
-
-    Raises:
-        WeightsError: naming the tensors that are missing, extra or of another shape.
-    """
-    tensors = named_tensors(module)
-    require_same(shapes(tensors), shapes(state))
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            tensor.copy_(state[name])
-
-
 def require_contract(names: Iterable[str], network: str) -> None:
     """Refuse tensors of *network* that weights could not hold.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,10 @@ PLANNERS = {
 """nnU-Net's planners, by the name of the plans they write."""
 MALFORMED = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What nnU-Net raises for plans that are not as it writes them."""
+
+
+read_json = partial(files.read_json, error=DataError)
+"""Reads the JSON object in a file; raises :class:`umzoo.errors.DataError` if it is missing or damaged."""
 
 
 @dataclass(frozen=True)
@@ -197,15 +201,6 @@ def read_planned(folder: Path, plans: str, configuration: str) -> Planned:
         remedy = f"; make them with '{command}'" if plans in PLANNERS else ""
         raise ConfigError(f"no plans '{plans}' in {folder} (it has {', '.join(known) or 'none'}){remedy}")
     return Planned(read_json(file), configuration, read_json(folder / "dataset.json"))
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """Return the object in *file*.
-
-    Raises:
-        DataError: if it is missing or damaged.
-    """
-    return files.read_json(file, error=DataError)
 
 
 def _triple(values: Any) -> Any:
