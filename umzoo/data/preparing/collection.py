@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from umzoo.data.preparing.deduplication import Settled, settle
-from umzoo.data.preparing.found import Found
+from umzoo.data.preparing.discovered import Found
 from umzoo.data.preparing.ledger import Ledger, remembered
 from umzoo.data.preparing.origins import Origin, read_origins, stale, write_origins
 from umzoo.data.preparing.report import Outcome, Report, Stale
@@ -20,7 +20,7 @@ from umzoo.data.store.writer import StoreWriter
 Progress = Callable[[int, int, Report], None]
 
 
-class Run:
+class Collector:
     """Collects the results of *scans*.
 
     Args:

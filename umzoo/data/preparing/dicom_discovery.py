@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from umzoo.data.preparing.found import File, Found
+from umzoo.data.preparing.discovered import File, Found
 from umzoo.data.preparing.report import Outcome, refused
 from umzoo.data.reading.dicom import VOLUME_MODALITIES, Header, Stack, group
 from umzoo.data.reading.modality import Label, label_from_options, strongest

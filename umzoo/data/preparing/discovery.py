@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from umzoo.data.preparing.dicom_discovery import ReadHeaders, add_dicom, group_name
-from umzoo.data.preparing.found import File, Found
+from umzoo.data.preparing.discovered import File, Found
 from umzoo.data.preparing.report import refused
 from umzoo.data.preparing.source_files import all_files
 from umzoo.data.reading.dicom import is_dicom

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from umzoo.data.preparing.collection import Progress, Run
+from umzoo.data.preparing.collection import Collector, Progress
 from umzoo.data.preparing.dask_pool import on_dask
 from umzoo.data.preparing.dataset_names import public_names
 from umzoo.data.preparing.discovery import discover
@@ -78,9 +78,9 @@ def prepare(
         scans = public_names(found.scans, store)
         job = Job(store, spec, _salt(store), secrets.token_hex(8), reading)
         results = _results(scans, job, cores, scheduler)
-        run = Run(scans, found, writer, ledger, [_root(source) for source in sources])
+        collector = Collector(scans, found, writer, ledger, [_root(source) for source in sources])
         with closing(results):
-            return run.collect(results, progress or (lambda done, total, report: None))
+            return collector.collect(results, progress or (lambda done, total, report: None))
 
 
 def _headers(files: Sequence[str], workers: int) -> list[Header]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from umzoo.data.preparing import manifest
 from umzoo.data.preparing.dataset_layouts import DataSet, describe_folder
-from umzoo.data.preparing.found import File, Found
+from umzoo.data.preparing.discovered import File, Found
 from umzoo.data.reading.regular_files import oddity
 from umzoo.errors import DataError
 
