@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from umzoo.data.preparing.report import Outcome
 from umzoo.data.reading.modality import PRECEDENCE
+from umzoo.data.store.identity import content_of
 from umzoo.data.store.record import VolumeRecord
-from umzoo.data.store.writer import content_of
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,15 @@ from pathlib import Path
 from umzoo.data.preparing.dataset_names import real_names
 from umzoo.data.preparing.ledger import compact_ledger, remembered
 from umzoo.data.preparing.origins import Origin, read_origins, read_removed, write_origins, write_removed
-from umzoo.data.preparing.scan_job import subject_hash
 from umzoo.data.reading.refusal import Reason
 from umzoo.data.reading.regular_files import read_json
 from umzoo.data.store.durable_files import LOCAL, JsonLines, write_text
+from umzoo.data.store.identity import content_of, subject_hash
 from umzoo.data.store.index import read_index
 from umzoo.data.store.integrity import array_file, damage
 from umzoo.data.store.reader import Store
 from umzoo.data.store.record import VolumeRecord
-from umzoo.data.store.writer import StoreWriter, content_of
+from umzoo.data.store.writer import StoreWriter
 from umzoo.errors import ConfigError, DataError
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from umzoo.data.preparing.report import Stale
 from umzoo.data.reading.regular_files import read_json
 from umzoo.data.store.durable_files import LOCAL, write_text
-from umzoo.data.store.writer import content_of
+from umzoo.data.store.identity import content_of
 
 _ORIGINS, _REMOVED = "origins.json", "removed.json"
 

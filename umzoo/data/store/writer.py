@@ -15,6 +15,7 @@ from typing_extensions import Self
 
 import umzoo
 from umzoo.data.store.durable_files import LOCAL, JsonLines, write_text, writing
+from umzoo.data.store.identity import content_of
 from umzoo.data.store.reader import Store, StoreInfo
 from umzoo.data.store.record import VolumeRecord
 from umzoo.errors import DataError
@@ -89,11 +90,6 @@ class StoreWriter:
                     freed += file.stat().st_size
                     file.unlink(missing_ok=True)
         return freed
-
-
-def content_of(name: str) -> str:
-    """The part of a volume's id that stands for voxels and geometry."""
-    return name.partition("-")[0]
 
 
 def _begin(path: Path, spec: InputSpec | None) -> None:
