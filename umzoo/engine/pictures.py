@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from umzoo.files import written_whole
 from umzoo.pretext.variance import explained
 
 NO_CURVE = frozenset({"step", "loss", "lr", "wait", "patches_per_second"})
@@ -122,9 +123,8 @@ def _save(figure: Any, file: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}")
-    FigureCanvasAgg(figure).print_png(temporary)  # draws once; savefig does twice
-    temporary.replace(file)
+    with written_whole(file) as temporary:
+        FigureCanvasAgg(figure).print_png(temporary)  # draws once; savefig does twice
 
 
 def _limit(axis: Any, title: str) -> None:

@@ -112,8 +112,7 @@ class Survival(PooledHead):
 
     name = "survival"
 
-    class Config(PooledConfig):
-        """Options."""
+    Config = PooledConfig
 
     def __init__(self, config: Any, info: BackboneInfo) -> None:
         super().__init__(config, info, 1, bias=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from umzoo.spec import InputSpec, IntensityRule
+from umzoo.weights.transfer.report import by
 from umzoo.weights.transfer.rules import TransferRules
 from umzoo.weights.transfer.source_and_target import Side, Size
 
@@ -46,7 +47,7 @@ def _strides(source: Side, target: Side, turn: Size | None) -> Iterator[str]:
             theirs = (theirs[turn[0]], theirs[turn[1]], theirs[turn[2]])
         if theirs != ours:
             yield (
-                f"stage {stage}: stride {_by(theirs)} in the weights, {_by(ours)} here:"
+                f"stage {stage}: stride {by(theirs)} in the weights, {by(ours)} here:"
                 " from there on kernels see another scale"
             )
 
@@ -93,8 +94,4 @@ def _rule(rule: IntensityRule) -> str:
 
 
 def _millimeters(spacing: tuple[float, float, float] | None) -> str:
-    return "native" if spacing is None else f"{_by(spacing)} mm"
-
-
-def _by(values: tuple[float, ...]) -> str:
-    return "x".join(f"{value:g}" for value in values)
+    return "native" if spacing is None else f"{by(spacing)} mm"

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from umzoo.errors import ConfigError
 from umzoo.weights.transfer import adapt
+from umzoo.weights.transfer.report import by
 from umzoo.weights.transfer.rules import TransferRules
 from umzoo.weights.transfer.source_and_target import Side, Size
 from umzoo.weights.transfer.tensor_roles import UNETS, Slot
@@ -109,12 +110,12 @@ def _positions(pair: Pair) -> Step | None:
             return None
         raise MisfitError("the source does not record the grid of its tokens; give it as source_grid")
     if prod(grid) != pair.shape[1]:
-        raise ConfigError(f"{source.name} has {pair.shape[1]} tokens, not {_by(grid)}: give its grid as source_grid")
+        raise ConfigError(f"{source.name} has {pair.shape[1]} tokens, not {by(grid)}: give its grid as source_grid")
     if grid == wanted and order == "dhw":
         return None
     turned = "" if order == "dhw" else f", tokens from {order} order"
     return Step(
-        f"positions {_by(grid)} to {_by(wanted)}{turned}",
+        f"positions {by(grid)} to {by(wanted)}{turned}",
         lambda values: adapt.fit_positions(values, grid, order, wanted),
         (1, prod(wanted), *pair.shape[2:]),
     )
@@ -169,14 +170,14 @@ def _kernel(pair: Pair) -> Step | None:
     size = (new[0], new[1], new[2])
     shape = (*pair.shape[:2], *new)
     if pair.kind == "transposed":
-        return Step(f"upsampling {_by(old)} to {_by(new)}", lambda weight: adapt.fit_upsampling(weight, size), shape)
+        return Step(f"upsampling {by(old)} to {by(new)}", lambda weight: adapt.fit_upsampling(weight, size), shape)
     if pair.kind == "patch":
-        text = f"patch embedding {_by(old)} to {_by(new)}"
+        text = f"patch embedding {by(old)} to {by(new)}"
         return Step(text, lambda weight: adapt.fit_patch_embedding(weight, size), shape)
     if not all(taps % 2 for taps in (*old, *new)):
         return None
     smaller = any(a > b for a, b in zip(old, new, strict=True))
-    text = f"kernel {_by(old)} to {_by(new)} ({pair.rules.kernels if smaller else 'center'})"
+    text = f"kernel {by(old)} to {by(new)} ({pair.rules.kernels if smaller else 'center'})"
     return Step(text, lambda weight: adapt.fit_kernel(weight, size, pair.rules.kernels), shape)
 
 
@@ -187,7 +188,7 @@ def _widths(pair: Pair) -> Step | None:
     inputs = 2 if pair.slot.key[0] == "decoder.stages" and pair.slot.key[2] == "convs.0.conv.weight" else 1
     target, transposed = pair.target, pair.kind == "transposed"
     return Step(
-        f"first features, {_by(pair.shape[:2])} into {_by(pair.wanted[:2])}",
+        f"first features, {by(pair.shape[:2])} into {by(pair.wanted[:2])}",
         lambda weight: adapt.fit_widths(weight, target, inputs, transposed),
         pair.wanted,
         prod(min(a, b) for a, b in zip(pair.shape, pair.wanted, strict=True)),
@@ -198,7 +199,3 @@ def _only_widths_differ(pair: Pair) -> bool:
     """Whether the shapes differ in features only, in a family where features can be sliced."""
     alike = len(pair.shape) == len(pair.wanted) and pair.shape[2:] == pair.wanted[2:]
     return pair.sides[1].layout.family in UNETS and pair.shape != pair.wanted and alike
-
-
-def _by(values: tuple[int, ...]) -> str:
-    return "x".join(map(str, values))

@@ -14,7 +14,7 @@ from umzoo.spec import InputSpec
 from umzoo.weights.transfer.differences import axes_turn, differences
 from umzoo.weights.transfer.match import MisfitError, Pair, Step, steps_for
 from umzoo.weights.transfer.refusals import refusal
-from umzoo.weights.transfer.report import DroppedRecord, TensorRecord, TransferReport, share, totals
+from umzoo.weights.transfer.report import DroppedRecord, TensorRecord, TransferReport, by, share, totals
 from umzoo.weights.transfer.rules import TransferRules
 from umzoo.weights.transfer.source_and_target import Side
 from umzoo.weights.transfer.tensor_roles import Slot
@@ -173,7 +173,7 @@ class Plan:
         others = [(match, old, new) for match, old, new in pairs if old and new and old != new]
         if others:
             match, old, new = others[0]
-            words = (f"stride {_by(stride)}, dilation {_by(dilation)}" for stride, dilation in (old, new))
+            words = (f"stride {by(stride)}, dilation {by(dilation)}" for stride, dilation in (old, new))
             more = f" and {len(others) - 1} more" if others[1:] else ""
             yield f"{match.name}{more}: {' in the weights, '.join(words)} here: from there on kernels see another scale"
 
@@ -220,10 +220,6 @@ class Plan:
         if value.shape != self.target.tensors[match.name].shape:
             raise WeightsError(f"{match.name} became {tuple(value.shape)} on its way from {match.source}: report this")
         return value
-
-
-def _by(values: tuple[int, ...]) -> str:
-    return "x".join(map(str, values))
 
 
 _HEAD = "heads are not transferred"

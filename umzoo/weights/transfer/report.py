@@ -179,3 +179,8 @@ def _summed(records: Iterable[TensorRecord | DroppedRecord]) -> Iterator[str]:
     for note, names in notes.items():
         count = "1 tensor" if len(names) == 1 else f"{len(names)} tensors"
         yield f"{count}, {note} ({names[0]}{', ...' if len(names) > 1 else ''})"
+
+
+def by(values: Iterable[float]) -> str:
+    """Return sizes or spacings as ``1x2x3``."""
+    return "x".join(f"{value:g}" for value in values)
