@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data.reading.refusal import Reason, Refused
-from umzoo.data.reading.shear import MAX_SHEAR_DEGREES, perpendicular, shear_degrees, straighten
+from umzoo.data.reading.shear import perpendicular, straighten
 
 Spacing = tuple[float, float, float]
 REVERSED_AXES = np.eye(4)[[2, 1, 0, 3]]
 """Index ``(D, H, W)`` to index ``(x, y, z)``."""
+MAX_SHEAR_DEGREES = 1.0
 SPACING_RANGE = (0.01, 50.0)
 
 
@@ -65,7 +66,7 @@ def canonical(voxels: NDArray[Any], affine: NDArray[np.float64]) -> tuple[NDArra
     orientation = io_orientation(affine)
     axes = (affine @ inv_ornt_aff(orientation, voxels.shape))[:3, :3]
     voxels = apply_orientation(voxels, orientation)
-    shear, note = shear_degrees(axes), ""
+    shear, note = _shear_degrees(axes), ""
     if shear > MAX_SHEAR_DEGREES:
         voxels = straighten(voxels, axes)
         note = f"sheared by {shear:.1f} degrees: resampled to perpendicular axes"
@@ -82,7 +83,7 @@ def canonical_grid(grid: Grid) -> Grid:
     for axis, (target, _) in enumerate(orientation):
         shape[int(target)] = grid.shape[axis]
     nearest = grid.moved(tuple(shape), inv_ornt_aff(orientation, grid.shape))
-    if shear_degrees(nearest.affine[:3, :3]) > MAX_SHEAR_DEGREES:
+    if _shear_degrees(nearest.affine[:3, :3]) > MAX_SHEAR_DEGREES:
         inverse, low, size = perpendicular(nearest.affine[:3, :3], nearest.shape)
         index = np.eye(4)
         index[:3, :3], index[:3, 3] = inverse, inverse @ low
@@ -107,3 +108,15 @@ def spans_space(affine: NDArray[np.float64]) -> bool:
     axes = np.asarray(affine, float)[:3, :3]
     lengths = np.linalg.norm(axes, axis=0)
     return bool(np.isfinite(axes).all() and lengths.min() > 0 and abs(np.linalg.det(axes / lengths)) >= 0.5)
+
+
+def is_skewed(affine: NDArray[np.float64]) -> bool:
+    """Whether axes of *affine* are further from perpendicular than volumes are kept as they are."""
+    return _shear_degrees(np.asarray(affine, float)[:3, :3]) > MAX_SHEAR_DEGREES
+
+
+def _shear_degrees(axes: NDArray[np.float64]) -> float:
+    """The largest departure from 90 degrees between two axes."""
+    unit = axes / np.linalg.norm(axes, axis=0)
+    cosines = np.abs((unit.T @ unit)[np.triu_indices(3, 1)])
+    return float(np.degrees(np.arcsin(min(1.0, cosines.max()))))

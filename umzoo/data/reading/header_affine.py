@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from umzoo.data.reading.geometry import spans_space
+from umzoo.data.reading.geometry import is_skewed, spans_space
 from umzoo.data.reading.reader_client import axes_apart
 from umzoo.data.reading.refusal import Reason, Refused
-from umzoo.data.reading.shear import is_skewed
 
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _UNITS_IN_MM = {"meter": 1000.0, "micron": 0.001}

@@ -7,20 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_SHEAR_DEGREES = 1.0
-
-
-def is_skewed(affine: NDArray[np.float64]) -> bool:
-    """Whether axes of *affine* are further from perpendicular than volumes are kept as they are."""
-    return shear_degrees(np.asarray(affine, float)[:3, :3]) > MAX_SHEAR_DEGREES
-
-
-def shear_degrees(axes: NDArray[np.float64]) -> float:
-    """Return the largest departure from 90 degrees between two of the *axes* ``(3, 3)``, its columns."""
-    unit = axes / np.linalg.norm(axes, axis=0)
-    cosines = np.abs((unit.T @ unit)[np.triu_indices(3, 1)])
-    return float(np.degrees(np.arcsin(min(1.0, cosines.max()))))
-
 
 def straighten(voxels: NDArray[Any], axes: NDArray[np.float64]) -> NDArray[np.float32]:
     """Resample ``(x, y, z)`` voxels on sheared *axes* to the nearest perpendicular axes, linearly.
