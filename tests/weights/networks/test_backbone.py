@@ -1,5 +1,6 @@
 """Loading: no value is made that is replaced, and what the file does not hold is what a built network has."""
 
+import functools
 import logging
 import resource
 import time
@@ -215,6 +216,15 @@ def test_each_tensor_goes_to_the_device_at_once(folder, monkeypatch):
     assert moves == [{"meta"}], "the network was on its device before it was moved as a whole"
 
 
+@functools.cache
+def usual_cost(name):
+    """Seconds of this process for a network of the usual size; another one before it imports what it needs."""
+    default_network(zoo().backbones[name])
+    began = time.process_time()
+    default_network(zoo().backbones[name])
+    return time.process_time() - began
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -237,11 +247,12 @@ def test_each_tensor_goes_to_the_device_at_once(folder, monkeypatch):
 )
 @pytest.mark.parametrize("parts", [("encoder", "decoder"), ("encoder",)], ids=("whole", "encoder"))
 def test_absurd_sizes_cost_nothing(folder, options, parts):
-    build_on_meta(read_info(folder), {})
+    """At most a second, or what twenty networks of the usual size cost where that is more."""
+    usual = usual_cost(options["name"])
     edit_config(folder, lambda config: config.update(backbone=options, parts=parts))
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(WeightsError) as caught:
         load_backbone(folder)
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < max(1, 20 * usual)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000, "kilobytes"
     assert "\n" not in str(caught.value)
