@@ -12,6 +12,7 @@ from torch.nn import functional
 import umzoo
 from umzoo.errors import ConfigError
 from umzoo.pretext.labels import accuracy
+from umzoo_contrastive.boxes import cut, draw_boxes
 from umzoo_contrastive.embed import Projection, similarity
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -57,7 +58,8 @@ class SimCLR(umzoo.PretextTask):
         image = batch["image"]
         if len(image) < 2:
             raise ConfigError("simclr contrasts the items of a batch and got 1: set data.batch_size to 2 or more")
-        crops = random_crops(torch.cat((image, image)), self.config.crop, rng.fork(0))
+        pairs = torch.cat((image, image))
+        crops = cut(pairs, *draw_boxes(len(pairs), self.config.crop, rng.fork(0)))
         corrupted, _, _ = self.corruptions(crops, rng.fork(1))
         return {"image": corrupted}
 
@@ -70,16 +72,3 @@ class SimCLR(umzoo.PretextTask):
         logits = (similarity(embedding, embedding) / self.config.temperature).masked_fill(itself, -torch.inf)
         self.metrics |= {"accuracy": accuracy(logits, partner), "chance": torch.full((), 1 / (count - 1))}
         return functional.cross_entropy(logits, partner)
-
-
-def random_crops(image: Tensor, shares: tuple[float, float], rng: umzoo.Rng) -> Tensor:
-    """Cut a box from each item of *image* ``(B, C, D, H, W)`` and resize it to the image's size, trilinearly.
-
-    Its edges are one share, drawn uniformly from *shares*, of the image's.
-    """
-    share = rng.uniform((len(image), 1), *shares)
-    theta = torch.zeros(len(image), 3, 4, device=image.device)
-    theta[:, [0, 1, 2], [0, 1, 2]] = share
-    theta[:, :, 3] = (1 - share) * rng.uniform((len(image), 3), -1, 1)
-    grid = functional.affine_grid(theta, list(image.shape), align_corners=False)
-    return functional.grid_sample(image, grid, padding_mode="border", align_corners=False)

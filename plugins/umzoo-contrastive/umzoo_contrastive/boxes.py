@@ -1,0 +1,25 @@
+"""Boxes in a volume that goes from -1 to 1 along W, H and D, and the crops that they cut."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+import umzoo
+
+Boxes = tuple[Tensor, Tensor]
+"""Half edges and centers of a box in each item, both ``(B, 3)``."""
+
+
+def draw_boxes(count: int, shares: tuple[float, float], rng: umzoo.Rng) -> Boxes:
+    """Draw a box in each of *count* volumes; its edges are one share, uniform in *shares*, of the volume's."""
+    half = rng.uniform((count, 1), *shares).expand(-1, 3)
+    return half, (1 - half) * rng.uniform((count, 3), -1, 1)
+
+
+def cut(image: Tensor, half: Tensor, center: Tensor) -> Tensor:
+    """Cut the box from each item of *image* ``(B, C, D, H, W)`` and resize it to the image's size, trilinearly."""
+    theta = torch.cat((torch.diag_embed(half), center.unsqueeze(2)), dim=2)
+    grid = functional.affine_grid(theta, list(image.shape), align_corners=False)
+    return functional.grid_sample(image, grid, padding_mode="border", align_corners=False)

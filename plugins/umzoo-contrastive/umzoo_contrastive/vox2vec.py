@@ -1,0 +1,97 @@
+"""vox2vec (Goncharov et al., MICCAI 2023): a voxel must be told from all others in two views of its volume."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+import umzoo
+from umzoo.errors import ConfigError
+from umzoo.pretext.labels import accuracy
+from umzoo_contrastive.boxes import Boxes, cut, draw_boxes
+from umzoo_contrastive.embed import Projection, similarity
+
+Share = Annotated[float, Field(gt=0.5, le=1)]
+
+CORRUPTIONS = ({"name": "gamma", "p": 0.8}, {"name": "noise", "p": 0.5})
+
+
+class Vox2Vec(umzoo.PretextTask):
+    """Voxels of two overlapping, resized and corrupted crops of each volume; InfoNCE on what all levels say of them.
+
+    A voxel is described by the encoder's levels and the dense map, interpolated at its place and projected. The
+    positive is the same voxel in the other view, the negatives are the other voxels of the process's own batch.
+    Metrics: ``accuracy``, the share of voxels whose nearest is their partner, and ``chance``, what guessing gives.
+    """
+
+    name = "vox2vec"
+    dense = True
+    citations = (
+        "Goncharov et al., vox2vec: A Framework for Self-supervised Contrastive Learning of Voxel-level Representations"
+        " in Medical Images, MICCAI 2023",
+    )
+
+    class Config(umzoo.Config):
+        """Options of ``vox2vec``."""
+
+        crop: tuple[Share, Share] = Field((0.65, 1.0), description="least and greatest edge of a crop, of the patch's")
+        voxels: int = Field(128, ge=2, description="voxels of each volume")
+        corruptions: tuple[umzoo.ComponentSpec, ...] = Field(CORRUPTIONS, description="of each view, in this order")
+        temperature: float = Field(0.1, gt=0, description="temperature of the similarities")
+        hidden: int = Field(128, ge=1, description="channels of the projection's hidden layer")
+        dim: int = Field(64, ge=1, description="length of the embedding")
+
+    config: Config
+
+    def __init__(self, config: Any, context: umzoo.PretextContext) -> None:
+        super().__init__(config, context)
+        if self.config.crop[0] > self.config.crop[1]:
+            raise ConfigError(f"vox2vec.crop must go from the least to the greatest, got {self.config.crop}")
+        self.corruptions = umzoo.build_corruptions(self.config.corruptions, "pretext.tasks.vox2vec.corruptions")
+        info = context.backbone
+        channels = sum(level.channels for level in info.levels) + (info.decoder_channels or 0)
+        self.head = Projection(channels, self.config.hidden, self.config.dim, centered=True)
+
+    def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:
+        """Return both views one after the other, ``(2 * B, C, D, H, W)``, and ``voxels`` ``(2 * B, V, 3)``.
+
+        ``voxels`` are places in each view along W, H and D from -1 to 1, as ``grid_sample`` takes them.
+        """
+        image = batch["image"]
+        first, second = (draw_boxes(len(image), self.config.crop, rng.fork(i)) for i in (0, 1))
+        crops = torch.cat((cut(image, *first), cut(image, *second)))
+        corrupted, _, _ = self.corruptions(crops, rng.fork(2))
+        places = common_places(first, second, rng.fork(3).uniform((len(image), self.config.voxels, 3)))
+        voxels = [(places - center[:, None]) / half[:, None] for half, center in (first, second)]
+        return {"image": corrupted, "voxels": torch.cat(voxels)}
+
+    def loss(self, features: umzoo.Features, views: umzoo.Fields) -> Tensor:
+        """Return InfoNCE over the ``2 * B * V`` voxels."""
+        if features.dense is None:
+            raise ConfigError("vox2vec needs the dense map: call the backbone with dense=True")
+        maps = (*features.levels, features.dense)
+        described = torch.cat([at(level, views["voxels"]) for level in maps], dim=-1)
+        first, second = self.head(described.flatten(0, 1)).chunk(2)
+        logits = similarity(first, second) / self.config.temperature
+        partner = torch.arange(len(first), device=logits.device)
+        self.metrics |= {"accuracy": accuracy(logits, partner), "chance": torch.full((), 1 / len(partner))}
+        return (functional.cross_entropy(logits, partner) + functional.cross_entropy(logits.T, partner)) / 2
+
+
+def common_places(first: Boxes, second: Boxes, unit: Tensor) -> Tensor:
+    """Return the places ``(B, V, 3)`` in what the boxes of each item have in common, for *unit* in [0, 1] there."""
+    (half, center), (other_half, other_center) = first, second
+    low = torch.maximum(center - half, other_center - other_half)
+    high = torch.minimum(center + half, other_center + other_half)
+    return low[:, None] + (high - low)[:, None] * unit
+
+
+def at(level: Tensor, voxels: Tensor) -> Tensor:
+    """Return *level* ``(B, C, D, H, W)`` at *voxels* ``(B, V, 3)``, interpolated: ``(B, V, C)`` in float32."""
+    grid = voxels[:, :, None, None, :]
+    found = functional.grid_sample(level.float(), grid.float(), padding_mode="border", align_corners=False)
+    return found[:, :, :, 0, 0].transpose(1, 2)
