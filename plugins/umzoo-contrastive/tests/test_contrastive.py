@@ -2,17 +2,15 @@
 
 import pytest
 import torch
-from umzoo_contrastive.boxes import cut, draw_boxes
-from umzoo_contrastive.embed import Projection, similarity
 from umzoo_contrastive.simclr import SimCLR
 from umzoo_contrastive.voco import VoCo, constant_loss, position_loss
-from umzoo_contrastive.vox2vec import Vox2Vec, at
 
 import umzoo
 from umzoo.corruptions.pipeline import Pipeline
 from umzoo.errors import ConfigError
 from umzoo.plugins import zoo
 from umzoo.pretext.model import PretextModel
+from umzoo.pretext.projection import Projection, similarity
 from umzoo.testing import TinyBackbone, check_pretext_task, check_training, small_network, training_batch
 
 SIZE = (16, 24, 32)
@@ -27,7 +25,7 @@ def batch(items=4, size=SIZE):
     return {**training_batch(items=items), "image": umzoo.Rng(5).uniform((items, 1, *size))}
 
 
-@pytest.mark.parametrize("name", ["simclr", "voco", "vox2vec"])
+@pytest.mark.parametrize("name", ["simclr", "voco"])
 def test_conforms(name):
     check_pretext_task(name)
 
@@ -50,15 +48,6 @@ def test_embeddings_differ_at_the_start_where_pooled_features_hardly_do():
     for centered, most in ((True, 0.3), (False, 0.7)):
         embedding = Projection(8, 64, 16, centered)(features.pooled)
         assert similarity(embedding, embedding)[others].mean() < most
-
-
-def test_a_whole_box_is_the_image_and_a_smaller_one_lies_within():
-    image = batch()["image"]
-    torch.testing.assert_close(cut(image, *draw_boxes(4, (1.0, 1.0), umzoo.Rng(0))), image, atol=1e-5, rtol=0)
-    ramp = torch.linspace(0, 1, 32).expand(8, 1, *SIZE)
-    crops = cut(ramp, *draw_boxes(8, (0.5, 0.5), umzoo.Rng(0)))
-    extent = crops[:, 0, 0, 0, -1] - crops[:, 0, 0, 0, 0]
-    assert torch.allclose(extent, torch.tensor(0.5), atol=0.02) and crops[:, 0, 0, 0, 0].std() > 0.05
 
 
 class TestSimCLR:
@@ -167,40 +156,7 @@ def test_the_loss_falls(kind):
     assert sum(losses[-10:]) < min(0.8 * sum(losses[:10]), 0.5 * sum(baselines[-10:])), losses
 
 
-@pytest.mark.parametrize(
-    ("name", "network"), [("simclr", "resenc_unet_s"), ("voco", "primus_s"), ("vox2vec", "plainconv_unet")]
-)
+@pytest.mark.parametrize(("name", "network"), [("simclr", "resenc_unet_s"), ("voco", "primus_s")])
 def test_trains_exports_and_transfers(name, network, tmp_path):
     tasks, data = [{"name": name}], {"patch_size": (16, 32, 16)}
     check_training({"backbone": small_network(network), "pretext": {"tasks": tasks}, "data": data}, tmp_path)
-
-
-class TestVox2Vec:
-    def test_both_views_show_the_same_at_the_same_voxel(self):
-        method = task(Vox2Vec, corruptions=())
-        ramps = torch.stack(torch.meshgrid(*(torch.linspace(0, 1, n) for n in SIZE), indexing="ij"))
-        views = method.views({**batch(3), "image": ramps[:, None]}, umzoo.Rng(0))
-        first, second = at(views["image"], views["voxels"]).chunk(2)
-        torch.testing.assert_close(first, second, atol=0.03, rtol=0)
-        assert (first[0] - first[0].flip(0)).abs().mean() > 0.05, "voxels differ from one another"
-        assert views["voxels"].abs().max() <= 1 and not torch.equal(*views["voxels"].chunk(2))
-
-    def test_reads_a_map_along_its_own_axes(self):
-        level = torch.arange(24.0).view(1, 1, 2, 3, 4)
-        corners = torch.tensor([[[-0.75, -2 / 3, -0.5], [0.75, -2 / 3, -0.5], [-0.75, 2 / 3, 0.5]]])
-        assert at(level, corners).flatten().tolist() == pytest.approx([0, 3, 20])
-
-    def test_partners_attract_and_others_repel(self):
-        method = task(Vox2Vec, voxels=2)
-        features = umzoo.Features([torch.zeros(2, 4, 2, 2, 2)], torch.zeros(2, 2, 2, 2, 2), torch.zeros(2, 4))
-        views = {"voxels": torch.zeros(2, 2, 3)}
-        losses = []
-        for embedding in (torch.eye(2).repeat(2, 1), torch.cat((torch.eye(2), torch.eye(2).flip(0)))):
-            method.head.forward = lambda described, embedding=embedding: embedding
-            losses.append(method.loss(features, views))
-            assert method.metrics["accuracy"].mean() == (len(losses) == 1)
-        assert losses[0] < 0.01 and losses[1] > 5
-
-    def test_refuses_crops_from_great_to_small(self):
-        with pytest.raises(ConfigError, match="least to the greatest"):
-            task(Vox2Vec, crop=(0.9, 0.7))

@@ -1,4 +1,4 @@
-"""Contrastive methods for umzoo: SimCLR, VoCo and vox2vec."""
+"""Contrastive methods for umzoo: SimCLR and VoCo."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import umzoo
 
 @umzoo.hookimpl
 def register_pretext_tasks(register: Any) -> None:
-    """Register ``simclr``, ``vox2vec`` and ``voco``."""
+    """Register ``simclr`` and ``voco``."""
     from umzoo_contrastive.simclr import SimCLR
     from umzoo_contrastive.voco import VoCo
-    from umzoo_contrastive.vox2vec import Vox2Vec
 
-    for task in (SimCLR, VoCo, Vox2Vec):
+    for task in (SimCLR, VoCo):
         register(task)

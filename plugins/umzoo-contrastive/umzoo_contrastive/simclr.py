@@ -11,9 +11,9 @@ from torch.nn import functional
 
 import umzoo
 from umzoo.errors import ConfigError
+from umzoo.pretext.boxes import cut, draw_boxes
 from umzoo.pretext.labels import accuracy
-from umzoo_contrastive.boxes import cut, draw_boxes
-from umzoo_contrastive.embed import Projection, similarity
+from umzoo.pretext.projection import Projection, similarity
 
 Share = Annotated[float, Field(gt=0, le=1)]
 

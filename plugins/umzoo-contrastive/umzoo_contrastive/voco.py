@@ -17,7 +17,7 @@ from torch import Tensor
 import umzoo
 from umzoo.errors import ConfigError
 from umzoo.pretext.labels import classification_metrics
-from umzoo_contrastive.embed import Projection, similarity
+from umzoo.pretext.projection import Projection, similarity
 
 Count = Annotated[int, Field(ge=1)]
 

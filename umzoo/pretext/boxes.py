@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-import umzoo
+from umzoo.fields import Rng
 
 Boxes = tuple[Tensor, Tensor]
 """Half edges and centers of a box in each item, both ``(B, 3)``."""
 
 
-def draw_boxes(count: int, shares: tuple[float, float], rng: umzoo.Rng) -> Boxes:
+def draw_boxes(count: int, shares: tuple[float, float], rng: Rng) -> Boxes:
     """Draw a box in each of *count* volumes; its edges are one share, uniform in *shares*, of the volume's."""
     half = rng.uniform((count, 1), *shares).expand(-1, 3)
     return half, (1 - half) * rng.uniform((count, 3), -1, 1)

@@ -1,4 +1,4 @@
-"""What both methods share: the projection head, similarities in full precision, and corruptions of the crops."""
+"""What contrastive tasks share: the projection head, and similarities in full precision."""
 
 from __future__ import annotations
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-import umzoo
+from umzoo.backbones.base import Features
+from umzoo.config import Config as Options
 from umzoo.errors import ConfigError
+from umzoo.fields import Fields, Rng
+from umzoo.pretext.base import PretextContext, PretextTask
+from umzoo.pretext.boxes import Boxes, cut, draw_boxes
+from umzoo.pretext.corruptions import build_corruptions
 from umzoo.pretext.labels import accuracy
-from umzoo_contrastive.boxes import Boxes, cut, draw_boxes
-from umzoo_contrastive.embed import Projection, similarity
+from umzoo.pretext.projection import Projection, similarity
+from umzoo.spec import ComponentSpec
 
 Share = Annotated[float, Field(gt=0.5, le=1)]
 
-CORRUPTIONS = ({"name": "gamma", "p": 0.8}, {"name": "noise", "p": 0.5})
+CORRUPTIONS: tuple[Any, ...] = ({"name": "gamma", "p": 0.8}, {"name": "noise", "p": 0.5})
 
 
-class Vox2Vec(umzoo.PretextTask):
+class Vox2Vec(PretextTask):
     """Voxels of two overlapping, resized and corrupted crops of each volume; InfoNCE on what all levels say of them.
 
     A voxel is described by the encoder's levels and the dense map, interpolated at its place and projected. The
@@ -29,34 +34,34 @@ class Vox2Vec(umzoo.PretextTask):
     """
 
     name = "vox2vec"
-    dense = True
+    dense: ClassVar[bool] = True
     citations = (
         "Goncharov et al., vox2vec: A Framework for Self-supervised Contrastive Learning of Voxel-level Representations"
         " in Medical Images, MICCAI 2023",
     )
 
-    class Config(umzoo.Config):
+    class Config(Options):
         """Options of ``vox2vec``."""
 
         crop: tuple[Share, Share] = Field((0.65, 1.0), description="least and greatest edge of a crop, of the patch's")
         voxels: int = Field(128, ge=2, description="voxels of each volume")
-        corruptions: tuple[umzoo.ComponentSpec, ...] = Field(CORRUPTIONS, description="of each view, in this order")
+        corruptions: tuple[ComponentSpec, ...] = Field(CORRUPTIONS, description="of each view, in this order")
         temperature: float = Field(0.1, gt=0, description="temperature of the similarities")
         hidden: int = Field(128, ge=1, description="channels of the projection's hidden layer")
         dim: int = Field(64, ge=1, description="length of the embedding")
 
     config: Config
 
-    def __init__(self, config: Any, context: umzoo.PretextContext) -> None:
+    def __init__(self, config: Any, context: PretextContext) -> None:
         super().__init__(config, context)
         if self.config.crop[0] > self.config.crop[1]:
             raise ConfigError(f"vox2vec.crop must go from the least to the greatest, got {self.config.crop}")
-        self.corruptions = umzoo.build_corruptions(self.config.corruptions, "pretext.tasks.vox2vec.corruptions")
+        self.corruptions = build_corruptions(self.config.corruptions, "pretext.tasks.vox2vec.corruptions")
         info = context.backbone
         channels = sum(level.channels for level in info.levels) + (info.decoder_channels or 0)
         self.head = Projection(channels, self.config.hidden, self.config.dim, centered=True)
 
-    def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:
+    def views(self, batch: Fields, rng: Rng) -> Fields:
         """Return both views one after the other, ``(2 * B, C, D, H, W)``, and ``voxels`` ``(2 * B, V, 3)``.
 
         ``voxels`` are places in each view along W, H and D from -1 to 1, as ``grid_sample`` takes them.
@@ -69,7 +74,7 @@ class Vox2Vec(umzoo.PretextTask):
         voxels = [(places - center[:, None]) / half[:, None] for half, center in (first, second)]
         return {"image": corrupted, "voxels": torch.cat(voxels)}
 
-    def loss(self, features: umzoo.Features, views: umzoo.Fields) -> Tensor:
+    def loss(self, features: Features, views: Fields) -> Tensor:
         """Return InfoNCE over the ``2 * B * V`` voxels."""
         if features.dense is None:
             raise ConfigError("vox2vec needs the dense map: call the backbone with dense=True")
