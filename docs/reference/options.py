@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic_core import PydanticUndefined, to_jsonable_python
-
+from umzoo.cli.options import describe as plain
 from umzoo.config import Config
 
 HEADER = ("option", "default", "meaning")
@@ -40,27 +36,13 @@ def options_of_all(configs: dict[str, type[Config]]) -> Iterator[str]:
 
 
 def describe(config: type[Config]) -> Iterator[tuple[str, str, str]]:
-    """Yield name, default and meaning of each option."""
-    for name, field in config.model_fields.items():
-        yield field.alias or name, _default(field), cell(field.description or "") + _choices(field.annotation)
+    """Yield name, default and meaning of each option, in Markdown."""
+    for name, default, meaning, choices in plain(config):
+        shown = default if default in ("none", "required") else f"`{default}`"
+        words = f" ({', '.join(f'`{choice}`' for choice in choices)})" if choices else ""
+        yield name, shown, cell(meaning) + words
 
 
 def cell(text: str) -> str:
     """Return *text* as it can stand in a table."""
     return text.replace("|", "\\|")
-
-
-def _default(field: Any) -> str:
-    default = field.get_default(call_default_factory=True)
-    if default is PydanticUndefined:
-        return "required"
-    return "none" if default is None else f"`{json.dumps(to_jsonable_python(default, by_alias=True))}`"
-
-
-def _choices(annotation: Any) -> str:
-    """What can be chosen, if it is one of some words or nothing."""
-    united = get_origin(annotation) in (Union, UnionType)
-    kinds = [kind for kind in (get_args(annotation) if united else [annotation]) if kind is not NoneType]
-    if any(get_origin(kind) is not Literal for kind in kinds):
-        return ""
-    return f" ({', '.join(f'`{choice}`' for kind in kinds for choice in get_args(kind))})"

@@ -19,8 +19,8 @@ INTRODUCTION = """\
 A recipe is a TOML file that says what is trained, on what, and how. `umzoo pretrain RECIPE --data STORE --out RUN`
 takes a file or the name of a shipped recipe: `universal` (ResEnc-L, bf16), `universal_genesis` (the U-Net and
 sub-volumes of Models Genesis), `universal_tiny` (minutes on two CPU cores), `restoration_tiny` (restoration alone, of a
-small network with instance norm; [evidence.md](evidence.md)) or `tour` (that of `umzoo quickstart`). Any key can be
-changed on the command line:
+small network with instance norm), `vox2vec_tiny` (that and vox2vec; [evidence.md](evidence.md)) or `tour` (that of
+`umzoo quickstart`). `umzoo list recipes` lists them. Any key can be changed on the command line:
 
 ```
 umzoo pretrain universal_tiny --data STORE --out RUN trainer.steps=200 pretext.tasks.restoration.weight=2

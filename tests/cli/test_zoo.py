@@ -195,3 +195,30 @@ def test_a_kept_listing_imports_no_torch(own, run):
         "print([name for name in ('torch', 'timm', 'monai', 'huggingface_hub') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_recipes_are_listed_with_what_they_are_for(run):
+    rows = dict(cells(run("list", "recipes")))
+    assert {"universal", "universal_tiny", "tour"} <= rows.keys() and all(map(str.strip, rows.values()))
+    assert list(dict(cells(run("list", "recipe", "tour")))) == ["tour"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("restoration", ["pretext_task restoration, from umzoo", "cite: Zhou", 'loss\t"mse"\tdistance']),
+        ("genesis_unet", ["backbone genesis_unet, from umzoo", "width\t32\t"]),
+        ("genesis_unet.lab", ["weights genesis_unet.lab", "license\tcc-by-4.0"]),
+        ("tour", ["recipe tour: The tour", "tour.toml"]),
+    ],
+)
+def test_one_entry_with_its_options(own, run, name, said):
+    printed = run("show", name)
+    assert all(part in printed for part in said), printed
+
+
+def test_what_is_not_there_is_told_with_what_is_near(own, run):
+    with pytest.raises(UnknownNameError, match="no entry 'restorations'.*restoration"):
+        run("show", "restorations")
+    with pytest.raises(UnknownNameError, match="no entry 'tour'"):
+        run("show", "tour", "--kind", "backbone")

@@ -27,6 +27,7 @@ from umzoo.cli.predict import predict
 from umzoo.cli.prepare import prepare
 from umzoo.cli.pretrain import export, pretrain
 from umzoo.cli.quickstart import quickstart
+from umzoo.cli.show import show
 from umzoo.cli.signing import sign, verify
 from umzoo.cli.store import compact as store_compact
 from umzoo.cli.store import remove as store_remove
@@ -47,7 +48,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Training": {"pretrain": pretrain, "export": export, "finetune": finetune},
     "Scans": {"embed": embed, "predict": predict},
     "Evidence": {"evaluate": evaluate, "study": study},
-    "Zoo": {"info": info, "list": list_, "plugins": plugins, "import": import_},
+    "Zoo": {"info": info, "list": list_, "show": show, "plugins": plugins, "import": import_},
     "Sharing": {
         "search": search,
         "push": push,

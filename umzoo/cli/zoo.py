@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(help="backbone, corruption, pretext_task, head, weights, importer")
+        str | None, typer.Argument(help="backbone, corruption, pretext_task, head, weights, importer, recipe")
     ] = None,
     pattern: Annotated[str, typer.Argument(help="shell pattern, such as '*unet*'")] = "*",
     pretrained: Annotated[
@@ -43,6 +43,9 @@ def list_(
         return
     if any((use, modality, region, takes, as_json)):
         raise ConfigError("--use, --modality, --region, --takes and --json go with --pretrained")
+    if kind in ("recipe", "recipes"):
+        _show_recipes(pattern)
+        return
     found = False
     for name, entries in _of_kind(shown().entries, kind).items():
         rows = Listing("name", "parameters", "from", "license", "", group=name, cut=True)
@@ -54,6 +57,17 @@ def list_(
             found = True
     if not found:
         say(f"nothing of kind {kind or 'any'} matches '{pattern}'")
+
+
+def _show_recipes(pattern: str) -> None:
+    from umzoo.cli.show import recipe_summary
+    from umzoo.engine.recipe import shipped_recipes
+
+    rows = Listing("recipe", "", cut=True)
+    for name in shipped_recipes():
+        if fnmatch(name, pattern):
+            rows.add_row(name, recipe_summary(name).partition(". ")[0].rstrip("."))
+    rows.show()
 
 
 def plugins() -> None:

@@ -93,13 +93,18 @@ def find_recipe(path: Path | str) -> Path:
     Raises:
         ConfigError: if there is no such file.
     """
-    folders = [Path(__file__).parents[2] / "recipes", Path(__file__).parents[1] / "recipes"]
-    candidates = [Path(path), *(folder / f"{path}.toml" for folder in folders)]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    shipped = sorted({file.stem for folder in folders for file in folder.glob("*.toml")})
-    raise ConfigError(f"no recipe '{path}': give a .toml file or one of {', '.join(shipped)}")
+    if (file := Path(path)).is_file():
+        return file
+    shipped = shipped_recipes()
+    if (found := shipped.get(str(path))) is None:
+        raise ConfigError(f"no recipe '{path}': give a .toml file or one of {', '.join(shipped)}")
+    return found
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Return the recipes that ship with umzoo, by name."""
+    folders = (Path(__file__).parents[1] / "recipes", Path(__file__).parents[2] / "recipes")
+    return {file.stem: file for folder in folders for file in sorted(folder.glob("*.toml"))}
 
 
 def dump_recipe(recipe: Recipe) -> str:
