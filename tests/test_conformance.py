@@ -5,27 +5,32 @@ import pytest
 from umzoo import testing
 from umzoo.plugins import zoo
 
+RESNETS = (10, 18, 34, 50, 101, 152, 200)
 SMALLER = {
-    "plainconv_unet": {"features_per_stage": [4, 6, 8, 10]},
-    "resenc_unet_m": {"features_per_stage": [4, 6, 8, 10], "n_blocks_per_stage": 1},
-    "resenc_unet_l": {"features_per_stage": [4, 6, 8, 10, 12], "n_blocks_per_stage": 1},
-    "resenc_unet_xl": {"features_per_stage": [4, 6, 8, 10, 12], "n_blocks_per_stage": 1},
-    "primus_b": {"depth": 2},
-    "primus_m": {"depth": 2},
-    "primus_l": {"depth": 2},
+    "genesis_unet": {"width": 2},
+    "plainconv_unet": {"features_per_stage": [4, 6, 8]},
+    **{
+        f"resenc_unet_{size}": {"features_per_stage": [4, 6, 8], "n_blocks_per_stage": 1}
+        for size in ("s", "m", "l", "xl")
+    },
+    "primus_s": {"embed_dim": 36, "depth": 2, "decoder_channels": 8},
+    "primus_b": {"embed_dim": 72, "depth": 2, "decoder_channels": 8},
+    "primus_m": {"embed_dim": 72, "depth": 2, "decoder_channels": 8},
+    "primus_l": {"embed_dim": 96, "depth": 2, "decoder_channels": 8},
     **dict.fromkeys(
         ("swin_unetr", "swin_vit"),
         {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 2, 2), "window_size": 2},
     ),
     "unetr": {"feature_size": 4, "hidden_size": 24, "mlp_dim": 24, "num_heads": 2},
-    **dict.fromkeys((f"resnet3d_{layers}" for layers in (10, 18, 34, 50, 101, 152, 200)), {"width": 4}),
+    "timm": {"model": "test_resnet", "decoder_channels": 4},
+    **dict.fromkeys((f"resnet3d_{layers}" for layers in RESNETS), {"width": 2}),
 }
-"""Options that keep the test short; the others are checked as they are."""
+"""Options that keep the test short; their default sizes are built by the tests of the backbones."""
 DEEPER = (
-    *(f"resnet3d_{layers}" for layers in (18, 34, 101, 152, 200)),
+    *(f"resnet3d_{layers}" for layers in RESNETS[1:]),
     *("resenc_unet_m", "resenc_unet_l", "resenc_unet_xl", "primus_b", "primus_m", "primus_l"),
 )
-"""More blocks of the code of ``resnet3d_10``, ``resnet3d_50``, ``resenc_unet_s`` and ``primus_s``, not traced again."""
+"""More blocks of the code of ``resnet3d_10``, ``resenc_unet_s`` and ``primus_s``, not traced again."""
 
 
 ELSEWHERE = ("swin_unetr", "swin_vit", "unetr", "timm")

@@ -29,8 +29,6 @@ EVALUATION = 1 << 32
 """Added to the seed for evaluation, so that its crops are not the training's."""
 PANEL_CROPS = 8
 """Crops per modality, on average, among which a panel's are chosen."""
-Row = tuple[float, Fields]
-"""Contrast of a patch, and its pictures ``(D, H, W)`` by title."""
 
 
 class Evaluator:
@@ -83,23 +81,30 @@ class Evaluator:
 
         The panel of the shared pass is ``panel-STEP.png``, that of a task's own ``panel-STEP-TASK.png``.
         """
-        best: dict[str, dict[str, Row]] = {}
+        rows: dict[str, dict[str, Fields]] = {}
         now = {"progress": torch.tensor(step / steps, device=self.device), "step": torch.tensor(step)}
-        for number, raw in enumerate(self._batches(PANEL_CROPS * (len(self.store.modalities) or 1))):
-            batch = {**to_unit(to_device(raw, self.device)), **now}
-            for name, images in _pictures(model, batch, Rng(self.seed, number, device=self.device)):
-                self._keep_best(best.setdefault(name, {}), images, raw["modality"])
-        for name, rows in best.items():
-            file = folder / f"panel-{step:08d}{name}.png"
-            save_panel(file, [(modality, images) for modality, (_, images) in sorted(rows.items())])
+        for number, (batch, items) in self._richest().items():
+            for name, images in _pictures(model, {**batch, **now}, Rng(self.seed, number, device=self.device)):
+                for modality, item in items.items():
+                    pictures = {title: image[item, 0] for title, image in images.items()}
+                    rows.setdefault(name, {})[modality] = pictures
+        for name, found in rows.items():
+            save_panel(folder / f"panel-{step:08d}{name}.png", sorted(found.items(), key=lambda row: row[0]))
 
-    def _keep_best(self, rows: dict[str, Row], images: Fields, modality: Tensor) -> None:
-        """Put the items of *images* into *rows* where their first picture has more contrast."""
-        first = next(iter(images.values()))[: len(modality)]
-        for item, (label, contrast) in enumerate(zip(modality, first.flatten(1).std(1), strict=True)):
-            name = self.store.modalities[label] if label >= 0 else "unknown"
-            if name not in rows or contrast > rows[name][0]:
-                rows[name] = (float(contrast), {title: image[item, 0] for title, image in images.items()})
+    def _richest(self) -> dict[int, tuple[Fields, dict[str, int]]]:
+        """Those batches, by their number, that hold a modality's patch of most contrast, and which item it is."""
+        best: dict[str, tuple[float, int, int]] = {}
+        batches = self._batches(PANEL_CROPS * (len(self.store.modalities) or 1))
+        batches = [to_unit(to_device(raw, self.device)) for raw in batches]
+        for number, batch in enumerate(batches):
+            contrasts = batch["image"].flatten(1).std(1).tolist()
+            for item, (label, contrast) in enumerate(zip(batch["modality"].tolist(), contrasts, strict=True)):
+                name = self.store.modalities[label] if label >= 0 else "unknown"
+                best[name] = max(best.get(name, (-1.0, 0, 0)), (contrast, number, item))
+        return {
+            number: (batches[number], {name: item for name, (_, where, item) in best.items() if where == number})
+            for number in sorted({number for _, number, _ in best.values()})
+        }
 
 
 class _Evaluating:
