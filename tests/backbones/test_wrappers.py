@@ -25,7 +25,7 @@ FAMILIES = {
         {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 2, 2), "window_size": 2},
     ),
     "unetr": {"feature_size": 4, "hidden_size": 24, "mlp_dim": 24, "num_heads": 2},
-    "timm": {},
+    "timm": {"model": "test_resnet"},
 }
 PARTS = ("resenc", "primus", "resnet3d")
 """Families of several sizes, of which one is tried."""
@@ -47,7 +47,8 @@ def mesh(tmp_path):
 
 
 def image_for(model):
-    size = model.info.nearest_size(tuple(2 * max(4, step) for step in model.info.divisor))
+    depth, height, width = (max(4, step) for step in model.info.divisor)
+    size = model.info.nearest_size((2 * depth, height, width))
     return Rng(0).uniform((1, model.info.in_channels, *size))
 
 

@@ -1,5 +1,7 @@
 """The comparison is right about tables of known truth."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -32,9 +34,15 @@ def score_pair(rng, subjects, gap_first, gap_second, correlation=CORRELATION, sc
     return truth, person, tuple(np.stack([-one, one], axis=1)[None] for one in scores)
 
 
+@cache
+def drawn(persons):
+    """The bootstrap of scans of *persons*, which all repetitions share."""
+    return draw_weights(np.array(persons), 200, 1)
+
+
 def comparison(scores, truth, person, name="B"):
     """The comparison of one pair of scores."""
-    weights = draw_weights(person, 400, 1)
+    weights = drawn(tuple(person.tolist()))
     judged = tuple(judge(one, truth, "classification", weights) for one in scores)
     return compare(("A", name), judged, truth, person, "classification", "100%", (500, 0.05, 1))
 
