@@ -159,8 +159,10 @@ def test_unetr_is_monais():
         assert torch.allclose(original.out(network(image(), dense=True).dense), original(image()), atol=1e-5)
 
 
-@pytest.mark.parametrize("use_v2", [False, True])
-@pytest.mark.parametrize("prefix", ["", "module.", "module.backbone.", "model."])
+@pytest.mark.parametrize(
+    ("use_v2", "prefix"),
+    [(False, ""), (False, "module."), (False, "module.backbone."), (False, "model."), (True, "module.backbone.")],
+)
 def test_a_whole_network_arrives(tmp_path, use_v2, prefix):
     original = swin(use_v2=use_v2)
     state = {prefix + name: value for name, value in original.state_dict().items()}

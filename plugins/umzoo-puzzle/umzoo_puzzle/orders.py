@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import cache
 
 import numpy as np
 import torch
@@ -28,14 +29,20 @@ def distant_orders(tiles: int, count: int) -> Tensor:
     """
     if count > math.factorial(tiles):
         raise ConfigError(f"{tiles} tiles have {math.factorial(tiles)} orders, {count} were asked for: set 'orders'")
-    candidates = _candidates(tiles)
+    return torch.from_numpy(_distant_orders(tiles, count).astype(np.int64))
+
+
+@cache
+def _distant_orders(tiles: int, count: int) -> np.ndarray:
+    candidates = _candidates(tiles).astype(np.int16)  # small numbers are compared in less time
     distance = np.full(len(candidates), tiles + 1)
     chosen = []
     for _ in range(count):
         best = int(distance.argmax())
         chosen.append(best)
         distance = np.minimum(distance, (candidates != candidates[best]).sum(1))
-    return torch.from_numpy(candidates[chosen])
+    orders: np.ndarray = candidates[chosen]
+    return orders
 
 
 def _candidates(tiles: int) -> np.ndarray:
