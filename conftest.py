@@ -27,4 +27,7 @@ def blank_pictures(request, monkeypatch):
         file.touch()
 
     monkeypatch.setattr("umzoo.engine.training.save_curves", blank)
-    monkeypatch.setattr("umzoo.engine.evaluate.Evaluator.panels", lambda *_: None)
+    monkeypatch.setattr(
+        "umzoo.engine.evaluate.Evaluator.panels",
+        lambda self, model, folder, step, steps: blank(folder / f"panel-{step:08d}.png"),
+    )
