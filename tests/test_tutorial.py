@@ -51,6 +51,7 @@ def _install(package, site, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.drawn
 def test_every_block_runs_in_order(tmp_path, hub, shell, monkeypatch):  # noqa: F811
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
