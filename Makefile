@@ -33,10 +33,10 @@ docs: $(VENV)/.docs
 	@echo "The site is in build/site; to search in it: $(BIN)/python -m http.server -d build/site"
 
 dist: $(VENV)/.release
-	@$(BIN)/python tools/wheels.py
+	@$(BIN)/python .ci/wheels.py
 
 matrix:
-	@tools/matrix.sh $(PYTHONS)
+	@.ci/matrix.sh $(PYTHONS)
 
 $(VENV)/.docs $(VENV)/.release: $(STAMP)
 	@$(BIN)/python -m pip install -qq --no-compile --editable ".[$(patsubst .%,%,$(notdir $@))]"

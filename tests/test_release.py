@@ -19,14 +19,14 @@ except ModuleNotFoundError:
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-RECIPE = yaml.safe_load((ROOT / "conda" / "recipe.yaml").read_text(encoding="utf-8"))
+RECIPE = yaml.safe_load((ROOT / ".ci" / "conda.yaml").read_text(encoding="utf-8"))
 ON_CONDA = {"torch": "pytorch", "blosc2": "python-blosc2", "matplotlib": "matplotlib-base"}
 """Packages that conda-forge calls otherwise."""
 
 
 @pytest.fixture
 def tools(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "tools")
+    monkeypatch.syspath_prepend(ROOT / ".ci")
     yield import_module
     for name in ("wheels", "oldest"):
         sys.modules.pop(name, None)

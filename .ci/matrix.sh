@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs tests with every Python that is here, newest dependencies, and once with the oldest. See docs/releasing.md.
-#   tools/matrix.sh [PYTHON VERSION ...]      TESTS="tests/heads -x" tools/matrix.sh 3.12
+#   .ci/matrix.sh [PYTHON VERSION ...]      TESTS="tests/heads -x" .ci/matrix.sh 3.12
 set -uo pipefail
 cd "$(dirname "$0")/.."
 versions=${*:-3.10 3.11 3.12 3.13 3.14}
@@ -36,7 +36,7 @@ for version in $versions; do
     if [ -z "${oldest:-}" ]; then
         oldest=$version
         mkdir -p build/matrix
-        "build/matrix/$version/bin/python" tools/oldest.py > build/matrix/oldest.txt
+        "build/matrix/$version/bin/python" .ci/oldest.py > build/matrix/oldest.txt
         if try "$version-oldest" "$interpreter" --constraint build/matrix/oldest.txt; then passed="$passed $version-oldest"; else failed="$failed $version-oldest"; fi
     fi
 done

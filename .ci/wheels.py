@@ -1,6 +1,6 @@
 """Builds source archives and wheels of umzoo and its plug-in packages, and checks what is in the wheels.
 
-``python tools/wheels.py [--out dist] [PACKAGE ...]``. Equal commits give equal wheels: ``SOURCE_DATE_EPOCH`` is the
+``python .ci/wheels.py [--out dist] [PACKAGE ...]``. Equal commits give equal wheels: ``SOURCE_DATE_EPOCH`` is the
 date of the last commit, unless it is set already.
 """
 
