@@ -79,7 +79,7 @@ def test_an_unknown_command_is_a_usage_error():
 
 def test_a_closed_pipe_is_no_error():
     done = subprocess.run(
-        f"'{sys.executable}' -m umzoo list head | true",
+        f"'{sys.executable}' -m umzoo list recipes | true",
         shell=True,
         capture_output=True,
         text=True,
