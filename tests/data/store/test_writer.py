@@ -96,3 +96,11 @@ def test_json_lines(tmp_path):
     lines.append({"a": 1})
     lines.close()
     assert (tmp_path / "new" / "x.jsonl").read_text() == '{"a":1}\n'
+
+
+def test_the_store_is_found_where_its_parts_are():
+    import umzoo.data.store
+
+    assert umzoo.data.store.Store is Store
+    with pytest.raises(AttributeError, match="no attribute 'Stores'"):
+        umzoo.data.store.Stores  # noqa: B018
