@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -26,18 +27,16 @@ def show(
     for each in found:
         _show_entry(each, name)
     if name in recipes:
-        say(f"recipe {name}: {recipe_summary(name)}")
+        say(f"recipe {name}: {recipe_summary(recipes[name])}")
         say(f"{recipes[name]}")
     elif not found:
         known = [*recipes, *(it for each in registries.values() for it in each.list())]
         raise UnknownNameError(f"no entry '{name}'{nearest(name, known)}: 'umzoo list' shows all")
 
 
-def recipe_summary(name: str) -> str:
-    """Return the comment at the top of the shipped recipe *name*, in one line."""
-    from umzoo.engine.recipe import shipped_recipes
-
-    lines = shipped_recipes()[name].read_text(encoding="utf-8").splitlines()
+def recipe_summary(file: Path) -> str:
+    """Return the comment at the top of the recipe in *file*, in one line."""
+    lines = file.read_text(encoding="utf-8").splitlines()
     first = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
     return " ".join(line.lstrip("# ") for line in lines[:first])
 

@@ -64,9 +64,9 @@ def _show_recipes(pattern: str) -> None:
     from umzoo.engine.recipe import shipped_recipes
 
     rows = Listing("recipe", "", cut=True)
-    for name in shipped_recipes():
+    for name, file in shipped_recipes().items():
         if fnmatch(name, pattern):
-            rows.add_row(name, recipe_summary(name).partition(". ")[0].rstrip("."))
+            rows.add_row(name, recipe_summary(file).partition(". ")[0].rstrip("."))
     rows.show()
 
 

@@ -16,7 +16,7 @@ from umzoo.fields import Fields, Rng
 from umzoo.pretext.base import PretextContext, PretextTask
 from umzoo.pretext.boxes import Boxes, cut, draw_boxes
 from umzoo.pretext.corruptions import build_corruptions
-from umzoo.pretext.labels import accuracy
+from umzoo.pretext.labels import classification_metrics
 from umzoo.pretext.projection import Projection, similarity
 from umzoo.spec import ComponentSpec
 
@@ -83,7 +83,7 @@ class Vox2Vec(PretextTask):
         first, second = self.head(described.flatten(0, 1)).chunk(2)
         logits = similarity(first, second) / self.config.temperature
         partner = torch.arange(len(first), device=logits.device)
-        self.metrics |= {"accuracy": accuracy(logits, partner), "chance": torch.full((), 1 / len(partner))}
+        self.metrics |= classification_metrics(logits, partner)
         return (functional.cross_entropy(logits, partner) + functional.cross_entropy(logits.T, partner)) / 2
 
 
