@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from umzoo.data.reading.formats import NIBABEL_SUFFIXES
+from umzoo.data.reading.formats import NIBABEL_SUFFIXES, suffix_of
 from umzoo.data.reading.frames import Frames
 from umzoo.data.reading.geometry import Grid, Spacing, canonical
 from umzoo.data.reading.nibabel_frames import read_nibabel
@@ -93,6 +93,6 @@ def read_grid(scan: ScanSource) -> tuple[NDArray[Any], Grid]:
 
 
 def _open(scan: ScanSource, reading: Reading = DEFAULT_READING, labels: bool = False) -> Frames:
-    if not scan.dicom and scan.files[0].lower().endswith(NIBABEL_SUFFIXES):
+    if not scan.dicom and suffix_of(scan.files[0]) in NIBABEL_SUFFIXES:
         return read_nibabel(scan.files[0], labels)
     return open_apart(scan, reading, labels)
