@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -54,12 +54,21 @@ def pretrain(
     else:
         run = NewRun(out, load_recipe(recipe, overrides or ()), data, overwrite=overwrite)
     start = resolve(weights) if weights is not None else None
-    trainer = Trainer(run, resume=resume is not None, cpu=cpu, weights=start)
+    trainer = Trainer(run, resume=resume is not None, cpu=cpu, weights=start, task_probe=_task_probe(run))
     signum = trainer.fit()
     if signum is not None:
         if trainer.is_main:
             say(f"stopped by a signal, all is saved: continue with 'umzoo pretrain --resume {run.folder}'", err=True)
         raise typer.Exit(128 + signum)
+
+
+def _task_probe(run: Run) -> Any:
+    """Return the probe that the recipe of *run* asks for, or None; only it needs what ``umzoo[finetune]`` brings."""
+    if not run.recipe.trainer.probe_task:
+        return None
+    from umzoo.downstream.evaluate.online import online_probe
+
+    return online_probe(run)
 
 
 def _say_plan(recipe: str, overrides: list[str], memory: float | None) -> None:
@@ -108,6 +117,7 @@ def export(
     license_link: Annotated[str, typer.Option(help="text of a license called other, https://...")] = "",
     name: Annotated[str | None, typer.Option(help="architecture.tag; by default from the recipe")] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="write one ONNX file for images of any size")] = False,
+    best: Annotated[bool, typer.Option("--best", help="the checkpoint that trainer.probe_task found best")] = False,
     size: Annotated[
         tuple[int, int, int] | None, typer.Option(help="with --onnx: voxels (D, H, W), for images of this size only")
     ] = None,
@@ -119,7 +129,7 @@ def export(
     from umzoo.engine.export import export_run
     from umzoo.engine.run import open_run
 
-    info = export_run(open_run(Path(source)), target, license, name, license_link)
+    info = export_run(open_run(Path(source)), target, license, name, license_link, best)
     say(f"{info.name}: {info.provenance.steps} steps on {info.provenance.volumes} volumes -> {target}")
 
 

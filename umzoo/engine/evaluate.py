@@ -107,7 +107,7 @@ class Evaluator:
         }
 
 
-class _Evaluating:
+class Evaluating:
     """Switches a module to eval mode without gradients, and back."""
 
     def __init__(self, module: nn.Module) -> None:
@@ -123,7 +123,7 @@ class _Evaluating:
 
 
 def _pooled(model: PretextModel, batch: Fields) -> Tensor:
-    with _Evaluating(model):
+    with Evaluating(model):
         space = model.backbone.info.input_space
         pooled: Tensor = model.backbone(enter(batch["image"], batch, space)).pooled
     return pooled
@@ -131,7 +131,7 @@ def _pooled(model: PretextModel, batch: Fields) -> Tensor:
 
 def _pictures(model: PretextModel, batch: Fields, rng: Rng) -> Iterator[tuple[str, Fields]]:
     """Yield the pictures of each forward pass, and what its panel's name ends in."""
-    with _Evaluating(model):
+    with Evaluating(model):
         for made in model.passes(batch, rng):
             images: Fields = {}
             for label in made.labels:

@@ -21,7 +21,7 @@ from umzoo.engine.checkpoint import fitting, load_checkpoint
 from umzoo.engine.initial_weights import trained_input
 from umzoo.engine.log import read_metrics
 from umzoo.engine.recipe import Recipe
-from umzoo.engine.run import Run, newest_state, open_data
+from umzoo.engine.run import Run, best_state, newest_state, open_data
 from umzoo.errors import ConfigError
 from umzoo.plugins import zoo
 from umzoo.pretext.base import PretextTask
@@ -35,9 +35,14 @@ OF_THE_MACHINE = frozenset({"step", "lr", "wait", "patches_per_second"})
 
 
 def export_run(
-    run: Run, folder: Path, license: str = "unknown", name: str | None = None, license_link: str = ""
+    run: Run,
+    folder: Path,
+    license: str = "unknown",
+    name: str | None = None,
+    license_link: str = "",
+    best: bool = False,
 ) -> WeightsInfo:
-    """Write the newest checkpoint of *run* as a weights folder.
+    """Write the newest checkpoint of *run*, or the best one, as a weights folder.
 
     It holds the network that a task exports (:meth:`umzoo.PretextTask.exported`), or else the moving average where
     the run kept one.
@@ -48,15 +53,16 @@ def export_run(
         license: SPDX identifier of the weights; "unknown" takes that of the weights the run began with, if any.
         name: ``architecture.tag``; by default the backbone's name and the recipe's.
         license_link: text of a license that is called ``other``.
+        best: take the checkpoint that did best by the recipe's ``trainer.probe_task``.
 
     Raises:
-        ConfigError: if the run has no checkpoint yet, or two tasks would export networks of their own.
+        ConfigError: if the run has no such checkpoint, or two tasks would export networks of their own.
         CheckpointError: if the checkpoint is damaged.
         WeightsError: if *folder* holds something else, *license* is none, or the weights that the run began with do
             not allow it.
     """
     require_license(license, license_link)
-    path = newest_state(run)
+    path = best_state(run) if best else newest_state(run)
     state, store = load_checkpoint(path), open_data(run)
     with fitting(path):
         model = build_from_recipe(zoo(), run.recipe, tuple(state["modalities"]))
@@ -64,14 +70,18 @@ def export_run(
         if state["ema"] is not None:
             model.backbone.load_state_dict(state["ema"])
         info = _describe(run, store, state, model, (license, license_link), name)
-    tensors = canonical_state(_exported(model))
+    tensors = canonical_state(exported_network(model))
     weights = {key: value for key, value in tensors.items() if key.split(".")[0] in info.parts}
     save_folder(folder, weights, info, _trained_heads(model))
     return info
 
 
-def _exported(model: PretextModel) -> Backbone:
-    """The network whose weights are written."""
+def exported_network(model: PretextModel) -> Backbone:
+    """Return the network whose weights are written: the backbone, or what a task exports.
+
+    Raises:
+        ConfigError: if two tasks would export networks of their own.
+    """
     tasks: list[PretextTask] = list(model.tasks.values())  # type: ignore[arg-type]
     teachers = {task.name: task.exported(model.backbone) for task in tasks}
     own = {name: network for name, network in teachers.items() if network is not model.backbone}

@@ -55,6 +55,11 @@ class TrainerConfig(Config):
         500, ge=1, description="steps between looks at the features: their health, and a linear probe of the modality"
     )
     probe_volumes: int = Field(128, ge=2, description="volumes a probe looks at, at most")
+    probe_task: str = Field(
+        "",
+        description="TASK.toml of a labeled task that frozen features are tried on at the same steps; the best"
+        " checkpoint by it is kept, for export --best",
+    )
     trackers: tuple[str, ...] = Field(
         (), description="what to log to beside TensorBoard, by Accelerate's names: wandb, mlflow, comet_ml, ..."
     )

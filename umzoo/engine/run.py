@@ -14,7 +14,7 @@ from pathlib import Path
 
 from umzoo.data.loading.open_store import open_store
 from umzoo.data.store.reader import Store
-from umzoo.engine.checkpoint import BEST, latest_checkpoint, step_of
+from umzoo.engine.checkpoint import BEST, best_checkpoint, latest_checkpoint, step_of
 from umzoo.engine.failure import FAILED, has_failed
 from umzoo.engine.initial_weights import Start
 from umzoo.engine.lock import LOCK
@@ -23,9 +23,10 @@ from umzoo.engine.recipe import Recipe, dump_recipe, load_recipe
 from umzoo.errors import ConfigError, DataError
 from umzoo.files import json_table, read_text, refuse_links
 
-START = "start.json"
+START, PROBE = "start.json", "probe"
 MADE = frozenset(
-    {"recipe.toml", "run.json", START, FAILED, "checkpoints", "metrics.jsonl", "metrics.tmp", "pictures", "tensorboard"}
+    {"recipe.toml", "run.json", START, FAILED, PROBE, "checkpoints", "metrics.jsonl", "metrics.tmp", "pictures"}
+    | {"tensorboard"}
 )
 """What a run writes into its folder."""
 
@@ -196,5 +197,19 @@ def newest_state(run: Run) -> Path:
     if (found := latest_checkpoint(run.checkpoints)) is None:
         raise ConfigError(
             f"{run.folder} has no checkpoint yet: continue it with 'umzoo pretrain --resume {run.folder}'"
+        )
+    return found
+
+
+def best_state(run: Run) -> Path:
+    """Return the checkpoint of *run* that did best by ``trainer.probe_task``.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    if (found := best_checkpoint(run.checkpoints)) is None:
+        raise ConfigError(
+            f"{run.folder} has no best checkpoint: a run keeps one if its recipe names a labeled task as"
+            " trainer.probe_task; leave out --best to export the newest"
         )
     return found

@@ -22,6 +22,7 @@ from umzoo.engine.initial_weights import Start, start_from, trained_input
 from umzoo.engine.log import read_metrics
 from umzoo.engine.option_changes import record_changes
 from umzoo.engine.run import Run, open_data
+from umzoo.engine.task_probe import SCORE, TaskProbe, probe_task
 from umzoo.engine.training import Training
 from umzoo.errors import ConfigError
 from umzoo.fields import Fields, Rng, to_device
@@ -41,15 +42,32 @@ class Trainer(Training):
         resume: continue from the newest checkpoint.
         cpu: stay on the CPU even if there is a GPU.
         weights: a weights folder that a new run begins with, as far as it fits; random values if None.
+        task_probe: does what ``trainer.probe_task`` asks for: ``umzoo.downstream.evaluate.online.online_probe(run)``.
+
+    Raises:
+        ConfigError: if the recipe asks for a probe of a task and there is none.
     """
 
     model: PretextModel
 
-    def __init__(self, run: Run, resume: bool = False, cpu: bool = False, weights: Path | None = None) -> None:
-        self.run, self.recipe, self.weights = run, run.recipe, weights
+    def __init__(
+        self,
+        run: Run,
+        resume: bool = False,
+        cpu: bool = False,
+        weights: Path | None = None,
+        task_probe: TaskProbe | None = None,
+    ) -> None:
+        self.run, self.recipe, self.weights, self.task_probe = run, run.recipe, weights, task_probe
+        if run.recipe.trainer.probe_task and task_probe is None:
+            raise ConfigError(
+                "the recipe's trainer.probe_task needs a probe: train by 'umzoo pretrain', or give the Trainer"
+                " task_probe=umzoo.downstream.evaluate.online.online_probe(run)"
+            )
         self.store = open_data(run)
         self.start: Start | None = None
         self._declined = False
+        self._best_score = float("-inf")
         self.quarantined: dict[str, str] = {}
         recipe = run.recipe
         super().__init__(run.folder, recipe.trainer, recipe.optim, recipe.seed, resume=resume, cpu=cpu)
@@ -117,9 +135,22 @@ class Trainer(Training):
         if self.step % config.probe_every == 0 or last:
             metrics = self.evaluator.probe(self.model, config.probe_volumes)
             self._warn_of_decline(metrics)
+            metrics |= self._probe_task()
         if self.step % config.picture_every == 0 or last:
             self.evaluator.panels(self.model, self.pictures, self.step, config.steps)
         return metrics
+
+    def _probe_task(self) -> dict[str, float]:
+        """Try the features on the labeled task, if there is one, and keep the best weights but those of the start."""
+        if self.task_probe is None:
+            return {}
+        input = trained_input(self.store, self.recipe, self.model.backbone)
+        average = self.ema.module if self.ema is not None else None
+        found = probe_task(self.task_probe, self.model, average, input, self.recipe.name)
+        if self.step and found[SCORE] > self._best_score:
+            self._best_score = found[SCORE]
+            self.save_best()
+        return found
 
     def _warn_of_decline(self, metrics: dict[str, float]) -> None:
         """Warn once if the features are much poorer than at the first probe, which the log holds."""
@@ -129,12 +160,17 @@ class Trainer(Training):
             log.warning("step %d: %s: look at the weights of the tasks, or lower optim.lr", self.step, what)
 
     def state(self) -> dict[str, Any]:
-        """Return what was found out about the data, by all processes."""
-        return {"quarantined": dict(self.quarantined), "modalities": list(self.store.modalities)}
+        """Return what was found out about the data, by all processes, and the best score of the labeled task."""
+        return {
+            "quarantined": dict(self.quarantined),
+            "modalities": list(self.store.modalities),
+            "best_score": self._best_score,
+        }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take back which volumes could not be read."""
+        """Take back which volumes could not be read, and the best score of the labeled task."""
         self.quarantined.update(state["quarantined"])
+        self._best_score = float(state.get("best_score", self._best_score))
 
     def save(self) -> None:
         """Write a checkpoint, with the volumes that any process could not read."""

@@ -261,7 +261,6 @@ class Training(Hooks):
             scaler = self.accelerator.scaler
             state = {
                 **self._weights(),
-                "processes": self.accelerator.num_processes,
                 "accumulate": self.config.accumulate,
                 "items_per_step": self.share.total,
                 "optimizer": self.optimizer.state_dict(),
@@ -293,6 +292,7 @@ class Training(Hooks):
             "step": self.step,
             "samples": self.samples,
             "seconds": self.seconds,
+            "processes": self.accelerator.num_processes,
             "model": self.model.state_dict(),
             "ema": self.ema.module.state_dict() if self.ema is not None else None,
         }

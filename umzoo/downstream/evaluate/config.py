@@ -26,7 +26,7 @@ class EvaluateConfig(Config):
         ("100%",), min_length=1, description="label budgets of a training fold: subjects (10), or a share (25%)"
     )
     seeds: int = Field(3, ge=1, description="repetitions with other folds and other drawings of the labels")
-    draws: int = Field(3, ge=1, description="drawings of the random weights that references are compared with")
+    draws: int = Field(3, ge=0, description="drawings of the random weights that references are compared with; 0: none")
     folds: int = Field(5, ge=2, description="outer folds of cross-validation")
     inner_folds: int = Field(3, ge=2, description="inner folds, which choose penalties and neighbors")
     bootstrap: int = Field(2000, ge=100, description="drawings of the subjects for intervals")

@@ -75,7 +75,8 @@ def evaluate_masks(
         DataError: if too few cases can be used.
     """
     config = config or EvaluateConfig()
-    random, made = control_names(references), _references(task, references, cache, seed, config.draws)
+    random = control_names(references) if config.draws else {}
+    made = _references(task, references, cache, seed, config.draws)
     known = [{case.case.id for case in it[0].cases} for it in made.values()]
     ids = tuple(case.id for case in task.cases if case.split != "test" and all(case.id in them for them in known))
     cases = {case.id: case for case in task.cases}
@@ -111,7 +112,8 @@ def _references(
         spec = input_of(network)
         cases = list(cache_cases(cache / "scans", task, spec).values())
         made[name] = [_of_network(network, cases)]
-        made[random[name]] = [_of_network(random_twin(network, seed + draw), cases) for draw in range(draws)]
+        if draws:
+            made[random[name]] = [_of_network(random_twin(network, seed + draw), cases) for draw in range(draws)]
         key = signature(torch.nn.Identity(), EmbedConfig(), made[name][0].key)
         plain = plain or [Reference(plain_maps(made[name][0].source.patch), cases, key)]
     return {**made, PLACE: plain}

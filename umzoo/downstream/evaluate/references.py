@@ -43,7 +43,7 @@ def feature_table(
             :func:`~umzoo.downstream.evaluate.common_crop.common_cut`); None takes the whole scan.
         seed: of the random weights.
         progress: called with cases done, cases in all, and cases left out.
-        draws: of the random weights.
+        draws: of the random weights; 0: none are compared.
 
     Returns:
         The table and the ids of its cases.
@@ -55,7 +55,7 @@ def feature_table(
     if task.kind == "segmentation":
         raise ConfigError("a vector answers for a whole scan, not for masks: use evaluate_masks")
     cases = [case for case in task.cases if case.split != "test"]
-    random = control_names(references)
+    random = control_names(references) if draws else {}
     features = embed_cases(cases, with_controls(references, seed, draws), cache, config, crop, progress)
     kept = [case for case in cases if all(case.id in rows for rows in features.values())]
     if not kept:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from umzoo.downstream.evaluate.online import online_probe
 from umzoo.downstream.finetune import FinetuneConfig, Origin, finetune, load_config, resume
 from umzoo.downstream.finetune.training import RUN
 from umzoo.downstream.study.cells import Cell, is_done, read_state, write_state
@@ -77,7 +78,7 @@ def _pretrain(config: StudyConfig, out: Path, cell: Cell, cpu: bool) -> None:
     data = config.arm(cell.arm).data or Path()
     run = open_run(folder / "run") if going_on else Run(folder / "run", recipe_of(config, cell), data)
     if not (going_on and finished(run)):
-        _require_whole(Trainer(run, resume=going_on, cpu=cpu).fit())
+        _require_whole(Trainer(run, resume=going_on, cpu=cpu, task_probe=online_probe(run)).fit())
     export_run(run, folder / "weights")
 
 
