@@ -63,8 +63,8 @@ its place; any other is replaced with `--overwrite` only.
 | `modality_adversarial.accuracy` | accuracy of the adversary in the game; not a measure of invariance |
 | `probe.modality` | balanced accuracy of a fresh linear probe for the modality on frozen pooled features |
 | `probe.chance` | what that probe would reach by guessing |
-| `probe.task` | with `trainer.probe_task`: Dice, AUROC, R2 or C-index of frozen features on the labeled task, cross-validated by subject |
-| `probe.task.plain` | the same of intensity and place (masks) or intensity and size (scans), which know no anatomy |
+| `probe.task` | with `trainer.probe_task`: Dice, AUROC, R2 or C-index of frozen features, cross-validated by subject |
+| `probe.task.plain` | the same of intensity and place, or intensity and size, which know no anatomy |
 | `health.rank` | effective rank of the pooled features (RankMe): the number of directions they vary in |
 | `health.std` | standard deviation of the pooled features over crops, mean over channels |
 | `health.dead` | share of channels that hardly vary over crops |
