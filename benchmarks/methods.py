@@ -1,6 +1,6 @@
 """Runs every pretext task on one backbone of each family for two steps and writes docs/methods.md.
 
-``python benchmarks/methods.py`` (CPU, a few minutes); ``--task NAME`` for some tasks only, which writes nothing.
+``python benchmarks/methods.py`` (CPU, a few minutes); ``--task NAME`` for some tasks only, the rows of others are kept.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dynamic_network_architectures.architectures.unet import PlainConvUNet, Resi
 from learning import section
 from torch import nn
 
+import umzoo
 from umzoo.data.phantoms.files import write_phantoms
 from umzoo.data.preparing.prepare import prepare
 from umzoo.engine.export import export_run
@@ -87,7 +88,7 @@ class Outcome:
 
 def run_pair(spec: dict[str, Any], backbone: str, store: Path, folder: Path) -> Outcome:
     """Train two steps, export and transfer."""
-    options = " ".join(f"{key}={value}" for key, value in spec.items() if key != "name")
+    options = " ".join(f"{key}={value}" for key, value in spec.items() if key not in ("name", "teacher"))
     outcome = Outcome(f"`{spec['name']}`" + (f" {options}" if options else ""), f"`{backbone}`")
     stage = "starts"
     try:
@@ -160,19 +161,32 @@ def run_all(tasks: list[str]) -> Iterator[Outcome]:
         folder = Path(temporary)
         write_phantoms(folder / "scans", ct=2, mr=2, size=(64, 64, 64))
         prepare([folder / "scans"], folder / "store", modality=("ct=*/ct/*", "mr=*/mr/*"), workers=0)
+        teacher = umzoo.create_model("resenc_unet_s", **BACKBONES["resenc_unet_s"])
+        umzoo.save_pretrained(teacher, folder / "teacher")
+        variants = {**VARIANTS, "distillation": [{"teacher": str(folder / "teacher")}]}
         for task in tasks:
-            for number, options in enumerate(VARIANTS.get(task, [{}])):
+            for number, options in enumerate(variants.get(task, [{}])):
                 for backbone in BACKBONES:
                     pair = folder / f"{task}-{number}-{backbone}"
                     yield run_pair({"name": task, **options}, backbone, folder / "store", pair)
 
 
-def render(outcomes: list[Outcome]) -> str:
-    """Return the page."""
-    good = sum(outcome.works for outcome in outcomes)
-    head = INTRODUCTION.format(size=" x ".join(map(str, SIZE)), good=good, total=len(outcomes))
-    rows = (" | ".join(getattr(outcome, field.name) for field in fields(outcome)) for outcome in outcomes)
-    return head + "".join(f"| {row} |\n" for row in rows)
+def row_of(outcome: Outcome) -> str:
+    """Return the line of the table."""
+    return "| " + " | ".join(getattr(outcome, field.name) for field in fields(outcome)) + " |"
+
+
+def kept_rows(tasks: list[str]) -> list[str]:
+    """Return the lines of the page that are not of *tasks*, but of others that are registered."""
+    others = tuple(f"| `{name}`" for name in zoo().pretext_tasks if name not in tasks)
+    return [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith(others)]
+
+
+def render(rows: list[str]) -> str:
+    """Return the page, with *rows* in the order of their tasks."""
+    good = sum(bool(row.split(" | ")[-1].strip(" |")) for row in rows)
+    head = INTRODUCTION.format(size=" x ".join(map(str, SIZE)), good=good, total=len(rows))
+    return head + "".join(f"{row}\n" for row in sorted(rows, key=lambda row: row.split("`")[1]))
 
 
 def main() -> None:
@@ -181,12 +195,12 @@ def main() -> None:
     parser.add_argument("--task", action="append", help="a pretext task; may be given again")
     chosen = parser.parse_args().task
     torch.set_num_threads(1)
-    outcomes = []
-    for outcome in run_all(chosen or list(zoo().pretext_tasks)):
-        print(*(getattr(outcome, field.name) for field in fields(outcome)), sep=" | ", flush=True)
-        outcomes.append(outcome)
-    if not chosen:
-        PAGE.write_text(f"{render(outcomes)}\n{section()}", encoding="utf-8")
+    tasks = chosen or list(zoo().pretext_tasks)
+    rows = kept_rows(tasks)
+    for outcome in run_all(tasks):
+        rows.append(row_of(outcome))
+        print(rows[-1], flush=True)
+    PAGE.write_text(f"{render(rows)}\n{section()}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterable
@@ -27,7 +28,7 @@ from umzoo.plugins import zoo
 from umzoo.pretext.base import PretextTask
 from umzoo.pretext.model import PretextModel
 from umzoo.weights.folder.info import Provenance, WeightsInfo
-from umzoo.weights.folder.io import save_folder
+from umzoo.weights.folder.io import LOCAL_PATH, save_folder
 from umzoo.weights.folder.licenses import require_license
 
 OF_THE_MACHINE = frozenset({"step", "lr", "wait", "patches_per_second"})
@@ -116,7 +117,7 @@ def _describe(
         parts=("encoder", "decoder") if dense else ("encoder",),
         input=trained_input(store, recipe, backbone),
         pretext={
-            **recipe.pretext.model_dump(mode="json", by_alias=True, exclude_none=True),
+            **_without_paths(recipe.pretext.model_dump(mode="json", by_alias=True, exclude_none=True)),
             "scales": recipe.data.scales,
             "modalities": tuple(state["modalities"]),
         },
@@ -126,6 +127,15 @@ def _describe(
         license_link=link,
         citations=tuple(dict.fromkeys((*works, *(start.citations if start else ())))),
     )
+
+
+def _without_paths(value: Any) -> Any:
+    """Return the options *value*; of a path on this machine, such as that of a teacher, only the last part stays."""
+    if isinstance(value, dict):
+        return {name: _without_paths(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_paths(item) for item in value]
+    return re.split(r"[\\/]", value.rstrip("\\/"))[-1] if isinstance(value, str) and LOCAL_PATH.match(value) else value
 
 
 def _provenance(run: Run, store: Store, state: dict[str, Any]) -> Provenance:

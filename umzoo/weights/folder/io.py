@@ -33,7 +33,8 @@ HEAD, PRETEXT, SIGNATURE = "head.safetensors", "pretext.safetensors", "model.sig
 FILES = (CONFIG, CARD, MODEL, HEAD, PRETEXT, SIGNATURE)
 MAX_CONFIG, MAX_CARD = 4 << 20, 1 << 20
 """Bytes of ``config.json`` and of the card that are read."""
-_LOCAL_PATH = re.compile(r"^(/|~|file:|[A-Za-z]:[\\/]|\\\\)")
+LOCAL_PATH = re.compile(r"^(/|~|file:|[A-Za-z]:[\\/]|\\\\)")
+"""How a path begins that means something on one machine only."""
 
 
 def save_folder(
@@ -211,7 +212,7 @@ def _refuse_paths(value: Any, where: str = "config") -> None:
     elif isinstance(value, (list, tuple)):
         for item in value:
             _refuse_paths(item, where)
-    elif isinstance(value, str) and _LOCAL_PATH.match(value):
+    elif isinstance(value, str) and LOCAL_PATH.match(value):
         raise WeightsError(f"'{where}' holds a local path, which must not leave this machine: {value!r}")
 
 

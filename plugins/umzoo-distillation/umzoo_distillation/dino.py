@@ -1,0 +1,186 @@
+"""DINO (Caron et al., ICCV 2021) with the masks of iBOT (Zhou et al., ICLR 2022), on boxes of several scales."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+import umzoo
+from umzoo.data.loading.intensity import enter
+from umzoo.errors import ConfigError
+from umzoo.pretext.boxes import cut, draw_boxes
+from umzoo.pretext.projection import Projection, similarity
+from umzoo_distillation.teacher import Teacher, draw_boxes_of_cells, hide, momentum_at
+
+Share = Annotated[float, Field(gt=0, le=1)]
+CORRUPTIONS = ({"name": "gamma", "p": 0.8}, {"name": "noise", "p": 0.5})
+GLOBAL = 2
+"""Crops that the teacher sees."""
+
+
+class Head(nn.Module):
+    """From features to scores of prototypes: a projection, and the cosines to as many directions."""
+
+    def __init__(self, channels: int, hidden: int, dim: int, prototypes: int) -> None:
+        super().__init__()
+        self.projection = Projection(channels, hidden, dim, centered=True)
+        self.prototypes = nn.Parameter(torch.randn(prototypes, dim))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Map ``(n, channels)`` to cosines ``(n, prototypes)``."""
+        return similarity(self.projection(rows), self.prototypes)
+
+
+class DINO(umzoo.PretextTask):
+    """The student's distribution over prototypes, on any crop, must be the teacher's on another, large one.
+
+    The teacher, a moving average of the student, sees two large boxes of each volume. The student sees them with cells
+    hidden, and small boxes too. In hidden cells it must also tell the teacher's distribution for that cell (iBOT).
+
+    Metrics: ``baseline``, the loss if the teacher's mean distribution were the answer to every crop; ``sharpness``, how
+    far a distribution of the teacher is from a uniform one (0 to 1), and ``usage``, the entropy of the mean of them as
+    a share of the greatest one. A collapse shows as ``sharpness`` near 0, or ``usage`` near 0.
+    """
+
+    name = "dino"
+    citations = (
+        "Caron et al., Emerging Properties in Self-Supervised Vision Transformers, ICCV 2021",
+        "Zhou et al., iBOT: Image BERT Pre-Training with Online Tokenizer, ICLR 2022",
+    )
+
+    class Config(umzoo.Config):
+        """Options of ``dino``."""
+
+        large: tuple[Share, Share] = Field((0.6, 1.0), description="least and greatest edge of a large box")
+        small: tuple[Share, Share] = Field((0.25, 0.6), description="the same of a small box")
+        crops: int = Field(4, ge=0, description="small boxes of each volume")
+        hidden_boxes: int = Field(4, ge=1, description="boxes of cells hidden in each large crop")
+        hidden: tuple[Share, Share] = Field((0.2, 0.4), description="least and greatest edge of them, of the grid's")
+        cells: float = Field(1.0, ge=0, description="weight of the loss of hidden cells (iBOT); 0: nothing is hidden")
+        corruptions: tuple[umzoo.ComponentSpec, ...] = Field(CORRUPTIONS, description="of each crop, in this order")
+        prototypes: int = Field(512, ge=2, description="directions that crops are told by")
+        temperature: float = Field(0.1, gt=0, description="the student's")
+        teacher_temperature: float = Field(0.05, gt=0, description="the teacher's, which is lower")
+        momentum: float = Field(0.99, ge=0, lt=1, description="what the teacher keeps of itself in the first steps")
+        centering: float = Field(0.9, ge=0, lt=1, description="what the center of the teacher's scores keeps of itself")
+        width: int = Field(512, ge=1, description="channels of the projection's hidden layer")
+        dim: int = Field(128, ge=1, description="length of the embedding")
+
+    config: Config
+
+    def __init__(self, config: Any, context: umzoo.PretextContext) -> None:
+        super().__init__(config, context)
+        for name in ("large", "small", "hidden"):
+            low, high = getattr(self.config, name)
+            if low > high:
+                raise ConfigError(f"dino.{name} must go from the least to the greatest, got {(low, high)}")
+        level = context.backbone.levels[-1]
+        self.grid = tuple(n // s for n, s in zip(context.patch_size, level.stride, strict=True))
+        self.masks = self.config.cells > 0 and math.prod(self.grid) > 1
+        self.local = context.backbone.nearest_size(tuple(max(1, n // 2) for n in context.patch_size))
+        self.corruptions = umzoo.build_corruptions(self.config.corruptions, "pretext.tasks.dino.corruptions")
+        sizes = self.config.width, self.config.dim, self.config.prototypes
+        self.heads = nn.ModuleList(Head(level.channels, *sizes) for _ in range(2 if self.masks else 1))
+        self.register_buffer("centers", torch.zeros(len(self.heads), self.config.prototypes))
+        self.progress = 0.0
+
+    def bind(self, backbone: umzoo.Backbone) -> None:
+        """Copy the network and the heads, which the teacher begins with."""
+        self.teacher = Teacher(nn.ModuleList((backbone, *self.heads)))
+
+    def after_step(self, backbone: umzoo.Backbone) -> None:
+        """Let the teacher follow."""
+        students = nn.ModuleList((backbone, *self.heads))
+        self.teacher.follow(students, momentum_at(self.progress, self.config.momentum))
+
+    def exported(self, backbone: umzoo.Backbone) -> umzoo.Backbone:
+        """Return the teacher, as DINO publishes it."""
+        network: umzoo.Backbone = self.teacher.network[0]  # type: ignore[index,assignment]
+        return network
+
+    def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:
+        """Return two large crops of each item, ``(2 * B, C, D, H, W)``, ``hidden`` cells, and ``small`` crops."""
+        options, image = self.config, batch["image"]
+        large = self._crops(image, GLOBAL, options.large, rng.fork(0))
+        views = {"image": large}
+        if self.masks:
+            shares = options.hidden
+            views["hidden"] = draw_boxes_of_cells(len(large), self.grid, options.hidden_boxes, shares, rng.fork(1))
+        if options.crops:
+            small = self._crops(image, options.crops, options.small, rng.fork(2))
+            views["small"] = functional.interpolate(small, self.local, mode="trilinear")
+        return views
+
+    def _crops(self, image: Tensor, count: int, shares: tuple[float, float], rng: umzoo.Rng) -> Tensor:
+        many = image.repeat(count, 1, 1, 1, 1)
+        corrupted, _, _ = self.corruptions(cut(many, *draw_boxes(len(many), shares, rng.fork(0))), rng.fork(1))
+        return corrupted
+
+    def features(self, backbone: umzoo.Backbone, views: umzoo.Fields) -> umzoo.Features:
+        """Pass the large crops with cells hidden, then the small ones; ``pooled`` holds all crops, levels the large."""
+        seen, space = views["image"], self.context.backbone.input_space
+        if self.masks:
+            seen = hide(seen, views["hidden"], views["mean"].repeat(GLOBAL))
+        large: umzoo.Features = backbone(enter(seen, views, space))
+        pooled = [large.pooled]
+        if "small" in views:
+            pooled.append(backbone(enter(views["small"], views, space)).pooled)
+        return umzoo.Features(large.levels, None, torch.cat(pooled))
+
+    def loss(self, features: umzoo.Features, views: umzoo.Fields) -> Tensor:
+        """Return the cross-entropies of crops, and of hidden cells, to the teacher's distributions."""
+        self.progress = float(views["progress"])
+        backbone, *heads = self.teacher.network
+        with torch.no_grad():
+            known = backbone(views["input"])
+            scores = heads[0](known.pooled)
+            target = self._targets(scores, 0)
+        said = self._said(self.heads[0](features.pooled)).chunk(GLOBAL + self.config.crops)
+        pairs = [(t, s) for t in range(GLOBAL) for s in range(len(said)) if s != t]
+        whole = torch.stack([-(target.chunk(GLOBAL)[t] * said[s]).sum(1).mean() for t, s in pairs]).mean()
+        self._measure(target)
+        if not self.masks:
+            return whole
+        hidden = views["hidden"].flatten()
+        with torch.no_grad():
+            told = self._targets(heads[1](_rows(known.levels[-1])), 1)
+        answer = self._said(self.heads[1](_rows(features.levels[-1])))
+        lost = -(told * answer).sum(1)
+        return whole + self.config.cells * (lost * hidden).sum() / hidden.sum()
+
+    def _said(self, cosines: Tensor) -> Tensor:
+        return (cosines / self.config.temperature).log_softmax(1)
+
+    def _targets(self, cosines: Tensor, number: int) -> Tensor:
+        """Return the teacher's distributions, centered; in training the center then moves."""
+        center = self.centers[number]  # type: ignore[index]
+        target = ((cosines - center) / self.config.teacher_temperature).softmax(1)
+        if self.training:
+            center.lerp_(_mean_of_all(cosines), 1 - self.config.centering)
+        return target
+
+    def _measure(self, target: Tensor) -> None:
+        most = math.log(self.config.prototypes)
+        mean = target.mean(0)
+        baseline = torch.special.entr(mean).sum()
+        sharpness = 1 - torch.special.entr(target).sum(1).mean() / most
+        self.metrics |= {"baseline": baseline, "usage": baseline / most, "sharpness": sharpness}
+
+
+def _rows(level: Tensor) -> Tensor:
+    """Cells of a map ``(B, C, d, h, w)`` as rows ``(B * d * h * w, C)``."""
+    return level.movedim(1, -1).flatten(0, -2)
+
+
+def _mean_of_all(rows: Tensor) -> Tensor:
+    """The mean of *rows* over all processes."""
+    mean = rows.mean(0)
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(mean)
+        mean /= torch.distributed.get_world_size()
+    return mean
