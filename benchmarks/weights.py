@@ -16,8 +16,8 @@ from pathlib import Path
 
 from subjects import part, read_manifest
 
-PLACE = Path(__file__).parents[1] / "plugins" / "umzoo-weights" / "umzoo_weights" / "restoration_tiny"
-NAME, RECIPE, LICENSE = "plainconv_unet.restoration_tiny", "restoration_tiny", "cc-by-sa-4.0"
+PLACE = Path(__file__).parents[1] / "plugins" / "umzoo-weights" / "umzoo_weights" / "vox2vec_tiny"
+NAME, RECIPE, LICENSE = "plainconv_unet.vox2vec_tiny", "vox2vec_tiny", "cc-by-sa-4.0"
 LABELED = ("Task04_Hippocampus", "Task96_LungNodule")
 """Medical Segmentation Decathlon, CC BY-SA 4.0; LIDC-IDRI, CC BY 3.0."""
 OTHERS = {
