@@ -53,6 +53,10 @@ INPUTS = {
         "One channel, array axes (x, y, z) in RAS orientation. A window of CT numbers becomes 0 to 1."
         " `umzoo info {name}` prints window and spacing after the first load."
     ),
+    "monai_segresnet": (
+        "One channel, array axes (x, y, z) in RAS orientation, spacing of 1.5 x 1.5 x 1.5 mm. In CT, -175 to 250 HU"
+        " become 0 to 1. Patches of 96 x 96 x 96 voxels were used in training."
+    ),
 }
 """Importer to the input that the weights expect, as it writes it into ``config.json``."""
 

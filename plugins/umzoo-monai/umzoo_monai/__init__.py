@@ -1,4 +1,4 @@
-"""MONAI for umzoo: Swin UNETR and UNETR as backbones, array transforms as a corruption, published weights."""
+"""MONAI for umzoo: Swin UNETR, UNETR and SegResNet, array transforms as a corruption, published weights."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import umzoo
 @umzoo.hookimpl
 def register_backbones(register: Any) -> None:
     """Register the networks."""
+    from umzoo_monai.segresnet import SegResNet, SegResNetDS
     from umzoo_monai.swin import SwinUNETR, SwinViT
     from umzoo_monai.unetr import UNETR
 
-    for backbone in (SwinUNETR, SwinViT, UNETR):
+    for backbone in (SwinUNETR, SwinViT, UNETR, SegResNet, SegResNetDS):
         register(backbone)
 
 
@@ -27,10 +28,12 @@ def register_corruptions(register: Any) -> None:
 
 @umzoo.hookimpl
 def register_importers(register: Any) -> None:
-    """Register the importer."""
+    """Register the importers."""
     from umzoo_monai.importer import MonaiSwinImporter
+    from umzoo_monai.segresnet_importer import SegResNetImporter
 
-    register(MonaiSwinImporter)
+    for importer in (MonaiSwinImporter, SegResNetImporter):
+        register(importer)
 
 
 @umzoo.hookimpl

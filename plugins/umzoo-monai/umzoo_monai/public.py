@@ -1,4 +1,4 @@
-"""Public checkpoints of Swin UNETR: where they are, and under which license."""
+"""Public checkpoints of Swin UNETR and SegResNet: where they are, and under which license."""
 
 from __future__ import annotations
 
@@ -25,6 +25,18 @@ BTCV = {
     "btcv_base": "swin_unetr.base_5000ep_f48_lr2e-4_pretrained.pt",
 }
 """Files of MONAI's research contributions, whose repository is under Apache-2.0."""
+SUPREM = WeightsEntry(
+    name="segresnet.suprem",
+    location="https://huggingface.co/MrGiovanni/SuPreM/resolve/main/supervised_suprem_segresnet_2100.pth",
+    license="CC-BY-NC-ND-4.0",
+    description="SuPreM: supervised on 2,100 CT of AbdomenAtlas, organs of the abdomen, 4.7 M parameters",
+    importer="monai_segresnet",
+    options={"source": "suprem"},
+    provenance={"datasets": {"AbdomenAtlas": 2_100}, "modalities": {"ct": 2_100}, "volumes": 2_100},
+    modalities=("ct",),
+    regions=("abdomen",),
+)
+"""Li et al., ICLR 2024."""
 
 
 def public_checkpoints() -> Iterator[WeightsEntry]:
@@ -38,6 +50,7 @@ def public_checkpoints() -> Iterator[WeightsEntry]:
     for tag, (file, text) in VOCO.items():
         seen = {"datasets": {"Luffy503/PreCT-160K": VOCO_VOLUMES}, "modalities": {"ct": VOCO_VOLUMES}}
         yield _entry(f"swin_unetr.{tag}", "Luffy503/VoCo", text, "voco", seen | {"volumes": VOCO_VOLUMES}, (file,))
+    yield SUPREM
 
 
 def _entry(

@@ -12,13 +12,14 @@ from torch import Tensor
 from umzoo.backbones.state import Shapes, require_same, shapes
 from umzoo.errors import WeightsError
 from umzoo.files import is_lfs_pointer, sha256
+from umzoo.weights.folder.safetensors_file import TensorFile
 from umzoo.weights.importers.pickled import read_pickled
 
 WRAPPERS = ("state_dict", "model_state_dict", "network_weights", "model", "net")
 """Keys under which projects keep their tensors."""
 
 
-SUFFIXES = (".pth", ".pt", ".ckpt", ".model", ".bin")
+SUFFIXES = (".pth", ".pt", ".ckpt", ".model", ".bin", ".safetensors")
 
 
 def find_checkpoint(source: Path) -> Path:
@@ -37,13 +38,18 @@ def find_checkpoint(source: Path) -> Path:
 
 
 def read_state(file: Path, prefixes: Iterable[str] = ("module.", "_orig_mod.")) -> dict[str, Tensor]:
-    """Return the tensors in *file*, on the CPU, without *prefixes* of their names; pickled code is not run.
+    """Return the tensors in *file*, pickled or safetensors, on the CPU, without *prefixes* of their names.
+
+    Pickled code is not run.
 
     Raises:
         WeightsError: if it cannot be read, or holds no tensors.
     """
     if is_lfs_pointer(file):
         raise WeightsError(f"{file} is a pointer of Git LFS, not the file: run 'git lfs pull' in {file.parent}")
+    if file.suffix == ".safetensors":
+        with TensorFile(file) as stored:
+            return without_prefixes(dict(stored), prefixes)
     content = read_pickled(file)
     state = content
     if isinstance(content, Mapping):

@@ -44,7 +44,8 @@ def find_naming(names: Sequence[str]) -> Naming:
         for prefix in [prefix for prefix in found if prefix.endswith("decoder.")]:
             del found[prefix]  # nnU-Net's decoders hold the encoder, too
         if "" in found:
-            return Naming({name: name for name in names})
+            foreign = not any(name.startswith("decoder.") for name in names)  # MONAI calls some encoders so as well
+            return (_of_others(names) if foreign else None) or Naming({name: name for name in names})
         if len(found) > 1:
             places = ", ".join(sorted(prefix.rstrip(".") for prefix in found))
             raise WeightsError(f"there are several networks, under {places}: pass the tensors of the one that is meant")
@@ -56,6 +57,8 @@ def find_naming(names: Sequence[str]) -> Naming:
 
 def _of_others(names: Sequence[str]) -> Naming | None:
     """The naming if a backbone knows the names as those of another library's network."""
+    if all(name.startswith("encoder.") for name in names):
+        return None
     wrapped = Counter(match[0] for match in map(_WRAPPED.match, names) if match)
     prefix = max(wrapped, key=lambda it: wrapped[it], default="")
     bare = {name.removeprefix(prefix): name for name in names if name.startswith(prefix)}
