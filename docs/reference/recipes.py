@@ -65,6 +65,7 @@ its place; any other is replaced with `--overwrite` only.
 | `probe.chance` | what that probe would reach by guessing |
 | `probe.task` | with `trainer.probe_task`: Dice, AUROC, R2 or C-index of frozen features, cross-validated by subject |
 | `probe.task.plain` | the same of intensity and place, or intensity and size, which know no anatomy |
+| `gradient.TASK` | with several tasks: share of the encoder's gradient that is the task's, its weight included |
 | `health.rank` | effective rank of the pooled features (RankMe): the number of directions they vary in |
 | `health.std` | standard deviation of the pooled features over crops, mean over channels |
 | `health.dead` | share of channels that hardly vary over crops |

@@ -20,6 +20,7 @@ from umzoo.data.loading.intensity import enter, to_unit
 from umzoo.data.loading.loader import Loader
 from umzoo.data.store.reader import Store
 from umzoo.engine.feature_health import feature_health
+from umzoo.engine.gradient_shares import gradient_shares
 from umzoo.engine.pictures import save_panel
 from umzoo.engine.probe import linear_probe
 from umzoo.fields import Fields, Rng, to_device
@@ -52,21 +53,29 @@ class Evaluator:
         with Loader(self.store, self.config, self.seed) as loader:
             return [batch for _, batch in zip(range(count), loader, strict=False)]
 
-    def probe(self, model: PretextModel, crops: int) -> dict[str, float]:
-        """Health of the pooled features of *crops* crops, and the balanced accuracy of a fresh linear probe for the
-        modality on them, where there are several.
+    def probe(self, model: PretextModel, crops: int, step: int = 0, steps: int = 1) -> dict[str, float]:
+        """Health of the pooled features of *crops* crops, the tasks' shares of the encoder's gradient on the first
+        batch of them, and the balanced accuracy of a fresh linear probe for the modality, where there are several.
         """
         features, labels, groups = [], [], []
-        for raw in self._batches(crops):
+        batches = self._batches(crops)
+        for raw in batches:
             batch = to_unit(to_device(raw, self.device))
             features.append(_pooled(model, batch).float().cpu())
             labels.append(raw["modality"])
             groups.append(torch.tensor([self._subjects[int(row)] for row in raw["volume"]]))
-        health = feature_health(torch.cat(features))
+        health = {
+            **feature_health(torch.cat(features)),
+            **self._shares(model, batches[0], _now(step, steps, self.device)),
+        }
         if len(self.store.modalities) < 2:
             return health
         score = linear_probe(torch.cat(features), torch.cat(labels), torch.cat(groups))
         return {**health, "probe.modality": score, "probe.chance": 1 / len(self.store.modalities)}
+
+    def _shares(self, model: PretextModel, raw: Fields, now: Fields) -> dict[str, float]:
+        batch = {**to_unit(to_device(raw, self.device)), **now}
+        return gradient_shares(model, batch, Rng(self.seed, device=self.device))
 
     @cached_property
     def _subjects(self) -> list[int]:
@@ -82,7 +91,7 @@ class Evaluator:
         The panel of the shared pass is ``panel-STEP.png``, that of a task's own ``panel-STEP-TASK.png``.
         """
         rows: dict[str, dict[str, Fields]] = {}
-        now = {"progress": torch.tensor(step / steps, device=self.device), "step": torch.tensor(step)}
+        now = _now(step, steps, self.device)
         for number, (batch, items) in self._richest().items():
             for name, images in _pictures(model, {**batch, **now}, Rng(self.seed, number, device=self.device)):
                 for modality, item in items.items():
@@ -120,6 +129,11 @@ class Evaluating:
     def __exit__(self, *error: object) -> None:
         self.no_grad.__exit__(None, None, None)
         self.module.train(self.was_training)
+
+
+def _now(step: int, steps: int, device: torch.device) -> Fields:
+    """The fields of a batch that say where the training stands."""
+    return {"progress": torch.tensor(step / steps, device=device), "step": torch.tensor(step)}
 
 
 def _pooled(model: PretextModel, batch: Fields) -> Tensor:

@@ -133,7 +133,7 @@ class Trainer(Training):
         """Draw the panels and probe the features, as far as they are due."""
         config, metrics = self.config, {}
         if self.step % config.probe_every == 0 or last:
-            metrics = self.evaluator.probe(self.model, config.probe_volumes)
+            metrics = self.evaluator.probe(self.model, config.probe_volumes, self.step, config.steps)
             self._warn_of_decline(metrics)
             metrics |= self._probe_task()
         if self.step % config.picture_every == 0 or last:
