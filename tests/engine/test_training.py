@@ -154,3 +154,8 @@ def test_a_loss_that_is_not_finite_is_named_and_the_failure_kept(tmp_path, caplo
         training.fit()
     assert (tmp_path / "run" / "failed.json").is_file()
     assert "resume the run in" in caplog.text
+
+
+def test_only_a_training_that_can_be_shared_out_is(tmp_path):
+    with pytest.raises(ConfigError, match="trainer.shard is an option of pre-training only"):
+        Fit(tmp_path / "run", CONFIG.model_copy(update={"shard": True}))

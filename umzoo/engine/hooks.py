@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -24,6 +24,8 @@ class Hooks(ABC):
     config: TrainerConfig
     optim: OptimConfig
     seed: int
+    shardable: ClassVar[bool] = False
+    """Whether ``trainer.shard`` is an option: it looks at ``self.whole`` only, and keeps no best checkpoint."""
 
     @abstractmethod
     def require_new(self) -> None:
@@ -60,6 +62,10 @@ class Hooks(ABC):
         It is called before the first step and after each, on the main process, and must not touch global random
         state. *last* is True after the last step.
         """
+
+    def looks(self, last: bool) -> bool:
+        """Whether :meth:`evaluate` will look at the model now, for which it must be whole."""
+        return True
 
     def network(self, model: nn.Module) -> nn.Module:
         """Return the part of *model* that is compiled, and that the moving average follows; all of it by default."""

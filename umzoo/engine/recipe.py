@@ -46,6 +46,13 @@ class TrainerConfig(Config):
     accumulate: int = Field(1, ge=1, description="batches per optimizer step")
     compile: bool = Field(False, description="torch.compile the backbone")
     channels_last: bool = Field(False, description="channels-last-3d memory format")
+    activation_checkpointing: bool = Field(
+        False,
+        description="keep the inputs of the backbone's blocks only, and compute the rest again: less memory, slower",
+    )
+    shard: bool = Field(
+        False, description="share out weights, gradients and optimizer to all processes (FSDP2), for large networks"
+    )
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 is off")
     checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints")
     keep: int = Field(2, ge=1, description="checkpoints kept")

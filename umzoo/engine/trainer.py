@@ -49,6 +49,8 @@ class Trainer(Training):
     """
 
     model: PretextModel
+    whole: PretextModel
+    shardable = True
 
     def __init__(
         self,
@@ -129,15 +131,19 @@ class Trainer(Training):
         if finite:
             self.model.after_step()
 
+    def looks(self, last: bool) -> bool:
+        """Whether a probe or panels are due."""
+        return last or 0 in (self.step % self.config.probe_every, self.step % self.config.picture_every)
+
     def evaluate(self, last: bool) -> dict[str, float]:
         """Draw the panels and probe the features, as far as they are due."""
         config, metrics = self.config, {}
         if self.step % config.probe_every == 0 or last:
-            metrics = self.evaluator.probe(self.model, config.probe_volumes, self.step, config.steps)
+            metrics = self.evaluator.probe(self.whole, config.probe_volumes, self.step, config.steps)
             self._warn_of_decline(metrics)
             metrics |= self._probe_task()
         if self.step % config.picture_every == 0 or last:
-            self.evaluator.panels(self.model, self.pictures, self.step, config.steps)
+            self.evaluator.panels(self.whole, self.pictures, self.step, config.steps)
         return metrics
 
     def _probe_task(self) -> dict[str, float]:

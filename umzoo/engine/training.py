@@ -9,13 +9,16 @@ import logging
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import gather_object, set_seed
+from torch import nn
 
 from umzoo.data.loading.batch_share import Share
+from umzoo.engine.blocks import blocks, checkpoint_activations
 from umzoo.engine.checkpoint import (
     best_checkpoint,
     fitting,
@@ -33,9 +36,11 @@ from umzoo.engine.meter import Meter
 from umzoo.engine.optim import build_optimizer, build_schedule, load_optimizer
 from umzoo.engine.pictures import save_curves
 from umzoo.engine.recipe import OptimConfig, TrainerConfig
+from umzoo.engine.sharding import Replica, gathered, scattered, scattered_optimizer, shard
 from umzoo.engine.signals import StopRequest
 from umzoo.engine.step_checks import NonFinite, Untrained, poisoned
 from umzoo.engine.trackers import Trackers
+from umzoo.errors import ConfigError
 from umzoo.fields import Fields, Rng
 from umzoo.pretext.model import Output
 
@@ -66,7 +71,10 @@ class Training(Hooks):
         samples: items seen so far, by all processes.
         share: which part of each step this process takes.
         log: the run's log, while :meth:`fit` runs.
+        whole: while :meth:`evaluate` runs, the model to look at: where it is shared out, a whole copy.
     """
+
+    whole: nn.Module
 
     def __init__(
         self,
@@ -126,17 +134,24 @@ class Training(Hooks):
     def _build(self) -> None:
         """Make model, optimizer, schedule and moving average."""
         config = self.config
+        if config.shard and not self.shardable:
+            raise ConfigError("trainer.shard is an option of pre-training only: leave it out")
         self.model = self.build_model().to(self.device)
         set_seed(self.seed, device_specific=True)
         if config.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.ema = self._build_ema()
-        if config.compile:
+        if config.activation_checkpointing:
+            checkpoint_activations(self.network(self.model))
+        if self.sharded:
+            self._shard()
+        elif config.compile:
             self.network(self.model).compile()
         optimizer = build_optimizer(self.optim, self.model, self.parameter_groups(self.model))
         self.schedule = build_schedule(self.optim, optimizer, config.steps)
         self.accelerator.ddp_handler.find_unused_parameters = self.may_leave_out()
-        self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
+        self.wrapped = self.accelerator.prepare_model(self.model, evaluation_mode=self.sharded)
+        self.optimizer = self.accelerator.prepare_optimizer(optimizer)
         self._untrained = Untrained(self.model, config.steps if self.accelerator.num_processes == 1 else 1)
 
     def _build_ema(self) -> Any:
@@ -144,7 +159,25 @@ class Training(Hooks):
             return None
         from timm.utils import ModelEmaV3
 
-        return ModelEmaV3(self.network(self.model), decay=self.config.ema)
+        return ModelEmaV3(self.network(self.model), decay=self.config.ema, foreach=not self.sharded)
+
+    @property
+    def sharded(self) -> bool:
+        """Whether the parameters are shared out to several processes."""
+        return self.config.shard and self.accelerator.num_processes > 1
+
+    def _shard(self) -> None:
+        """Share out model and moving average; blocks are compiled one by one."""
+        if self.accelerator.scaler is not None:
+            raise ConfigError("trainer.shard does not go with trainer.precision 'fp16': take 'bf16'")
+        if self.is_main:
+            self._replica = Replica(self.model)
+        if self.config.compile:
+            for block in blocks(self.network(self.model)):
+                block.compile()
+        shard(self.model, self.network(self.model), self.device)
+        if self.ema is not None:
+            shard(self.ema.module, self.ema.module, self.device)
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
@@ -207,7 +240,7 @@ class Training(Hooks):
     def _update(self, output: Output) -> None:
         """Clip and step, or skip the step if loss or gradient are not finite."""
         norm = self.accelerator.clip_grad_norm_(self.wrapped.parameters(), self.optim.clip or math.inf)
-        finite = bool(torch.isfinite(norm))
+        finite = bool(torch.isfinite(gathered(norm)))
         if finite or self.accelerator.scaler is not None:  # the scaler skips bad steps itself, and must see them
             self.optimizer.step()
         self._untrained.look()
@@ -235,9 +268,13 @@ class Training(Hooks):
         self._evaluate(last)
 
     def _evaluate(self, last: bool = False) -> None:
+        due = self.sharded and self.looks(last)
+        state = gathered(self.model.state_dict(), keep=self.is_main) if due else None
         if not self.is_main:
             return
-        if metrics := self.evaluate(last):
+        with self._replica.filled(state, self.device) if state is not None else nullcontext(self.model) as self.whole:
+            metrics = self.evaluate(last)
+        if metrics:
             self.log.write(self.step, metrics)
         if (self.step and self.step % self.config.picture_every == 0) or last:
             save_curves(self.pictures / "curves.png", read_metrics(self.log.file))
@@ -257,18 +294,21 @@ class Training(Hooks):
 
     def save(self) -> None:
         """Write a checkpoint; all processes must call it."""
+        state = gathered(self._whole_state(), keep=self.is_main) if self.sharded or self.is_main else {}
         if self.is_main:
-            scaler = self.accelerator.scaler
-            state = {
-                **self._weights(),
-                "accumulate": self.config.accumulate,
-                "items_per_step": self.share.total,
-                "optimizer": self.optimizer.state_dict(),
-                "scaler": scaler.state_dict() if scaler is not None else None,
-            }
             path = save_checkpoint(self.checkpoints, self.step, state, self.config.keep)
             log.info("saved %s", path)
         self.accelerator.wait_for_everyone()
+
+    def _whole_state(self) -> dict[str, Any]:
+        scaler = self.accelerator.scaler
+        return {
+            **self._weights(),
+            "accumulate": self.config.accumulate,
+            "items_per_step": self.share.total,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": scaler.state_dict() if scaler is not None else None,
+        }
 
     def save_best(self) -> None:
         """Keep the weights of this step as the best ones, whatever comes later; for :meth:`evaluate` to call.
@@ -298,9 +338,9 @@ class Training(Hooks):
         }
 
     def _load_weights(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
+        self.model.load_state_dict(scattered(state["model"], self.model.state_dict()))
         if self.ema is not None and state["ema"] is not None:
-            self.ema.module.load_state_dict(state["ema"])
+            self.ema.module.load_state_dict(scattered(state["ema"], self.ema.module.state_dict()))
 
     def _resume(self) -> None:
         path = latest_checkpoint(self.checkpoints)
@@ -317,7 +357,7 @@ class Training(Hooks):
         self.seconds *= state["processes"] / self.accelerator.num_processes
         self._divide(state)
         self._load_weights(state)
-        load_optimizer(self.optimizer, state["optimizer"])
+        load_optimizer(self.optimizer, scattered_optimizer(state["optimizer"], self.optimizer))
         self.schedule.step_update(self.step)
         if self.accelerator.scaler is not None and state["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])

@@ -1,0 +1,58 @@
+"""The blocks of a network: what its activations are computed anew by, and its parameters shared out by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+
+def blocks(network: nn.Module) -> Iterator[nn.Module]:
+    """Yield the members of the outermost lists of modules in *network*, such as stages of a U-Net or layers."""
+    listed = isinstance(network, nn.ModuleList | nn.Sequential)
+    for child in network.children():
+        if not listed or isinstance(child, nn.ModuleList | nn.ModuleDict):  # these are called part by part
+            yield from blocks(child)
+        elif any(True for _ in child.parameters()):
+            yield child
+
+
+def checkpoint_activations(network: nn.Module) -> None:
+    """Let the blocks of *network* keep only their inputs, and compute the rest again in the backward pass.
+
+    Gradients stay the same, a step takes about a third longer (Chen et al., arXiv 1604.06174). The names of modules
+    and parameters stay as they are.
+    """
+    for block in blocks(network):
+        block.forward = partial(_run, block, block.forward)  # type: ignore[method-assign]
+
+
+def _run(block: nn.Module, forward: Any, *arguments: Any, **options: Any) -> Any:
+    if not torch.is_grad_enabled():
+        return forward(*arguments, **options)
+    if torch.compiler.is_compiling():  # a compiled graph changes running statistics once
+        return checkpoint(forward, *arguments, use_reentrant=False, **options)
+    return checkpoint(forward, *arguments, use_reentrant=False, context_fn=partial(_contexts, block), **options)
+
+
+def _contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """What the first and the second computation of *block* are done in."""
+    return nullcontext(), _statistics_kept(block)
+
+
+@contextmanager
+def _statistics_kept(block: nn.Module) -> Iterator[None]:
+    """Let the batch norms of *block* leave their running statistics as they are."""
+    with ExitStack() as undo:
+        for module in block.modules():
+            if isinstance(module, _BatchNorm) and module.training and module.num_batches_tracked is not None:
+                undo.callback(setattr, module, "momentum", module.momentum)
+                undo.callback(module.num_batches_tracked.copy_, module.num_batches_tracked.clone())
+                module.momentum = 0.0
+        yield
