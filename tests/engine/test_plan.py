@@ -2,14 +2,19 @@ import pytest
 from torch.profiler import ProfilerActivity, profile
 
 from umzoo.engine.build import build_from_recipe
+from umzoo.engine.cards import CARDS, bytes_of, find_card
+from umzoo.engine.fake_step import take_fake_step
 from umzoo.engine.optim import build_optimizer
 from umzoo.engine.plan import make_plan
 from umzoo.engine.recipe import load_recipe
+from umzoo.engine.trial_step import Call, Passes, build_trial, observe
+from umzoo.errors import ConfigError
 from umzoo.fields import Rng
 from umzoo.plugins import zoo
 from umzoo.testing.material import training_batch
 
-CHANGES = ["backbone.width=4", "data.patch_size=[32, 32, 32]", "data.batch_size=4"]
+NETWORK = '{name="plainconv_unet", features_per_stage=[8, 12], n_conv_per_stage=2, n_conv_per_stage_decoder=1}'
+CHANGES = [f"backbone={NETWORK}", "data.patch_size=[32, 32, 32]", "data.batch_size=2"]
 
 
 def measured(recipe):
@@ -43,8 +48,46 @@ def test_memory_is_that_of_a_run_within_a_quarter(whole):
 
 
 def test_a_smaller_memory_gets_smaller_passes_of_the_same_step(whole):
-    assert (whole.batch, whole.passes) == (4, 1)
-    part = make_plan(RECIPE, limit=0.7 * whole.memory)
-    assert part.batch * part.passes == 4 and part.batch < 4
-    assert part.memory <= 0.7 * whole.memory
-    assert part.parameters == whole.parameters
+    assert (whole.batch, whole.passes, whole.checkpointing) == (2, 1, False)
+    part = make_plan(RECIPE, limit=0.7 * whole.memory, card=CARDS["a100"])
+    assert (part.batch, part.passes, part.checkpointing) == (1, 2, False)
+    assert part.memory <= 0.7 * whole.memory and part.parameters == whole.parameters
+    assert 0 < part.seconds < whole.seconds, "a card is faster than this machine"
+    assert "timed on this machine" in whole.lines()[2] and "data sheet" in part.lines()[2]
+    assert f"for {RECIPE.trainer.steps} steps" in whole.line()
+
+
+def test_where_one_patch_is_too_much_activations_are_computed_anew():
+    passes = Passes((Call(1.0, (1.0, 1.0, 1.0), dense=True),), beside=0)
+    plain, again = (take_fake_step(RECIPE, 1, passes, again) for again in (False, True))
+    assert again.memory < 0.85 * plain.memory and again.parameters == plain.parameters
+    assert again.operations == pytest.approx(4 / 3 * plain.operations, rel=0.1), "the forward pass is taken twice"
+
+
+def test_passes_of_tasks_with_views_of_their_own_are_counted():
+    small = build_trial(load_recipe("vox2vec_tiny"), 0)
+    assert sum(call.items for call in observe(small).calls) == 3, "two views of each patch, and the shared one"
+
+
+def test_a_trial_is_as_large_as_it_may_be():
+    recipe = load_recipe("universal_tiny", ["backbone.width=2", "data.patch_size=[64, 64, 64]"])
+    sizes = [build_trial(recipe, voxels).recipe.data.patch_size[0] for voxels in (0, 32**3, 40**3, 1e9)]
+    assert sizes == [16, 32, 32, 64]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("24", 24e9), ("24GB", 24e9), ("24 gib", 24 * 2**30), ("900MB", 9e8), ("1.5TB", 1.5e12)]
+)
+def test_memory_in_words(text, expected):
+    assert bytes_of(text) == expected
+
+
+@pytest.mark.parametrize("text", ["much", "24 G", "-3GB", "0", "1e3GB"])
+def test_no_memory(text):
+    with pytest.raises(ConfigError, match="no amount of memory"):
+        bytes_of(text)
+
+
+def test_unknown_cards_are_refused_with_the_known_ones():
+    with pytest.raises(ConfigError, match="did you mean 'a100'"):
+        find_card("a10o")

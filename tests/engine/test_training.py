@@ -156,6 +156,15 @@ def test_a_loss_that_is_not_finite_is_named_and_the_failure_kept(tmp_path, caplo
     assert "resume the run in" in caplog.text
 
 
+def test_energy_is_summed_over_what_was_interrupted(tmp_path):
+    for joules, steps in ((30.0, 3), (12.0, 6)):
+        training = Fit(tmp_path / "run", scores=RISING, resume=steps == 6)
+        training._energy.joules = lambda joules=joules: joules
+        training._agree = lambda signum, training=training, steps=steps: 15 if training.step == steps else None
+        training.fit()
+    assert load_checkpoint(latest_checkpoint(training.checkpoints))["joules"] == 42.0
+
+
 def test_only_a_training_that_can_be_shared_out_is(tmp_path):
     with pytest.raises(ConfigError, match="trainer.shard is an option of pre-training only"):
         Fit(tmp_path / "run", CONFIG.model_copy(update={"shard": True}))

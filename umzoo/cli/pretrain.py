@@ -11,6 +11,7 @@ from umzoo.cli.output import say
 
 if TYPE_CHECKING:
     from umzoo.engine.run import Run
+    from umzoo.engine.trainer import Trainer
 
 
 def pretrain(
@@ -27,18 +28,23 @@ def pretrain(
     cpu: Annotated[bool, typer.Option("--cpu", help="stay on the CPU")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="remove the run that --out holds already")] = False,
     plan: Annotated[
-        bool, typer.Option("--plan", help="only say what the recipe takes: parameters, memory, disk")
+        bool, typer.Option("--plan", help="only say what the recipe takes: parameters, memory, time, disk")
     ] = False,
-    memory: Annotated[float | None, typer.Option(help="with --plan: GB per process; says which batch fits")] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="with --plan: memory per process, such as 24GB; says which batch fits")
+    ] = None,
+    card: Annotated[
+        str | None, typer.Option(help="with --plan: a card such as a100, whose memory and speed are taken")
+    ] = None,
 ) -> None:
     """Pre-train a network on a store of unlabeled volumes, or continue a run."""
     if plan and recipe is not None:
-        _say_plan(recipe, overrides or [], memory)
+        _say_plan(recipe, overrides or [], memory, card, cpu)
         return
     from umzoo.engine.recipe import load_recipe
     from umzoo.engine.run import Run as NewRun
     from umzoo.engine.run import finished
-    from umzoo.engine.trainer import Trainer
+    from umzoo.engine.trainer import Trainer as NewTrainer
     from umzoo.errors import ConfigError
     from umzoo.hub.pulling.references import resolve
 
@@ -54,7 +60,9 @@ def pretrain(
     else:
         run = NewRun(out, load_recipe(recipe, overrides or ()), data, overwrite=overwrite)
     start = resolve(weights) if weights is not None else None
-    trainer = Trainer(run, resume=resume is not None, cpu=cpu, weights=start, task_probe=_task_probe(run))
+    trainer = NewTrainer(run, resume=resume is not None, cpu=cpu, weights=start, task_probe=_task_probe(run))
+    if trainer.is_main:
+        _announce(trainer)
     signum = trainer.fit()
     if signum is not None:
         if trainer.is_main:
@@ -73,15 +81,51 @@ def _task_probe(run: Run) -> Any:
 
 def _say_plan(recipe: str, overrides: list[str], memory: float | None) -> None:
     """Say what *recipe* takes, with at most *memory* GB."""
+
+
+def _say_plan(recipe: str, overrides: list[str], memory: str | None, card: str | None, cpu: bool) -> None:
+    """Say what *recipe* takes, with at most *memory*, or that of the *card*."""
+    import torch
+
+    from umzoo.engine.cards import bytes_of, find_card
+
     from umzoo.engine.plan import make_plan
     from umzoo.engine.recipe import load_recipe
 
-    limit = None if memory is None else memory * 1e9
-    made = make_plan(load_recipe(recipe, overrides), limit)
+    known = find_card(card) if card else None
+    limit = bytes_of(memory) if memory else known and known.memory * 1e9
+    device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
+    made = make_plan(load_recipe(recipe, overrides), limit, known, device)
     for line in made.lines():
         say(line)
-    if limit is not None and made.memory > limit:
-        say(f"{memory:g} GB are too little, even for one patch: use a smaller data.patch_size or backbone", err=True)
+    if limit and made.memory > limit:
+        say(
+            f"{limit / 1e9:g} GB are too little, even for one patch: use a smaller data.patch_size or backbone, or"
+            " share the weights out to several processes with trainer.shard=true",
+            err=True,
+        )
+
+
+def _announce(trainer: Trainer) -> None:
+    """Say in one line what the run will take; that it cannot be told stops no run."""
+    import logging
+
+    import torch
+
+    from umzoo.engine.plan import make_plan
+
+    log, ours = logging.getLogger(__name__), logging.getLogger("umzoo")
+    level = ours.level
+    try:
+        ours.setLevel(logging.ERROR)  # the run itself says what is wrong with it
+        with torch.random.fork_rng():
+            made = make_plan(trainer.recipe, device=trainer.device, modalities=trainer.store.modalities)
+    except Exception as error:  # noqa: BLE001 - tasks of others may do what cannot be foreseen
+        log.debug("no plan: %r", error)
+    else:
+        say(made.line(), err=True)
+    finally:
+        ours.setLevel(level)
 
 
 def _resumed(folder: Path, data: Path | None, overrides: list[str]) -> Run:

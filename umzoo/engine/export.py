@@ -19,6 +19,7 @@ from umzoo.backbones.state import canonical_state
 from umzoo.data.store.reader import Store
 from umzoo.engine.build import build_from_recipe
 from umzoo.engine.checkpoint import fitting, load_checkpoint
+from umzoo.engine.energy import JOULES_PER_KWH
 from umzoo.engine.initial_weights import trained_input
 from umzoo.engine.log import read_metrics
 from umzoo.engine.recipe import Recipe
@@ -150,6 +151,7 @@ def _provenance(run: Run, store: Store, state: dict[str, Any]) -> Provenance:
         steps=state["step"],
         samples=state["samples"],
         hours=round(state["seconds"] * state["processes"] / 3600, 4),
+        kwh=round((state.get("joules") or 0.0) / JOULES_PER_KWH, 4),
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
         versions={
             "umzoo": umzoo.__version__,

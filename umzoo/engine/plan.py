@@ -1,19 +1,19 @@
-"""What a run will take, before it is begun: parameters, memory, disk."""
+"""What a run will take, before it is begun: parameters, memory, time, disk."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.distributed._tools.mem_tracker import MemTracker
 
-from umzoo.backbones.base import Backbone, Features
-from umzoo.engine.optim import build_optimizer
+from umzoo.engine.cards import Card
+from umzoo.engine.fake_step import take_fake_step
 from umzoo.engine.recipe import Recipe
-from umzoo.plugins import zoo
+from umzoo.engine.trial_step import MODALITIES, build_trial, observe, time_step
 
-AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+BUDGET = {"cpu": 2e10, "cuda": 1e13}
+"""Operations of a step that is timed, at most: a second or so."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,10 @@ class Plan:
         disk: bytes of the checkpoints that are kept.
         batch: patches per pass.
         passes: accumulated passes per step.
+        checkpointing: whether activations are computed anew.
+        seconds: of a step, without waiting for data.
+        steps: of the run.
+        source: how the time was found.
     """
 
     parameters: int
@@ -33,56 +37,80 @@ class Plan:
     disk: int
     batch: int
     passes: int
+    checkpointing: bool
+    seconds: float
+    steps: int
+    source: str
 
     def lines(self) -> list[str]:
         """Return what is to be said, a line for each."""
+        options = f"data.batch_size={self.batch} trainer.accumulate={self.passes}"
+        if self.checkpointing:
+            options += " trainer.activation_checkpointing=true"
         return [
             f"parameters of the backbone: {self.parameters / 1e6:.1f} M",
-            f"peak memory of a process: about {self.memory / 1e9:.2f} GB in tensors, with data.batch_size={self.batch}"
-            f" and trainer.accumulate={self.passes}",
+            f"peak memory of a process: about {self.memory / 1e9:.2f} GB in tensors, with {options}",
+            f"time: about {_time(self.seconds)} per step, {_time(self.seconds * self.steps)} for {self.steps} steps,"
+            f" {self.source}; as many device-hours for each process",
             f"disk: about {self.disk / 1e9:.2f} GB of checkpoints",
         ]
 
+    def line(self) -> str:
+        """Return all in one line."""
+        return (
+            f"plan: {self.parameters / 1e6:.1f} M parameters, peak memory about {self.memory / 1e9:.2f} GB in tensors,"
+            f" about {_time(self.seconds)} per step and {_time(self.seconds * self.steps)} for {self.steps} steps,"
+            f" {self.disk / 1e9:.2f} GB of checkpoints"
+        )
 
-def make_plan(recipe: Recipe, limit: float | None = None) -> Plan:
-    """Return what *recipe* takes; with a *limit* in bytes, with the largest batch that fits, accumulated to the same.
 
-    No tensor is allocated: the backbone takes a step on fake tensors. Heads of the tasks are small beside it.
+def make_plan(
+    recipe: Recipe,
+    limit: float | None = None,
+    card: Card | None = None,
+    device: torch.device | None = None,
+    modalities: tuple[str, ...] = MODALITIES,
+) -> Plan:
+    """Return what *recipe* takes.
+
+    A small step is taken to see which passes it makes; a step on fake tensors, for which nothing is allocated, tells
+    memory and operations of the recipe's own batch and patch. What tasks keep for themselves is left out.
+
+    Args:
+        recipe: what is to be trained.
+        limit: bytes for which the largest batch is found that fits, accumulated to the same step; with less than one
+            patch needs, activations are computed anew.
+        card: tells the time by its data sheet; by default a step of a smaller patch is timed on *device*.
+        device: the CPU if None.
+        modalities: those of the store.
     """
+    device = device or torch.device("cpu")
+    small = build_trial(recipe, 0, modalities)
+    passes = observe(small)
     batch, total = recipe.data.batch_size, recipe.data.batch_size * recipe.trainer.accumulate
     sizes = [size for size in range(batch, 0, -1) if total % size == 0]
-    for size in sizes:
-        parameters, peak = _step(recipe, size)
-        if limit is None or peak <= limit:
+    kinds = (True,) if recipe.trainer.activation_checkpointing else (False, True)
+    for size, again in [(size, again) for again in kinds for size in sizes]:
+        step = take_fake_step(recipe, size, passes, again)
+        if limit is None or step.memory <= limit:
             break
-    held = parameters * 4 * (2 if recipe.trainer.ema else 1)
-    state = held + parameters * 4 * 2
-    return Plan(parameters, peak, state * recipe.trainer.keep, size, total // size)
+    if card is not None:
+        seconds, source = card.seconds(step.operations, recipe.trainer.precision), "by the data sheet of the card"
+    else:
+        share = BUDGET.get(device.type, BUDGET["cpu"]) / max(step.operations, 1)
+        trial = build_trial(recipe, share * prod(recipe.data.patch_size), modalities)
+        smaller = prod(recipe.data.patch_size) / prod(trial.recipe.data.patch_size)
+        seconds, source = time_step(trial, size, device) * smaller, f"by a step timed on this machine ({device.type})"
+    disk = (step.state + passes.beside) * recipe.trainer.keep
+    return Plan(
+        step.parameters, step.memory, disk, size, total // size, again,
+        seconds * (total // size), recipe.trainer.steps, source,
+    )  # fmt: skip
 
 
-def _step(recipe: Recipe, batch: int) -> tuple[int, int]:
-    """Return parameters of the backbone, and bytes at the peak of a step with *batch* patches."""
-    registry, precision = zoo().pretext_tasks, AUTOCAST[recipe.trainer.precision]
-    dense = any(registry[task.name].dense for task in recipe.pretext.tasks)
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        network: Backbone = zoo().backbones.build(recipe.backbone, "backbone", patch_size=recipe.data.patch_size)
-        optimizer = build_optimizer(recipe.optim, network)
-        average = [value.clone() for value in network.parameters()] if recipe.trainer.ema else []
-        tracker = MemTracker()
-        tracker.track_external(network, optimizer, *average)
-        with tracker:
-            for _ in range(2):  # the optimizer makes its state in the first
-                tracker.reset_mod_stats()
-                image = torch.rand(batch, 1, *recipe.data.patch_size)
-                with torch.autocast("cpu", dtype=precision or torch.bfloat16, enabled=precision is not None):
-                    loss = _loss(network(image, dense=dense), dense)
-                loss.backward()
-                optimizer.step()
-                optimizer.zero_grad()
-    peak = max(kinds["Total"] for kinds in tracker.get_tracker_snapshot("peak").values())
-    return sum(parameter.numel() for parameter in network.parameters()), int(peak)
-
-
-def _loss(features: Features, dense: bool) -> torch.Tensor:
-    answer = features.dense if dense and features.dense is not None else features.pooled
-    return answer.float().square().mean()
+def _time(seconds: float) -> str:
+    """*seconds* in the unit that suits them."""
+    for unit, length in (("days", 86400 * 3), ("h", 3600 * 2), ("min", 120)):
+        if seconds >= length:
+            return f"{seconds / {'days': 86400, 'h': 3600, 'min': 60}[unit]:.1f} {unit}"
+    return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"

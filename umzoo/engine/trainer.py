@@ -66,6 +66,8 @@ class Trainer(Training):
                 "the recipe's trainer.probe_task needs a probe: train by 'umzoo pretrain', or give the Trainer"
                 " task_probe=umzoo.downstream.evaluate.online.online_probe(run)"
             )
+        if run.recipe.trainer.shard and task_probe is not None:
+            raise ConfigError("trainer.shard does not go with trainer.probe_task, whose best weights one process keeps")
         self.store = open_data(run)
         self.start: Start | None = None
         self._declined = False

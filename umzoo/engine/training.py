@@ -28,6 +28,7 @@ from umzoo.engine.checkpoint import (
     save_checkpoint,
 )
 from umzoo.engine.device import build_accelerator, seed_pass
+from umzoo.engine.energy import EnergyMeter, total
 from umzoo.engine.failure import Failure
 from umzoo.engine.hooks import Hooks
 from umzoo.engine.lock import RunLock
@@ -90,6 +91,9 @@ class Training(Hooks):
         self.accelerator = build_accelerator(config, cpu, folder)
         self.step, self.samples, self.seconds = 0, 0, 0.0
         self.share = Share(self.batch_size, config.accumulate, *self._process)
+        self._joules: float | None = None
+        self._energy_before: float | None = None
+        self._energy = EnergyMeter(self.device)
         self._nonfinite = NonFinite(config.nan_patience, self.checkpoints)
         self._lock = RunLock(folder, self.is_main)
         if resume:
@@ -294,6 +298,7 @@ class Training(Hooks):
 
     def save(self) -> None:
         """Write a checkpoint; all processes must call it."""
+        self._joules = total([*gather_object([self._energy.joules()]), self._energy_before])
         state = gathered(self._whole_state(), keep=self.is_main) if self.sharded or self.is_main else {}
         if self.is_main:
             path = save_checkpoint(self.checkpoints, self.step, state, self.config.keep)
@@ -333,6 +338,7 @@ class Training(Hooks):
             "samples": self.samples,
             "seconds": self.seconds,
             "processes": self.accelerator.num_processes,
+            "joules": self._joules,
             "model": self.model.state_dict(),
             "ema": self.ema.module.state_dict() if self.ema is not None else None,
         }
@@ -354,6 +360,7 @@ class Training(Hooks):
 
     def _load(self, state: dict[str, Any]) -> None:
         self.step, self.samples, self.seconds = state["step"], int(state["samples"]), float(state["seconds"])
+        self._energy_before = self._joules = state.get("joules")
         self.seconds *= state["processes"] / self.accelerator.num_processes
         self._divide(state)
         self._load_weights(state)

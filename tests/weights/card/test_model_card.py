@@ -49,6 +49,12 @@ def test_front_matter():
     assert matter.base_model is None and matter.eval_results is None
 
 
+def test_the_cost_is_told_in_hours_and_energy():
+    assert "2.5 h on CPU" in card()
+    provenance = Provenance(hours=12, kwh=4.25, device="NVIDIA A100")
+    assert "12 GPU-hours on NVIDIA A100, 4.25 kWh" in card(provenance=provenance)
+
+
 def test_the_card_without_facts_is_valid_too():
     info = WeightsInfo(name="a.b", backbone={"name": "a"}, input=InputSpec())
     text = model_card(info)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from umzoo.weights.card.usage import SIGNED, usage
-from umzoo.weights.folder.info import WeightsInfo
+from umzoo.weights.folder.info import Provenance, WeightsInfo
 
 CAUTION = "No medical device: not made, tested or cleared for the diagnosis or treatment of patients."
 
@@ -101,11 +101,20 @@ def _training_rows(info: WeightsInfo) -> dict[str, Any]:
         "regions of the body": ", ".join(provenance.regions),
         "steps": provenance.steps,
         "patches seen": provenance.samples,
-        "cost": f"{provenance.hours:g} h on {provenance.device or 'an unknown device'}" if provenance.hours else "",
+        "cost": _cost(provenance),
         **{f"last {name}": f"{value:.4g}" for name, value in provenance.metrics.items()},
         "versions": ", ".join(f"{name} {version}" for name, version in provenance.versions.items()),
     }
     return {name: value for name, value in rows.items() if value}
+
+
+def _cost(provenance: Provenance) -> str:
+    """Hours, summed over devices, and the energy that these took."""
+    if not provenance.hours:
+        return ""
+    kind = "GPU-hours" if "cpu" not in provenance.device.lower() and provenance.device else "h"
+    text = f"{provenance.hours:g} {kind} on {provenance.device or 'an unknown device'}"
+    return f"{text}, {provenance.kwh:g} kWh" if provenance.kwh else text
 
 
 def _origin(info: WeightsInfo) -> str:

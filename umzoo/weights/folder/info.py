@@ -63,6 +63,7 @@ class Provenance(Tolerant):
     steps: int = Field(0, description="optimizer steps")
     samples: int = Field(0, description="patches seen")
     hours: float = Field(0.0, description="hours of training, summed over processes")
+    kwh: float = Field(0.0, description="energy of the GPUs in kWh, as their driver counted it; 0 if it did not")
     device: str = Field("", description="type of device")
     versions: dict[str, str] = Field({}, description="versions of umzoo, torch and others")
     seed: int | None = Field(None, description="seed of the run")

@@ -1,0 +1,83 @@
+"""A step on fake tensors: its memory and its operations are counted, and nothing is computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.distributed._tools.mem_tracker import MemTracker
+from torch.optim import Optimizer
+from torch.utils.flop_counter import FlopCounterMode
+
+from umzoo.backbones.base import Backbone, Features
+from umzoo.engine.blocks import checkpoint_activations
+from umzoo.engine.optim import build_optimizer
+from umzoo.engine.recipe import Recipe
+from umzoo.engine.trial_step import AUTOCAST, Call, Passes
+from umzoo.plugins import zoo
+
+IMAGES = 4
+"""Images per patch that a step keeps beside activations: as read, corrupted, and both in the network's input space."""
+
+
+@dataclass(frozen=True)
+class FakeStep:
+    """What a pass of a batch, forward and backward, and an update take.
+
+    Attributes:
+        parameters: of the backbone.
+        memory: bytes at the peak.
+        state: bytes of a checkpoint, without what belongs to tasks.
+        operations: floating-point operations of matrix products and convolutions.
+    """
+
+    parameters: int
+    memory: int
+    state: int
+    operations: float
+
+
+def take_fake_step(recipe: Recipe, batch: int, passes: Passes, again: bool) -> FakeStep:
+    """Take the *passes* of a step of *recipe* with *batch* patches; *again* computes activations anew."""
+    precision = AUTOCAST[recipe.trainer.precision]
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        network: Backbone = zoo().backbones.build(recipe.backbone, "backbone", patch_size=recipe.data.patch_size)
+        if again:
+            checkpoint_activations(network)
+        optimizer = _moved(build_optimizer(recipe.optim, network), network)
+        average = [value.clone() for value in network.parameters()] if recipe.trainer.ema else []
+        tracker, counter = MemTracker(), FlopCounterMode(display=False)
+        tracker.track_external(network, optimizer, *average)
+        with tracker:
+            kept = [torch.rand(batch, 1, *recipe.data.patch_size) for _ in range(IMAGES)]
+            with counter, torch.autocast("cpu", dtype=precision or torch.bfloat16, enabled=precision is not None):
+                losses = [_loss(network, _image(call, recipe, batch), call) for call in passes.calls]
+                torch.stack(losses).sum().backward()
+            optimizer.step()
+            del kept
+    peak = max(kinds["Total"] for kinds in tracker.get_tracker_snapshot("peak").values())
+    parameters = sum(value.numel() for value in network.parameters())
+    moments = sum(it.numel() for of in optimizer.state.values() for it in of.values() if isinstance(it, torch.Tensor))
+    state = 4 * (parameters * (2 if recipe.trainer.ema else 1) + moments)
+    return FakeStep(parameters, int(peak) + passes.beside, state, counter.get_total_flops())
+
+
+def _moved(optimizer: Optimizer, network: Backbone) -> Optimizer:
+    """The *optimizer* with the state that its first step makes."""
+    for value in network.parameters():
+        value.grad = torch.zeros_like(value)
+    optimizer.step()
+    optimizer.zero_grad()
+    return optimizer
+
+
+def _image(call: Call, recipe: Recipe, batch: int) -> torch.Tensor:
+    size = (round(n * share) for n, share in zip(recipe.data.patch_size, call.size, strict=True))
+    return torch.rand(max(1, round(call.items * batch)), 1, *size)
+
+
+def _loss(network: Backbone, image: torch.Tensor, call: Call) -> torch.Tensor:
+    features: Features = network(image, dense=call.dense)
+    answer = features.dense if features.dense is not None else features.pooled
+    return answer.float().square().mean()

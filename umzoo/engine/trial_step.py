@@ -1,0 +1,122 @@
+"""One small step of a recipe that is really taken: which forward passes it makes, and how long it takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+
+from umzoo.backbones.base import Size
+from umzoo.engine.build import build_from_recipe
+from umzoo.engine.optim import build_optimizer
+from umzoo.engine.recipe import Recipe
+from umzoo.errors import ConfigError
+from umzoo.fields import Rng, to_device
+from umzoo.plugins import zoo
+from umzoo.pretext.model import PretextModel
+from umzoo.testing.material import training_batch
+
+AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+MODALITIES = ("ct", "mr")
+SMALLEST = 16
+"""Voxels of an edge below which patches are not halved."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A forward pass of the backbone: images per patch of the batch, size relative to the patch, if a map is made."""
+
+    items: float
+    size: tuple[float, ...]
+    dense: bool
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A recipe with a smaller patch, and what was built of it."""
+
+    recipe: Recipe
+    model: PretextModel
+
+
+@dataclass(frozen=True)
+class Passes:
+    """What a step is made of.
+
+    Attributes:
+        calls: the forward passes of the backbone.
+        beside: bytes of what the tasks hold: parameters, with gradients and moments where they are trained.
+    """
+
+    calls: tuple[Call, ...]
+    beside: int
+
+
+def build_trial(recipe: Recipe, voxels: float, modalities: tuple[str, ...] = MODALITIES) -> Trial:
+    """Build *recipe* with its patch halved, if need be, to at most *voxels*, as far as its tasks and network allow."""
+    patches = list(_halves(recipe.data.patch_size))
+    fitting = [patch for patch in patches if prod(patch) <= voxels]
+    for patch in [*fitting, *reversed(patches[: len(patches) - len(fitting)])]:
+        with suppress(ConfigError):
+            return _built(recipe, patch, modalities)
+    return _built(recipe, recipe.data.patch_size, modalities)
+
+
+def _built(recipe: Recipe, patch: Size, modalities: tuple[str, ...]) -> Trial:
+    smaller = recipe.model_copy(update={"data": recipe.data.model_copy(update={"patch_size": patch})})
+    return Trial(smaller, build_from_recipe(zoo(), smaller, modalities))
+
+
+def _halves(patch: Size) -> Iterator[Size]:
+    """Yield *patch*, its half, and so on."""
+    yield patch
+    while min(patch) // 2 >= SMALLEST:
+        patch = (patch[0] // 2, patch[1] // 2, patch[2] // 2)
+        yield patch
+
+
+def observe(trial: Trial) -> Passes:
+    """Take a step of two patches, and tell what it was made of."""
+    calls: list[Call] = []
+    model, patch, items = trial.model, trial.recipe.data.patch_size, min(2, trial.recipe.data.batch_size)
+
+    def note(_: object, images: tuple[Any, ...], options: dict[str, Any]) -> None:
+        image = images[0] if images else options["image"]
+        size = tuple(n / whole for n, whole in zip(image.shape[2:], patch, strict=True))
+        calls.append(Call(len(image) / items, size, bool(options.get("dense"))))
+
+    handle = model.backbone.register_forward_pre_hook(note, with_kwargs=True)
+    with torch.no_grad():
+        model(training_batch(patch, items), Rng(0))
+    handle.remove()
+    beside = sum(value.numel() * (16 if value.requires_grad else 4) for value in model.tasks.parameters())
+    dense = any(task.dense for task in model.tasks.values())
+    return Passes(tuple(calls) or (Call(1.0, (1.0, 1.0, 1.0), dense),), beside)  # a task may take the network apart
+
+
+def time_step(trial: Trial, batch: int, device: torch.device, count: int = 2) -> float:
+    """Return the seconds of a step of the *trial* with *batch* patches on *device*; one before is not counted."""
+    recipe, model = trial.recipe, trial.model.to(device)
+    optimizer, precision = build_optimizer(recipe.optim, model), AUTOCAST[recipe.trainer.precision]
+    fields = to_device(training_batch(recipe.data.patch_size, batch), device)
+    for step in range(count + 1):
+        if step == 1:
+            _wait(device)
+            began = time.perf_counter()
+        with torch.autocast(device.type, dtype=precision or torch.bfloat16, enabled=precision is not None):
+            loss = model(fields, Rng(0, step, device=device)).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    _wait(device)
+    return (time.perf_counter() - began) / count
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
