@@ -79,16 +79,11 @@ def _task_probe(run: Run) -> Any:
     return online_probe(run)
 
 
-def _say_plan(recipe: str, overrides: list[str], memory: float | None) -> None:
-    """Say what *recipe* takes, with at most *memory* GB."""
-
-
 def _say_plan(recipe: str, overrides: list[str], memory: str | None, card: str | None, cpu: bool) -> None:
     """Say what *recipe* takes, with at most *memory*, or that of the *card*."""
     import torch
 
     from umzoo.engine.cards import bytes_of, find_card
-
     from umzoo.engine.plan import make_plan
     from umzoo.engine.recipe import load_recipe
 
