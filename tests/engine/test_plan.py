@@ -60,7 +60,7 @@ def test_a_smaller_memory_gets_smaller_passes_of_the_same_step(whole):
 def test_where_one_patch_is_too_much_activations_are_computed_anew():
     passes = Passes((Call(1.0, (1.0, 1.0, 1.0), dense=True),), beside=0)
     plain, again = (take_fake_step(RECIPE, 1, passes, again) for again in (False, True))
-    assert again.memory < 0.85 * plain.memory and again.parameters == plain.parameters
+    assert again.memory < 0.95 * plain.memory and again.parameters == plain.parameters
     assert again.operations == pytest.approx(4 / 3 * plain.operations, rel=0.1), "the forward pass is taken twice"
 
 

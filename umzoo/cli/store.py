@@ -58,6 +58,18 @@ def verify(store: StoreArgument) -> None:
         raise typer.Exit(1)
 
 
+def pack(
+    store: StoreArgument,
+    out: Annotated[Path, typer.Argument(help="Folder of the packed store, which is not there yet.")],
+    gigabytes: Annotated[float, typer.Option(min=0.001, help="Size of a shard, at which the next is begun.")] = 1.0,
+) -> None:
+    """Write the volumes into few large files, for network file systems and for reading by https://, s3:// or hf://."""
+    from umzoo.data.store import shards
+
+    volumes, files = shards.pack(store, out, int(gigabytes * 1e9))
+    say(f"{volumes} volumes in {files} shards: {out}")
+
+
 def compact(store: StoreArgument) -> None:
     """Drop damaged and outdated lines of index and ledger, and files that stopped runs left."""
     from umzoo.data.preparing import maintenance

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from umzoo.data.store.remote import located
 from umzoo.engine.recipe import Recipe, dump_recipe, load_recipe
 from umzoo.errors import ConfigError
 from umzoo.files import json_table, read_text, replace_text
@@ -67,7 +68,7 @@ def record_changes(run: Run, step: int) -> None:
     """Write what changed in *run* at *step*: the new recipe, the place of the data, and a line for each option."""
     file = run.folder / "run.json"
     before = json_table(read_text(file), file)
-    content = {**before, "data": str(run.data.resolve())}
+    content = {**before, "data": located(run.data)}
     if run.changes:
         earlier = before.get("changes")
         content["changes"] = [

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from umzoo.data.loading.open_store import open_store
 from umzoo.data.store.reader import Store
+from umzoo.data.store.remote import as_url, located
 from umzoo.engine.checkpoint import BEST, best_checkpoint, latest_checkpoint, step_of
 from umzoo.engine.failure import FAILED, has_failed
 from umzoo.engine.initial_weights import Start
@@ -99,7 +100,7 @@ class Run:
             _remove(self.folder)
         self.pictures.mkdir(parents=True)
         (self.folder / "recipe.toml").write_text(dump_recipe(self.recipe), encoding="utf-8")
-        content = {"data": str(self.data.resolve()), "volumes": volumes}
+        content = {"data": located(self.data), "volumes": volumes}
         (self.folder / "run.json").write_text(json.dumps(content), encoding="utf-8")
         if start is not None:
             (self.folder / START).write_text(start.model_dump_json(indent=2), encoding="utf-8")
@@ -166,7 +167,7 @@ def open_data(run: Run) -> Store:
     Raises:
         DataError: if it is not there any more, or cannot be used.
     """
-    if run.volumes is not None and not run.data.exists():
+    if run.volumes is not None and as_url(run.data) is None and not run.data.exists():
         raise DataError(
             f"the store of {run.folder} is not at {run.data}: if it has moved, say where it is now, with"
             f" 'umzoo pretrain --resume {run.folder} --data STORE'"

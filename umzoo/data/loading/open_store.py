@@ -8,6 +8,8 @@ from pathlib import Path
 from umzoo.data.preprocessed.folder import PreprocessedFolder
 from umzoo.data.preprocessed.layout import find_layout
 from umzoo.data.store.reader import Store
+from umzoo.data.store.remote import RemoteStore, as_url
+from umzoo.data.store.shards import PackedStore, is_packed
 from umzoo.errors import DataError
 
 
@@ -15,14 +17,19 @@ def open_store(path: Path | str, only: Sequence[str] | None = None) -> Store:
     """Open *path* for reading.
 
     Args:
-        path: a store made by ``umzoo prepare``, or a folder preprocessed by nnU-Net v2 or nnssl (that of one
-            configuration, or the data set's above it if there is one configuration only).
+        path: a store made by ``umzoo prepare`` or ``umzoo store pack``, the address of a packed one, or a folder
+            preprocessed by nnU-Net v2 or nnssl (that of one configuration, or the data set's above it if there is one
+            configuration only).
         only: ids of the volumes to see; None is all.
 
     Raises:
         DataError: if *path* is neither, or lacks one of *only*.
     """
+    if (url := as_url(path)) is not None:
+        return RemoteStore(url, only)
     path = Path(path)
+    if is_packed(path):
+        return PackedStore(path, only)
     if (path / "store.json").is_file():
         return Store(path, only)
     layout = find_layout(path) if path.is_dir() else None

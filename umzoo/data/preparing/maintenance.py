@@ -16,7 +16,8 @@ from umzoo.data.reading.regular_files import read_json
 from umzoo.data.store.durable_files import LOCAL, JsonLines, write_text
 from umzoo.data.store.identity import content_of, subject_hash
 from umzoo.data.store.index import read_index
-from umzoo.data.store.integrity import array_file, damage
+from umzoo.data.store.integrity import damage
+from umzoo.data.store.places import array_file
 from umzoo.data.store.reader import Store
 from umzoo.data.store.record import VolumeRecord
 from umzoo.data.store.writer import StoreWriter

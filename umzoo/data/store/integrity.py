@@ -8,18 +8,17 @@ import blosc2
 import numpy as np
 
 from umzoo.data.reading.regular_files import oddity
+from umzoo.data.store.places import array_file
 from umzoo.data.store.record import VolumeRecord
+from umzoo.data.store.shards import is_packed, shard_damage
 from umzoo.errors import in_one_line
 from umzoo.files import sha256
 
 
-def array_file(store: Path, name: str) -> Path:
-    """The file of the volume *name*."""
-    return store / "volumes" / f"{name}.b2nd"
-
-
 def damage(store: Path, record: VolumeRecord) -> str:
     """What is wrong with the array of *record*; empty if nothing. All of it is read."""
+    if is_packed(store):
+        return shard_damage(store, record.id)
     file = array_file(store, record.id)
     if problem := oddity(file):
         return "the array is missing" if problem == "no such file" else problem

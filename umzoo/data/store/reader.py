@@ -8,8 +8,11 @@ array is complete, so a store can be read while it is written; a torn last line 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cached_property, lru_cache
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +85,18 @@ class Store:
                 f"volume {record.id} cannot be read: {in_one_line(error)}; prepare its source again, which repairs it"
             ) from error
         return np.asarray(region)
+
+    def stored_bytes(self, members: NDArray[np.int64]) -> int:
+        """Return the size of the files of the volumes *members*, by position."""
+        names = self.records.column("id")[members].tolist()
+        return sum(map(self._sizes.get, (name.decode() for name in names), repeat(0)))
+
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        """Bytes of each array's file, by id."""
+        folder = self.path / "volumes"
+        with os.scandir(folder) if folder.is_dir() else nullcontext(()) as files:
+            return {file.name.removesuffix(".b2nd"): file.stat().st_size for file in files}
 
     def _open(self, index: int) -> Any:
         record = self.records[index]

@@ -48,7 +48,5 @@ def _numbers(store: Store, members: NDArray[np.int64]) -> list[str]:
     if not len(members):
         return ["0", "0", "", "0"]
     size = "x".join(f"{n:.0f}" for n in np.median(store.records.column("shape")[members], axis=0))
-    files = (store.path / "volumes" / f"{name.decode()}.b2nd" for name in store.records.column("id")[members].tolist())
-    megabytes = sum(file.stat().st_size for file in files if file.exists()) / 1e6
     subjects = len(np.unique(store.records.column("subject")[members]))
-    return [str(len(members)), str(subjects), size, f"{megabytes:.1f}"]
+    return [str(len(members)), str(subjects), size, f"{store.stored_bytes(members) / 1e6:.1f}"]

@@ -18,6 +18,7 @@ from umzoo.data.store.durable_files import LOCAL, JsonLines, write_text, writing
 from umzoo.data.store.identity import content_of
 from umzoo.data.store.reader import Store, StoreInfo
 from umzoo.data.store.record import VolumeRecord
+from umzoo.data.store.shards import is_packed
 from umzoo.errors import DataError
 from umzoo.spec import InputSpec
 
@@ -94,6 +95,8 @@ class StoreWriter:
 
 def _begin(path: Path, spec: InputSpec | None) -> None:
     """Make the store, or make sure that the one there was begun with *spec*; None takes whatever is there."""
+    if is_packed(path):
+        raise DataError(f"{path} is packed, and only read: change the store it was made of, and pack that again")
     if spec is None or (path / "store.json").exists():
         begun = Store(path).info.input
         if spec is not None and begun != spec:

@@ -1,0 +1,136 @@
+"""Packed stores that lie elsewhere, read through fsspec: ``https://``, ``s3://``, ``hf://datasets/...`` and the like.
+
+Index and table are fetched when a store is opened. A volume is fetched whole, as one range of its shard, when its first
+crop is cut, and kept in the user's cache; the crops after that are read from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import blosc2
+
+from umzoo.data.store.shards import TABLE, PackedStore, checked, shard_name
+from umzoo.errors import DataError, in_one_line
+from umzoo.files import user_cache, written_whole
+
+LIMIT = "UMZOO_STORE_CACHE_GB"
+"""Variable that says how many GB of volumes are kept of each store; the oldest are dropped (default 100)."""
+ATTEMPTS = 3
+"""Times that a range is asked for."""
+PAUSE = 0.1
+"""Seconds before it is asked for again, times 4 each time."""
+FILES = ("store.json", "index.jsonl", TABLE)
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/{1,2}(?=[^/])")
+
+
+def as_url(path: Path | str) -> str | None:
+    """Return *path* as an address if it is one, also where a :class:`~pathlib.Path` has taken one of its slashes."""
+    text = str(path).replace("\\", "/")
+    return _URL.sub(r"\1://", text, count=1).rstrip("/") if _URL.match(text) else None
+
+
+def located(path: Path) -> str:
+    """Return the address that *path* is, or else its absolute path."""
+    return as_url(path) or str(path.resolve())
+
+
+class RemoteStore(PackedStore):
+    """A packed store at an address.
+
+    Args:
+        url: of its folder.
+        only: ids of the volumes to see; None is all.
+
+    Raises:
+        DataError: if nothing can be fetched from there, or the package for its kind is missing.
+    """
+
+    def __init__(self, url: str, only: Sequence[str] | None = None) -> None:
+        self.url = url
+        super().__init__(_fetch_index(url), only)
+
+    def _open(self, index: int) -> Any:
+        record = self.records[index]
+        file = self.path / "volumes" / f"{record.id}.b2nd"
+        if not file.is_file():
+            self._fetch(self.place(record.id), file)
+        return checked(blosc2.open(str(file), mode="r"), record)
+
+    def _fetch(self, entry: Any, file: Path) -> None:
+        """Fetch a volume into *file*."""
+        start = int(entry["offset"])
+        address = f"{self.url}/{shard_name(int(entry['shard']))}"
+        content = _range(address, start, start + int(entry["length"]))
+        if hashlib.sha256(content).hexdigest() != entry["sha256"].decode():
+            raise ValueError(f"{address} has another sha256 than was written")
+        _make_room(file.parent, len(content))
+        with written_whole(file) as temporary:
+            temporary.write_bytes(content)
+
+
+def _fetch_index(url: str) -> Path:
+    """Fetch what describes the store at *url*; return the folder, named by address and content."""
+    found = {name: _range(f"{url}/{name}") for name in FILES}
+    digest = hashlib.sha256(url.encode())
+    for content in found.values():
+        digest.update(hashlib.sha256(content).digest())
+    folder = user_cache() / "stores" / digest.hexdigest()[:32]
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(folder) as temporary:
+            (temporary / "volumes").mkdir(parents=True)
+            for name, content in found.items():
+                (temporary / name).write_bytes(content)
+    return folder
+
+
+@lru_cache(maxsize=16)
+def _file_system(url: str, process: int) -> Any:
+    """The file system of *url*; one per *process*, as connections do not outlive a fork."""
+    kind = url.partition("://")[0]
+    try:
+        import fsspec
+
+        return fsspec.filesystem(kind, skip_instance_cache=True)
+    except (ImportError, ValueError) as error:
+        raise DataError(f"{url} needs a package that reads {kind}://: {in_one_line(error)}") from None
+
+
+def _range(address: str, start: int | None = None, end: int | None = None) -> bytes:
+    """Return the bytes *start* to *end* of *address*.
+
+    Raises:
+        DataError: if they cannot be fetched.
+    """
+    system = _file_system("/".join(address.split("/")[:3]), os.getpid())
+    attempt = 1
+    while True:
+        try:
+            content: bytes = system.cat_file(address, start=start, end=end)
+            return content
+        except FileNotFoundError:
+            raise DataError(f"{address} is not there: expected a store that 'umzoo store pack' wrote") from None
+        except Exception as error:  # noqa: BLE001 - every file system raises errors of its own
+            if attempt == ATTEMPTS:
+                raise DataError(f"{address} cannot be fetched: {type(error).__name__}: {in_one_line(error)}") from None
+        time.sleep(PAUSE * 4**attempt)
+        attempt += 1
+
+
+def _make_room(folder: Path, needed: int) -> None:
+    """Drop the oldest files of *folder* until *needed* bytes more are within the limit."""
+    kept = sorted((file.stat().st_mtime, file.stat().st_size, file) for file in folder.glob("*.b2nd"))
+    excess = sum(size for _, size, _ in kept) + needed - float(os.environ.get(LIMIT, "100")) * 1e9
+    for _, size, file in kept:
+        if excess <= 0:
+            return
+        file.unlink(missing_ok=True)
+        excess -= size

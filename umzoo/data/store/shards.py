@@ -1,0 +1,164 @@
+"""A packed store: the arrays of many volumes in one file, for network file systems and object stores.
+
+Layout: ``store.json`` and ``index.jsonl`` as in any store, ``shard-00000.bin`` and so on, which are the volumes' files
+one after the other, and ``shards.npy``, which says where each lies (:data:`ENTRY`). A packed store is only read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import blosc2
+import numpy as np
+from numpy.typing import NDArray
+
+from umzoo.data.store.places import array_file
+from umzoo.data.store.reader import Store
+from umzoo.data.store.record import VolumeRecord
+from umzoo.errors import DataError
+from umzoo.files import written_whole
+
+TABLE = "shards.npy"
+ENTRY = np.dtype([("id", "S64"), ("shard", "<i4"), ("offset", "<i8"), ("length", "<i8"), ("sha256", "S64")])
+"""Where a volume lies, in bytes; the table is sorted by id."""
+
+
+class PackedStore(Store):
+    """A packed store opened for reading; its volumes are read in place, block by block."""
+
+    def place(self, name: str) -> Any:
+        """Return the :data:`ENTRY` of the volume *name*.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        table = _table(self.path / TABLE)
+        row = int(np.searchsorted(table["id"], name.encode()))
+        if row == len(table) or table["id"][row] != name.encode():
+            raise ValueError(f"{TABLE} does not name it")
+        return table[row]
+
+    def _open(self, index: int) -> Any:
+        record = self.records[index]
+        entry = self.place(record.id)
+        file = self.path / shard_name(int(entry["shard"]))
+        return checked(blosc2.open(str(file), mode="r", offset=int(entry["offset"])), record)
+
+    def stored_bytes(self, members: NDArray[np.int64]) -> int:
+        """Return the size of the volumes *members*, by position."""
+        table = _table(self.path / TABLE)
+        rows = np.searchsorted(table["id"], self.records.column("id")[members].astype(ENTRY["id"]))
+        return int(table["length"][rows.clip(max=max(len(table) - 1, 0))].sum()) if len(table) else 0
+
+
+def checked(array: Any, record: VolumeRecord) -> Any:
+    """Return *array* if it is what *record* says.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if tuple(array.shape) != record.shape or array.dtype != np.int16:
+        raise ValueError(f"expected int16 {record.shape}, got {array.dtype} {tuple(array.shape)}")
+    return array
+
+
+def shard_name(number: int) -> str:
+    """Return the name of the file of shard *number*."""
+    return f"shard-{number:05d}.bin"
+
+
+def is_packed(path: Path) -> bool:
+    """Whether the store in *path* is packed."""
+    return (path / TABLE).is_file()
+
+
+@lru_cache(maxsize=16)
+def _table(file: Path) -> NDArray[Any]:
+    found: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+    if found.dtype != ENTRY:
+        raise ValueError(f"{file} is not a table of shards")
+    return found
+
+
+def pack(
+    store: Path, out: Path, size: int = 1 << 30, progress: Callable[[int, int], None] | None = None
+) -> tuple[int, int]:
+    """Write the volumes of *store* into shards of about *size* bytes, as the packed store *out*.
+
+    Args:
+        store: what ``umzoo prepare`` made; it stays as it is.
+        out: a folder that is not there yet.
+        size: bytes of a shard, at which the next one is begun.
+        progress: called with volumes done, and volumes in all.
+
+    Returns:
+        Volumes, and shards.
+
+    Raises:
+        DataError: if *out* is there, *store* is packed, or one of its arrays is missing or damaged.
+    """
+    if out.exists():
+        raise DataError(f"{out} is there already: give a folder that is not")
+    if is_packed(store):
+        raise DataError(f"{store} is packed already: copy it as it is")
+    records = Store(store).records
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(out) as temporary:
+        temporary.mkdir()
+        for name in ("store.json", "index.jsonl"):
+            if (store / name).is_file():
+                shutil.copyfile(store / name, temporary / name)
+        entries = np.array(list(_write(store, records, temporary, size, progress)), ENTRY)
+        np.save(temporary / TABLE, entries)
+    return len(entries), len(set(entries["shard"].tolist()))
+
+
+def _write(
+    store: Path, records: Any, folder: Path, size: int, progress: Callable[[int, int], None] | None
+) -> Iterator[tuple[bytes, int, int, int, bytes]]:
+    """Write the shards into *folder*; yield where each volume lies."""
+    number, shard = 0, (folder / shard_name(0)).open("xb")
+    try:
+        for done, record in enumerate(records, 1):
+            if shard.tell() >= size:
+                shard.close()
+                number += 1
+                shard = (folder / shard_name(number)).open("xb")
+            offset = shard.tell()
+            digest = _append(array_file(store, record.id), shard, record)
+            yield record.id.encode(), number, offset, shard.tell() - offset, digest.encode()
+            if progress is not None:
+                progress(done, len(records))
+    finally:
+        shard.close()
+
+
+def _append(file: Path, shard: BinaryIO, record: VolumeRecord) -> str:
+    """Copy *file* to the end of *shard*; return its sha256."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{record.id}: the array cannot be read ({error}): prepare its source again") from None
+    digest = hashlib.sha256(content).hexdigest()
+    if record.sha256 and digest != record.sha256:
+        raise DataError(f"{record.id}: the array is damaged: 'umzoo store verify {file.parents[1]}' tells more")
+    shard.write(content)
+    return digest
+
+
+def shard_damage(store: Path, name: str) -> str:
+    """What is wrong with the volume *name* of the packed *store*; empty if nothing. All of it is read."""
+    try:
+        entry = PackedStore(store, only=(name,)).place(name)
+        with (store / shard_name(int(entry["shard"]))).open("rb") as file:
+            file.seek(int(entry["offset"]))
+            content = file.read(int(entry["length"]))
+    except (OSError, ValueError) as error:
+        return f"the array cannot be read: {error}"
+    same = hashlib.sha256(content).hexdigest() == entry["sha256"].decode()
+    return "" if same else "the array is damaged: it has another sha256 than was written"
