@@ -24,6 +24,16 @@ ON_CONDA = {"torch": "pytorch", "blosc2": "python-blosc2", "matplotlib": "matplo
 """Packages that conda-forge calls otherwise."""
 
 
+def test_both_images_are_made_by_the_same_commands_with_extras_that_there_are():
+    docker, apptainer = ((ROOT / ".ci" / name).read_text(encoding="utf-8") for name in ("Dockerfile", "umzoo.def"))
+    commands = [line.removeprefix("RUN ") for line in docker.splitlines() if line.startswith("RUN ")]
+    body = apptainer.partition("%post\n")[2].partition("\n\n")[0]
+    assert commands == [line.strip() for line in body.splitlines()]
+    assert re.search(r"^FROM (\S+)$", docker, re.M)[1] == re.search(r"^From: (\S+)$", apptainer, re.M)[1]
+    extras = re.search(r"/opt/umzoo\[([\w,]+)\]", commands[-1])[1].split(",")
+    assert set(extras) <= PROJECT["optional-dependencies"].keys()
+
+
 @pytest.fixture
 def tools(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / ".ci")

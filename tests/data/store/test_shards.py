@@ -28,7 +28,7 @@ CONFIG = DataConfig(patch_size=(8, 8, 8), scales=(1.0, 2.0), batch_size=4, worke
 
 @pytest.fixture
 def packed(tiny_store, tmp_path):
-    pack(tiny_store.path, tmp_path / "packed", size=30_000)
+    pack(tiny_store.path, tmp_path / "packed", size=150_000)
     return tmp_path / "packed"
 
 
