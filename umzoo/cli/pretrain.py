@@ -88,7 +88,7 @@ def _say_plan(recipe: str, overrides: list[str], memory: str | None, card: str |
     from umzoo.engine.recipe import load_recipe
 
     known = find_card(card) if card else None
-    limit = bytes_of(memory) if memory else known and known.memory * 1e9
+    limit = bytes_of(memory) if memory else known.memory * 1e9 if known else None
     device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
     made = make_plan(load_recipe(recipe, overrides), limit, known, device)
     for line in made.lines():
