@@ -82,3 +82,22 @@ def test_frozen_and_defaults_checked():
 
     with pytest.raises(ConfigError, match="width"):
         Wrong.parse({})
+
+
+class Lists(Config):
+    size: tuple[int, int, int] = (4, 5, 6)
+    names: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"size": 4}, r"^'size': expected a list such as \[4, 5, 6\], got 4$"),
+        ({"size": [1, 2, "x"]}, "^'size.2': expected a whole number, got 'x'$"),
+        ({"size": [1, 2, 3, 4]}, "^'size': list should have at most 3 items, not 4, got"),
+        ({"names": "a"}, "^'names': expected a list, got 'a'$"),
+    ],
+)
+def test_lists_are_called_lists(options, says):
+    with pytest.raises(ConfigError, match=says):
+        Lists.parse(options)

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "umzoo"
 
 LAYERS = [
     {"printable", "terminal"},
-    {"sandbox", "errors", "config", "files", "overrides", "pickles", "registry", "spec"},
+    {"blame", "sandbox", "errors", "config", "files", "overrides", "pickles", "registry", "spec"},
     {"hookspecs", "fields"},
     {"backbones", "data"},
     {"corruptions", "heads", "scans"},

@@ -10,6 +10,7 @@ import pytest
 import umzoo
 from umzoo import plugins
 from umzoo.backbones.base import Backbone
+from umzoo.builtin import PACKAGES
 from umzoo.corruptions.base import Corruption
 from umzoo.errors import PluginError, UnknownNameError
 from umzoo.heads.base import Head
@@ -311,9 +312,11 @@ def _nothing(self):
 @pytest.mark.parametrize(
     ("members", "told"),
     [
-        ({"view": _nothing}, "view(), which umzoo never calls: was views() meant?"),
-        ({"after_steps": _nothing}, "after_steps(), which umzoo never calls: was after_step() meant?"),
-        ({"obstacles": classmethod(_nothing)}, "obstacles()"),
+        ({"view": _nothing}, "'view', which umzoo never uses: was 'views' meant?"),
+        ({"after_steps": _nothing}, "'after_steps', which umzoo never uses: was 'after_step' meant?"),
+        ({"obstacles": classmethod(_nothing)}, "'obstacles'"),
+        ({"veiws": _nothing}, "'veiws', which umzoo never uses: was 'views' meant?"),
+        ({"raeds": frozenset()}, "'raeds', which umzoo never uses: was 'reads' meant?"),
         ({"view": _nothing, "views": _nothing}, ""),
         ({"_view": _nothing, "crop": _nothing, "reader": 3}, ""),
     ],
@@ -325,7 +328,28 @@ def test_methods_named_almost_like_those_of_the_base_class_are_told(members, tol
 
 def test_nothing_that_ships_is_misspelt(caplog):
     plugins.load_zoo(entry for entry in entry_points(group="umzoo") if entry.dist.name in OURS)
-    assert "never calls" not in caplog.text
+    assert "never uses" not in caplog.text
 
 
 OURS = {f"umzoo-{name}" for name in ("contrastive", "mae", "monai", "puzzle", "rotation", "timm", "volumefusion")}
+
+
+def test_a_missing_plugin_is_named():
+    zoo = load()
+    with pytest.raises(UnknownNameError, match="'mae' comes with the package umzoo-mae, .* pip install umzoo-mae"):
+        zoo.pretext_tasks["mae"]
+    with pytest.raises(UnknownNameError, match="did you mean 'restoration'"):
+        zoo.pretext_tasks["restoratoin"]
+
+
+def test_the_packages_bring_what_they_are_named_for():
+    zoo = plugins.load_zoo(entry for entry in entry_points(group="umzoo") if entry.dist.name in OURS)
+    for name, package in PACKAGES.items():
+        kinds = [kind for kind, registry in zoo.registries.items() if name in registry]
+        assert [zoo.plugin_of(kind, name).origin for kind in kinds] == [package], name
+
+
+def test_components_know_their_package():
+    zoo = load(good=plugin(heads=[head("mine")]))
+    assert zoo.heads["mine"].called() == "head 'mine' of dist-good"
+    assert zoo.heads["segmentation"].called() == "head 'segmentation'"

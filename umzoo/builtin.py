@@ -11,3 +11,20 @@ BUILTINS = {
     "weights": "umzoo.weights.catalog.public",
 }
 """Plug-in name to the module that implements its hooks."""
+
+PACKAGES = {
+    "simclr": "umzoo-contrastive",
+    "voco": "umzoo-contrastive",
+    "mae": "umzoo-mae",
+    "swin_unetr": "umzoo-monai",
+    "swin_vit": "umzoo-monai",
+    "unetr": "umzoo-monai",
+    "monai_swin": "umzoo-monai",
+    "monai_transform": "umzoo-monai",
+    "jigsaw": "umzoo-puzzle",
+    "rubik": "umzoo-puzzle",
+    "rotation": "umzoo-rotation",
+    "timm": "umzoo-timm",
+    "volume_fusion": "umzoo-volumefusion",
+}
+"""Components of the other packages of this repository, and the package to install for each."""

@@ -12,6 +12,20 @@ from umzoo.errors import ConfigError, in_one_line, nearest
 
 BRITISH = {"licence": "license", "licence_link": "license_link"}
 """Keys of files that earlier versions wrote, and what they are called now."""
+EXPECTED = {
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a table such as { key = value }",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "a text",
+}
+"""What is expected, in plain words, by pydantic's name of the problem."""
 
 
 class Config(BaseModel):
@@ -59,9 +73,23 @@ def _explain(model: type[BaseModel], problem: Any, where: str) -> str:
         return f"missing key '{path}'"
     if problem["type"] == "model_type":
         return f"'{path}': expected a table such as {{ name = \"...\" }}, got {_brief(problem)}"
+    if problem["type"] in EXPECTED:
+        return f"'{path}': expected {EXPECTED[problem['type']]}{_example(model, problem)}, got {_brief(problem)}"
     if problem["type"] == "value_error":
         return f"'{path}': {problem['ctx']['error']}" if path else str(problem["ctx"]["error"])
-    return f"'{path}': {problem['msg'].lower()}, got {_brief(problem)}"
+    message = problem["msg"].lower().replace("tuple", "list").replace(" after validation", "")
+    return f"'{path}': {message}, got {_brief(problem)}"
+
+
+def _example(model: type[BaseModel], problem: Any) -> str:
+    """`` such as [64, 64, 64]``: the default of the option that is wrong, if that is a list of plain values."""
+    field = _field_at(model, problem["loc"])
+    default = getattr(field, "default", None)
+    if problem["type"] != "tuple_type" or not isinstance(default, tuple) or not default:
+        return ""
+    if isinstance(default[0], Mapping | BaseModel):
+        return ""
+    return f" such as {list(default)}"
 
 
 def _brief(problem: Any) -> str:
@@ -74,12 +102,20 @@ def _brief(problem: Any) -> str:
 
 def _keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     """The keys accepted by the model found by following *location* from *model*."""
+    field = _field_at(model, location)
+    current = model if field is None else model_in(field.annotation)
+    return [field.alias or name for name, field in getattr(current, "model_fields", {}).items()]
+
+
+def _field_at(model: type[BaseModel], location: tuple[Any, ...]) -> Any:
+    """The field found by following *location* from *model*; None if it leads through none."""
     current: Any = model
+    found = None
     for part in location:
         field = getattr(current, "model_fields", {}).get(part)
         if field is not None:
-            current = model_in(field.annotation)
-    return [field.alias or name for name, field in getattr(current, "model_fields", {}).items()]
+            current, found = model_in(field.annotation), field
+    return found
 
 
 def model_in(annotation: Any) -> Any:

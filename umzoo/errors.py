@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 from umzoo.printable import printable
@@ -61,3 +62,26 @@ def in_one_line(reason: object, most: int = 500) -> str:
     if not line and isinstance(reason, BaseException):
         line = type(reason).__name__
     return line if len(line) <= most else f"{line[: most - 4]} ..."
+
+
+_FILE_ERRORS = {
+    errno.ENOTDIR: "is or lies below a file, where a folder is needed: choose another place",
+    errno.EISDIR: "is a folder, where a file is needed: choose another name",
+    errno.EEXIST: "exists already: choose another name",
+    errno.ENOENT: "does not exist: check the path",
+    errno.EACCES: "may not be read or written by you: change its permissions, or choose another place",
+    errno.EPERM: "may not be read or written by you: change its permissions, or choose another place",
+    errno.EROFS: "lies on a disk that cannot be written: choose another place",
+    errno.ENOSPC: "cannot be written, as the disk is full: free some space, and start again",
+    errno.EDQUOT: "cannot be written, as your quota is used up: free some space, and start again",
+    errno.EMFILE: "cannot be opened, as too many files are open: raise the limit, such as by 'ulimit -n 4096'",
+    errno.ENAMETOOLONG: "has too long a name: choose a shorter one",
+}
+"""What is wrong with a file, and what to do, by the number that the system gives."""
+
+
+def file_error(error: BaseException) -> str:
+    """Return an ``OSError`` as a sentence that begins with the file; others as their text."""
+    reason = _FILE_ERRORS.get(getattr(error, "errno", None) or 0)
+    file = getattr(error, "filename", None)
+    return in_one_line(error) if reason is None or file is None else in_one_line(f"{file} {reason}")

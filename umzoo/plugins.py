@@ -16,7 +16,7 @@ from typing import Any
 import pluggy
 
 from umzoo import hookspecs
-from umzoo.builtin import BUILTINS
+from umzoo.builtin import BUILTINS, PACKAGES
 from umzoo.errors import PluginError, in_one_line, nearest
 from umzoo.registry import Registry
 
@@ -41,10 +41,13 @@ HOOKS = {
     "register_importers": "importer",
 }
 
+SIMILAR = 0.78
+"""Similarity (0 to 1, by difflib) from which a name counts as another one misspelled; ``veiws`` and ``views``: 0.8."""
+
 
 @dataclass
 class Plugin:
-    """What became of one plug-in. ``reason`` is empty when it loaded."""
+    """One plug-in, and what it registered. ``reason`` says why it was not loaded; it is empty otherwise."""
 
     name: str
     origin: str
@@ -75,6 +78,8 @@ class Zoo:
         self.weights: Registry[Any] = Registry("weights")
         self.importers: Registry[Any] = Registry("importer")
         self.plugins: list[Plugin] = []
+        for registry in self.registries.values():
+            registry.elsewhere = PACKAGES
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
 
@@ -108,6 +113,8 @@ class Zoo:
         for kind, entries in staged.items():
             for entry_name, entry in entries.items():
                 self.registries[kind].add(entry_name, entry, name)
+                if isinstance(entry, type):
+                    entry.package = origin
         names = {kind: sorted(entries) for kind, entries in staged.items() if entries}
         self.plugins.append(Plugin(name, origin, version, entries=names))
 
@@ -200,24 +207,24 @@ def _stage_entry(staged: dict[str, Any], kind: str, entry: Any) -> None:
         raise PluginError(f"{kind} '{name}' does not implement {', '.join(sorted(missing))}")
     if name in staged:
         raise PluginError(f"{kind} '{name}' is registered twice by one plug-in")
-    for given, wanted in _misspelt(entry, base):
-        log.warning("%s '%s' has %s(), which umzoo never calls: was %s() meant?", kind, name, given, wanted)
+    for given, wanted in misspelled(entry, base):
+        log.warning("%s '%s' has '%s', which umzoo never uses: was '%s' meant?", kind, name, given, wanted)
     staged[name] = entry
 
 
-def _misspelt(entry: Any, base: type) -> Iterator[tuple[str, str]]:
-    """Yield methods of class *entry* named almost like one of *base* that it does not override, each with that one."""
+def misspelled(entry: Any, base: type) -> Iterator[tuple[str, str]]:
+    """Yield each public member of class *entry* that is named almost like one of *base*, with the name of that one.
+
+    What *base* has and *entry* overrides is not what was meant.
+    """
     if not isinstance(entry, type):
         return
-    offered = {name for name, value in vars(base).items() if not name.startswith("_") and _is_method(value)}
-    for name, value in vars(entry).items():
-        if not name.startswith("_") and _is_method(value) and not hasattr(base, name):
-            near = difflib.get_close_matches(name, offered - vars(entry).keys(), n=1, cutoff=0.85)
+    offered = {*vars(base), *vars(base).get("__annotations__", {})} - vars(entry).keys()
+    offered = {name for name in offered if not name.startswith("_")}
+    for name in vars(entry):
+        if not name.startswith("_") and not hasattr(base, name) and name not in offered:
+            near = difflib.get_close_matches(name, offered, n=1, cutoff=SIMILAR)
             yield from ((name, wanted) for wanted in near)
-
-
-def _is_method(value: object) -> bool:
-    return callable(value) or isinstance(value, classmethod)
 
 
 def _check_interface(plugin: Any, name: str) -> None:

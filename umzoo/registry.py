@@ -26,6 +26,10 @@ class Component(ABC):  # noqa: B024 - the kinds below it add the abstract method
 
     name: ClassVar[str] = ""
     Config: ClassVar[type[Options]] = Options
+    kind: ClassVar[str] = "component"
+    """What it is in messages; the base class of each kind says it."""
+    package: ClassVar[str] = ""
+    """The package that brought it; filled in when its plug-in is loaded."""
 
     @classmethod
     def build(cls, options: Any, **context: Any) -> Self:
@@ -33,6 +37,16 @@ class Component(ABC):  # noqa: B024 - the kinds below it add the abstract method
         make: Any = cls
         instance: Self = make(options, **context)
         return instance
+
+    @classmethod
+    def called(cls, label: str = "") -> str:
+        """Return how messages name it, such as ``pretext task 'rotation' of umzoo-rotation``.
+
+        Args:
+            label: what a recipe calls it, if that is not its name.
+        """
+        origin = f" of {cls.package}" if cls.package not in ("", "umzoo") else ""
+        return f"{cls.kind} '{label or cls.name}'{origin}"
 
 
 class Registry(Generic[T]):
@@ -44,6 +58,8 @@ class Registry(Generic[T]):
         self._owners: dict[str, str] = {}
         self._broken: dict[str, str] = {}
         self.failed_plugins: list[str] = []
+        self.elsewhere: Mapping[str, str] = {}
+        """Packages that bring an entry, by its name, for those that are not installed."""
 
     def add(self, name: str, entry: T, owner: str) -> None:
         """Add *entry* under *name*.
@@ -84,6 +100,11 @@ class Registry(Generic[T]):
             raise PluginError(f"{self.kind} '{name}' is unavailable: {self._broken[name]}")
         if name in self._entries:
             return self._entries[name]
+        if (package := self.elsewhere.get(name)) and not self.failed_plugins:
+            raise UnknownNameError(
+                f"{self.kind} '{name}' comes with the package {package}, which is not installed: pip install {package},"
+                f" or the folder plugins/{package} of umzoo's repository"
+            )
         hint = nearest(name, self._entries) or f" (known: {', '.join(self.list()) or 'none'})"
         if self.failed_plugins:
             hint += f"; not loaded: {', '.join(self.failed_plugins)} (see 'umzoo plugins')"
@@ -118,6 +139,11 @@ class Registry(Generic[T]):
         return component, component.Config.parse(spec.options, where or f"{self.kind} {spec.name}")
 
     def build(self, spec: ComponentSpec | Mapping[str, Any] | str, where: str = "", **context: Any) -> Any:
-        """Make the component that *spec* names; *context* goes to its ``build``."""
+        """Make the component that *spec* names; *context* goes to its ``build``.
+
+        Raises:
+            UnknownNameError: if no entry has the name.
+            ConfigError: if an option is unknown or has a wrong value.
+        """
         component, options = self.options(spec, where)
         return component.build(options, **context)

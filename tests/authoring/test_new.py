@@ -12,7 +12,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-from umzoo.authoring.new import KINDS, RECIPES, create_package
+from umzoo.authoring.new import KINDS, RECIPES, create_package, taken
 from umzoo.engine.recipe import load_recipe
 from umzoo.errors import ConfigError
 from umzoo.plugins import zoo
@@ -93,3 +93,17 @@ def test_nothing_is_overwritten(tmp_path):
     assert (package / "README.md").read_text() == "mine"
     with pytest.raises(ConfigError, match="did you mean 'head'"):
         create_package("other", "heads", tmp_path)
+
+
+def test_names_that_are_taken_are_told():
+    assert taken("brand_new", "pretext_task") == []
+    (told,) = taken("restoration", "pretext_task")
+    assert told.startswith("pretext task 'restoration' is there already, from umzoo")
+    assert taken("restoration", "head") == [], "another kind may have the name"
+
+
+def test_a_module_that_is_installed_is_told(tmp_path, monkeypatch):
+    (tmp_path / "umzoo_brand_new.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    (told,) = taken("brand-new", "head")
+    assert told.startswith("a module 'umzoo_brand_new' is installed already")

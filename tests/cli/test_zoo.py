@@ -88,7 +88,8 @@ def test_weights_that_were_listed_are_listed_again_without_the_plugins(own, run,
 def test_refusals(own, run):
     with pytest.raises(UnknownNameError, match="unknown kind 'backbine' .did you mean 'backbone'"):
         run("list", "backbine")
-    assert run("list", "head", "zzz") == "nothing of kind head matches 'zzz'\n"
+    assert run("list", "head", "zzz") == "nothing matches 'zzz' among head: 'umzoo list' shows all\n"
+    assert run("list", "recipes", "zzz") == "no recipe matches 'zzz': 'umzoo list recipes' shows all\n"
     assert gc.isenabled()
 
 

@@ -10,7 +10,7 @@ from umzoo.engine.log import RunLog, read_metrics
 from umzoo.engine.option_changes import record_changes
 from umzoo.engine.recipe import dump_recipe, load_recipe
 from umzoo.engine.run import Run, open_run
-from umzoo.errors import CheckpointError, ConfigError, UmzooError
+from umzoo.errors import CheckpointError, ConfigError, PluginError, UmzooError
 from umzoo.files import sha256
 from umzoo.overrides import apply_override
 
@@ -54,6 +54,13 @@ def test_malformed_json(folder, name, text):
 def test_run_json_of_other_types(folder, content):
     (folder / "run.json").write_text(json.dumps(content))
     with pytest.raises(ConfigError, match="damaged"):
+        open_run(folder)
+
+
+def test_a_missing_package_is_named(folder):
+    file = folder / "run.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "plugins": {"umzoo-gone": "1.2"}}))
+    with pytest.raises(PluginError, match="was made with umzoo-gone 1.2, which is not installed: pip install umzoo-go"):
         open_run(folder)
 
 

@@ -262,6 +262,14 @@ def test_tensors_arrive_as_they_were(tmp_path, legacy, dtype):
     assert torch.equal(found["p"], torch.ones(3))
 
 
+@pytest.mark.parametrize("content", [b"hello\n", b"0" * 100, b"\x80\x02]q\x00.", b"."])
+def test_what_is_no_checkpoint_is_told_in_words(tmp_path, content):
+    file = tmp_path / "notes.pth"
+    file.write_bytes(content)
+    with pytest.raises(WeightsError, match="torch.save did not write it, or it is damaged at its beginning$"):
+        read_pickled(file)
+
+
 def test_cut_off_files(tmp_path):
     for legacy in (False, True):
         torch.save({"w": torch.ones(1000)}, tmp_path / "c", _use_new_zipfile_serialization=not legacy)

@@ -159,7 +159,7 @@ def test_pictures_are_images():
 
 
 def test_the_line_named_is_not_umzoos_nor_torchs():
-    from umzoo.pretext.blame import FOREIGN
+    from umzoo.blame import others
 
-    assert str(Path(torch.nn.__file__)).startswith(FOREIGN) and str(Path(umzoo.__file__)).startswith(FOREIGN)
-    assert not str(Path(umzoo.__file__).parents[1] / "umzoo_mine.py").startswith(FOREIGN)
+    assert str(Path(torch.nn.__file__)).startswith(others()) and str(Path(umzoo.__file__)).startswith(others())
+    assert not str(Path(umzoo.__file__).parents[1] / "umzoo_mine.py").startswith(others())

@@ -61,6 +61,7 @@ def square_only(cls, context):
             [
                 "loss is a finite number",
                 "gradient reaches the network",
+                "accepted in training",
                 "batch of 1",
                 "anisotropic patch",
                 "bf16",
@@ -90,14 +91,18 @@ def square_only(cls, context):
         ),
         (
             {"views": lambda self, batch, rng: {"image": batch["image"] * 3}},
-            ["views are images in [0, 1]"],
+            ["views are images in [0, 1]", "accepted in training"],
             "must stay in",
         ),
         (
             {"views": lambda self, batch, rng: {"image": batch["image"].mul_(0.9)}},
-            ["inputs unchanged"],
+            ["inputs unchanged", "accepted in training"],
             "in place: image",
         ),
+        ({"pictures": lambda self, features, views: {"a": features.pooled}}, ["accepted in training"], "'a' of"),
+        ({"exported": lambda self, backbone: None}, ["accepted in training"], "from exported, got None"),
+        ({"veiws": lambda self, batch, rng: dict(batch)}, ["no misspelled members"], "'veiws' ('views'?)"),
+        ({"raeds": frozenset({"scale"})}, ["no misspelled members"], "'raeds' ('reads'?)"),
         ({"loss": losing(lambda loss, features: loss / (features.levels[0].dtype == torch.float32))}, ["bf16"], "half"),
         (
             {"views": lambda self, batch, rng: {"image": batch["image"] * (1 - 1e-6 * next(NUMBERS))}},

@@ -5,12 +5,14 @@ from __future__ import annotations
 import keyword
 import re
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
 from umzoo import __version__
 from umzoo.errors import ConfigError, nearest
 from umzoo.hookspecs import INTERFACE
+from umzoo.plugins import zoo
 
 KINDS = {
     "pretext_task": "A pretext task",
@@ -45,7 +47,7 @@ def create_package(name: str, kind: str, parent: Path) -> Path:
     """
     if kind not in KINDS:
         raise ConfigError(f"unknown kind '{kind}'{nearest(kind, KINDS)}: give one of {', '.join(KINDS)}")
-    component = name.removeprefix("umzoo-").replace("-", "_")
+    component = _component(name)
     if not re.fullmatch(r"[a-z][a-z0-9_]*", component) or keyword.iskeyword(component):
         raise ConfigError(f"a name is lower_snake_case, such as 'inverted_volumes', got '{name}'")
     folder = parent / f"umzoo-{component.replace('_', '-')}"
@@ -57,6 +59,24 @@ def create_package(name: str, kind: str, parent: Path) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(_render(template, words), encoding="utf-8")
     return folder
+
+
+def taken(name: str, kind: str) -> list[str]:
+    """Return what is called like the package for a *kind* of component called *name* already, a sentence each."""
+    component = _component(name)
+    registry, module = zoo().registries[kind], f"umzoo_{component}"
+    found = []
+    if component in registry:
+        owner = zoo().plugin_of(kind, component).origin or registry.owner(component)
+        found.append(f"{registry.kind} '{component}' is there already, from {owner}: both cannot be installed together")
+    if find_spec(module) is not None:
+        found.append(f"a module '{module}' is installed already: Python would import one in place of the other")
+    return found
+
+
+def _component(name: str) -> str:
+    """The component's name, for a package called *name*."""
+    return name.removeprefix("umzoo-").replace("-", "_")
 
 
 def _words(component: str, kind: str) -> dict[str, str]:

@@ -69,6 +69,7 @@ class Backbone(nn.Module, Component):
     ``nn.Module`` is the first base: FSDP2 changes the class of a network, which Python allows in this order only.
     """
 
+    kind: ClassVar[str] = "backbone"
     config: Any
     info: BackboneInfo
     weights_info: Any = None

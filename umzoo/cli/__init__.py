@@ -35,7 +35,7 @@ from umzoo.cli.store import remove as store_remove
 from umzoo.cli.store import verify as store_verify
 from umzoo.cli.study import study
 from umzoo.cli.zoo import list_, plugins
-from umzoo.errors import ComponentError, UmzooError
+from umzoo.errors import ComponentError, UmzooError, file_error
 from umzoo.printable import printable
 
 if TYPE_CHECKING:
@@ -79,16 +79,31 @@ GROUPS: dict[str, tuple[str, str, dict[str, Callable[..., None]]]] = {
 
 
 def main() -> None:
-    """Run the command line. What a user can put right ends in one line on stderr and exit code 2."""
+    """Run the command line. An error that a user can put right ends in one line on stderr and exit code 2.
+
+    So does an error in the code of a plug-in, which its author can put right; ``umzoo -v`` shows where it happened.
+    """
     try:
         make_app()()
-    except (UmzooError, OSError) as error:
-        log.debug("where it happened", exc_info=True)
-        typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
-        say(str(error), err=True)
-        if isinstance(error, ComponentError) and error.__cause__ is not None and not log.isEnabledFor(logging.DEBUG):
-            say("the traceback: umzoo -v ...", err=True)
-        sys.exit(2)
+    except UmzooError as error:
+        _fail(str(error), traceback=isinstance(error, ComponentError) and error.__cause__ is not None)
+    except Exception as error:
+        from umzoo.blame import explained
+
+        line = explained(error)
+        if line is None and not isinstance(error, OSError):
+            raise
+        _fail(line or file_error(error), traceback=line is not None)
+
+
+def _fail(line: str, traceback: bool) -> None:
+    """Say what is wrong, and how to see the *traceback* if there is one, and end the process."""
+    log.debug("where it happened", exc_info=True)
+    typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
+    say(line, err=True)
+    if traceback and not log.isEnabledFor(logging.DEBUG):
+        say("the traceback: umzoo -v ...", err=True)
+    sys.exit(2)
 
 
 def make_app() -> typer.Typer:

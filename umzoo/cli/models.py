@@ -63,6 +63,7 @@ def import_(
     from umzoo.hub.pulling.import_cache import import_released
     from umzoo.hub.pulling.references import place_of
     from umzoo.overrides import apply_override
+    from umzoo.plugins import zoo
     from umzoo.weights.folder.io import rewrite_info
     from umzoo.weights.folder.licenses import require_license
     from umzoo.weights.importers.run_importer import run_importer
@@ -71,6 +72,7 @@ def import_(
     spec = {"name": importer}
     for option in options or ():
         apply_override(spec, option)
+    zoo().importers.options(spec)
     if (place := place_of(source)) is not None:
         import_released(spec, place, out, Access(allow_private=allow_private), license, license_link)
     else:

@@ -25,9 +25,13 @@ def new(
     folder: Annotated[Path, typer.Option(help="where to make the package")] = Path(),
 ) -> None:
     """Write a package with one working example, its entry point and tests."""
-    from umzoo.authoring.new import create_package
+    import logging
+
+    from umzoo.authoring.new import create_package, taken
 
     made = create_package(name, kind, folder)
+    for what in taken(name, kind):
+        logging.getLogger(__name__).warning("%s; give another name", what)
     say(f"wrote {made}; next: pip install -e '{made}[dev]', then pytest {made}")
 
 

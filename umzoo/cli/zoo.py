@@ -56,7 +56,7 @@ def list_(
             rows.show()
             found = True
     if not found:
-        say(f"nothing of kind {kind or 'any'} matches '{pattern}'")
+        say(f"nothing matches '{pattern}'{f' among {kind}' if kind else ''}: 'umzoo list' shows all")
 
 
 def _show_recipes(pattern: str) -> None:
@@ -67,7 +67,10 @@ def _show_recipes(pattern: str) -> None:
     for name, file in shipped_recipes().items():
         if fnmatch(name, pattern):
             rows.add_row(name, recipe_summary(file).partition(". ")[0].rstrip("."))
-    rows.show()
+    if rows.rows:
+        rows.show()
+    else:
+        say(f"no recipe matches '{pattern}': 'umzoo list recipes' shows all")
 
 
 def plugins() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 from typing_extensions import Self
@@ -23,6 +23,7 @@ class Corruption(Component):
     applied to the clean target as well.
     """
 
+    kind: ClassVar[str] = "corruption"
     alters_target: bool = False
 
     def __init__(self, config: Any) -> None:

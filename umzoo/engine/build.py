@@ -9,8 +9,9 @@ import torch
 
 from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import named_tensors, require_contract
+from umzoo.blame import blame, named_plugins
 from umzoo.engine.recipe import Recipe
-from umzoo.errors import ConfigError
+from umzoo.errors import ComponentError, ConfigError
 from umzoo.plugins import Zoo
 from umzoo.pretext.base import PretextContext, PretextTask
 from umzoo.pretext.corruptions import build_corruptions
@@ -35,7 +36,7 @@ def build_from_recipe(
     Raises:
         ConfigError: if the recipe and the data do not go together.
     """
-    with torch.random.fork_rng(devices=[]):
+    with named_plugins(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         backbone: Backbone = zoo.backbones.build(recipe.backbone, "backbone", patch_size=recipe.data.patch_size)
         _check_backbone(backbone, recipe)
@@ -60,6 +61,7 @@ def _check_backbone(backbone: Backbone, recipe: Recipe) -> None:
         )
 
 
+@named_plugins()
 def build_model(
     zoo: Zoo,
     backbone: Backbone,
@@ -81,7 +83,7 @@ def build_model(
         if spec.label in built:
             raise ConfigError(f"pretext.tasks has two tasks called '{spec.label}': give one an 'as' name")
         kind = zoo.pretext_tasks[spec.name]
-        if reason := kind.obstacle(context):
+        if reason := _obstacle(kind, context):
             log.warning("pretext task '%s' is dropped: %s", spec.label, reason)
             dropped.append(f"{spec.label} ({reason})")
             continue
@@ -94,6 +96,14 @@ def build_model(
     return GuardedModel(backbone, built, {spec.label: spec.weight for spec in tasks}, chain)
 
 
+def _obstacle(task: type[PretextTask], context: PretextContext) -> str | None:
+    with blame(task.called(), "obstacle"):
+        reason = task.obstacle(context)
+    if not isinstance(reason, str | None):
+        raise ComponentError(f"{task.called()} must return a reason or None from obstacle, got {reason!r}")
+    return reason
+
+
 def _freeze_decoder(backbone: Backbone) -> None:
     """Take the decoder out of training when no task reads the dense map; it is not exported then."""
     for name, parameter in backbone.named_parameters():
@@ -102,9 +112,11 @@ def _freeze_decoder(backbone: Backbone) -> None:
 
 
 def _check_needs(task: type[PretextTask], context: PretextContext) -> None:
-    if missing := task.reads - BATCH_FIELDS:
+    if isinstance(task.reads, str):
+        raise ComponentError(f"{task.called()}: 'reads' must be a set of names of fields, got {task.reads!r}")
+    if missing := frozenset(task.reads) - BATCH_FIELDS:
         raise ConfigError(
-            f"pretext task '{task.name}' reads {', '.join(sorted(missing))}, which no batch has"
+            f"{task.called()} reads {', '.join(sorted(missing))}, which no batch has"
             f" (fields: {', '.join(sorted(BATCH_FIELDS))})"
         )
     if task.dense and context.backbone.decoder_channels is None:

@@ -22,8 +22,8 @@ from umzoo.engine.checkpoint import fitting, load_checkpoint
 from umzoo.engine.energy import JOULES_PER_KWH
 from umzoo.engine.initial_weights import trained_input
 from umzoo.engine.log import read_metrics
-from umzoo.engine.recipe import Recipe
 from umzoo.engine.run import Run, best_state, newest_state, open_data
+from umzoo.engine.run_plugins import plugins_of
 from umzoo.errors import ConfigError
 from umzoo.plugins import zoo
 from umzoo.pretext.base import PretextTask
@@ -84,8 +84,7 @@ def exported_network(model: PretextModel) -> Backbone:
     Raises:
         ConfigError: if two tasks would export networks of their own.
     """
-    tasks: list[PretextTask] = list(model.tasks.values())  # type: ignore[arg-type]
-    teachers = {task.name: task.exported(model.backbone) for task in tasks}
+    teachers = {label: model.task_exported(label) for label in model.tasks}
     own = {name: network for name, network in teachers.items() if network is not model.backbone}
     if len(own) > 1:
         raise ConfigError(f"pretext tasks {' and '.join(own)} would each export a network of its own: train with one")
@@ -157,21 +156,12 @@ def _provenance(run: Run, store: Store, state: dict[str, Any]) -> Provenance:
             "umzoo": umzoo.__version__,
             "torch": torch.__version__,
             "python": platform.python_version(),
-            **_plugins(run.recipe),
+            **plugins_of(run.recipe),
         },
         seed=run.recipe.seed,
         commit=_commit(),
         metrics=last,
     )
-
-
-def _plugins(recipe: Recipe) -> dict[str, str]:
-    """Distributions that brought components of *recipe*, with their versions."""
-    parts = [("backbone", recipe.backbone.name)]
-    parts += [("corruption", spec.name) for spec in recipe.pretext.corruptions]
-    parts += [("pretext_task", spec.name) for spec in recipe.pretext.tasks]
-    plugins = (zoo().plugin_of(kind, name) for kind, name in parts)
-    return {plugin.origin: plugin.version for plugin in plugins if plugin.origin not in ("", "umzoo")}
 
 
 def _count(names: Iterable[str]) -> dict[str, int]:

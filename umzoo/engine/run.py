@@ -21,6 +21,7 @@ from umzoo.engine.initial_weights import Start
 from umzoo.engine.lock import LOCK
 from umzoo.engine.option_changes import Change, with_changes
 from umzoo.engine.recipe import Recipe, dump_recipe, load_recipe
+from umzoo.engine.run_plugins import plugins_of, require_plugins
 from umzoo.errors import ConfigError, DataError
 from umzoo.files import json_table, read_text, refuse_links
 
@@ -100,7 +101,7 @@ class Run:
             _remove(self.folder)
         self.pictures.mkdir(parents=True)
         (self.folder / "recipe.toml").write_text(dump_recipe(self.recipe), encoding="utf-8")
-        content = {"data": located(self.data), "volumes": volumes}
+        content = {"data": located(self.data), "volumes": volumes, "plugins": plugins_of(self.recipe)}
         (self.folder / "run.json").write_text(json.dumps(content), encoding="utf-8")
         if start is not None:
             (self.folder / START).write_text(start.model_dump_json(indent=2), encoding="utf-8")
@@ -137,6 +138,7 @@ def open_run(folder: Path, data: Path | None = None, overrides: Sequence[str] = 
 
     Raises:
         ConfigError: if *folder* is not a run, is damaged, holds links to other places, or an option cannot change.
+        PluginError: if the package of one of its components is not installed.
     """
     if not is_run(folder):
         raise ConfigError(
@@ -144,11 +146,20 @@ def open_run(folder: Path, data: Path | None = None, overrides: Sequence[str] = 
         )
     refuse_links(folder)
     data_path, volumes = _data(folder / "run.json")
+    _require_plugins(folder)
     known = folder / START
     start = Start.parse(json_table(read_text(known), known), START) if known.is_file() else None
     recipe = load_recipe(folder / "recipe.toml")
     run = Run(folder, recipe, data or data_path, volumes, start)
     return with_changes(run, overrides)
+
+
+def _require_plugins(folder: Path) -> None:
+    """Refuse the run in *folder* if a package that brought one of its components is not installed."""
+    packages = json_table(read_text(folder / "run.json"), folder / "run.json").get("plugins", {})
+    if not isinstance(packages, dict) or not all(isinstance(version, str) for version in packages.values()):
+        raise ConfigError(f"{folder / 'run.json'} is damaged: expected 'plugins' to be packages and their versions")
+    require_plugins(packages, f"the run in {folder}")
 
 
 def _data(file: Path) -> tuple[Path, tuple[str, ...] | None]:

@@ -15,6 +15,7 @@ from umzoo.spec import ComponentSpec
 class Head(nn.Module, Component):
     """Turns :class:`Features` into an answer."""
 
+    kind: ClassVar[str] = "head"
     dense: ClassVar[bool] = False
     """Whether the decoder's dense map is needed."""
 

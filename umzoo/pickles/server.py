@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from umzoo.pickles.json_tree import Writer
 from umzoo.pickles.objects import PLAIN, Unpickler
-from umzoo.pickles.torch_file import read_tensors
+from umzoo.pickles.torch_file import NotTensorsError, read_tensors
 
 MEMORY, SECONDS = 1 << 30, 20
 """Bytes of address space beyond those that the interpreter takes, and seconds of processor time."""
@@ -68,10 +68,10 @@ def _answer(read: Any, stream: BinaryIO) -> bytes:
         reason = f"it asks for more than {MEMORY >> 20} MiB of memory"
     except RecursionError:
         reason = "it is nested too deeply"
-    except pickle.UnpicklingError as error:
+    except (pickle.UnpicklingError, NotTensorsError) as error:
         reason = str(error)
     except Exception as error:  # noqa: BLE001 - whatever a damaged file leads to is told, and this process ends
-        reason = f"{type(error).__name__}: {error}"
+        reason = f"it is damaged ({type(error).__name__}: {error})"
     return json.dumps({"error": reason[:300]}).encode()
 
 

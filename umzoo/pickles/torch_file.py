@@ -13,6 +13,11 @@ MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 MAX_RECORDS = 200_000
 KNOWN = PLAIN | TENSORS
 
+
+class NotTensorsError(ValueError):
+    """The file is none of ``torch.save``'s, or not one that can be read; the message is a sentence that says why."""
+
+
 Places = dict[str, list[int]]
 """First byte and number of bytes of each storage."""
 
@@ -21,7 +26,7 @@ def read_tensors(stream: BinaryIO) -> tuple[Any, Places, set[str]]:
     """Return what the file *stream* holds, where its storages lie, and the names of what was passed over.
 
     Raises:
-        ValueError: if it is no such file.
+        NotTensorsError: if it is no such file, or one that cannot be read.
         pickle.UnpicklingError: if its pickle is damaged.
     """
     start = stream.read(4)
@@ -34,13 +39,13 @@ def _from_zip(stream: BinaryIO) -> tuple[Any, Places, set[str]]:
         records = {record.filename: record for record in archive.infolist()}
         roots = [name.removesuffix("data.pkl") for name in records if name.endswith("/data.pkl") or name == "data.pkl"]
         if len(roots) != 1 or len(records) > MAX_RECORDS:
-            raise ValueError("its archive has no record data.pkl, or several")
+            raise NotTensorsError("its archive has no record data.pkl, or several")
         if f"{roots[0]}constants.pkl" in records:
-            raise ValueError("it is a program of TorchScript, which would have to be run")
+            raise NotTensorsError("it is a program of TorchScript, which would have to be run")
         if any(record.compress_type != zipfile.ZIP_STORED or record.flag_bits & 1 for record in records.values()):
-            raise ValueError("its records are compressed or encrypted, which torch.save does not do: save it again")
+            raise NotTensorsError("its records are compressed or encrypted, as torch.save never does: save it again")
         if f"{roots[0]}byteorder" in records and archive.read(f"{roots[0]}byteorder") != b"little":
-            raise ValueError("its numbers are big-endian: save it again on another machine")
+            raise NotTensorsError("its numbers are big-endian: save it again on another machine")
         content = io.BytesIO(archive.read(f"{roots[0]}data.pkl"))
     places = {
         name.removeprefix(f"{roots[0]}data/"): [_start(stream, record.header_offset), record.file_size]
@@ -59,14 +64,23 @@ def _start(stream: BinaryIO, header: int) -> int:
 
 
 def _from_stream(stream: BinaryIO) -> tuple[Any, Places, set[str]]:
-    if _plain(stream) != MAGIC or _plain(stream) != PROTOCOL:
-        raise ValueError("it was not written by torch.save")
+    if not _is_torch_stream(stream):
+        raise NotTensorsError("torch.save did not write it, or it is damaged at its beginning")
     system = _plain(stream)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
-        raise ValueError("its numbers are big-endian: save it again on another machine")
+        raise NotTensorsError("its numbers are big-endian: save it again on another machine")
     unpickler = Unpickler(stream, KNOWN)
     content, keys = unpickler.load(), _plain(stream)
     return content, _follow(stream, keys, unpickler.storages), unpickler.passed
+
+
+def _is_torch_stream(stream: BinaryIO) -> bool:
+    try:
+        return bool(_plain(stream) == MAGIC and _plain(stream) == PROTOCOL)
+    except (MemoryError, RecursionError):
+        raise
+    except Exception:  # noqa: BLE001 - text or numbers read as a pickle lead to any error
+        return False
 
 
 def _plain(stream: BinaryIO) -> Any:

@@ -41,6 +41,7 @@ class PretextTask(Component, nn.Module):
     Images in views are in [0, 1]; the recipe takes them to the backbone's input space just before the pass.
     """
 
+    kind: ClassVar[str] = "pretext task"
     dense: ClassVar[bool] = False
     """Whether the decoder's dense map is needed."""
     reads: ClassVar[frozenset[str]] = frozenset()

@@ -1,4 +1,4 @@
-"""A pretext model for training: tasks may be a stranger's, so what they raise and give is looked at."""
+"""A pretext model for training, which checks what the tasks of plug-ins return, and names the task in their errors."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from umzoo.backbones.base import Features
+from umzoo.backbones.base import Backbone, Features
+from umzoo.blame import blame
 from umzoo.corruptions.pipeline import TOLERANCE
 from umzoo.errors import ComponentError, ConfigError
 from umzoo.fields import Fields, Rng
-from umzoo.pretext.blame import blame, global_draws
+from umzoo.pretext.global_draws import global_draws
 from umzoo.pretext.model import PretextModel
 
 log = logging.getLogger(__name__)
 
 
 class GuardedModel(PretextModel):
-    """A :class:`PretextModel` whose errors name the task and the line, and that refuses answers no task may give.
+    """A :class:`PretextModel` that checks its tasks. An error names the task, its package, and the line of its code.
 
-    What costs time (ranges, draws from a global random state) is checked at the first view of each task.
+    Checks that take time (value ranges, draws from a global random state) are made at the first view of each task only.
 
     Raises:
         ComponentError: if a task raises, changes its batch, or gives a view or a loss that is not one.
@@ -31,16 +32,25 @@ class GuardedModel(PretextModel):
         super().__init__(*arguments)
         self._rides: dict[str, bool] = {}
 
+    def called(self, label: str) -> str:
+        """Return how messages name task *label*."""
+        return self._tasks[label].called(label)
+
+    def task_bind(self, label: str) -> None:
+        """Let task *label* meet the backbone."""
+        with blame(self.called(label), "bind"):
+            super().task_bind(label)
+
     def task_views(self, label: str, batch: Fields, rng: Rng) -> Fields | None:
         """Return the view of task *label*, checked."""
         versions = {name: value._version for name, value in batch.items()}
         first = label not in self._rides
-        with blame(f"pretext task '{label}'", "views", batch), global_draws(look=first) as drawn:
+        with blame(self.called(label), "views", batch), global_draws(look=first) as drawn:
             views = super().task_views(label, batch, rng)
         if changed := [name for name, value in batch.items() if value._version != versions.get(name)]:
-            raise ComponentError(f"pretext task '{label}' changes the batch in place: {', '.join(changed)}: clone it")
+            raise ComponentError(f"{self.called(label)} changes the batch in place: {', '.join(changed)}: clone it")
         if views is not None:
-            _check_view(label, views, batch)
+            _check_view(self.called(label), views, batch)
         if first:
             self._first_look(label, views, drawn)
         return views
@@ -48,9 +58,9 @@ class GuardedModel(PretextModel):
     def _first_look(self, label: str, views: Fields | None, drawn: list[str]) -> None:
         self._rides[label] = views is None
         if drawn:
-            log.warning("pretext task '%s' draws from %s: draw from rng, so that runs can be repeated", label, drawn[0])
+            log.warning("%s draws from %s: draw from rng, so that runs can be repeated", self.called(label), drawn[0])
         if views is not None:
-            _check_range(label, views["image"])
+            _check_range(self.called(label), views["image"])
         if len(self._rides) == len(self.tasks) and not any(self._rides.values()) and self.corruptions.corruptions:
             log.warning("pretext.corruptions do nothing: every task of the recipe makes a view of its own")
 
@@ -62,46 +72,65 @@ class GuardedModel(PretextModel):
     def task_features(self, label: str, view: Fields) -> Features:
         """Return the features of task *label*; an input that the backbone refuses is the task's."""
         try:
-            with blame(f"pretext task '{label}'", "features", view):
+            with blame(self.called(label), "features", view):
                 return super().task_features(label, view)
         except ConfigError as error:
-            raise ComponentError(f"the view of pretext task '{label}' does not fit: {error}") from error
+            raise ComponentError(f"the view of {self.called(label)} does not fit: {error}") from error
+
+    def shared_features(self, view: Fields, dense: bool) -> Features:
+        """Return the features of the shared *view*; errors name the backbone."""
+        with blame(self.backbone.called(), "forward"):
+            return super().shared_features(view, dense)
 
     def task_loss(self, label: str, features: Features, view: Fields) -> Tensor:
         """Return the loss of task *label*, checked."""
-        with blame(f"pretext task '{label}'", "loss", view, _no_dense(self._tasks[label].dense, features)):
+        with blame(self.called(label), "loss", view, _no_dense(self._tasks[label].dense, features)):
             loss = super().task_loss(label, features, view)
         if not isinstance(loss, Tensor) or loss.shape != ():
             got = f"a tensor {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
-            raise ComponentError(f"the loss of pretext task '{label}' must be a tensor of one number, (), got {got}")
+            raise ComponentError(f"the loss of {self.called(label)} must be a tensor of one number, (), got {got}")
         for name, value in self._tasks[label].metrics.items():
             if not isinstance(value, Tensor | int | float):
-                raise ComponentError(f"metric '{name}' of pretext task '{label}' must be a number, got {value!r}")
+                raise ComponentError(f"metric '{name}' of {self.called(label)} must be a number, got {value!r}")
         return loss
 
     def task_pictures(self, label: str, features: Features, view: Fields) -> Fields:
         """Return the pictures of task *label*."""
-        with blame(f"pretext task '{label}'", "pictures", view):
+        with blame(self.called(label), "pictures", view):
             images = super().task_pictures(label, features, view)
         for title, image in images.items():
-            _check_images(f"picture '{title}' of pretext task '{label}'", image, len(view["mean"]))
+            _check_images(f"picture '{title}' of {self.called(label)}", image, len(view["mean"]))
         return images
+
+    def task_after_step(self, label: str) -> None:
+        """Tell task *label* that the optimizer has stepped."""
+        with blame(self.called(label), "after_step"):
+            super().task_after_step(label)
+
+    def task_exported(self, label: str) -> Backbone:
+        """Return the network that task *label* exports, checked."""
+        with blame(self.called(label), "exported"):
+            network = super().task_exported(label)
+        if not isinstance(network, Backbone):
+            given = "None" if network is None else f"a {type(network).__name__}"
+            raise ComponentError(f"{self.called(label)} must return a backbone from exported, got {given}")
+        return network
 
 
 def _no_dense(dense: bool, features: Features) -> str:
     return "" if dense or features.dense is not None else "features.dense is there if the task sets dense = True"
 
 
-def _check_view(label: str, views: Fields, batch: Fields) -> None:
+def _check_view(task: str, views: Fields, batch: Fields) -> None:
     """Refuse a view without images ``(k * B, C, D, H, W)``."""
     count = len(batch["image"])
     if "image" not in views:
         raise ComponentError(
-            f"the view of pretext task '{label}' has no 'image' (it has {', '.join(views) or 'nothing'}):"
+            f"the view of {task} has no 'image' (it has {', '.join(views) or 'nothing'}):"
             " give what the network is to see, or return None to ride on the shared view"
         )
     for name in views.keys() & {"image", "clean"}:
-        _check_images(f"'{name}' in the view of pretext task '{label}'", views[name], count)
+        _check_images(f"'{name}' in the view of {task}", views[name], count)
 
 
 def _check_images(what: str, image: Tensor, count: int) -> None:
@@ -111,10 +140,10 @@ def _check_images(what: str, image: Tensor, count: int) -> None:
         )
 
 
-def _check_range(label: str, image: Tensor) -> None:
+def _check_range(task: str, image: Tensor) -> None:
     low, high = (float(value) for value in torch.aminmax(image.detach().float()))
     if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):
         raise ComponentError(
-            f"images in the view of pretext task '{label}' must be in [0, 1], got {low:.3g} to {high:.3g}:"
+            f"images in the view of {task} must be in [0, 1], got {low:.3g} to {high:.3g}:"
             " the backbone's input space is entered afterwards"
         )

@@ -57,8 +57,8 @@ class PretextModel(nn.Module):
         self.tasks = nn.ModuleDict(tasks)
         self.weights = weights
         self.corruptions = corruptions
-        for task in tasks.values():
-            task.bind(backbone)
+        for label in tasks:
+            self.task_bind(label)
 
     def forward(self, batch: Fields, rng: Rng) -> Output:
         """Return the loss and its parts for *batch* (``image`` in [0, 1]); all draws come from *rng*."""
@@ -75,7 +75,7 @@ class PretextModel(nn.Module):
         if riding := [label for label, views in own.items() if views is None]:
             view = self.shared_view(batch, rng.fork(0))
             dense = any(self._tasks[label].dense for label in riding)
-            yield Pass(riding, view, self.backbone(view["input"], dense=dense), shared=True)
+            yield Pass(riding, view, self.shared_features(view, dense), shared=True)
         for label, views in own.items():
             if views is not None:
                 view = self._complete(views, batch)
@@ -85,6 +85,10 @@ class PretextModel(nn.Module):
     def _tasks(self) -> dict[str, PretextTask]:
         return dict(self.tasks.items())  # type: ignore[arg-type]
 
+    def task_bind(self, label: str) -> None:
+        """Let task *label* meet the backbone."""
+        self._tasks[label].bind(self.backbone)
+
     def task_views(self, label: str, batch: Fields, rng: Rng) -> Fields | None:
         """Return the view of *batch* that task *label* makes for itself, or None."""
         return self._tasks[label].views(batch, rng)
@@ -92,6 +96,11 @@ class PretextModel(nn.Module):
     def task_features(self, label: str, view: Fields) -> Features:
         """Return the features of task *label* for its own *view*."""
         return self._tasks[label].features(self.backbone, view)
+
+    def shared_features(self, view: Fields, dense: bool) -> Features:
+        """Return the features of the shared *view*, with the decoder's map where *dense*."""
+        features: Features = self.backbone(view["input"], dense=dense)
+        return features
 
     def task_loss(self, label: str, features: Features, view: Fields) -> Tensor:
         """Return the loss ``()`` of task *label*."""
@@ -127,5 +136,13 @@ class PretextModel(nn.Module):
 
     def after_step(self) -> None:
         """Tell the tasks that the optimizer has stepped."""
-        for task in self._tasks.values():
-            task.after_step(self.backbone)
+        for label in self._tasks:
+            self.task_after_step(label)
+
+    def task_after_step(self, label: str) -> None:
+        """Tell task *label* that the optimizer has stepped."""
+        self._tasks[label].after_step(self.backbone)
+
+    def task_exported(self, label: str) -> Backbone:
+        """Return the network that task *label* exports."""
+        return self._tasks[label].exported(self.backbone)

@@ -12,12 +12,14 @@ from torch import Tensor
 
 from umzoo.backbones.base import Backbone, Size
 from umzoo.corruptions.pipeline import Pipeline
-from umzoo.errors import ConfigError
+from umzoo.errors import ComponentError, ConfigError
 from umzoo.fields import Fields, Rng, to_device
+from umzoo.plugins import misspelled
 from umzoo.pretext.base import PretextContext, PretextTask
+from umzoo.pretext.guard import GuardedModel
 from umzoo.pretext.model import BATCH_FIELDS, Output, PretextModel
 from umzoo.testing.material import ANISOTROPIC, PATCH, TinyBackbone, training_batch
-from umzoo.testing.promises import ComponentChecks, made_once, promise
+from umzoo.testing.promises import ComponentChecks, ConformanceError, made_once, promise
 from umzoo.testing.tensors import (
     Watch,
     cuda,
@@ -90,12 +92,12 @@ class PretextTaskChecks(ComponentChecks):
         model: PretextModel = self.built
         return model
 
-    def build(self, size: Size = PATCH) -> PretextModel:
+    def build(self, size: Size = PATCH, model: type[PretextModel] = PretextModel) -> PretextModel:
         """Make a network and a task for patches of *size* (D, H, W), of equal weights each time."""
         with seeded():
             network = TinyBackbone() if self.network is None else copy.deepcopy(self.network)
             task = self.component.build(self.config, context=self._context(size))
-            return PretextModel(network, {self.name: task}, {self.name: 1.0}, Pipeline([]))
+            return model(network, {self.name: task}, {self.name: 1.0}, Pipeline([]))
 
     def _context(self, size: Size) -> PretextContext:
         info = (self.network or TinyBackbone).info
@@ -167,6 +169,27 @@ class PretextTaskChecks(ComponentChecks):
     def _state(self) -> None:
         self.learned.after_step()
         require_round_trip(self, self._task(self.learned), self._task(self.build()))
+
+    @promise("accepted in training")
+    def _guarded(self) -> None:
+        _ = self.step  # what makes no step has failed above
+        try:
+            self._train_once(self.build(model=GuardedModel))
+        except ComponentError as error:
+            raise ConformanceError(f"{self.name}: {error}") from error
+
+    def _train_once(self, model: PretextModel) -> None:
+        """Go through all that training calls."""
+        for made in model.passes(self.batch, Rng(0)):
+            model.task_loss(self.name, made.features, made.view).backward()
+            model.task_pictures(self.name, made.features, made.view)
+        model.after_step()
+        model.task_exported(self.name)
+
+    @promise("no misspelled members")
+    def _spelling(self) -> None:
+        found = [f"'{given}' ('{wanted}'?)" for given, wanted in misspelled(self.component, PretextTask)]
+        self.require(not found, f"has what umzoo never uses: {', '.join(found)}")
 
     @promise("batch of 1", may_refuse=True)
     def _one(self) -> None:

@@ -282,3 +282,12 @@ def test_real_scans_are_in_or_refused_for_a_true_reason(tmp_path):
     report = run(tmp_path / "store", *sources)
     assert report.summary()["modalities"] == {"mr (dicom)": 1, "unknown (unknown)": 1}
     assert report.refusals == {"label map": 2}
+
+
+def test_a_modality_pattern_that_fits_nothing_is_told(tmp_path, scans, caplog):
+    run(tmp_path / "store", scans)
+    report = run(tmp_path / "store", scans, modality=["mr=*_[345].nii.gz", "ct=nomatch*"])
+    assert "'ct=nomatch*' fits no scan" in caplog.text and "'mr=" not in caplog.text
+    counts = report.summary()
+    assert (counts["in_before"], counts["duplicates"], counts["refused"]) == (6, 0, 0)
+    assert counts["modalities"] == {"ct (guess)": 3, "mr (option)": 3}

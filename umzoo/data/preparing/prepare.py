@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from collections.abc import Generator, Sequence
@@ -22,13 +23,15 @@ from umzoo.data.preparing.scan_job import Job, prepare_in_worker, prepare_scan
 from umzoo.data.preparing.source_files import named_source
 from umzoo.data.reading.dicom import Header, read_headers
 from umzoo.data.reading.geometry import Spacing
-from umzoo.data.reading.modality import parse_options
+from umzoo.data.reading.modality import label_from_options, parse_options
 from umzoo.data.reading.refusal import Reason, Refused
 from umzoo.data.reading.scan_source import MAX_FRAMES, Reading, ScanSource
 from umzoo.data.store.durable_files import LOCAL, write_text
 from umzoo.data.store.writer import StoreWriter
 from umzoo.errors import DataError
 from umzoo.spec import InputSpec
+
+log = logging.getLogger(__name__)
 
 _HEADERS_AT_ONCE = 64
 
@@ -74,6 +77,7 @@ def prepare(
     found = discover([str(source) for source in sources], options, partial(_headers, workers=cores), reading)
     if not found.scans and not found.refused:
         raise DataError(f"no scan in {', '.join(map(str, sources))}: expected NIfTI, NRRD, MetaImage or DICOM files")
+    _warn_of_unused(modality, options, found.scans)
     with StoreWriter(store, spec) as writer, closing(Ledger(store)) as ledger:
         scans = public_names(found.scans, store)
         job = Job(store, spec, _salt(store), secrets.token_hex(8), reading)
@@ -81,6 +85,13 @@ def prepare(
         collector = Collector(scans, found, writer, ledger, [_root(source) for source in sources])
         with closing(results):
             return collector.collect(results, progress or (lambda done, total, report: None))
+
+
+def _warn_of_unused(given: Sequence[str], options: Sequence[tuple[str, str]], scans: Sequence[ScanSource]) -> None:
+    """Warn of each of the *given* options, parsed as *options*, whose pattern fits no scan."""
+    for text, option in zip(given, options, strict=True):
+        if not any(label_from_options(file, scan.name, [option]) for scan in scans for file in scan.files[:1]):
+            log.warning("--modality '%s' fits no scan: patterns are compared with whole paths, '*' crosses '/'", text)
 
 
 def _headers(files: Sequence[str], workers: int) -> list[Header]:

@@ -98,8 +98,9 @@ def require_license(license: str, link: str = "") -> None:
         WeightsError: unless *license* is an SPDX identifier (or expression), a name of the Hub's, ``unknown``, or
             ``other`` with a *link* to its text.
     """
-    if license == "other" and not link:
-        raise WeightsError("license 'other' needs a link to its text: give --license-link https://...")
+    if license == "other" and not link.startswith(("https://", "http://")):
+        given = f", got '{link}'" if link else ""
+        raise WeightsError(f"license 'other' needs a link to its text{given}: give --license-link https://...")
     if license == "other" or _plain(license) in HUB_LICENSES:
         return
     try:

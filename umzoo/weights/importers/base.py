@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from umzoo.registry import Component
 
 
 class Importer(Component):
     """Reads another project's checkpoint. Pickled files are read by :mod:`umzoo.weights.importers.pickled`."""
+
+    kind: ClassVar[str] = "importer"
 
     def __init__(self, config: Any = None) -> None:
         self.config: Any = self.Config() if config is None else config
