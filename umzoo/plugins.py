@@ -18,7 +18,7 @@ import pluggy
 from umzoo import hookspecs
 from umzoo.builtin import BUILTINS, PACKAGES
 from umzoo.errors import PluginError, in_one_line, nearest
-from umzoo.registry import Registry
+from umzoo.registry import Component, Registry
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class Zoo:
         for kind, entries in staged.items():
             for entry_name, entry in entries.items():
                 self.registries[kind].add(entry_name, entry, name)
-                if isinstance(entry, type):
+                if isinstance(entry, type) and issubclass(entry, Component):
                     entry.package = origin
         names = {kind: sorted(entries) for kind, entries in staged.items() if entries}
         self.plugins.append(Plugin(name, origin, version, entries=names))
