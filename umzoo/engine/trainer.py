@@ -45,7 +45,7 @@ class Trainer(Training):
         task_probe: does what ``trainer.probe_task`` asks for: ``umzoo.downstream.evaluate.online.online_probe(run)``.
 
     Raises:
-        ConfigError: if the recipe asks for a probe of a task and there is none.
+        ConfigError: if the recipe asks for a probe of a task and there is none, or the network is shared out.
     """
 
     model: PretextModel
@@ -66,6 +66,8 @@ class Trainer(Training):
                 "the recipe's trainer.probe_task needs a probe: train by 'umzoo pretrain', or give the Trainer"
                 " task_probe=umzoo.downstream.evaluate.online.online_probe(run)"
             )
+        if run.recipe.trainer.probe_task and run.recipe.trainer.shard:
+            raise ConfigError("trainer.probe_task needs the whole network: leave out it, or trainer.shard")
         if run.recipe.trainer.shard and task_probe is not None:
             raise ConfigError("trainer.shard does not go with trainer.probe_task, whose best weights one process keeps")
         self.store = open_data(run)

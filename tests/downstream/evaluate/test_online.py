@@ -47,6 +47,9 @@ def test_a_probe_that_nobody_does_is_refused(new_run, balls, tmp_path):  # noqa:
     run = new_run("refused", f"trainer.probe_task={balls}")
     with pytest.raises(ConfigError, match="online_probe"):
         Trainer(run, cpu=True)
+    both = new_run("both", f"trainer.probe_task={balls}", "trainer.shard=true")
+    with pytest.raises(ConfigError, match="needs the whole network"):
+        Trainer(both, cpu=True, task_probe=online_probe(both))
     with pytest.raises(ConfigError, match="nowhere.toml"):
         online_probe(new_run("nowhere", f"trainer.probe_task={tmp_path / 'nowhere.toml'}"))
     with pytest.raises(ConfigError, match="no best checkpoint"):
