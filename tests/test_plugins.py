@@ -3,6 +3,7 @@
 import logging
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -331,7 +332,7 @@ def test_nothing_that_ships_is_misspelt(caplog):
     assert "never uses" not in caplog.text
 
 
-OURS = {f"umzoo-{name}" for name in ("contrastive", "mae", "monai", "puzzle", "rotation", "timm", "volumefusion")}
+OURS = {file.parent.name for file in (Path(__file__).parents[1] / "plugins").glob("*/pyproject.toml")}
 
 
 def test_a_missing_plugin_is_named():
@@ -347,6 +348,9 @@ def test_the_packages_bring_what_they_are_named_for():
     for name, package in PACKAGES.items():
         kinds = [kind for kind, registry in zoo.registries.items() if name in registry]
         assert [zoo.plugin_of(kind, name).origin for kind in kinds] == [package], name
+    kinds = zoo.registries.keys() - {"weights"}
+    brought = {(name, zoo.plugin_of(kind, name).origin) for kind in kinds for name in zoo.registries[kind]}
+    assert {name for name, origin in brought if origin in OURS} == PACKAGES.keys()
 
 
 def test_components_know_their_package():
