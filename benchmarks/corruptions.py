@@ -29,9 +29,9 @@ from rich.console import Console
 from rich.table import Table
 from torch.nn.functional import interpolate
 
-from umzoo.corruptions import fast
 from umzoo.corruptions.pipeline import Pipeline
 from umzoo.fields import Rng
+from umzoo.noise import fast
 from umzoo.plugins import zoo
 
 RESULTS = Path(__file__).parent / "results" / "corruptions.json"
@@ -138,7 +138,7 @@ def without_numba(step: Callable[[], object]) -> Callable[[], object]:
     """*step* as it runs where numba is not installed."""
 
     def slower() -> object:
-        with mock.patch.object(fast, "kernels", lambda: None):
+        with mock.patch.object(fast, "kernels", lambda module: None):
             return step()
 
     return slower

@@ -45,6 +45,7 @@ from umzoo.data.loading.loader import Loader
 from umzoo.data.loading.sampler import Sampler
 from umzoo.data.phantoms.phantom import make_phantom
 from umzoo.data.store.arrays import write_array
+from umzoo.data.store.halves import write_half
 from umzoo.data.store.reader import Store
 from umzoo.data.store.record import VolumeRecord
 from umzoo.errors import UmzooError
@@ -124,6 +125,7 @@ def phantom_store(folder: Path) -> Store:
         phantom = make_phantom(seed, "ct", size=size, spacing=(0.5, 0.25, 0.25))
         voxels = np.round(phantom.image).astype(np.int16)
         write_array(folder, f"phantom{seed}", voxels)
+        write_half(folder, f"phantom{seed}", voxels)
         unit = np.clip((voxels + 1000.0) / 2000, 0, 1)
         record = VolumeRecord(
             id=f"phantom{seed}", modality="ct", modality_from="option", source="phantom", subject=str(seed), shape=size,

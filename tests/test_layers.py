@@ -15,7 +15,7 @@ PACKAGE = ROOT / "umzoo"
 LAYERS = [
     {"printable", "terminal"},
     {"blame", "sandbox", "errors", "config", "files", "overrides", "pickles", "registry", "spec"},
-    {"hookspecs", "fields"},
+    {"hookspecs", "fields", "noise"},
     {"backbones", "data"},
     {"corruptions", "heads", "scans"},
     {"plugins", "builtin"},
@@ -27,7 +27,7 @@ LAYERS = [
 ]
 """From the bottom up; a module imports from its own layer and those below."""
 
-DATA_MAY_USE = {"data", "spec", "fields", "config", "errors", "files", "pickles", "printable", "sandbox"}
+DATA_MAY_USE = {"data", "spec", "fields", "config", "errors", "files", "noise", "pickles", "printable", "sandbox"}
 
 ROOMS = ["phantoms", "reading", "store", "preparing", "preprocessed", "loading"]
 """Folders of data, in an order in which none imports from those behind it."""

@@ -7,8 +7,8 @@ import importlib.util
 import pytest
 import torch
 
-from umzoo.corruptions import fast
 from umzoo.fields import Rng
+from umzoo.noise import fast
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def image() -> torch.Tensor:
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Run a test with numba's loops, and as if numba were not installed."""
     if request.param == "tensors":
-        monkeypatch.setattr(fast, "kernels", lambda: None)
+        monkeypatch.setattr(fast, "kernels", lambda module: None)
     elif importlib.util.find_spec("numba") is None:
         pytest.skip("numba is not installed")
     return request.param

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from umzoo.corruptions import fast
 from umzoo.corruptions.base import Corruption
 from umzoo.corruptions.pipeline import Pipeline
 from umzoo.errors import DataError
 from umzoo.fields import Fields, Rng
+from umzoo.noise import fast
 from umzoo.plugins import zoo
 
 GENESIS = ("flip", "local_shuffle", "bezier", "paint")
@@ -162,5 +162,5 @@ def test_numba_that_cannot_be_used_is_done_without(
 
     monkeypatch.setattr(fast.importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(fast.importlib, "import_module", broken)
-    assert fast.kernels.__wrapped__() is None
+    assert fast.kernels.__wrapped__("corruptions.compiled") is None
     assert "Numba needs NumPy" in caplog.text

@@ -30,6 +30,7 @@ from umzoo.cli.quickstart import quickstart
 from umzoo.cli.show import show
 from umzoo.cli.signing import sign, verify
 from umzoo.cli.store import compact as store_compact
+from umzoo.cli.store import halve as store_halve
 from umzoo.cli.store import pack as store_pack
 from umzoo.cli.store import remove as store_remove
 from umzoo.cli.store import verify as store_verify
@@ -71,7 +72,13 @@ GROUPS: dict[str, tuple[str, str, dict[str, Callable[..., None]]]] = {
     "store": (
         "Data",
         "Keep a store: remove volumes, find damaged ones, clear up, pack.",
-        {"remove": store_remove, "verify": store_verify, "compact": store_compact, "pack": store_pack},
+        {
+            "remove": store_remove,
+            "verify": store_verify,
+            "compact": store_compact,
+            "pack": store_pack,
+            "halve": store_halve,
+        },
     ),
     "plugin": ("Zoo", "For authors of plug-ins.", {"new": plugin_new, "check": plugin_check}),
 }

@@ -51,6 +51,12 @@ def prepare(
     nan: Annotated[
         Nan, typer.Option(help="What becomes of volumes with NaN; 'fill' puts the least value there.")
     ] = Nan.REFUSE,
+    halves: Annotated[
+        bool,
+        typer.Option(
+            help="Also write copies at half the resolution: coarse crops load faster, for an eighth more disk."
+        ),
+    ] = True,
 ) -> None:
     """Prepare scans for training: read, orient, resample, and store them with a report of what was left out."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -79,6 +85,7 @@ def prepare(
             max_frames=max_frames,
             uneven=uneven.value,
             nan=nan.value,
+            halves=halves,
             progress=show,
         )
     for line in report_lines(report, out):

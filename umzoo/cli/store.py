@@ -70,6 +70,14 @@ def pack(
     say(f"{volumes} volumes in {files} shards: {out}")
 
 
+def halve(store: StoreArgument) -> None:
+    """Make copies of the volumes at half the resolution where they are missing: coarse crops load faster from them."""
+    from umzoo.data.preparing import maintenance
+
+    made, volumes = maintenance.halve(store)
+    say(f"{made} of {volumes} volumes of {store} have a new copy at half the resolution")
+
+
 def compact(store: StoreArgument) -> None:
     """Drop damaged and outdated lines of index and ledger, and files that stopped runs left."""
     from umzoo.data.preparing import maintenance

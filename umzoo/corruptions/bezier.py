@@ -8,9 +8,9 @@ from pydantic import Field
 from torch import Tensor
 
 from umzoo import config
-from umzoo.corruptions.fast import kernels_for
 from umzoo.corruptions.itemwise import ItemwiseCorruption, per_item
 from umzoo.fields import Fields, Rng
+from umzoo.noise.fast import kernels_for
 
 LEVELS = 4096
 """Cells of the look-up table: equal parts of [0, 1], the first and the last of which stand for 0 and 1 proper."""
@@ -57,7 +57,7 @@ class Bezier(ItemwiseCorruption):
         """Map *item* ``(C, D, H, W)`` in place."""
         if not params["applied"]:
             return
-        if loops := kernels_for(item):
+        if loops := kernels_for(item, "corruptions.compiled"):
             loops.look_up(item.view(-1).numpy(), params["table"].numpy())
         else:
             for part in item.view(-1).split(CHUNK):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from umzoo.corruptions.counter import words
-from umzoo.corruptions.fast import kernels_for
+from umzoo.noise.counter import words
+from umzoo.noise.fast import kernels_for
 
 BLOCKS = 10_000
 
@@ -20,7 +20,7 @@ def shuffle_(item: Tensor, greatest: tuple[int, int, int], seed: int) -> None:
     on other devices, sorting and scattering do. The two have the same law, but give different results for a seed.
     """
     original = item.clone()
-    if loops := kernels_for(item):
+    if loops := kernels_for(item, "corruptions.compiled"):
         for channel, shuffled in zip(original.numpy(), item.numpy(), strict=True):
             loops.shuffle_blocks(channel, shuffled, BLOCKS, *greatest, seed)
     else:

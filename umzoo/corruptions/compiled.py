@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from umzoo.corruptions.counter import FIRST, HALF_STEP, SECOND, STEP
+from umzoo.noise.counter import FIRST, HALF_STEP, SECOND, STEP
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
@@ -28,7 +28,7 @@ inlined = numba.njit(inline="always")
 
 @compiled
 def _fill(out: Floats, seed: int, first: int) -> None:
-    """Fill *out* ``(2N,)`` with noise from word *first* on, as :func:`umzoo.corruptions.counter.uniform_` does."""
+    """Fill *out* ``(2N,)`` with noise from word *first* on, as :func:`umzoo.noise.counter.uniform_` does."""
     for i in range(np.int32(len(out) // 2)):
         word = np.int32(np.int32(seed) + np.int32(np.int32(first) + i) * _STEP)
         word = np.int32((word ^ (word >> 16)) * _FIRST)

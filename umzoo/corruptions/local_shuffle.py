@@ -11,9 +11,9 @@ from torch import Tensor
 from umzoo import config
 from umzoo.corruptions import blocks, tiles
 from umzoo.corruptions.base import Corruption
-from umzoo.corruptions.counter import draw_seeds, integers_between
 from umzoo.corruptions.itemwise import apply_itemwise
 from umzoo.fields import Fields, Rng
+from umzoo.noise.counter import draw_seeds, integers_between
 
 
 class LocalShuffle(Corruption):

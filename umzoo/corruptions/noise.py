@@ -7,9 +7,9 @@ from pydantic import Field
 from torch import Tensor
 
 from umzoo import config
-from umzoo.corruptions.counter import draw_seeds, normal_like
 from umzoo.corruptions.itemwise import ItemwiseCorruption, per_item
 from umzoo.fields import Fields, Rng
+from umzoo.noise.counter import draw_seeds, normal_like
 
 
 class Noise(ItemwiseCorruption):

@@ -9,10 +9,10 @@ from pydantic import Field
 from torch import Tensor
 
 from umzoo import config
-from umzoo.corruptions.counter import draw_seeds, integers_between, uniform_, uniform_like
-from umzoo.corruptions.fast import kernels_for
 from umzoo.corruptions.itemwise import ItemwiseCorruption, per_item
 from umzoo.fields import Fields, Rng
+from umzoo.noise.counter import draw_seeds, integers_between, uniform_, uniform_like
+from umzoo.noise.fast import kernels_for
 
 WINDOWS = 5
 MARGIN = 3
@@ -55,7 +55,7 @@ class Paint(ItemwiseCorruption):
         """Paint *item* ``(C, D, H, W)`` in place."""
         if not params["applied"]:
             return
-        if loops := kernels_for(item):
+        if loops := kernels_for(item, "corruptions.compiled"):
             corners = params["start"].numpy(), params["stop"].numpy()
             loops.paint(item.numpy(), *corners, bool(params["inner"]), int(params["seed"]))
         else:

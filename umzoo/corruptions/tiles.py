@@ -8,8 +8,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from umzoo.corruptions.counter import words
-from umzoo.corruptions.fast import kernels_for
+from umzoo.noise.counter import words
+from umzoo.noise.fast import kernels_for
 
 COPIES = 64
 """Random permutations kept for each number of voxels a tile can have; a power of 2."""
@@ -30,7 +30,7 @@ def shuffle_(item: Tensor, edge: Sequence[int], origin: Sequence[int], seed: Ten
     random = words(seed.to(item.device, non_blocking=True), 0, ROWS + tiles[0] * tiles[1])
     rows = _rows(tuple(edge), tiles[2], tuple(size[1:]), random[:ROWS] & (COPIES - 1))
     choice = (random[ROWS:] & (ROWS - 1)).view(tiles[0], tiles[1])
-    if loops := kernels_for(item):
+    if loops := kernels_for(item, "corruptions.compiled"):
         for channel in item.numpy():
             loops.shuffle_tiles(channel.copy(), channel, rows.numpy(), choice.numpy(), *origin)
     else:

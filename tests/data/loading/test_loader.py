@@ -14,6 +14,7 @@ import torch
 from umzoo.data.loading.batch_share import Share
 from umzoo.data.loading.config import DataConfig
 from umzoo.data.loading.loader import Loader
+from umzoo.data.store.halves import make_half
 from umzoo.data.store.reader import Store
 from umzoo.errors import DataError
 
@@ -48,6 +49,28 @@ def test_fields_of_a_batch(tiny_store):
         assert tiny_store.modalities[batch["modality"][row]] == record.modality
         assert tiny_store.sources[batch["source"][row]] == record.source
         assert batch["mean"][row] == pytest.approx(record.mean) and batch["std"][row] == pytest.approx(record.std)
+
+
+def test_coarse_crops_are_the_same_from_copies_at_half_the_resolution(tiny_store):
+    config = DataConfig(patch_size=(18, 16, 16), batch_size=48, workers=0)
+    crops, found = [], []
+    for _ in range(2):
+        with Loader(Store(tiny_store.path), config, seed=1) as loader:
+            crops.append([loader._reader.sampler.crop(0, slot) for slot in range(48)])
+            found.append(next(loader)["voxels"][:, 0].float())
+        for name in tiny_store.records.ids:
+            make_half(tiny_store.path, name)
+    assert crops[0] == crops[1]
+    for crop, without, copied in zip(crops[0], *found, strict=True):
+        inside = (slice(2, -2),) * 3
+        plain = without[inside] - copied[inside]
+        if not crop.halved:
+            assert torch.equal(without, copied)
+        elif not crop.width and min(crop.start) >= 0:
+            assert plain.abs().max() <= 1
+        else:
+            assert plain.std() < 0.1 * without.std()
+    assert sum(crop.halved for crop in crops[0]) > 15
 
 
 def test_crops_at_scale_one_are_the_stored_voxels(tiny_store):
@@ -186,7 +209,8 @@ SCRIPT = """
     import os, signal
     from umzoo.data.loading.config import DataConfig
     from umzoo.data.loading.loader import Loader
-    from umzoo.data.store.reader import Store
+    from umzoo.data.store.halves import make_half
+from umzoo.data.store.reader import Store
     config = DataConfig(patch_size=(16, 16, 16), batch_size=2, workers=1)
     loader = Loader(Store({path!r}), config, seed=0)
     next(loader)

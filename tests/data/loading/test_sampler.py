@@ -74,6 +74,17 @@ def test_crops_have_the_size_of_their_scale_and_lie_inside():
         assert all(0 <= a <= n - edge for a, n in zip(crop.start, RECORDS[crop.volume].shape, strict=True))
 
 
+def test_crops_of_coarse_voxels_begin_at_even_ones():
+    records = [record(0, shape=(40, 49, 43)), record(1, shape=(27, 40, 29), points=((13, 21, 5),))]
+    drawn = crops(sampler(records, scales=(0.5, 1.0, 2.0), matched=0.5), 400)
+    assert {(crop.scale, crop.width > 0): crop.halved for crop in drawn if crop.halved} == {
+        (1, True): True, (2, False): True, (2, True): True,
+    }  # fmt: skip
+    assert all(crop.halved for crop in drawn if crop.scale == 2)
+    assert any(start % 2 for crop in drawn if not crop.halved for start in crop.start)
+    assert any(start < 0 for crop in drawn for start in crop.start)
+
+
 def test_uniform_starts_reach_both_ends():
     made = sampler([record(0, shape=(20, 20, 20))], scales=(1.0,), foreground=0.0)
     assert {start for crop in crops(made, 400) for start in crop.start} == set(range(5))

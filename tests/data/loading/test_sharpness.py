@@ -7,6 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from umzoo.data.loading.config import DataConfig
 from umzoo.data.loading.intensity import to_unit
 from umzoo.data.loading.loader import Loader
+from umzoo.data.store.halves import make_half
 from umzoo.data.store.reader import Store
 from umzoo.fields import Rng
 
@@ -60,6 +61,7 @@ def probe_accuracy(store, matched):
 def test_sharpness_tells_the_scale_only_where_it_is_not_asked(tmp_path, write_volume):
     for seed in range(3):
         write_volume(tmp_path, f"v{seed}", texture(seed))
-    store = Store(tmp_path)
-    assert probe_accuracy(store, matched=0.0) > 0.9
-    assert probe_accuracy(store, matched=1.0) < 0.47  # chance is 0.33
+    assert probe_accuracy(Store(tmp_path), matched=0.0) > 0.9
+    assert probe_accuracy(Store(tmp_path), matched=1.0) < 0.47  # chance is 0.33
+    assert all(make_half(tmp_path, f"v{seed}") for seed in range(3))
+    assert probe_accuracy(Store(tmp_path), matched=1.0) < 0.47

@@ -61,6 +61,23 @@ def test_damaged_and_missing_arrays_are_found_and_repaired(store, scans, run_cli
     assert verify(store).sound and run(store, scans).summary()["repaired"] == 0
 
 
+def test_copies_at_half_the_resolution_are_kept_well(tmp_path, store, scans, run_cli):
+    halves = store / "halves"
+    names = sorted(file.name for file in (store / "volumes").iterdir())
+    assert sorted(file.name for file in halves.iterdir()) == names
+    first, second = sorted(halves.iterdir())[:2]
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    assert list(verify(store).damaged) == [first.stem]
+    second.unlink()
+    assert "2 of 4 volumes" in run_cli("store", "halve", store)
+    assert verify(store).sound and first.read_bytes() == content
+    remove(store, Selection(ids=[first.stem]))
+    assert sorted(file.name for file in halves.iterdir()) == names[1:]
+    run(tmp_path / "plain", scans, halves=False)
+    assert not (tmp_path / "plain" / "halves").exists() and verify(tmp_path / "plain").sound
+
+
 @pytest.fixture(name="run_cli")
 def _run_cli(run):
     return run

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data.loading.batch_share import Share
-from umzoo.data.loading.resizing import resize
+from umzoo.data.loading.resizing import resize, width_after_halving
 from umzoo.data.loading.sampler import Crop, Sampler, triple
 from umzoo.data.store.reader import Store
 from umzoo.errors import DataError
@@ -69,16 +70,26 @@ class CropReader:
         )
 
     def _read(self, crop: Crop, patch: tuple[int, ...]) -> NDArray[np.int16]:
-        record = self.store.records[crop.volume]
-        stop = np.minimum(np.add(crop.start, crop.size), record.shape)
-        start = np.maximum(crop.start, 0)
-        region = self.store.read(crop.volume, triple(start), triple(stop))
-        if region.shape != crop.size:
-            low = np.clip(np.rint(record.stored_window[0]), -32768, 32767)
-            whole = np.full(crop.size, low, np.int16)
-            whole[tuple(slice(a, b) for a, b in zip(start - crop.start, stop - crop.start, strict=True))] = region
-            region = whole
+        if crop.halved and (region := self._cut(crop, self.store.read_half, 2)) is not None:
+            return resize(region, triple(patch), crop.grid, width_after_halving(crop.width, crop.size, crop.grid))
+        region = self._cut(crop, self.store.read, 1)
         return resize(region, triple(patch), crop.grid, crop.width)
+
+    def _cut(self, crop: Crop, read: Callable[..., Any], factor: int) -> Any:
+        """The box of *crop*, padded, from voxels *factor* times as large; None if *read* knows none."""
+        record = self.store.records[crop.volume]
+        begin, size = np.floor_divide(crop.start, factor), np.floor_divide(crop.size, factor)
+        start, stop = (
+            np.maximum(begin, 0),
+            np.minimum(begin + size, -np.floor_divide(np.negative(record.shape), factor)),
+        )
+        region = read(crop.volume, triple(start), triple(stop))
+        if region is None or region.shape == tuple(size):
+            return region
+        low = np.clip(np.rint(record.stored_window[0]), -32768, 32767)
+        whole = np.full(size, low, np.int16)
+        whole[tuple(slice(a, b) for a, b in zip(start - begin, stop - begin, strict=True))] = region
+        return whole
 
     def _describe(self, crop: Crop, item: Any) -> None:
         record = self.store.records[crop.volume]

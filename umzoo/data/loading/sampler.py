@@ -48,6 +48,12 @@ class Crop:
     asked: bool
 
     @property
+    def halved(self) -> bool:
+        """Whether the crop asks for voxels at least twice as coarse, so that half the resolution is enough."""
+        each = zip(self.start, self.size, self.grid, strict=True)
+        return all(start % 2 == 0 and size % 2 == 0 and size >= 2 * cells for start, size, cells in each)
+
+    @property
     def label(self) -> int:
         """The scale's index, or -1 if it must not be asked."""
         return self.scale if self.asked else -1
@@ -109,12 +115,13 @@ class Sampler:
         """
         draw, volume, matched = self._draw(step, slot, attempt)
         scale = int(draw[1] * len(self._edges))
+        size, grid = self._edges[scale], self._coarse if matched else self.config.patch_size
         return Crop(
             volume=volume,
-            start=self._start(volume, self._edges[scale], draw[4:]),
-            size=self._edges[scale],
+            start=self._start(volume, size, grid, draw[4:]),
+            size=size,
             scale=scale,
-            grid=self._coarse if matched else self.config.patch_size,
+            grid=grid,
             width=WIDTH[0] + (WIDTH[1] - WIDTH[0]) * float(draw[3]) if matched else 0.0,
             asked=self._is_asked(volume, matched),
         )
@@ -139,8 +146,11 @@ class Sampler:
         """Whether the network may be asked for the scale of a crop of *volume*."""
         return (matched or self.config.ask == "all") and bool(self._holds_all[volume])
 
-    def _start(self, volume: int, edge: Triple, draw: NDArray[np.float64]) -> Triple:
-        """The crop's first voxel: around a foreground voxel, or uniform; never past the volume's far end."""
+    def _start(self, volume: int, edge: Triple, grid: Triple, draw: NDArray[np.float64]) -> Triple:
+        """The crop's first voxel: around a foreground voxel, or uniform; never past the volume's far end.
+
+        It is even where the crop asks for voxels twice as coarse, whether or not there is a copy of them.
+        """
         points = self.records.points(volume)
         room = np.subtract(self._shapes[volume], edge)
         low, high = np.minimum(room, 0), np.maximum(room, 0)
@@ -148,6 +158,8 @@ class Sampler:
             start = np.clip(points[int(draw[1] * len(points))] - np.floor_divide(edge, 2), low, high)
         else:
             start = low + (draw[2:5] * (high - low + 1)).astype(int)
+        if (np.asarray(edge) >= 2 * np.asarray(grid)).all():
+            start = np.fix(start / 2) * 2
         return triple(start)
 
 

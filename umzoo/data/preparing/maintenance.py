@@ -14,6 +14,7 @@ from umzoo.data.preparing.origins import Origin, read_origins, read_removed, wri
 from umzoo.data.reading.refusal import Reason
 from umzoo.data.reading.regular_files import read_json
 from umzoo.data.store.durable_files import LOCAL, JsonLines, write_text
+from umzoo.data.store.halves import half_damage, make_half
 from umzoo.data.store.identity import content_of, subject_hash
 from umzoo.data.store.index import read_index
 from umzoo.data.store.integrity import damage
@@ -143,8 +144,25 @@ def verify(store: Path | str) -> Verdict:
     """
     store = Path(store)
     records, problems = read_index(_index(store))
-    damaged = {record.id: problem for record in records if (problem := damage(store, record))}
+    damaged = {
+        record.id: problem for record in records if (problem := damage(store, record) or half_damage(store, record.id))
+    }
     return Verdict(len(records), damaged, problems + remembered(store).problems)
+
+
+def halve(store: Path | str) -> tuple[int, int]:
+    """Make the copies at half the resolution that are missing or damaged; return how many were made, and volumes.
+
+    Raises:
+        DataError: if *store* is no store, is being written, or an array is damaged.
+    """
+    store = Path(store)
+    with StoreWriter(store) as writer:
+        for record in writer.records.values():
+            if problem := damage(store, record):
+                raise DataError(f"{record.id}: {problem}: prepare its source again, umzoo prepare SOURCE --out {store}")
+        made = [name for name in writer.records if make_half(store, name)]
+    return len(made), len(writer.records)
 
 
 def compact(store: Path | str) -> tuple[int, int]:

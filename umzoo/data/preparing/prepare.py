@@ -47,6 +47,7 @@ def prepare(
     max_frames: int = MAX_FRAMES,
     uneven: Literal["refuse", "resample"] = "refuse",
     nan: Literal["refuse", "fill"] = "refuse",
+    halves: bool = True,
     progress: Progress | None = None,
 ) -> Report:
     """Read every scan in *sources* and write the store *out*; continue it if it was begun.
@@ -61,6 +62,7 @@ def prepare(
         max_frames: volumes taken from one 4-D file, at most.
         uneven: whether slices at uneven distances are refused, or resampled to even ones.
         nan: whether volumes with NaN or infinity are refused, or these voxels are filled with the least value.
+        halves: whether a copy of each volume at half the resolution is written, from which coarse crops are cut.
         progress: called with scans done, scans in all, and the report so far.
 
     What is the same whatever is done first: the index, sorted by id, and the report, in the order of discovery.
@@ -80,7 +82,7 @@ def prepare(
     _warn_of_unused(modality, options, found.scans)
     with StoreWriter(store, spec) as writer, closing(Ledger(store)) as ledger:
         scans = public_names(found.scans, store)
-        job = Job(store, spec, _salt(store), secrets.token_hex(8), reading)
+        job = Job(store, spec, _salt(store), secrets.token_hex(8), reading, halves)
         results = _results(scans, job, cores, scheduler)
         collector = Collector(scans, found, writer, ledger, [_root(source) for source in sources])
         with closing(results):

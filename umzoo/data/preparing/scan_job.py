@@ -18,6 +18,7 @@ from umzoo.data.reading.scan_source import Reading, ScanSource
 from umzoo.data.reading.volume import Volume, read_volumes
 from umzoo.data.store.arrays import write_array
 from umzoo.data.store.durable_files import StoreError
+from umzoo.data.store.halves import write_half
 from umzoo.data.store.identity import content_id, content_of, subject_hash
 from umzoo.data.store.record import VolumeRecord
 from umzoo.spec import InputSpec
@@ -30,6 +31,7 @@ class Job:
     Args:
         salt: secret key of the subjects' hash.
         run: a name of this run, after which a worker reads the ledger anew.
+        halves: whether copies at half the resolution are written.
     """
 
     store: Path
@@ -37,6 +39,7 @@ class Job:
     salt: bytes
     run: str
     reading: Reading
+    halves: bool = False
 
 
 def prepare_scan(scan: ScanSource, job: Job) -> list[Outcome]:
@@ -104,6 +107,8 @@ def _store(scan: ScanSource, volume: Volume, job: Job) -> tuple[VolumeRecord, tu
     stored, encoding = made.voxels, made.encoding
     statistics = describe(stored, encoding, int(content_of(name), 16))
     total = write_array(job.store, name, stored)
+    if job.halves:
+        write_half(job.store, name, stored)
     record = VolumeRecord(
         id=name,
         modality=label.modality,

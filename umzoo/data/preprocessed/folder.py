@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class PreprocessedFolder(Store):
         self.records = select_records(Records.of([record for _, record in found]), only, self.path)
         images = {record.id: image for image, record in found}
         self._images = [images[name] for name in self.records.ids]
-        self._handle = lru_cache(maxsize=256)(self._open)
+        self._remember()
         spacings = {record.spacing for _, record in found}
         spacing = spacings.pop() if len(spacings) == 1 else None
         self.info = StoreInfo(input=InputSpec(orientation="native", spacing=spacing, rules={"*": RULE}))

@@ -15,13 +15,13 @@ CHUNK = 64
 BLOCK = 16
 
 
-def write_array(store: Path, name: str, stored: NDArray[np.int16]) -> str:
-    """Write ``volumes/<name>.b2nd``, a ``(D, H, W)`` array, in one piece; return the sha256 of the file.
+def write_array(store: Path, name: str, stored: NDArray[np.int16], folder: str = "volumes") -> str:
+    """Write ``<folder>/<name>.b2nd``, a ``(D, H, W)`` array, in one piece; return the sha256 of the file.
 
     Raises:
         StoreError: if the disk is full, or the file cannot be written.
     """
-    target = store / "volumes" / f"{name}.b2nd"
+    target = store / folder / f"{name}.b2nd"
     chunks = tuple(min(CHUNK, n) for n in stored.shape)
     blocks = tuple(min(BLOCK, n) for n in chunks)
     codec = blosc2.CParams(codec=blosc2.Codec.LZ4HC, clevel=5, filters=[blosc2.Filter.SHUFFLE], nthreads=1)

@@ -1,7 +1,8 @@
 """The training store: one int16 blosc2 array a volume, and an index of one JSON line a volume.
 
 Layout: ``store.json`` (format, input spec), ``index.jsonl`` (:class:`~umzoo.data.store.record.VolumeRecord` lines),
-``volumes/<id>.b2nd``, and what is made from the index to open it faster (:mod:`umzoo.data.store.record_columns`).
+``volumes/<id>.b2nd``, copies at half the resolution (:mod:`umzoo.data.store.halves`), and what is made from the index
+to open it faster (:mod:`umzoo.data.store.record_columns`).
 Array axes are (D, H, W) = (z, y, x) with indices increasing towards S, P, L. A line is appended only once its
 array is complete, so a store can be read while it is written; a torn last line is ignored.
 """
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from umzoo.config import Config
+from umzoo.data.store.halves import half_file
 from umzoo.data.store.index import read_records
 from umzoo.data.store.record import Triple
 from umzoo.data.store.record_columns import Records
@@ -56,7 +58,7 @@ class Store:
         self.info = _read_info(self.path)
         self.only = only
         self.records = select_records(read_records(self.path / "index.jsonl"), only, self.path)
-        self._handle = lru_cache(maxsize=256)(self._open)
+        self._remember()
 
     @cached_property
     def modalities(self) -> tuple[str, ...]:
@@ -77,14 +79,25 @@ class Store:
         Raises:
             DataError: if the array is missing, damaged or of another shape than the index says.
         """
-        record = self.records[index]
+        return self._read(self._handle, index, start, stop, "prepare its source again, which repairs it")
+
+    def read_half(self, index: int, start: Triple, stop: Triple) -> NDArray[np.int16] | None:
+        """Return voxels ``start:stop`` of the copy of volume *index* at half the resolution; None if there is none.
+
+        Raises:
+            DataError: if the copy is damaged or of another shape than the index says.
+        """
+        if not self.has_half(index):
+            return None
+        return self._read(self._half, index, start, stop, f"'umzoo store halve {self.path}' makes it again")
+
+    def _read(self, handle: Any, index: int, start: Triple, stop: Triple, remedy: str) -> NDArray[np.int16]:
         try:
-            region = self._handle(index)[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+            return np.asarray(handle(index)[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))])
         except (RuntimeError, OSError, ValueError) as error:
             raise DataError(
-                f"volume {record.id} cannot be read: {in_one_line(error)}; prepare its source again, which repairs it"
+                f"volume {self.records[index].id} cannot be read: {in_one_line(error)}; {remedy}"
             ) from error
-        return np.asarray(region)
 
     def stored_bytes(self, members: NDArray[np.int64]) -> int:
         """Return the size of the files of the volumes *members*, by position."""
@@ -100,17 +113,35 @@ class Store:
 
     def _open(self, index: int) -> Any:
         record = self.records[index]
-        array = blosc2.open(str(self.path / "volumes" / f"{record.id}.b2nd"), mode="r")
-        if tuple(array.shape) != record.shape or array.dtype != np.int16:
-            raise ValueError(f"expected int16 {record.shape}, got {array.dtype} {tuple(array.shape)}")
-        return array
+        return _open_array(self.path / "volumes" / f"{record.id}.b2nd", record.shape)
+
+    def _open_half(self, index: int) -> Any:
+        record = self.records[index]
+        depth, height, width = ((n + 1) // 2 for n in record.shape)
+        return _open_array(half_file(self.path, record.id), (depth, height, width))
+
+    def _has_half(self, index: int) -> bool:
+        return half_file(self.path, self.records[index].id).is_file()
+
+    def _remember(self) -> None:
+        """Keep arrays open that are read again and again."""
+        self._handle = lru_cache(maxsize=256)(self._open)
+        self._half = lru_cache(maxsize=256)(self._open_half)
+        self.has_half = lru_cache(maxsize=1 << 16)(self._has_half)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_handle"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_handle", "_half", "has_half")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._handle = lru_cache(maxsize=256)(self._open)
+        self._remember()
+
+
+def _open_array(file: Path, shape: Triple) -> Any:
+    array = blosc2.open(str(file), mode="r")
+    if tuple(array.shape) != shape or array.dtype != np.int16:
+        raise ValueError(f"expected int16 {shape}, got {array.dtype} {tuple(array.shape)}")
+    return array
 
 
 def select_records(records: Records, only: Sequence[str] | None, path: Path) -> Records:

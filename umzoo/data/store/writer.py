@@ -15,6 +15,7 @@ from typing_extensions import Self
 
 import umzoo
 from umzoo.data.store.durable_files import LOCAL, JsonLines, write_text, writing
+from umzoo.data.store.halves import HALVES
 from umzoo.data.store.identity import content_of
 from umzoo.data.store.reader import Store, StoreInfo
 from umzoo.data.store.record import VolumeRecord
@@ -84,9 +85,9 @@ class StoreWriter:
         freed = 0
         for folder in self.path.glob(".columns-*"):
             shutil.rmtree(folder, ignore_errors=True)
-        for folder in (self.path, self.path / "volumes", self.path / LOCAL):
-            for file in folder.iterdir():
-                orphan = folder.name == "volumes" and file.suffix == ".b2nd" and file.stem not in self.records
+        for folder in (self.path, self.path / "volumes", self.path / HALVES, self.path / LOCAL):
+            for file in folder.iterdir() if folder.is_dir() else ():
+                orphan = folder.name in ("volumes", HALVES) and file.suffix == ".b2nd" and file.stem not in self.records
                 if orphan or (file.name.startswith(".") and ".writing-" in file.name):
                     freed += file.stat().st_size
                     file.unlink(missing_ok=True)
@@ -114,7 +115,7 @@ def _begin(path: Path, spec: InputSpec | None) -> None:
 
 def _is_ours(name: str) -> bool:
     """Whether *name* is what a run killed before it wrote ``store.json`` may leave."""
-    return name in (LOCAL, "volumes") or name.startswith(".store.json.")
+    return name in (LOCAL, HALVES, "volumes") or name.startswith(".store.json.")
 
 
 def _lock(path: Path) -> TextIO:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from umzoo.corruptions.counter import CHUNK, integers_between, normal_like, uniform_, uniform_like, words
 from umzoo.fields import Rng
+from umzoo.noise.counter import CHUNK, integers_between, normal_like, uniform_, uniform_like, words
 
 SEED = torch.tensor(1234, dtype=torch.int32)
 
