@@ -55,6 +55,7 @@ from umzoo.plugins import zoo
 Patch = tuple[int, int, int]
 BATCH = 6
 PATCHES: tuple[Patch, ...] = ((64, 64, 32), (96, 96, 96))
+TITLES = ("end to end", "reads", "hand-over")
 READS: tuple[Patch, ...] = (*PATCHES, (128, 128, 128))
 CORRUPTIONS: tuple[dict[str, Any], ...] = (
     {"name": "flip"},
@@ -96,6 +97,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a store; its largest volume is used for the reads")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.6, help="per contender and round")
+    parser.add_argument("--only", choices=TITLES, help="one comparison, with a file of results of its own")
     options = parser.parse_args()
     torch.set_num_threads(1)
     blosc2.set_nthreads(1)
@@ -108,12 +110,14 @@ def main() -> None:
         corrupted, read = functools.partial(pipelines, store, original, files), functools.partial(readers, store, files)
         handed = functools.partial(hand_over, store)
         for comparison in (
-            Comparison("end to end", "Models Genesis, cubes in memory", corrupted, PATCHES, time.process_time),
-            Comparison("reads", "umzoo store", read, READS, time.process_time),
-            Comparison("hand-over", "torch DataLoader, 2 workers", handed, PATCHES, time.perf_counter),
+            Comparison(TITLES[0], "Models Genesis, cubes in memory", corrupted, PATCHES, time.process_time),
+            Comparison(TITLES[1], "umzoo store", read, READS, time.process_time),
+            Comparison(TITLES[2], "torch DataLoader, 2 workers", handed, PATCHES, time.perf_counter),
         ):
-            results[comparison.title] = comparison.run(console, options.rounds, options.seconds)
-    console.print(f"written to {write_results('loader', results)}")
+            if options.only in (None, comparison.title):
+                results[comparison.title] = comparison.run(console, options.rounds, options.seconds)
+    name = f"loader-{options.only.replace(' ', '-')}" if options.only else "loader"
+    console.print(f"written to {write_results(name, results)}")
 
 
 def phantom_store(folder: Path) -> Store:

@@ -51,8 +51,9 @@ def test_fields_of_a_batch(tiny_store):
         assert batch["mean"][row] == pytest.approx(record.mean) and batch["std"][row] == pytest.approx(record.std)
 
 
-def test_coarse_crops_are_the_same_from_copies_at_half_the_resolution(tiny_store):
-    config = DataConfig(patch_size=(18, 16, 16), batch_size=48, workers=0)
+@pytest.mark.parametrize("depth", [16, 18])
+def test_coarse_crops_are_the_same_from_copies_at_half_the_resolution(tiny_store, depth):
+    config = DataConfig(patch_size=(depth, 16, 16), batch_size=48, workers=0)
     crops, found = [], []
     for _ in range(2):
         with Loader(Store(tiny_store.path), config, seed=1) as loader:
@@ -63,13 +64,13 @@ def test_coarse_crops_are_the_same_from_copies_at_half_the_resolution(tiny_store
     assert crops[0] == crops[1]
     for crop, without, copied in zip(crops[0], *found, strict=True):
         inside = (slice(2, -2),) * 3
-        plain = without[inside] - copied[inside]
+        difference = (without - copied)[inside].abs()
         if not crop.halved:
             assert torch.equal(without, copied)
-        elif not crop.width and min(crop.start) >= 0:
-            assert plain.abs().max() <= 1
-        else:
-            assert plain.std() < 0.1 * without.std()
+        elif not crop.width and depth == 16:
+            assert difference.max() <= 1
+        else:  # another filter, or padding that does not blur into the border
+            assert (difference > 0.2 * without.std()).float().mean() < (0.02 if depth == 16 else 0.3)
     assert sum(crop.halved for crop in crops[0]) > 15
 
 
