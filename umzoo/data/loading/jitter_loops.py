@@ -107,11 +107,12 @@ def add_noise(item: Floats, width: float, smooth: float, white: float, smooth_se
 def _triangle(width: float) -> Floats:
     """The weights of a voxel and its neighbors on one side, padded with 0 to an even number of neighbors."""
     weights: Floats = np.maximum(1 - np.arange(np.ceil(width) + 2, dtype=np.float32) / np.float32(max(width, 1)), 0)
-    return weights[: 1 + max(np.count_nonzero(weights), 2) // 2 * 2]
+    return weights[: 1 + max(int(np.count_nonzero(weights)), 2) // 2 * 2]
 
 
 def _gains(weights: Floats, size: int) -> Floats:
     """What each of *size* places is multiplied by to keep the variance of white noise, at the ends too."""
     squares = np.concatenate([weights[:0:-1], weights]) ** 2
-    inside: Floats = np.convolve(np.ones(size, np.float32), squares)[len(weights) - 1 :][:size]
-    return 1 / np.sqrt(inside)
+    inside = np.convolve(np.ones(size, np.float32), squares)[len(weights) - 1 :][:size]
+    gains: Floats = (1 / np.sqrt(inside)).astype(np.float32)
+    return gains
