@@ -30,6 +30,12 @@ class Nan(str, Enum):
     FILL = "fill"
 
 
+Halves = Annotated[
+    bool,
+    typer.Option(help="Also write copies at half the resolution: coarse crops load faster, for an eighth more disk."),
+]
+
+
 def prepare(
     sources: Annotated[
         list[str], typer.Argument(help="Folders, scans or manifests (.csv, .jsonl); NAME=PATH names the data set.")
@@ -51,12 +57,7 @@ def prepare(
     nan: Annotated[
         Nan, typer.Option(help="What becomes of volumes with NaN; 'fill' puts the least value there.")
     ] = Nan.REFUSE,
-    halves: Annotated[
-        bool,
-        typer.Option(
-            help="Also write copies at half the resolution: coarse crops load faster, for an eighth more disk."
-        ),
-    ] = True,
+    halves: Halves = True,
 ) -> None:
     """Prepare scans for training: read, orient, resample, and store them with a report of what was left out."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
