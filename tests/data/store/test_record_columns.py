@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from umzoo.data.store import column_files as keeping
-from umzoo.data.store import record_columns
+from umzoo.data.store import index, record_columns
 from umzoo.data.store.column_files import columns_folder
 from umzoo.data.store.index import keep_columns, kept_columns, read_index
 from umzoo.data.store.reader import Store
@@ -52,6 +52,17 @@ def test_a_changed_index_is_read_anew(kept):
     assert len(folders(kept)) == 1 and before not in folders(kept)
 
 
+def test_records_in_any_order_and_in_parts_are_sorted_and_the_last_of_an_id_counts(kept, monkeypatch):
+    monkeypatch.setattr("umzoo.data.store.index.CHUNK", 2)
+    index = kept / "index.jsonl"
+    lines = index.read_text().splitlines()
+    newer = lines[2].replace('"source":"a"', '"source":"z"').replace('"points":[[', '"points":[[1,2,3],[')
+    index.write_text("".join(f"{line}\n" for line in [*reversed(lines), newer]) + lines[0][:50])
+    records = Store(kept).records
+    assert list(records) == read_index(index)[0]
+    assert records[2].source == "z" and records.points(2)[0].tolist() == [1, 2, 3] and len(records) == len(lines)
+
+
 def drop_a_line(path):
     index = path / "index.jsonl"
     index.write_text("".join(index.read_text().splitlines(keepends=True)[1:]))
@@ -75,14 +86,14 @@ def test_what_others_have_mapped_stays_until_they_end(kept):
 
 
 def test_an_index_that_changes_while_it_is_read_is_not_kept_under_its_old_name(kept, monkeypatch):
-    real = record_columns.Records
+    real, read = record_columns.Records, index._read_columns
 
     def changing(file):
-        found = read_index(file)
+        found = read(file)
         drop_a_line(kept)
         return found
 
-    monkeypatch.setattr("umzoo.data.store.index.read_index", changing)
+    monkeypatch.setattr(index, "_read_columns", changing)
     assert isinstance(Store(kept).records, real) and folders(kept) == []
 
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from umzoo.data.store.column_files import Kept, columns_folder, keep
 from umzoo.data.store.record import VolumeRecord
-from umzoo.data.store.record_columns import NAMES, POINTS, Records
+from umzoo.data.store.record_columns import NAMES, POINTS, Records, joined
 from umzoo.errors import DataError, in_one_line
 
 LEAST = 1000
 """Records from which columns are kept in files; fewer are parsed as quickly."""
+CHUNK = 10_000
+"""Records that are held at a time while they become columns."""
 
 
 def read_records(file: Path) -> Records:
@@ -26,30 +32,53 @@ def read_records(file: Path) -> Records:
     folder = columns_folder(file)
     if (kept := kept_columns(folder)) is not None:
         return kept
-    records, problems = read_index(file)
+    records, problems = _read_columns(file)
     if problems:
         raise DataError(
             f"{problems[0]}: 'umzoo store compact {file.parent}' leaves it out, preparing again makes it anew"
         )
-    unchanged = columns_folder(file) == folder
-    return keep_columns(folder, records) if unchanged else Records.of(records)
+    return keep_columns(folder, records) if columns_folder(file) == folder else records
 
 
 def read_index(file: Path) -> tuple[list[VolumeRecord], list[str]]:
     """Records of *file* sorted by id, one per id, and what is wrong with other lines; a torn last one is no fault."""
-    lines = file.read_bytes().decode("utf-8", "replace").split("\n") if file.is_file() else []
-    records: dict[str, VolumeRecord] = {}
     problems: list[str] = []
-    for number, line in enumerate(lines[:-1], 1):
-        try:
-            record = VolumeRecord.parse(json.loads(line))
-        except RecursionError:
-            problems.append(f"{file} line {number} is damaged: it is nested too deeply")
-        except (ValueError, TypeError) as error:
-            problems.append(f"{file} line {number} is damaged: {in_one_line(error, 120)}")
-        else:
-            records[record.id] = record
+    records = {record.id: record for record in _parsed(file, problems)}
     return [records[key] for key in sorted(records)], problems
+
+
+def _read_columns(file: Path) -> tuple[Records, list[str]]:
+    """The same as columns; records are held a few at a time."""
+    problems: list[str] = []
+    parsed = _parsed(file, problems)
+    parts = []
+    while chunk := list(islice(parsed, CHUNK)):
+        parts.append(Records.of(chunk))
+    return joined(parts), problems
+
+
+def _parsed(file: Path, problems: list[str]) -> Iterator[VolumeRecord]:
+    """Yield the records of *file* line by line; say in *problems* what is wrong with lines that are none."""
+    with file.open("rb") if file.is_file() else BytesIO() as stream:
+        for number, line in enumerate(stream, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                record = _record(line)
+            except RecursionError:
+                problems.append(f"{file} line {number} is damaged: it is nested too deeply")
+            except (ValueError, TypeError) as error:
+                problems.append(f"{file} line {number} is damaged: {in_one_line(error, 120)}")
+            else:
+                yield record
+
+
+def _record(line: bytes) -> VolumeRecord:
+    """The record of *line*; what pydantic's quick way refuses is tried the long way, which says why."""
+    try:
+        return VolumeRecord.model_validate_json(line)
+    except ValidationError:
+        return VolumeRecord.parse(json.loads(line.decode("utf-8", "replace")))
 
 
 def kept_columns(folder: Path) -> Records | None:

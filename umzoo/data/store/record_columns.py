@@ -144,6 +144,22 @@ class Records(Sequence[VolumeRecord]):
         return records if isinstance(records, cls) else cls(_columns(records))
 
 
+def joined(parts: Sequence[Records]) -> Records:
+    """Return the records of *parts* together, sorted by id; of several with one id the last."""
+    if not parts:
+        return Records.of([])
+    columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in (*TEXTS, *NUMBERS, POINTS)}
+    counts = np.concatenate([np.diff(part.columns[ENDS], prepend=0) for part in parts])
+    _, last = np.unique(columns["id"][::-1], return_index=True)
+    rows = len(counts) - 1 - last
+    if not np.array_equal(rows, np.arange(len(counts))):
+        starts = np.cumsum(counts) - counts
+        chosen = [np.arange(starts[row], starts[row] + counts[row]) for row in rows]
+        columns = {name: column if name == POINTS else column[rows] for name, column in columns.items()}
+        columns[POINTS], counts = columns[POINTS][np.concatenate(chosen)], counts[rows]
+    return Records({**columns, ENDS: np.cumsum(counts, dtype=np.int64)})
+
+
 def _mapped(folder: Path) -> Kept:
     """The columns in *folder*, which another process has mapped.
 
