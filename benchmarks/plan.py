@@ -29,19 +29,19 @@ from umzoo.plugins import zoo
 from umzoo.testing.material import training_batch
 
 CASES: dict[str, tuple[str, list[str]]] = {
-    "universal_tiny, 24^3 x 16, fp32": ("universal_tiny", []),
-    "universal_tiny, 48^3 x 2, bf16": (
+    "universal_tiny, 24^3 x 4, fp32": ("universal_tiny", ["data.batch_size=4"]),
+    "universal_tiny, 16^3 x 4, bf16": (
         "universal_tiny",
-        ["data.patch_size=[48,48,48]", "data.batch_size=2", "trainer.precision=bf16"],
+        ["data.patch_size=[16,16,16]", "data.batch_size=4", "trainer.precision=bf16"],
     ),
-    "restoration_tiny, 64^3 x 2, fp32, average": (
+    "restoration_tiny, 40^3 x 2, fp32, average": (
         "restoration_tiny",
-        ["data.patch_size=[64,64,64]", "data.batch_size=2", "trainer.ema=0.99"],
+        ["data.patch_size=[40,40,40]", "data.batch_size=2", "trainer.ema=0.99"],
     ),
-    "vox2vec_tiny, 32^3 x 4, fp32": ("vox2vec_tiny", ["data.patch_size=[32,32,32]", "data.batch_size=4"]),
-    "universal_tiny, 48^3 x 2, fp32, checkpointing": (
+    "vox2vec_tiny, 24^3 x 2, fp32": ("vox2vec_tiny", ["data.batch_size=2"]),
+    "universal_tiny, 32^3 x 2, fp32, checkpointing": (
         "universal_tiny",
-        ["data.patch_size=[48,48,48]", "data.batch_size=2", "trainer.activation_checkpointing=true"],
+        ["data.patch_size=[32,32,32]", "data.batch_size=2", "trainer.activation_checkpointing=true"],
     ),
 }
 
@@ -52,6 +52,7 @@ def main() -> None:
     for title, (name, changes) in CASES.items():
         row = {"case": title, **compare(load_recipe(name, changes))}
         rows.append(row)
+        Console().print(row)
         table.add_row(title, *(f"{value:.3g}" for value in list(row.values())[1:]))
     Console().print(table)
     Console().print(write_results("plan", {"rows": rows}))
