@@ -36,7 +36,7 @@ def slow_twin(examples, tiny_store, tmp_path, monkeypatch):
     """A run of the example with a teacher, by name."""
     found = load_zoo(())
     found.load(SimpleNamespace(register_pretext_tasks=examples.register_pretext_tasks), "twin", "umzoo-twin", "3.1")
-    for user in ("engine.trainer", "engine.export", "weights.folder.io"):
+    for user in ("engine.trainer", "engine.export", "engine.run_plugins", "weights.folder.io"):
         monkeypatch.setattr(f"umzoo.{user}.zoo", lambda: found)
 
     def make(name):

@@ -15,7 +15,8 @@ def plugins_of(recipe: Recipe) -> dict[str, str]:
     parts = [("backbone", recipe.backbone.name)]
     parts += [("corruption", spec.name) for spec in recipe.pretext.corruptions]
     parts += [("pretext_task", spec.name) for spec in recipe.pretext.tasks]
-    plugins = (zoo().plugin_of(kind, name) for kind, name in parts)
+    found = zoo()
+    plugins = [found.plugin_of(kind, name) for kind, name in parts if name in found.registries[kind]]
     return {plugin.origin: plugin.version for plugin in plugins if plugin.origin not in ("", "umzoo")}
 
 
