@@ -2,6 +2,7 @@
 
 import re
 import signal
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,8 @@ from umzoo.engine.recipe import Recipe
 from umzoo.engine.run import Run, open_run
 from umzoo.engine.trainer import Trainer
 from umzoo.plugins import load_zoo
-from umzoo.testing import check_pretext_task
+from umzoo.testing import TinyBackbone, check_pretext_task, training_batch
+from umzoo.testing.material import TARGETS
 from umzoo.weights.folder.io import load_state, read_info
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "plugins.md"
@@ -107,3 +109,16 @@ def test_the_teacher_begins_with_the_weights_that_the_run_begins_with(slow_twin,
     assert all(torch.equal(value, slow[name]) for name, value in fast.items())
     begin = load_state(tmp_path / "begin")
     assert any(torch.equal(begin[name], slow[name]) for name in begin if name.endswith("weight"))
+
+
+def test_the_supervised_example_learns_from_labels(examples):
+    check_pretext_task(examples.Supervised)
+    context = umzoo.PretextContext(TinyBackbone.info, (16, 16, 16))
+    assert "--target" in examples.Supervised.obstacle(context)
+    context = replace(context, targets=TARGETS)
+    task, batch = examples.Supervised(None, context), training_batch()
+    features = TinyBackbone()(batch["image"])
+    known = task.loss(features, batch)
+    unknown = {"target.age": torch.full((4,), torch.nan), "target.finding": torch.full((4,), -1)}
+    assert known > 0 and task.loss(features, {**batch, **unknown}) == 0
+    assert task.metrics.keys() == {"age.error", "finding.accuracy", "finding.chance"}

@@ -24,10 +24,18 @@ Fields of a training batch:
 ``source``    int64 ``(B,)``, index into the store's sources; ``volume`` int64 ``(B,)``, row in the index;
 ``spacing``   float32 ``(B, 3)``, mm per voxel of the crop after resizing (D, H, W);
 ``width``     float32 ``(B,)``, half-width in voxels of the filter that made crops equally sharp, 0 where none did;
+``target.NAME`` ``(B,)``, for each target of the store: the class as int64, -1 where unknown; or the number as float32,
+NaN where unknown;
 ``progress``  float32 ``()``, share of the training done, and ``step`` int64 ``()``;
 ``scale_count, modality_count`` float32 ``()``: items of the whole step that have such a label, per forward pass. A sum
 over the labeled items of a pass, divided by it, gives the same gradient however processes share the step.
 """
+
+BATCH_FIELDS = frozenset(
+    {"image", "mean", "std", "scale", "modality", "source", "volume", "spacing", "width"}
+    | {"progress", "step", "scale_count", "modality_count"}
+)
+"""Fields that every training batch has, whatever the store knows of its volumes."""
 
 
 def _words(seed: NDArray[np.uint64], place: NDArray[np.uint64]) -> NDArray[np.uint64]:

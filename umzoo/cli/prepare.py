@@ -58,6 +58,10 @@ def prepare(
         Nan, typer.Option(help="What becomes of volumes with NaN; 'fill' puts the least value there.")
     ] = Nan.REFUSE,
     halves: Halves = True,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of a manifest to keep, such as age, for supervised pre-training; repeatable."),
+    ] = None,
 ) -> None:
     """Prepare scans for training: read, orient, resample, and store them with a report of what was left out."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -87,6 +91,7 @@ def prepare(
             uneven=uneven.value,
             nan=nan.value,
             halves=halves,
+            targets=target or (),
             progress=show,
         )
     for line in report_lines(report, out):

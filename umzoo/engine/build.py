@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
 from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import named_tensors, require_contract
 from umzoo.blame import blame, named_plugins
+from umzoo.data.store.targets import Target
 from umzoo.engine.recipe import Recipe
 from umzoo.errors import ComponentError, ConfigError
 from umzoo.plugins import Zoo
 from umzoo.pretext.base import PretextContext, PretextTask
 from umzoo.pretext.corruptions import build_corruptions
 from umzoo.pretext.guard import GuardedModel
-from umzoo.pretext.model import BATCH_FIELDS, PretextModel
+from umzoo.pretext.model import PretextModel
 from umzoo.spec import ComponentSpec, TaskSpec
 
 log = logging.getLogger(__name__)
 
 
 def build_from_recipe(
-    zoo: Zoo, recipe: Recipe, modalities: tuple[str, ...], fill: Callable[[Backbone], object] | None = None
+    zoo: Zoo,
+    recipe: Recipe,
+    modalities: tuple[str, ...],
+    fill: Callable[[Backbone], object] | None = None,
+    targets: Mapping[str, Target] | None = None,
 ) -> PretextModel:
     """Build what *recipe* describes; initial weights are a function of ``recipe.seed`` alone.
 
@@ -32,6 +37,7 @@ def build_from_recipe(
         recipe: what to build.
         modalities: names of the store's modalities.
         fill: gives the backbone other weights, before tasks meet it and copy them.
+        targets: what else the store knows of its volumes.
 
     Raises:
         ConfigError: if the recipe and the data do not go together.
@@ -42,7 +48,7 @@ def build_from_recipe(
         _check_backbone(backbone, recipe)
         if fill is not None:
             fill(backbone)
-        context = PretextContext(backbone.info, recipe.data.patch_size, recipe.data.scales, modalities)
+        context = PretextContext(backbone.info, recipe.data.patch_size, recipe.data.scales, modalities, targets or {})
         return build_model(zoo, backbone, recipe.pretext.corruptions, recipe.pretext.tasks, context)
 
 
@@ -114,10 +120,10 @@ def _freeze_decoder(backbone: Backbone) -> None:
 def _check_needs(task: type[PretextTask], context: PretextContext) -> None:
     if isinstance(task.reads, str):
         raise ComponentError(f"{task.called()}: 'reads' must be a set of names of fields, got {task.reads!r}")
-    if missing := frozenset(task.reads) - BATCH_FIELDS:
+    if missing := frozenset(task.reads) - context.fields:
         raise ConfigError(
             f"{task.called()} reads {', '.join(sorted(missing))}, which no batch has"
-            f" (fields: {', '.join(sorted(BATCH_FIELDS))})"
+            f" (fields: {', '.join(sorted(context.fields))})"
         )
     if task.dense and context.backbone.decoder_channels is None:
         raise ConfigError(f"pretext task '{task.name}' needs a decoder, and the backbone has none")

@@ -17,6 +17,7 @@ import umzoo
 from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import canonical_state
 from umzoo.data.store.reader import Store
+from umzoo.data.store.targets import Target
 from umzoo.engine.build import build_from_recipe
 from umzoo.engine.checkpoint import fitting, load_checkpoint
 from umzoo.engine.energy import JOULES_PER_KWH
@@ -67,7 +68,8 @@ def export_run(
     path = best_state(run) if best else newest_state(run)
     state, store = load_checkpoint(path), open_data(run)
     with fitting(path):
-        model = build_from_recipe(zoo(), run.recipe, tuple(state["modalities"]))
+        targets = {name: Target.of(it) for name, it in state.get("targets", {}).items()}
+        model = build_from_recipe(zoo(), run.recipe, tuple(state["modalities"]), targets=targets)
         model.load_state_dict(state["model"])
         if state["ema"] is not None:
             model.backbone.load_state_dict(state["ema"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ class Trainer(Training):
             if self.weights is not None:
                 self.start = start_from(self.weights, backbone, trained_input(self.store, self.recipe, backbone))
 
-        return build_from_recipe(zoo(), self.recipe, self.store.modalities, fill)
+        return build_from_recipe(zoo(), self.recipe, self.store.modalities, fill, self.store.targets.known)
 
     def network(self, model: nn.Module) -> nn.Module:
         """Return the backbone."""
@@ -174,6 +175,7 @@ class Trainer(Training):
         return {
             "quarantined": dict(self.quarantined),
             "modalities": list(self.store.modalities),
+            "targets": {name: asdict(target) for name, target in self.store.targets.known.items()},
             "best_score": self._best_score,
         }
 

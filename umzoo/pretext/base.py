@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from umzoo.backbones.base import Backbone, BackboneInfo, Features
 from umzoo.data.loading.intensity import leave
-from umzoo.fields import Fields, Rng
+from umzoo.data.store.targets import Target
+from umzoo.fields import BATCH_FIELDS, Fields, Rng
 from umzoo.registry import Component
 
 MOST_VIEWS = 6
@@ -27,12 +29,19 @@ class PretextContext:
         patch_size: voxels (D, H, W) of the images.
         scales: the factors of ``data.scales``; the field ``scale`` indexes them.
         modalities: names of the store's known modalities; the field ``modality`` indexes them.
+        targets: by name, what else the store knows of its volumes; the field ``target.NAME`` holds it.
     """
 
     backbone: BackboneInfo
     patch_size: tuple[int, int, int]
     scales: tuple[float, ...] = (1.0,)
     modalities: tuple[str, ...] = ()
+    targets: Mapping[str, Target] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Names of the fields that every batch has."""
+        return BATCH_FIELDS | {f"target.{name}" for name in self.targets}
 
 
 class PretextTask(Component, nn.Module):

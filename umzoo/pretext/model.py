@@ -14,12 +14,6 @@ from umzoo.data.loading.intensity import enter
 from umzoo.fields import Fields, Rng
 from umzoo.pretext.base import PretextTask
 
-BATCH_FIELDS = frozenset(
-    {"image", "mean", "std", "scale", "modality", "source", "volume", "spacing", "width"}
-    | {"progress", "step", "scale_count", "modality_count"}
-)
-"""Fields that every training batch has; see :data:`umzoo.fields.Fields`."""
-
 
 @dataclass
 class Pass:

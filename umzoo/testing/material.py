@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from umzoo.backbones.base import Backbone, BackboneInfo, Level, Size
+from umzoo.data.store.targets import Target
 from umzoo.errors import ConfigError, nearest
 from umzoo.fields import Fields, Rng
 
 PATCH: Size = (16, 16, 16)
 ANISOTROPIC: Size = (8, 16, 24)
 """A patch (D, H, W) with three different edges."""
+TARGETS = {"age": Target((), 60.0, 10.0), "finding": Target(("absent", "present"))}
+"""Targets of the batches that tasks are checked with: a number, and one of two classes."""
 SMALL_NETWORKS: dict[str, dict[str, Any]] = {
     "genesis_unet": {"width": 2},
     "plainconv_unet": {"features_per_stage": (4, 6, 8)},
@@ -64,6 +68,8 @@ def training_batch(size: int | Size = 16, items: int = 4) -> Fields:
         "volume": torch.arange(items),
         "spacing": torch.ones(items, 3),
         "width": torch.zeros(items),
+        "target.age": torch.tensor([50.0 + 5 * item if item % 4 else math.nan for item in range(items)]),
+        "target.finding": torch.arange(items) % 3 - 1,
         "progress": torch.tensor(0.5),
         "step": torch.tensor(1),
         "scale_count": torch.tensor(float(items)),

@@ -17,8 +17,8 @@ from umzoo.fields import Fields, Rng, to_device
 from umzoo.plugins import misspelled
 from umzoo.pretext.base import PretextContext, PretextTask
 from umzoo.pretext.guard import GuardedModel
-from umzoo.pretext.model import BATCH_FIELDS, Output, PretextModel
-from umzoo.testing.material import ANISOTROPIC, PATCH, TinyBackbone, training_batch
+from umzoo.pretext.model import Output, PretextModel
+from umzoo.testing.material import ANISOTROPIC, PATCH, TARGETS, TinyBackbone, training_batch
 from umzoo.testing.promises import ComponentChecks, ConformanceError, made_once, promise
 from umzoo.testing.tensors import (
     Watch,
@@ -101,7 +101,7 @@ class PretextTaskChecks(ComponentChecks):
 
     def _context(self, size: Size) -> PretextContext:
         info = (self.network or TinyBackbone).info
-        return PretextContext(info, info.nearest_size(size), (0.5, 1.0, 2.0), ("ct", "mr"))
+        return PretextContext(info, info.nearest_size(size), (0.5, 1.0, 2.0), ("ct", "mr"), TARGETS)
 
     def _step(self, model: PretextModel) -> Step:
         with Watch(**self.batch) as seen_by_task:
@@ -124,7 +124,7 @@ class PretextTaskChecks(ComponentChecks):
 
     @promise("reads what batches have")
     def _reads(self) -> None:
-        unknown = ", ".join(self.component.reads - BATCH_FIELDS)
+        unknown = ", ".join(frozenset(self.component.reads) - self._context(PATCH).fields)
         self.require(not unknown, f"reads what no batch has: {unknown}")
 
     @promise("draws from rng only")

@@ -33,7 +33,7 @@ class Watch:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.changed = [name for name, value in self.tensors.items() if not torch.equal(value, self._copies[name])]
+        self.changed = [name for name, value in self.tensors.items() if not same(value, self._copies[name])]
         self.drew = not torch.equal(self._state, torch.get_rng_state())
 
 

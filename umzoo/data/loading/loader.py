@@ -78,7 +78,12 @@ class Loader(Iterator[Fields]):
         self._quarantine(failures)
         fields = {name: torch.from_numpy(items[name].copy()) for name in ITEM.names or ()} | self._labeled()
         self.number += 1
-        return {"voxels": voxels, **fields}
+        return {"voxels": voxels, **fields, **self._targets(fields["volume"])}
+
+    def _targets(self, volumes: torch.Tensor) -> Fields:
+        """What the store knows of the *volumes* ``(B,)``, as :data:`umzoo.fields.Fields` says."""
+        values = self._reader.store.targets.values
+        return {f"target.{name}": torch.from_numpy(column[volumes.numpy()]) for name, column in values.items()}
 
     def _labeled(self) -> Fields:
         """Labeled items of the step per pass, as :data:`umzoo.fields.Fields` says; the same for all of its passes."""

@@ -83,6 +83,7 @@ class Collector:
         places = {name: files[origin.file] for name, origin in self._origins.items() if origin.file in files}
         settled = settle(outcomes, self.writer.records, self._before, places)
         self.writer.settle(settled.records)
+        self.writer.describe({name: dict(self.scans[it].targets) for name, (it, _) in settled.origins.items()})
         for raw, final in zip(outcomes, settled.outcomes, strict=True):
             if raw and raw[0].key and any(outcome.id and outcome.id not in settled.records for outcome in raw):
                 self.ledger.append(raw[0].key, final)

@@ -69,4 +69,5 @@ def _dicom_scan(file: File, name: str, stack: Stack, options: Sequence[tuple[str
         frames=stack.frames,
         notes=stack.notes,
         named=file.named,
+        targets=file.others,
     )

@@ -57,6 +57,11 @@ class File:
         return (self.row.source if self.row else "") or self.data.name
 
     @property
+    def others(self) -> tuple[tuple[str, str], ...]:
+        """What a manifest says of it in other columns, which may be targets."""
+        return self.row.others if self.row else ()
+
+    @property
     def named(self) -> bool:
         """Whether the user gave the name of the data set."""
         return bool(self.row and self.row.source) or self.data.named

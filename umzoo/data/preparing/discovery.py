@@ -80,4 +80,4 @@ def _file_scan(file: File, options: Sequence[tuple[str, str]]) -> ScanSource:
     by_layout = file.data.labels(file.path) or (None,)
     labels = tuple(strongest(by_user, by_row, label) or Label("") for label in by_layout)
     subject = file.row.subject if file.row and file.row.subject else f"{file.source}/{file.data.subject(file.path)}"
-    return ScanSource((str(file.path),), file.name, file.source, subject, labels, named=file.named)
+    return ScanSource((str(file.path),), file.name, file.source, subject, labels, named=file.named, targets=file.others)

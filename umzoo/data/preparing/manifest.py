@@ -1,7 +1,7 @@
 """Manifests: a CSV with a header line, or JSON lines, that lists scans.
 
-Columns (others are not looked at): ``file`` (required; a file or a DICOM folder, relative to the manifest),
-``modality``, ``contrast``, ``subject``, ``source`` and ``role`` (rows whose role is ``label`` are left out).
+Columns: ``file`` (required; a file or a DICOM folder, relative to the manifest), ``modality``, ``contrast``,
+``subject``, ``source`` and ``role`` (rows whose role is ``label`` are left out). Others may be asked for as targets.
 """
 
 from __future__ import annotations
@@ -17,17 +17,20 @@ from umzoo.errors import DataError, in_one_line
 from umzoo.files import json_table
 
 SUFFIXES = (".csv", ".jsonl")
+COLUMNS = ("file", "modality", "contrast", "subject", "source", "role")
+"""Columns that have a meaning of their own."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a manifest."""
+    """One line of a manifest; *others* are the columns that only ``--target`` looks at."""
 
     path: Path
     label: Label | None
     subject: str
     source: str
     is_label: bool
+    others: tuple[tuple[str, str], ...] = ()
 
 
 def read_manifest(manifest: Path) -> list[Row]:
@@ -77,4 +80,5 @@ def _row(manifest: Path, row: dict[str, str]) -> Row:
     if modality and label is None and modality.lower() not in ("label", "unknown"):
         label = Label(plain_contrast(modality)[:8], plain_contrast(row.get("contrast", "")), "manifest")
     is_label = role in ("label", "labels", "segmentation", "mask") or modality.lower() == "label"
-    return Row(manifest.parent / row["file"], label, row.get("subject", ""), row.get("source", ""), is_label)
+    others = tuple((name, text) for name, text in row.items() if name not in COLUMNS)
+    return Row(manifest.parent / row["file"], label, row.get("subject", ""), row.get("source", ""), is_label, others)

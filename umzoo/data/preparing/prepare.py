@@ -21,6 +21,7 @@ from umzoo.data.preparing.process_pool import Died, imap_unordered
 from umzoo.data.preparing.report import Outcome, Report, refused
 from umzoo.data.preparing.scan_job import Job, prepare_in_worker, prepare_scan
 from umzoo.data.preparing.source_files import named_source
+from umzoo.data.preparing.target_columns import with_targets
 from umzoo.data.reading.dicom import Header, read_headers
 from umzoo.data.reading.geometry import Spacing
 from umzoo.data.reading.modality import label_from_options, parse_options
@@ -48,6 +49,7 @@ def prepare(
     uneven: Literal["refuse", "resample"] = "refuse",
     nan: Literal["refuse", "fill"] = "refuse",
     halves: bool = True,
+    targets: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Report:
     """Read every scan in *sources* and write the store *out*; continue it if it was begun.
@@ -63,14 +65,15 @@ def prepare(
         uneven: whether slices at uneven distances are refused, or resampled to even ones.
         nan: whether volumes with NaN or infinity are refused, or these voxels are filled with the least value.
         halves: whether a copy of each volume at half the resolution is written, from which coarse crops are cut.
+        targets: columns of manifests that are stored for supervised pre-training.
         progress: called with scans done, scans in all, and the report so far.
 
     What is the same whatever is done first: the index, sorted by id, and the report, in the order of discovery.
 
     Raises:
         StoreError: if the disk is full or the store cannot be written; the report says how far it came.
-        DataError: if there are no scans, or the store was begun otherwise.
-        ConfigError: if a modality option is malformed.
+        DataError: if there are no scans, the store was begun otherwise, or no manifest has a column of *targets*.
+        ConfigError: if a modality option or the name of a target is malformed.
     """
     options = parse_options(modality)
     cores = (os.cpu_count() or 1) if workers is None else workers
@@ -80,8 +83,9 @@ def prepare(
     if not found.scans and not found.refused:
         raise DataError(f"no scan in {', '.join(map(str, sources))}: expected NIfTI, NRRD, MetaImage or DICOM files")
     _warn_of_unused(modality, options, found.scans)
+    scans = with_targets(found.scans, targets)
     with StoreWriter(store, spec) as writer, closing(Ledger(store)) as ledger:
-        scans = public_names(found.scans, store)
+        scans = public_names(scans, store)
         job = Job(store, spec, _salt(store), secrets.token_hex(8), reading, halves)
         results = _results(scans, job, cores, scheduler)
         collector = Collector(scans, found, writer, ledger, [_root(source) for source in sources])

@@ -42,6 +42,7 @@ class ScanSource:
         frames: of one multi-frame DICOM file, the numbers of the frames that form the volume, in order.
         notes: what the report says of the scan, found when its files were sorted.
         named: whether the user gave the name of the data set; all others stay on the machine.
+        targets: names and texts of what is to be learned of it, from the columns of a manifest.
     """
 
     files: tuple[str, ...]
@@ -53,6 +54,7 @@ class ScanSource:
     frames: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     named: bool = False
+    targets: tuple[tuple[str, str], ...] = ()
 
     def label(self, frame: int, frames: int) -> Label | None:
         """What is known of one of the *frames*."""

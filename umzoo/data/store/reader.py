@@ -27,6 +27,7 @@ from umzoo.data.store.halves import half_file
 from umzoo.data.store.index import read_records
 from umzoo.data.store.record import Triple
 from umzoo.data.store.record_columns import Records
+from umzoo.data.store.targets import Targets, read_targets
 from umzoo.errors import DataError, in_one_line
 from umzoo.files import read_json
 from umzoo.spec import InputSpec
@@ -69,6 +70,11 @@ class Store:
     def sources(self) -> tuple[str, ...]:
         """Data sets, sorted; the field ``source`` indexes them."""
         return self.records.texts("source")[0]
+
+    @cached_property
+    def targets(self) -> Targets:
+        """What is known of the volumes beside their modality, for supervised pre-training; mostly nothing."""
+        return read_targets(self.path, self.records)
 
     def __len__(self) -> int:
         return len(self.records)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from umzoo.data.store.places import array_file
 from umzoo.data.store.reader import Store
 from umzoo.data.store.record import VolumeRecord
+from umzoo.data.store.targets import FILE as TARGETS
 from umzoo.errors import DataError
 from umzoo.files import written_whole
 
@@ -110,7 +111,7 @@ def pack(
     out.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(out) as temporary:
         temporary.mkdir()
-        for name in ("store.json", "index.jsonl"):
+        for name in ("store.json", "index.jsonl", TARGETS):
             if (store / name).is_file():
                 shutil.copyfile(store / name, temporary / name)
         entries = np.array(list(_write(store, records, temporary, size, progress)), ENTRY)

@@ -20,6 +20,7 @@ from umzoo.data.store.identity import content_of
 from umzoo.data.store.reader import Store, StoreInfo
 from umzoo.data.store.record import VolumeRecord
 from umzoo.data.store.shards import is_packed
+from umzoo.data.store.targets import update_targets
 from umzoo.errors import DataError
 from umzoo.spec import InputSpec
 
@@ -78,7 +79,13 @@ class StoreWriter:
                 self._index = JsonLines(file)
         self.records = dict(records)
         self._contents = {content_of(name): name for name in self.records}
+        self.describe({})
         self.clean()
+
+    def describe(self, targets: Mapping[str, Mapping[str, str]]) -> None:
+        """Enter *targets*, by id of a volume and name of the target, and drop those of volumes that are gone."""
+        given = {content_of(name): row for name, row in targets.items() if row}
+        update_targets(self.path, given, self._contents.keys())
 
     def clean(self) -> int:
         """Remove what a stopped run left: temporary files, and arrays without an index line; return their bytes."""
