@@ -231,7 +231,7 @@ def transfer(
     *,
     input: InputSpec | None = None,
 ) -> TransferReport:
-    """Copy weights into *target*, in place, as far as they fit or can be made to fit; return what became of each.
+    """Copy weights into *target*, in place, as far as they fit or can be adapted; return a report on each tensor.
 
     Args:
         source: a reference as for :func:`from_pretrained`, a network, or a state dict.

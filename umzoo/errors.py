@@ -10,7 +10,7 @@ from umzoo.printable import printable
 
 
 class UmzooError(Exception):
-    """Base of every error umzoo raises on purpose. Whoever shows it, no text of others in it acts on a terminal."""
+    """Base of all errors that umzoo raises on purpose. Its text never holds characters that act on a terminal."""
 
     def __str__(self) -> str:
         return printable(super().__str__())

@@ -184,7 +184,7 @@ class Zoo:
         version = distribution.version if distribution else ""
         try:
             self.load(entry_point.load(), entry_point.name, origin, version)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's module may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may raise anything
             reason = _one_line(error)
             self.plugins.append(Plugin(entry_point.name, origin, version, reason=reason))
             for registry in self.registries.values():

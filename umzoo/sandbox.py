@@ -1,4 +1,4 @@
-"""Processes that read what strangers sent: how they are started, asked, timed and ended.
+"""Processes that read untrusted files: how they are started, asked, timed and ended.
 
 They are started as programs, not forked: no script needs a guard, and processes that may have no children have them.
 """

@@ -60,6 +60,9 @@ def test_run_json_of_other_types(folder, content):
 def test_a_missing_package_is_named(folder):
     file = folder / "run.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "plugins": {"umzoo-gone": "1.2"}}))
+    assert open_run(folder), "all its components are there, whatever brings them"
+    recipe = folder / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace('name = "restoration"', 'name = "gone"'))
     with pytest.raises(PluginError, match="was made with umzoo-gone 1.2, which is not installed: pip install umzoo-go"):
         open_run(folder)
 

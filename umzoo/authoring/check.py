@@ -14,14 +14,14 @@ from umzoo.testing.promises import Checks, NotApplicableError, Promise, Unreache
 
 Outcome = Literal["yes", "no", "refused", "n/a", "unknown"]
 Announce = Callable[[str, str], object]
-"""Told the component and the check that come next."""
+"""A function that is called with the names of the next component and check."""
 NOTE = 300
 """Characters of a note."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one check of one component came to; *note* says why, if it is not ``yes``.
+    """The outcome of one check of one component; *note* says why, if it is not ``yes``.
 
     ``refused``: by an error that umzoo shows in one line the component says what it cannot do, and may.
     ``n/a``: the promise says nothing about this component, or this machine cannot tell.
@@ -42,7 +42,7 @@ class Result:
 
 
 def check_plugins(name: str | None = None, announce: Announce = lambda component, check: None) -> Iterator[Result]:
-    """Check all entries of plug-in *name*, or of all that do not ship with umzoo; *announce* is told what comes next.
+    """Check all entries of plug-in *name*, or of all but umzoo's own; *announce* is called before each check.
 
     Raises:
         PluginError: if there is no such plug-in, or it was not loaded.
@@ -87,6 +87,6 @@ def _outcome(promise: Promise, checks: Checks) -> tuple[Outcome, str]:
         return "no", str(error)
     except UmzooError as error:
         return "refused" if promise.may_refuse else "no", str(error)
-    except Exception as error:  # noqa: BLE001 - a stranger's component may raise anything
+    except Exception as error:  # noqa: BLE001 - a component may raise anything
         return "no", f"{type(error).__name__}: {error}"
     return "yes", ""

@@ -36,9 +36,7 @@ def new(
 
 
 def check(
-    name: Annotated[
-        str | None, typer.Argument(help="plug-in or package; all that are not umzoo's own if left out")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(help="plug-in or package; by default all but umzoo's own")] = None,
 ) -> None:
     """Check what a plug-in registered, a row for each promise; exit code 1 if something does not hold."""
     from umzoo.authoring.check import check_plugins

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Uneven(str, Enum):
-    """What becomes of slices at uneven distances."""
+    """How slices at uneven distances are handled."""
 
     REFUSE = "refuse"
     RESAMPLE = "resample"
 
 
 class Nan(str, Enum):
-    """What becomes of volumes with voxels that are not finite."""
+    """How volumes with voxels that are not finite are handled."""
 
     REFUSE = "refuse"
     FILL = "fill"
@@ -43,19 +43,19 @@ def prepare(
     out: Annotated[Path, typer.Option(help="Folder of the store; one that was begun is continued.")],
     modality: Annotated[
         list[str] | None,
-        typer.Option(help="MODALITY=PATTERN for files that do not tell theirs, such as 'ct=**/ct/**'; repeatable."),
+        typer.Option(help="MODALITY=PATTERN for files that do not say theirs, such as 'ct=**/ct/**'; repeatable."),
     ] = None,
-    spacing: Annotated[str, typer.Option(help="mm: 'native', one number, or three (D,H,W).")] = "1",
+    spacing: Annotated[str, typer.Option(help="Voxel spacing in mm: 'native', one number, or three (D,H,W).")] = "1",
     workers: Annotated[
-        int | None, typer.Option(min=0, help="Processes; default: one a core. 0 works in this one.")
+        int | None, typer.Option(min=0, help="Worker processes; by default one per core, 0 for none.")
     ] = None,
     scheduler: Annotated[str, typer.Option(help="Dask scheduler, such as tcp://host:8786, to use its workers.")] = "",
     max_frames: Annotated[int, typer.Option(min=1, help="Volumes taken from one 4-D file, evenly spaced.")] = 16,
     uneven: Annotated[
-        Uneven, typer.Option(help="What becomes of slices at uneven distances; 'resample' makes them even.")
+        Uneven, typer.Option(help="Slices at uneven distances: refuse the series, or resample it to even ones.")
     ] = Uneven.REFUSE,
     nan: Annotated[
-        Nan, typer.Option(help="What becomes of volumes with NaN; 'fill' puts the least value there.")
+        Nan, typer.Option(help="Volumes with NaN: refuse them, or fill these voxels with the least value.")
     ] = Nan.REFUSE,
     halves: Halves = True,
     target: Annotated[
@@ -63,7 +63,7 @@ def prepare(
         typer.Option(help="Column of a manifest to keep, such as age, for supervised pre-training; repeatable."),
     ] = None,
 ) -> None:
-    """Prepare scans for training: read, orient, resample, and store them with a report of what was left out."""
+    """Prepare scans for training: read, orient, resample and store them, with a report on what was left out."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from umzoo.data.preparing.prepare import prepare as run
@@ -107,5 +107,5 @@ def _stoppable(out: Path) -> Iterator[None]:
     except KeyboardInterrupt:
         index = out / "index.jsonl"
         there = index.read_bytes().count(b"\n") if index.is_file() else 0
-        say(f"\nstopped: {there} volumes are in {out} and stay; the same command goes on from there", err=True)
+        say(f"\nstopped: {there} volumes are kept in {out}; the same command continues from there", err=True)
         raise typer.Exit(130) from None

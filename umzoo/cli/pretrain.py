@@ -20,13 +20,13 @@ def pretrain(
     data: Annotated[Path | None, typer.Option(help="store made by 'umzoo prepare'")] = None,
     out: Annotated[Path | None, typer.Option(help="folder of the new run")] = None,
     weights: Annotated[
-        str | None, typer.Option(help="begin with these: a folder, org/name[@revision], or architecture.tag")
+        str | None, typer.Option(help="initial weights: a folder, org/name[@revision], or architecture.tag")
     ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="folder of a run to continue; changes to optim and trainer may follow")
     ] = None,
     cpu: Annotated[bool, typer.Option("--cpu", help="stay on the CPU")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="remove the run that --out holds already")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the run in --out")] = False,
     plan: Annotated[
         bool, typer.Option("--plan", help="only say what the recipe takes: parameters, memory, time, disk")
     ] = False,
@@ -115,7 +115,7 @@ def _announce(trainer: Trainer) -> None:
         ours.setLevel(logging.ERROR)  # the run itself says what is wrong with it
         with torch.random.fork_rng():
             made = make_plan(trainer.recipe, device=trainer.device, modalities=trainer.store.modalities)
-    except Exception as error:  # noqa: BLE001 - tasks of others may do what cannot be foreseen
+    except Exception as error:  # noqa: BLE001 - a task of a plug-in may raise anything
         log.debug("no plan: %r", error)
     else:
         say(made.line(), err=True)

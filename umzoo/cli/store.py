@@ -1,4 +1,4 @@
-"""``umzoo store``: keep what ``umzoo prepare`` made."""
+"""``umzoo store``: maintain a store."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def remove(
     source: Annotated[list[str] | None, typer.Option(help="Data set, all of it; repeatable.")] = None,
     file: Annotated[list[str] | None, typer.Option(help="File a volume came from, or a pattern; repeatable.")] = None,
     patient: Annotated[list[str] | None, typer.Option(help="PatientID, or subject of a manifest; repeatable.")] = None,
-    stale: Annotated[bool, typer.Option("--stale", help="What the last report called changed or gone.")] = False,
-    undo: Annotated[bool, typer.Option("--undo", help="Let what was removed in again, at the next prepare.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    stale: Annotated[bool, typer.Option("--stale", help="Volumes that the last report calls changed or gone.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Allow removed volumes again, at the next prepare.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be removed, and remove nothing.")] = False,
 ) -> None:
-    """Remove volumes for good, such as a patient's; preparing their files again does not bring them back."""
+    """Remove volumes for good, such as those of a patient. Preparing their files again does not bring them back."""
     from umzoo.data.preparing import maintenance
 
     chosen = maintenance.Selection(ids or (), source or (), file or (), patient or (), stale)
     if undo:
         back = maintenance.undo(store, chosen)
-        say(f"{len(back)} volumes may come in again: prepare their sources again")
+        say(f"{len(back)} volumes are allowed again: prepare their sources again")
         return
     gone = maintenance.remove(store, chosen, dry_run)
     for name in gone:
@@ -36,7 +36,7 @@ def remove(
     if dry_run:
         say(f"{len(gone)} volumes would be removed from {store}; nothing was done")
     else:
-        say(f"{len(gone)} volumes are removed from {store}, and stay out; weights trained on them remember them")
+        say(f"{len(gone)} volumes are removed from {store} for good; weights that were trained on them are not changed")
 
 
 def verify(store: StoreArgument) -> None:
@@ -49,7 +49,7 @@ def verify(store: StoreArgument) -> None:
         say(printable(f"  {problem}"))
     for name, problem in verdict.damaged.items():
         say(printable(f"  {name} ({maintenance.file_of(store, name)}): {problem}"))
-    say(f"{verdict.volumes - len(verdict.damaged)} of {verdict.volumes} volumes are as they were written")
+    say(f"{verdict.volumes - len(verdict.damaged)} of {verdict.volumes} volumes are intact")
     if verdict.damaged:
         say(f"To repair: prepare their sources again, umzoo prepare SOURCE --out {store}")
     if verdict.problems:
@@ -83,4 +83,4 @@ def compact(store: StoreArgument) -> None:
     from umzoo.data.preparing import maintenance
 
     lines, freed = maintenance.compact(store)
-    say(f"{lines} lines and {freed / 1e6:.1f} MB are gone from {store}")
+    say(f"{lines} lines and {freed / 1e6:.1f} MB were removed from {store}")

@@ -1,6 +1,6 @@
 """Run checkpoints: folders that appear whole or not at all, and are checked before they are believed.
 
-``checkpoints/step-00000500/`` holds ``state.pt`` (tensors and plain values, read as those of strangers are) and
+``checkpoints/step-00000500/`` holds ``state.pt`` (tensors and plain values, read like any untrusted file) and
 ``meta.json`` (step, format, sha256). A checkpoint is written under a temporary name, fsynced and renamed.
 """
 

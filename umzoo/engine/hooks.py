@@ -1,4 +1,4 @@
-"""What a training must say of itself, and what it may."""
+"""The methods that a training must implement, and those that it may."""
 
 from __future__ import annotations
 

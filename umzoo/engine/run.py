@@ -146,20 +146,20 @@ def open_run(folder: Path, data: Path | None = None, overrides: Sequence[str] = 
         )
     refuse_links(folder)
     data_path, volumes = _data(folder / "run.json")
-    _require_plugins(folder)
     known = folder / START
     start = Start.parse(json_table(read_text(known), known), START) if known.is_file() else None
     recipe = load_recipe(folder / "recipe.toml")
+    _require_plugins(folder, recipe)
     run = Run(folder, recipe, data or data_path, volumes, start)
     return with_changes(run, overrides)
 
 
-def _require_plugins(folder: Path) -> None:
+def _require_plugins(folder: Path, recipe: Recipe) -> None:
     """Refuse the run in *folder* if a package that brought one of its components is not installed."""
     packages = json_table(read_text(folder / "run.json"), folder / "run.json").get("plugins", {})
     if not isinstance(packages, dict) or not all(isinstance(version, str) for version in packages.values()):
         raise ConfigError(f"{folder / 'run.json'} is damaged: expected 'plugins' to be packages and their versions")
-    require_plugins(packages, f"the run in {folder}")
+    require_plugins(recipe, packages, f"the run in {folder}")
 
 
 def _data(file: Path) -> tuple[Path, tuple[str, ...] | None]:

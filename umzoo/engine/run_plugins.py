@@ -12,26 +12,37 @@ from umzoo.plugins import zoo
 
 def plugins_of(recipe: Recipe) -> dict[str, str]:
     """Return the packages that brought components of *recipe*, with their versions; umzoo itself is left out."""
-    parts = [("backbone", recipe.backbone.name)]
-    parts += [("corruption", spec.name) for spec in recipe.pretext.corruptions]
-    parts += [("pretext_task", spec.name) for spec in recipe.pretext.tasks]
     found = zoo()
-    plugins = [found.plugin_of(kind, name) for kind, name in parts if name in found.registries[kind]]
+    plugins = [found.plugin_of(kind, name) for kind, name in _parts(recipe) if name in found.registries[kind]]
     return {plugin.origin: plugin.version for plugin in plugins if plugin.origin not in ("", "umzoo")}
 
 
-def require_plugins(packages: Mapping[str, str], what: str) -> None:
-    """Make sure that the *packages*, with their versions, which *what* was made with are installed.
+def require_plugins(recipe: Recipe, packages: Mapping[str, str], what: str) -> None:
+    """Make sure that the components of *recipe* are there.
+
+    Args:
+        recipe: what *what* was made with.
+        packages: that brought its components, with their versions.
+        what: what needs them, for the message.
 
     Raises:
-        PluginError: naming those that are not.
+        PluginError: naming the packages that are not installed.
     """
-    missing = [f"{package} {known}".strip() for package, known in packages.items() if not _is_installed(package)]
-    if missing:
+    if not packages or all(name in zoo().registries[kind] for kind, name in _parts(recipe)):
+        return
+    if missing := [package for package in packages if not _is_installed(package)]:
+        named = " and ".join(f"{package} {packages[package]}".strip() for package in missing)
         raise PluginError(
-            f"{what} was made with {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed:"
-            f" pip install {' '.join(name.partition(' ')[0] for name in missing)}, or the folder it is developed in"
+            f"{what} was made with {named}, which {'is' if len(missing) == 1 else 'are'} not installed:"
+            f" pip install {' '.join(missing)}, or the folder it is developed in"
         )
+
+
+def _parts(recipe: Recipe) -> list[tuple[str, str]]:
+    """Kind and name of each component of *recipe*."""
+    corruptions, tasks = recipe.pretext.corruptions, recipe.pretext.tasks
+    named = [("corruption", spec.name) for spec in corruptions] + [("pretext_task", spec.name) for spec in tasks]
+    return [("backbone", recipe.backbone.name), *named]
 
 
 def _is_installed(package: str) -> bool:

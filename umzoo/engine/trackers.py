@@ -74,7 +74,7 @@ class Trackers:
     def _try(self, call: Callable[[], object]) -> None:
         try:
             call()
-        except Exception as error:  # noqa: BLE001 - whatever a service of others raises must not cost the training
+        except Exception as error:  # noqa: BLE001 - an error of a tracking service must not end the training
             self._failed = True
             names = ", ".join(str(name) for name in self.accelerator.log_with)
             log.warning("%s cannot be written to (%s): the run goes on without it", names, in_one_line(error))

@@ -213,7 +213,7 @@ TENSORS: dict[tuple[str, str], Any] = {
 
 
 class Unpickler(pickle.Unpickler):
-    """Reads a pickle of *known* names; of others it makes :class:`Passed` and keeps the names in *passed*.
+    """Reads a pickle of *known* names. Other names become :class:`Passed`, and are listed in *passed*.
 
     Args:
         stream: the pickle.

@@ -1,4 +1,4 @@
-"""Checks that every component passes, umzoo's own and a stranger's: call one of them in a test of your plug-in.
+"""Checks that every component passes, built in or of a plug-in: call one of them in a test of your plug-in.
 
 Each takes the class or its registered name, and options; it raises :class:`ConformanceError` with what was found. The
 checks of a kind are small named promises, and ``umzoo plugin check`` prints one row for each.

@@ -53,7 +53,7 @@ def test_damaged_and_missing_arrays_are_found_and_repaired(store, scans, run_cli
     broken = damage(store)
     verdict = verify(store)
     assert sorted(verdict.damaged) == broken and verdict.volumes == 4
-    assert "1 of 4 volumes are as they were written" in run_cli("store", "verify", store, code=1)
+    assert "1 of 4 volumes are intact" in run_cli("store", "verify", store, code=1)
     report = run(store, scans)
     assert report.count("known") == 4 and report.count("in", "duplicate", "refused") == 0
     assert sum(REPAIRED in outcome.notes for outcome in report.outcomes) == report.summary()["repaired"] == 3

@@ -1,4 +1,4 @@
-"""One run of preparation: enters results into index and ledger as they come, and settles them once all are there."""
+"""One run of preparation: writes each result to the index and the ledger at once, and settles them at the end."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Collector:
         self._origins = read_origins(writer.path)
 
     def collect(self, results: Iterable[tuple[ScanSource, list[Outcome]]], progress: Progress) -> Report:
-        """Enter *results* as they come; settle the index, and write and return the report.
+        """Write each of *results* at once; then settle the index, and write and return the report.
 
         Raises:
             StoreError: if the store cannot be written; the report is written first, if it can be.

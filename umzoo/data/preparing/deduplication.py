@@ -1,4 +1,4 @@
-"""What becomes of equal volumes: decided once all scans are read, so that it matters not which was done first."""
+"""Decides which of several equal volumes is kept. It waits for all scans, so that their order does not matter."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def settle(
     before: Collection[str],
     places: Mapping[str, int],
 ) -> Settled:
-    """Choose one outcome for each content: the one whose modality is told best, then the first in order.
+    """Choose one outcome for each content: that with the most reliable origin of the modality, then the first.
 
-    A volume of an earlier run keeps its modality if that was told better than any scan of this run tells it.
+    A volume of an earlier run keeps its modality if its origin is more reliable than that of any scan of this run.
 
     Args:
         scans: outcomes of each scan, in the order of discovery.

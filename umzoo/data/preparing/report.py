@@ -17,7 +17,7 @@ REPAIRED = "its array was missing or damaged: made again"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one volume, or of one scan that yields none.
+    """The outcome for one volume, or for one scan that yields none.
 
     Args:
         name: file relative to its source, with the frame in brackets where it has several.

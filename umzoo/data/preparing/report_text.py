@@ -63,7 +63,7 @@ def _totals(report: Report) -> Iterator[str]:
     told = Counter((o.modality or "unknown", o.modality_from) for o in report.volumes)
     for (modality, origin), count in sorted(told.items()):
         hint = "; say it by --modality 'mr=PATTERN'" if modality == "unknown" else ""
-        yield f"  {count:>7} {modality} (told by: {origin if origin != 'unknown' else 'nothing'}{hint})"
+        yield f"  {count:>7} {modality} (known from: {origin if origin != 'unknown' else 'nothing'}{hint})"
 
 
 def _left_out(report: Report, examples: int) -> Iterator[str]:

@@ -43,9 +43,9 @@ class Job:
 
 
 def prepare_scan(scan: ScanSource, job: Job) -> list[Outcome]:
-    """Read *scan*, write its volumes into the store, and say what became of each. Never raises.
+    """Read *scan*, write its volumes into the store, and return an outcome for each. Never raises.
 
-    A scan that is known is not read again, if the arrays of its volumes are what the index says.
+    A known scan is not read again if the arrays of its volumes agree with the index.
     """
     try:
         key = key_of(scan, job.reading)

@@ -16,7 +16,7 @@ from umzoo.errors import in_one_line
 
 
 def store_table(store: Store, real: Mapping[str, str] = MappingProxyType({})) -> Table:
-    """One line per modality and data set: volumes, subjects, who told the modality, size, spacing and bytes.
+    """One line per modality and data set: volumes, subjects, where the modality is known from, size, spacing and bytes.
 
     *real* says which folders the numbers of unnamed data sets stand for, for readers on the same machine.
     """
@@ -29,7 +29,7 @@ def store_table(store: Store, real: Mapping[str, str] = MappingProxyType({})) ->
         pad_edge=False,
         collapse_padding=True,
     )
-    for name in ("modality", "data set", "told by"):
+    for name in ("modality", "data set", "known from"):
         table.add_column(name, no_wrap=True)
     for name in ("volumes", "subjects", "median size", "MB"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -29,7 +29,7 @@ from umzoo.weights.transfer import TransferReport, TransferRules, transfer
 def convert(
     weights: Path, out: Path, planned: Planned | None = None, rules: TransferRules | Mapping[str, Any] | None = None
 ) -> TransferReport:
-    """Write the weights folder *weights* as *out* for ``-pretrained_weights``; return what became of every tensor.
+    """Write the weights folder *weights* as *out* for ``-pretrained_weights``; return the report of the transfer.
 
     The file can be read with ``weights_only=True`` on any machine. What the weights do not hold is as random as in a
     fresh network; the report says which tensors that are.

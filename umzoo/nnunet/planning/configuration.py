@@ -148,8 +148,8 @@ class Planned:
     def input(self, seen: InputSpec) -> InputSpec:
         """Return what the network will be fed, as far as nnU-Net says, for weights that have *seen* an input.
 
-        nnU-Net never turns images to an orientation, and its normalization is told by :meth:`normalization`: rules and
-        orientation are therefore those of *seen*.
+        nnU-Net does not change the orientation of images, and :meth:`normalization` describes its normalization. The
+        rules and the orientation are therefore those of *seen*.
         """
         settings = self.settings
         rescaled = all(scheme.startswith("Rescale") for scheme in settings.normalization_schemes)

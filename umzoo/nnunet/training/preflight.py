@@ -60,7 +60,7 @@ def preflight(planned: Planned, folder: Path, rules: TransferRules, data: Path |
 
 
 def initialize(network: nn.Module, planned: Planned, entry: PlansEntry, data: Path | None = None) -> TransferReport:
-    """Set the weights that *entry* names in *network*, which may be wrapped, in place; return what became of it.
+    """Set the weights that *entry* names in *network*, which may be wrapped, in place; return the report.
 
     Args:
         network: what nnU-Net built.

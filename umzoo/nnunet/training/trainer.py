@@ -20,7 +20,7 @@ from umzoo.terminal import Terminal
 from umzoo.weights.transfer import TransferReport
 
 REPORT = "umzoo_transfer.json"
-"""In the folder of a fold: what became of every tensor when its training began."""
+"""File in the folder of a fold: the report of the transfer with which its training began."""
 
 
 class UmzooMixin(nnUNetTrainer):
@@ -110,7 +110,7 @@ class UmzooMixin(nnUNetTrainer):
         super().on_train_epoch_start()
 
     def _freeze(self, frozen: bool) -> None:
-        """Keep what was transferred into the encoder, or train it; DDP is told by wrapping the network anew."""
+        """Freeze or train what was transferred into the encoder; the network is wrapped anew, so that DDP notices."""
         changed = [it for it in encoder_parameters(self.network, self.transferred) if it.requires_grad == frozen]
         for parameter in changed:
             parameter.requires_grad_(not frozen)

@@ -1,4 +1,4 @@
-"""JSON and files from strangers: nothing ambiguous, nothing that leads elsewhere."""
+"""Reads untrusted JSON: ambiguous content and paths that leave the folder are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs importers on what strangers made: whatever that leads them to is one clear error."""
+"""Runs importers on untrusted files: any failure ends in one clear error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moving weights into another network of the same family, with a report of what became of every tensor.
+"""Copies weights into another network of the same family, and reports how each tensor was handled.
 
 Tensors are matched by where they stand, not by name: the encoder's stages by their number, the decoder's by the
 encoder stage whose resolution they restore. See :class:`TransferRules` for what is adapted.

@@ -1,4 +1,4 @@
-"""What became of every tensor, for people (a table, one line) and for programs (JSON)."""
+"""The report of a transfer: how each tensor was handled, as a table, as one line, and as JSON."""
 
 from __future__ import annotations
 
