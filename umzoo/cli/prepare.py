@@ -34,6 +34,10 @@ Halves = Annotated[
     bool,
     typer.Option(help="Also write copies at half the resolution: coarse crops load faster, for an eighth more disk."),
 ]
+TargetColumns = Annotated[
+    list[str] | None,
+    typer.Option(help="Column of a manifest to keep, such as age, for supervised pre-training; repeatable."),
+]
 
 
 def prepare(
@@ -58,10 +62,7 @@ def prepare(
         Nan, typer.Option(help="Volumes with NaN: refuse them, or fill these voxels with the least value.")
     ] = Nan.REFUSE,
     halves: Halves = True,
-    target: Annotated[
-        list[str] | None,
-        typer.Option(help="Column of a manifest to keep, such as age, for supervised pre-training; repeatable."),
-    ] = None,
+    target: TargetColumns = None,
 ) -> None:
     """Prepare scans for training: read, orient, resample and store them, with a report on what was left out."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
