@@ -65,8 +65,15 @@ def test_where_one_patch_is_too_much_activations_are_computed_anew():
 
 
 def test_passes_of_tasks_with_views_of_their_own_are_counted():
-    small = build_trial(load_recipe("vox2vec_tiny"), 0)
-    assert sum(call.items for call in observe(small).calls) == 3, "two views of each patch, and the shared one"
+    passes = observe(build_trial(load_recipe("vox2vec_tiny"), 0))
+    assert len(passes.calls) > 1 and passes.together().items == 3, "two views of each patch, and the shared one"
+    step = take_fake_step(RECIPE, 1, passes, again=False)
+    assert step.memory > 2 * take_fake_step(RECIPE, 1, Passes((Call(1.0, (1.0, 1.0, 1.0), True),), 0), False).memory
+
+
+def test_small_crops_count_by_their_voxels():
+    passes = Passes((Call(2.0, (1.0, 1.0, 1.0), False), Call(8.0, (0.5, 0.5, 0.5), True)), beside=0)
+    assert passes.together() == Call(3.0, (1.0, 1.0, 1.0), True)
 
 
 def test_a_trial_is_as_large_as_it_may_be():

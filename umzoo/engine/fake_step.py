@@ -52,8 +52,7 @@ def take_fake_step(recipe: Recipe, batch: int, passes: Passes, again: bool) -> F
         with tracker:
             kept = [torch.rand(batch, 1, *recipe.data.patch_size) for _ in range(IMAGES)]
             with counter, torch.autocast("cpu", dtype=precision or torch.bfloat16, enabled=precision is not None):
-                losses = [_loss(network, _image(call, recipe, batch), call) for call in passes.calls]
-                torch.stack(losses).sum().backward()
+                _loss(network, recipe, batch, passes.together()).backward()
             optimizer.step()
             del kept
     peak = max(kinds["Total"] for kinds in tracker.get_tracker_snapshot("peak").values())
@@ -72,12 +71,8 @@ def _moved(optimizer: Optimizer, network: Backbone) -> Optimizer:
     return optimizer
 
 
-def _image(call: Call, recipe: Recipe, batch: int) -> torch.Tensor:
-    size = (round(n * share) for n, share in zip(recipe.data.patch_size, call.size, strict=True))
-    return torch.rand(max(1, round(call.items * batch)), 1, *size)
-
-
-def _loss(network: Backbone, image: torch.Tensor, call: Call) -> torch.Tensor:
+def _loss(network: Backbone, recipe: Recipe, batch: int, call: Call) -> torch.Tensor:
+    image = torch.rand(max(1, round(call.items * batch)), 1, *recipe.data.patch_size)
     features: Features = network(image, dense=call.dense)
     answer = features.dense if features.dense is not None else features.pooled
     return answer.float().square().mean()

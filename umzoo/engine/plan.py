@@ -7,6 +7,7 @@ from math import prod
 
 import torch
 
+from umzoo.engine.blocks import checkpoint_activations
 from umzoo.engine.cards import Card
 from umzoo.engine.fake_step import take_fake_step
 from umzoo.engine.recipe import Recipe
@@ -99,6 +100,8 @@ def make_plan(
     else:
         share = BUDGET.get(device.type, BUDGET["cpu"]) / max(step.operations, 1)
         trial = build_trial(recipe, share * prod(recipe.data.patch_size), modalities)
+        if again:
+            checkpoint_activations(trial.model.backbone)
         smaller = prod(recipe.data.patch_size) / prod(trial.recipe.data.patch_size)
         seconds, source = time_step(trial, size, device) * smaller, f"by a step timed on this machine ({device.type})"
     disk = (step.state + passes.beside) * recipe.trainer.keep

@@ -56,6 +56,11 @@ class Passes:
     calls: tuple[Call, ...]
     beside: int
 
+    def together(self) -> Call:
+        """Return all as one pass of whole patches, which takes about as much: activations grow with the voxels."""
+        items = sum(call.items * prod(call.size) for call in self.calls)
+        return Call(items, (1.0, 1.0, 1.0), any(call.dense for call in self.calls))
+
 
 def build_trial(recipe: Recipe, voxels: float, modalities: tuple[str, ...] = MODALITIES) -> Trial:
     """Build *recipe* with its patch halved, if need be, to at most *voxels*, as far as its tasks and network allow."""
