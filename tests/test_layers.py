@@ -17,7 +17,7 @@ LAYERS = [
     {"blame", "sandbox", "errors", "config", "files", "overrides", "pickles", "registry", "spec"},
     {"hookspecs", "fields", "noise"},
     {"backbones", "data"},
-    {"corruptions", "heads", "scans"},
+    {"augmentation", "corruptions", "heads", "scans"},
     {"plugins", "builtin"},
     {"pretext"},
     {"weights"},

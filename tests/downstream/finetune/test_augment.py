@@ -63,6 +63,18 @@ def test_gray_levels_change_within_the_range_of_their_own_channel():
         assert not torch.allclose(found[:, channel], given["image"][:, channel], atol=0.01 * float(high))
 
 
+def test_the_law_of_nnunet_changes_image_and_label_alike():
+    given = batch((16, 16, 16), count=24, channels=1)
+    found = Augmentation(AugmentationConfig(law="nnunet"))(given, Rng(1, items=range(24)))
+    assert found["image"].shape == given["image"].shape and found["label"].dtype == torch.int64
+    changed = [not torch.equal(a, b) for a, b in zip(found["image"], given["image"], strict=True)]
+    assert 12 < sum(changed) <= 24 and set(found["label"].unique().tolist()) == {0, 1}
+    mirrored = Augmentation(AugmentationConfig(law="nnunet", flip=True))(given, Rng(1, items=range(24)))["label"]
+    assert not torch.equal(mirrored, found["label"])
+    assert torch.equal(mirrored.flatten(1).sum(1), found["label"].flatten(1).sum(1))
+    assert "label" not in Augmentation(AugmentationConfig(law="nnunet"))({"image": given["image"]}, Rng(2))
+
+
 def test_it_is_a_function_of_the_draws():
     augment = Augmentation(AugmentationConfig(p=1.0))
     first, again, other = (augment(batch(), Rng(seed))["image"] for seed in (4, 4, 5))

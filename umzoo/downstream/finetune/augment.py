@@ -1,4 +1,4 @@
-"""Augmentation of a batch on its device: flips, rotation and scale, then gamma, noise and brightness."""
+"""Augmentation of a batch on its device: flips, rotation and scale, then gamma, noise and brightness; or nnU-Net's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from umzoo.augmentation import DefaultAugmentation
 from umzoo.corruptions.gamma import Gamma
 from umzoo.corruptions.noise import Noise
 from umzoo.downstream.finetune.config import AugmentationConfig
@@ -26,8 +27,16 @@ class Augmentation:
         """Return a changed copy of *batch*, a function of it and *rng*."""
         if not self.config.enabled:
             return batch
+        if self.config.law == "nnunet":
+            return self._like_nnunet(batch, rng)
         changed = self._move(batch, rng)
         return {**changed, "image": self._recolor(changed["image"], rng)}
+
+    def _like_nnunet(self, batch: Fields, rng: Rng) -> Fields:
+        depth, height, width = batch["image"].shape[2:]
+        augment = DefaultAugmentation.for_patch((depth, height, width), (0, 1, 2) if self.config.flip else ())
+        image, label = augment(batch["image"], batch.get("label"), rng)
+        return {**batch, "image": image} | ({} if label is None else {"label": label.clamp_min(0)})
 
     def _move(self, batch: Fields, rng: Rng) -> Fields:
         image = batch["image"]

@@ -77,6 +77,10 @@ class AugmentationConfig(Config):
     """Random changes of crops, on the training device."""
 
     enabled: bool = Field(True, description="whether crops are changed at all")
+    law: Literal["light", "nnunet"] = Field(
+        "light",
+        description="light: as the options below say; nnunet: nnU-Net's default augmentation, mirrored if flip says so",
+    )
     flip: bool = Field(
         False, description="mirror each axis with probability one half, where no label or answer has a side or an end"
     )
