@@ -1,11 +1,16 @@
+import logging
+from types import SimpleNamespace
+
 import pytest
+import torch
 from torch.profiler import ProfilerActivity, profile
 
+from umzoo.cli.pretrain import announce
 from umzoo.engine.build import build_from_recipe
 from umzoo.engine.cards import CARDS, bytes_of, find_card
 from umzoo.engine.fake_step import take_fake_step
 from umzoo.engine.optim import build_optimizer
-from umzoo.engine.plan import make_plan
+from umzoo.engine.plan import Plan, make_plan
 from umzoo.engine.recipe import load_recipe
 from umzoo.engine.trial_step import Call, Passes, build_trial, observe
 from umzoo.errors import ConfigError
@@ -98,3 +103,35 @@ def test_no_memory(text):
 def test_unknown_cards_are_refused_with_the_known_ones():
     with pytest.raises(ConfigError, match="did you mean 'a100'"):
         find_card("a10o")
+
+
+def test_the_command_takes_memory_in_words_or_that_of_a_card(run, monkeypatch):
+    asked = []
+
+    def foretell(recipe, limit, card, device):
+        asked.append((limit, card))
+        return Plan(1_000_000, 30_000_000_000, 10**9, 1, 4, True, 0.5, 600, "by a guess")
+
+    monkeypatch.setattr("umzoo.engine.plan.make_plan", foretell)
+    text = run("pretrain", "universal_tiny", "--plan", "--memory", "40GB")
+    assert "1.0 M" in text and "30.00 GB" in text and "0.5 s per step, 5.0 min for 600 steps, by a guess" in text
+    assert "data.batch_size=1 trainer.accumulate=4 trainer.activation_checkpointing=true" in text
+    run("pretrain", "universal_tiny", "--plan", "--card", "RTX 4090")
+    run("pretrain", "universal_tiny", "--plan")
+    assert asked == [(40e9, None), (24e9, CARDS["rtx4090"]), (None, None)]
+
+
+def test_a_run_says_its_plan_in_one_line_and_goes_on_without(monkeypatch, capsys):
+    def foretell(recipe, **options):
+        if recipe is None:
+            raise RuntimeError("a task of others")
+        return Plan(1_000_000, 30_000_000_000, 10**9, 1, 4, True, 0.5, 600, "by a guess")
+
+    monkeypatch.setattr("umzoo.engine.plan.make_plan", foretell)
+    level = logging.getLogger("umzoo").level
+    for recipe in (RECIPE, None):
+        store = SimpleNamespace(modalities=("ct",))
+        announce(SimpleNamespace(recipe=recipe, device=torch.device("cpu"), store=store))
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and said[0].startswith("plan: 1.0 M parameters, peak memory about 30.00 GB")
+    assert logging.getLogger("umzoo").level == level

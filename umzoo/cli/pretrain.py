@@ -62,7 +62,7 @@ def pretrain(
     start = resolve(weights) if weights is not None else None
     trainer = NewTrainer(run, resume=resume is not None, cpu=cpu, weights=start, task_probe=_task_probe(run))
     if trainer.is_main:
-        _announce(trainer)
+        announce(trainer)
     signum = trainer.fit()
     if signum is not None:
         if trainer.is_main:
@@ -101,7 +101,7 @@ def _say_plan(recipe: str, overrides: list[str], memory: str | None, card: str |
         )
 
 
-def _announce(trainer: Trainer) -> None:
+def announce(trainer: Trainer) -> None:
     """Say in one line what the run will take; that it cannot be told stops no run."""
     import logging
 
