@@ -35,4 +35,4 @@ def test_ctrl_c_says_how_it_goes_on(tmp_path, run, monkeypatch):
 
     monkeypatch.setattr("umzoo.data.preparing.prepare.prepare", stopped)
     output = run("prepare", tmp_path, "--out", tmp_path / "store", code=130)
-    assert "stopped: 0 volumes are in" in output and "the same command continues from there" in output
+    assert "stopped: 0 volumes are kept in" in output and "the same command continues from there" in output

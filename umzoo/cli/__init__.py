@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from umzoo import __version__
+from umzoo.cli.browse import browse
 from umzoo.cli.data import data
 from umzoo.cli.embed import embed
 from umzoo.cli.evaluate import evaluate
@@ -49,7 +50,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Data": {"prepare": prepare, "data": data},
     "Training": {"pretrain": pretrain, "export": export, "finetune": finetune},
     "Scans": {"embed": embed, "predict": predict},
-    "Evidence": {"evaluate": evaluate, "study": study},
+    "Evidence": {"evaluate": evaluate, "study": study, "browse": browse},
     "Zoo": {"info": info, "list": list_, "show": show, "plugins": plugins, "import": import_},
     "Sharing": {
         "search": search,

@@ -26,7 +26,7 @@ def contact_sheet(store: Store, out: Path, tiles: int = TILES) -> tuple[int, lis
     """
     from matplotlib.figure import Figure
 
-    slices, problems = _slices(store, _choose(store, tiles))
+    slices, problems = _slices(store, choose(store, tiles))
     shown = list(slices)
     columns = min(COLUMNS, max(1, len(shown)))
     rows = max(1, -(-len(shown) // columns))
@@ -35,7 +35,7 @@ def contact_sheet(store: Store, out: Path, tiles: int = TILES) -> tuple[int, lis
         axes = figure.add_subplot(rows, columns, place + 1)
         record = store.records[index]
         axes.imshow(slices[index], cmap="gray", vmin=0, vmax=1, aspect=record.spacing[1] / record.spacing[2])
-        axes.set_title(_caption(record), fontsize=6, color="white", pad=2)
+        axes.set_title(caption(record), fontsize=6, color="white", pad=2)
         axes.set_axis_off()
     figure.savefig(out, dpi=110)
     return len(shown), problems
@@ -55,16 +55,21 @@ def _slices(store: Store, chosen: list[int]) -> tuple[dict[int, NDArray[np.float
 
 def middle_slice(store: Store, index: int) -> NDArray[np.float32]:
     """The middle axial slice ``(H, W)`` of volume *index*, windowed to [0, 1]."""
+    return axial_slice(store, index, store.records[index].shape[0] // 2)
+
+
+def axial_slice(store: Store, index: int, row: int) -> NDArray[np.float32]:
+    """The axial slice *row* ``(H, W)`` of volume *index*, windowed to [0, 1]."""
     record = store.records[index]
-    depth, height, width = record.shape
-    plane = store.read(index, (depth // 2, 0, 0), (depth // 2 + 1, height, width))[0]
+    _, height, width = record.shape
+    plane = store.read(index, (row, 0, 0), (row + 1, height, width))[0]
     low, high = record.stored_window
     windowed: NDArray[np.float32] = np.clip((plane.astype(np.float32) - low) / (high - low), 0, 1)
     return windowed
 
 
-def _choose(store: Store, tiles: int) -> list[int]:
-    """Up to *tiles* volumes: turn by turn from each modality and source, then in order of these."""
+def choose(store: Store, tiles: int) -> list[int]:
+    """Return up to *tiles* volumes, by position: turn by turn from each modality and source, then in order of these."""
     groups = store.records.groups("modality", "source")
     turns = [
         (turn, key, index) for key, members in groups.items() for turn, index in enumerate(members[:tiles].tolist())
@@ -72,7 +77,8 @@ def _choose(store: Store, tiles: int) -> list[int]:
     return [index for _, index in sorted((key, index) for _, key, index in sorted(turns)[:tiles])]
 
 
-def _caption(record: VolumeRecord) -> str:
+def caption(record: VolumeRecord) -> str:
+    """Return two lines on *record*: modality and data set, size and spacing."""
     size = "x".join(map(str, record.shape))
     spacing = sorted(set(record.spacing))
     mm = f"{spacing[0]:.3g}" if len(spacing) == 1 else "x".join(f"{value:.3g}" for value in record.spacing)
