@@ -39,7 +39,8 @@ def page_of(folder: Path) -> Page:
 
 def _run(folder: Path) -> Page:
     """What was logged last, the curves, the newest panels, and the recipe."""
-    page, last = Page(f"Run {folder.name}"), {}
+    page = Page(f"Run {folder.name}")
+    last: dict[str, float] = {}
     for line in read_metrics(folder / "metrics.jsonl") if (folder / "metrics.jsonl").is_file() else ():
         last |= {name: value for name, value in line.items() if value is not None}
     page.heading("Last values")
