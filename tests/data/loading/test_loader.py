@@ -210,8 +210,7 @@ SCRIPT = """
     import os, signal
     from umzoo.data.loading.config import DataConfig
     from umzoo.data.loading.loader import Loader
-    from umzoo.data.store.halves import make_half
-from umzoo.data.store.reader import Store
+    from umzoo.data.store.reader import Store
     config = DataConfig(patch_size=(16, 16, 16), batch_size=2, workers=1)
     loader = Loader(Store({path!r}), config, seed=0)
     next(loader)
