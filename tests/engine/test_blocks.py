@@ -61,3 +61,12 @@ def test_a_copy_computes_with_its_own_weights():
             value.zero_()
     image = Rng(0).uniform((1, 1, 16, 16, 16))
     assert not twin(image, dense=True).dense.any() and model(image, dense=True).dense.any()
+
+
+def test_gradients_can_be_asked_for_again():
+    model = zoo().backbones.build(small_network("genesis_unet"))
+    checkpoint_activations(model)
+    pooled = model(Rng(0).uniform((2, 1, 16, 16, 16))).pooled.square().mean()
+    weight = next(model.parameters())
+    first, second = (torch.autograd.grad(pooled, weight, retain_graph=True)[0] for _ in range(2))
+    torch.testing.assert_close(first, second)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from typing import Any
 
@@ -43,16 +43,21 @@ def _run(block: nn.Module, forward: Any, *arguments: Any, **options: Any) -> Any
 
 def _contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
     """What the first and the second computation of *block* are done in."""
-    return nullcontext(), _statistics_kept(block)
+    return nullcontext(), _StatisticsKept(block)
 
 
-@contextmanager
-def _statistics_kept(block: nn.Module) -> Iterator[None]:
-    """Let the batch norms of *block* leave their running statistics as they are."""
-    with ExitStack() as undo:
-        for module in block.modules():
+class _StatisticsKept(AbstractContextManager[None]):
+    """Lets the batch norms of *block* leave their running statistics as they are, as often as it is entered."""
+
+    def __init__(self, block: nn.Module) -> None:
+        self.block, self._undo = block, ExitStack()
+
+    def __enter__(self) -> None:
+        for module in self.block.modules():
             if isinstance(module, _BatchNorm) and module.training and module.num_batches_tracked is not None:
-                undo.callback(setattr, module, "momentum", module.momentum)
-                undo.callback(module.num_batches_tracked.copy_, module.num_batches_tracked.clone())
+                self._undo.callback(setattr, module, "momentum", module.momentum)
+                self._undo.callback(module.num_batches_tracked.copy_, module.num_batches_tracked.clone())
                 module.momentum = 0.0
-        yield
+
+    def __exit__(self, *error: object) -> None:
+        self._undo.close()
