@@ -45,7 +45,7 @@ def main() -> None:
             axis.set_title(title if line == 0 else "", fontsize=9)
             axis.set_ylabel(modality.upper() if column == 0 else "", fontsize=9)
     figure.text(0.255, 0.95, "pre-trained without labels", ha="center", fontsize=10)
-    figure.text(0.765, 0.95, "fine-tuned on four labeled scans", ha="center", fontsize=10)
+    figure.text(0.765, 0.95, "fine-tuned on two labeled scans", ha="center", fontsize=10)
     organs = [Patch(color=class_color(code), label=name) for name, code in LABELS.items() if code]
     figure.legend(handles=organs, loc=(0.64, 0.01), ncols=len(organs), frameon=False, fontsize=8)
     figure.savefig(OUT)

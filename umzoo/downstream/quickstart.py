@@ -51,9 +51,9 @@ BODIES = 1000
 class QuickstartConfig(Config):
     """Size of the tour."""
 
-    volumes: int = Field(8, ge=1, description="unlabeled phantoms of each modality")
-    labeled: int = Field(4, ge=1, description="labeled phantoms to fine-tune on")
-    validation: int = Field(2, ge=1, description="labeled phantoms that choose the best step, CT and MR in turn")
+    volumes: int = Field(16, ge=1, description="unlabeled phantoms of each modality")
+    labeled: int = Field(2, ge=1, description="labeled phantoms to fine-tune on")
+    validation: int = Field(2, ge=1, description="labeled phantoms for the learning curves, CT and MR in turn")
     test: int = Field(6, ge=1, description="labeled phantoms to judge on, CT and MR in turn")
     size: int = Field(80, ge=32, description="edge of a phantom in mm")
     spacing: float = Field(2.5, gt=0, description="mm that phantoms are resampled to")
@@ -65,6 +65,7 @@ class QuickstartConfig(Config):
             "trainer.log_every=5",
             "strategy.validate_every=10",
             "strategy.class_weights=balanced",
+            "strategy.checkpoint=last",
             "data.overlap=0",
             "augmentation.enabled=false",
         ),
