@@ -33,7 +33,7 @@ DEEPER = (
 """More blocks of the code of ``resnet3d_10``, ``resenc_unet_s`` and ``primus_s``, not traced again."""
 
 
-ELSEWHERE = ("swin_unetr", "swin_vit", "unetr", "timm", "jigsaw", "rubik")
+ELSEWHERE = ("swin_unetr", "swin_vit", "unetr", "timm", "jigsaw", "rubik", "dino", "jepa", "distillation")
 """Checked by the tests of their plug-ins."""
 
 

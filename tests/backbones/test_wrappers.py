@@ -25,6 +25,8 @@ FAMILIES = {
         {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 2, 2), "window_size": 2},
     ),
     "unetr": {"feature_size": 4, "hidden_size": 24, "mlp_dim": 24, "num_heads": 2},
+    "segresnet": {"init_filters": 8, "blocks_down": (1, 1), "blocks_up": (1,)},
+    "segresnet_ds": {"init_filters": 4, "blocks_down": (1, 1)},
     "timm": {"model": "test_resnet"},
 }
 PARTS = ("resenc", "primus", "resnet3d")
