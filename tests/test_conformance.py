@@ -22,6 +22,8 @@ SMALLER = {
         {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 2, 2), "window_size": 2},
     ),
     "unetr": {"feature_size": 4, "hidden_size": 24, "mlp_dim": 24, "num_heads": 2},
+    "segresnet": {"init_filters": 8, "blocks_down": (1, 1), "blocks_up": (1,)},
+    "segresnet_ds": {"init_filters": 4, "blocks_down": (1, 1)},
     "timm": {"model": "test_resnet", "decoder_channels": 4},
     **dict.fromkeys((f"resnet3d_{layers}" for layers in RESNETS), {"width": 2}),
 }
@@ -33,7 +35,10 @@ DEEPER = (
 """More blocks of the code of ``resnet3d_10``, ``resenc_unet_s`` and ``primus_s``, not traced again."""
 
 
-ELSEWHERE = ("swin_unetr", "swin_vit", "unetr", "timm", "jigsaw", "rubik", "dino", "jepa", "distillation")
+ELSEWHERE = (
+    *("swin_unetr", "swin_vit", "unetr", "segresnet", "segresnet_ds", "timm"),
+    *("jigsaw", "rubik", "dino", "jepa", "distillation"),
+)
 """Checked by the tests of their plug-ins."""
 
 
