@@ -52,18 +52,16 @@ def main() -> None:
 
 
 def restorations(folder: Path) -> dict[str, list[tuple[Any, Any]]]:
-    """Return, for each modality, clean, corrupted and restored slices of the crop whose middle was altered most."""
-    trainer, found, altered = Trainer(open_run(folder), resume=True, cpu=True), {}, {}
+    """Return, for each modality, clean, corrupted and restored slices of the patch that the run's panel shows."""
+    trainer, found = Trainer(open_run(folder), resume=True, cpu=True), {}
 
-    def keep(self: Any, rows: Any, images: Any, modality: Any) -> None:
-        for item, label in enumerate(modality):
-            middle = [images[it][item, 0, images[it].shape[2] // 2].numpy() for it in ("clean", "seen", "restored")]
-            name, change = trainer.store.modalities[label], float(np.abs(middle[1] - middle[0]).mean())
-            if change > altered.get(name, -1):
-                altered[name], found[name] = change, [(image, np.zeros(image.shape, int)) for image in middle]
+    def keep(file: Path, rows: Any) -> None:
+        for name, images in rows:
+            if "restored" in images:
+                slices = [images[it][images[it].shape[0] // 2].numpy() for it in ("clean", "seen", "restored")]
+                found[name] = [(image, np.zeros(image.shape, int)) for image in slices]
 
-    evaluate.Evaluator._keep_best = keep
-    evaluate.save_panel = lambda file, rows: None
+    evaluate.save_panel = keep
     trainer.evaluator.panels(trainer.model, folder, trainer.step, trainer.step)
     return found
 
