@@ -6,10 +6,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from umzoo.errors import ConfigError
 from umzoo.fields import Rng
 
 Boxes = tuple[Tensor, Tensor]
 """Half edges and centers of a box in each item, both ``(B, 3)``."""
+
+
+def require_ascending(option: str, shares: tuple[float, float]) -> None:
+    """Raise ConfigError if the *shares* of *option* do not go from the least to the greatest."""
+    if shares[0] > shares[1]:
+        raise ConfigError(f"{option} must go from the least to the greatest, got {shares}")
 
 
 def draw_boxes(count: int, shares: tuple[float, float], rng: Rng) -> Boxes:

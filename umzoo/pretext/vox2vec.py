@@ -14,7 +14,7 @@ from umzoo.config import Config as Options
 from umzoo.errors import ConfigError
 from umzoo.fields import Fields, Rng
 from umzoo.pretext.base import PretextContext, PretextTask
-from umzoo.pretext.boxes import Boxes, cut, draw_boxes
+from umzoo.pretext.boxes import Boxes, cut, draw_boxes, require_ascending
 from umzoo.pretext.corruptions import build_corruptions
 from umzoo.pretext.labels import classification_metrics
 from umzoo.pretext.projection import Projection, similarity
@@ -54,8 +54,7 @@ class Vox2Vec(PretextTask):
 
     def __init__(self, config: Any, context: PretextContext) -> None:
         super().__init__(config, context)
-        if self.config.crop[0] > self.config.crop[1]:
-            raise ConfigError(f"vox2vec.crop must go from the least to the greatest, got {self.config.crop}")
+        require_ascending("vox2vec.crop", self.config.crop)
         self.corruptions = build_corruptions(self.config.corruptions, "pretext.tasks.vox2vec.corruptions")
         info = context.backbone
         channels = sum(level.channels for level in info.levels) + (info.decoder_channels or 0)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 import umzoo
 from umzoo.errors import ConfigError
-from umzoo.pretext.boxes import cut, draw_boxes
+from umzoo.pretext.boxes import cut, draw_boxes, require_ascending
 from umzoo.pretext.labels import accuracy
 from umzoo.pretext.projection import Projection, similarity
 
@@ -43,8 +43,7 @@ class SimCLR(umzoo.PretextTask):
 
     def __init__(self, config: Any, context: umzoo.PretextContext) -> None:
         super().__init__(config, context)
-        if self.config.crop[0] > self.config.crop[1]:
-            raise ConfigError(f"simclr.crop must go from the least to the greatest, got {self.config.crop}")
+        require_ascending("simclr.crop", self.config.crop)
         self.corruptions = umzoo.build_corruptions(self.config.corruptions, "pretext.tasks.simclr.corruptions")
         channels = context.backbone.levels[-1].channels
         self.head = Projection(channels, self.config.hidden, self.config.dim, centered=True)

@@ -12,8 +12,7 @@ from torch.nn import functional
 
 import umzoo
 from umzoo.data.loading.intensity import enter
-from umzoo.errors import ConfigError
-from umzoo.pretext.boxes import cut, draw_boxes
+from umzoo.pretext.boxes import cut, draw_boxes, require_ascending
 from umzoo.pretext.projection import Projection, similarity
 from umzoo_distillation.teacher import Teacher, draw_boxes_of_cells, hide, momentum_at
 
@@ -76,9 +75,7 @@ class DINO(umzoo.PretextTask):
     def __init__(self, config: Any, context: umzoo.PretextContext) -> None:
         super().__init__(config, context)
         for name in ("large", "small", "hidden"):
-            low, high = getattr(self.config, name)
-            if low > high:
-                raise ConfigError(f"dino.{name} must go from the least to the greatest, got {(low, high)}")
+            require_ascending(f"dino.{name}", getattr(self.config, name))
         level = context.backbone.levels[-1]
         self.grid = tuple(n // s for n, s in zip(context.patch_size, level.stride, strict=True))
         self.masks = self.config.cells > 0 and math.prod(self.grid) > 1

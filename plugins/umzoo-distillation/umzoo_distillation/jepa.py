@@ -12,6 +12,7 @@ from torch.nn import functional
 
 import umzoo
 from umzoo.errors import ConfigError
+from umzoo.pretext.boxes import require_ascending
 from umzoo_distillation.teacher import Teacher, draw_boxes_of_cells, hide, momentum_at
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -44,8 +45,7 @@ class JEPA(umzoo.PretextTask):
 
     def __init__(self, config: Any, context: umzoo.PretextContext) -> None:
         super().__init__(config, context)
-        if self.config.hidden[0] > self.config.hidden[1]:
-            raise ConfigError(f"jepa.hidden must go from the least to the greatest, got {self.config.hidden}")
+        require_ascending("jepa.hidden", self.config.hidden)
         level = context.backbone.levels[-1]
         self.grid = tuple(n // s for n, s in zip(context.patch_size, level.stride, strict=True))
         if math.prod(self.grid) < 2:
