@@ -119,12 +119,12 @@ class Store:
 
     def _open(self, index: int) -> Any:
         record = self.records[index]
-        return _open_array(self.path / "volumes" / f"{record.id}.b2nd", record.shape)
+        return open_array(self.path / "volumes" / f"{record.id}.b2nd", record.shape)
 
     def _open_half(self, index: int) -> Any:
         record = self.records[index]
         depth, height, width = ((n + 1) // 2 for n in record.shape)
-        return _open_array(half_file(self.path, record.id), (depth, height, width))
+        return open_array(half_file(self.path, record.id), (depth, height, width))
 
     def _has_half(self, index: int) -> bool:
         return half_file(self.path, self.records[index].id).is_file()
@@ -143,8 +143,13 @@ class Store:
         self._remember()
 
 
-def _open_array(file: Path, shape: Triple) -> Any:
-    array = blosc2.open(str(file), mode="r")
+def open_array(file: Path, shape: Triple, offset: int = 0) -> Any:
+    """Open the array *offset* bytes behind the begin of *file*.
+
+    Raises:
+        ValueError: if it is not int16 of the *shape*.
+    """
+    array = blosc2.open(str(file), mode="r", offset=offset)
     if tuple(array.shape) != shape or array.dtype != np.int16:
         raise ValueError(f"expected int16 {shape}, got {array.dtype} {tuple(array.shape)}")
     return array

@@ -15,9 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import blosc2
-
-from umzoo.data.store.shards import TABLE, PackedStore, checked, shard_name
+from umzoo.data.store.reader import open_array
+from umzoo.data.store.shards import TABLE, PackedStore, shard_name
 from umzoo.errors import DataError, in_one_line
 from umzoo.files import user_cache, written_whole
 
@@ -62,7 +61,7 @@ class RemoteStore(PackedStore):
         file = self.path / "volumes" / f"{record.id}.b2nd"
         if not file.is_file():
             self._fetch(self.place(record.id), file)
-        return checked(blosc2.open(str(file), mode="r"), record)
+        return open_array(file, record.shape)
 
     def _fetch(self, entry: Any, file: Path) -> None:
         """Fetch a volume into *file*."""

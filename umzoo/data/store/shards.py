@@ -13,12 +13,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import blosc2
 import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data.store.places import array_file
-from umzoo.data.store.reader import Store
+from umzoo.data.store.reader import Store, open_array
 from umzoo.data.store.record import VolumeRecord
 from umzoo.data.store.targets import FILE as TARGETS
 from umzoo.errors import DataError
@@ -48,24 +47,13 @@ class PackedStore(Store):
         record = self.records[index]
         entry = self.place(record.id)
         file = self.path / shard_name(int(entry["shard"]))
-        return checked(blosc2.open(str(file), mode="r", offset=int(entry["offset"])), record)
+        return open_array(file, record.shape, int(entry["offset"]))
 
     def stored_bytes(self, members: NDArray[np.int64]) -> int:
         """Return the size of the volumes *members*, by position."""
         table = _table(self.path / TABLE)
         rows = np.searchsorted(table["id"], self.records.column("id")[members].astype(ENTRY["id"]))
         return int(table["length"][rows.clip(max=max(len(table) - 1, 0))].sum()) if len(table) else 0
-
-
-def checked(array: Any, record: VolumeRecord) -> Any:
-    """Return *array* if it is what *record* says.
-
-    Raises:
-        ValueError: if it is not.
-    """
-    if tuple(array.shape) != record.shape or array.dtype != np.int16:
-        raise ValueError(f"expected int16 {record.shape}, got {array.dtype} {tuple(array.shape)}")
-    return array
 
 
 def shard_name(number: int) -> str:
