@@ -8,7 +8,7 @@ import pytest
 from umzoo.data.phantoms.files import write_labeled, write_phantoms
 from umzoo.data.preparing.prepare import prepare
 from umzoo.downstream.study import load_study, run_study, write_report
-from umzoo.downstream.study.cell_work import finetune_config, run_cell
+from umzoo.downstream.study.cell_work import finetune_config, origin_of, run_cell
 from umzoo.downstream.study.cells import cell_named, finetunings, is_done, pretrainings, read_state
 from umzoo.downstream.study.forecast import forecast
 from umzoo.downstream.study.launch import Launch
@@ -133,6 +133,16 @@ def test_arms_share_head_and_labels(done):
     cells = [cell for cell in finetunings(wider) if (cell.seed, cell.labels) == (1, "50%")]
     scratch, restored = (finetune_config(wider, cell) for cell in cells)
     assert scratch == restored and scratch.labels == "50%" and scratch.seed == 1
+
+
+def test_one_pretraining_may_serve_all_seeds(done):
+    config, how, _ = done
+    once = config.arms[1].model_copy(update={"seed": 0})
+    wider = config.model_copy(update={"arms": (config.arms[0], once), "seeds": (0, 1)})
+    assert [cell.name for cell in pretrainings(wider)] == ["pretraining/restored/seed-0"]
+    begun = [origin_of(wider, how.out, cell) for cell in finetunings(wider)]
+    weights = str(how.out / "pretraining/restored/seed-0/weights")
+    assert [origin.weights or origin.like for origin in begun] == [weights] * 4
 
 
 def test_an_arm_may_have_a_rate_of_its_own(done):

@@ -10,7 +10,7 @@ from typing import Any
 from umzoo.downstream.evaluate.online import online_probe
 from umzoo.downstream.finetune import FinetuneConfig, Origin, finetune, load_config, resume
 from umzoo.downstream.finetune.training import RUN
-from umzoo.downstream.study.cells import Cell, is_done, read_state, write_state
+from umzoo.downstream.study.cells import Cell, is_done, pretraining_of, read_state, write_state
 from umzoo.downstream.study.config import StudyConfig
 from umzoo.engine.export import export_run
 from umzoo.engine.recipe import Recipe, load_recipe
@@ -49,7 +49,8 @@ def run_cell(config: StudyConfig, out: Path, cell: Cell, cpu: bool = False) -> N
 def options_of(config: StudyConfig, cell: Cell) -> dict[str, Any]:
     """Return what the result of *cell* depends on, but for the content of files."""
     arm = config.arm(cell.arm)
-    options: dict[str, Any] = {"arm": arm.model_dump(mode="json", exclude={"finetune"}), "seed": cell.seed}
+    left_out = {"finetune"} if arm.seed is not None else {"finetune", "seed"}
+    options: dict[str, Any] = {"arm": arm.model_dump(mode="json", exclude=left_out), "seed": cell.seed}
     if cell.kind == "finetuning":
         if arm.finetune:
             options["arm"]["finetune"] = list(arm.finetune)
@@ -97,10 +98,10 @@ def origin_of(config: StudyConfig, out: Path, cell: Cell) -> Origin:
     """Return what the network of a fine-tuning begins with."""
     arm = config.arm(cell.arm)
     source = config.arm(arm.like or "") if arm.is_random else arm
-    trained = out / Cell("pretraining", source.name, cell.seed).name
-    if source.weights is None and not is_done(trained):
-        raise UmzooError(f"the pre-training of arm '{source.name}' with seed {cell.seed} is not there")
-    ref = source.weights or str(trained / "weights")
+    begun = pretraining_of(source, cell.seed)
+    if source.weights is None and not is_done(out / begun.name):
+        raise UmzooError(f"the pre-training of arm '{source.name}' with seed {begun.seed} is not there")
+    ref = source.weights or str(out / begun.name / "weights")
     return Origin(like=ref) if arm.is_random else Origin(ref)
 
 

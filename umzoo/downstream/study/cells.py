@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from umzoo.downstream.study.config import StudyConfig
+from umzoo.downstream.study.config import ArmConfig, StudyConfig
 from umzoo.errors import ConfigError, nearest
 from umzoo.files import read_json, replace_text
 
@@ -45,9 +45,14 @@ class Cell:
 
 
 def pretrainings(config: StudyConfig) -> Iterator[Cell]:
-    """Yield one pre-training for each seed and arm that has a recipe."""
-    for seed in config.seeds:
-        yield from (Cell("pretraining", arm.name, seed) for arm in config.arms if arm.recipe is not None)
+    """Yield the pre-trainings of the arms that have a recipe: one for each seed, or one for all."""
+    trained = [arm for arm in config.arms if arm.recipe is not None]
+    yield from dict.fromkeys(pretraining_of(arm, seed) for seed in config.seeds for arm in trained)
+
+
+def pretraining_of(arm: ArmConfig, seed: int) -> Cell:
+    """Return the pre-training that *arm* begins with in the fine-tunings of *seed*."""
+    return Cell("pretraining", arm.name, seed if arm.seed is None else arm.seed)
 
 
 def finetunings(config: StudyConfig) -> Iterator[Cell]:

@@ -24,6 +24,9 @@ class ArmConfig(Config):
     recipe: str | None = Field(None, description="recipe of its pre-training: a file, or the name of a shipped one")
     overrides: tuple[str, ...] = Field((), description='changes to the recipe, such as "trainer.steps=1000"')
     data: Path | None = Field(None, description="store that it is pre-trained on; relative to STUDY.toml")
+    seed: Seed | None = Field(
+        None, description="of its one pre-training, which all seeds share; by default each seed has its own"
+    )
     finetune: tuple[str, ...] = Field(
         (), description='changes to tasks for this arm alone, such as "optim.lr=1e-3"; choose them on other subjects'
     )

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from umzoo.downstream.finetune import FinetuneConfig, Origin
 from umzoo.downstream.finetune.run import open_finetuning
 from umzoo.downstream.study.cell_work import finetune_config, recipe_of
-from umzoo.downstream.study.cells import Cell, finetunings, is_done, pretrainings, read_state
+from umzoo.downstream.study.cells import Cell, finetunings, is_done, pretraining_of, pretrainings, read_state
 from umzoo.downstream.study.config import StudyConfig
 from umzoo.downstream.tasks import make_task
 from umzoo.engine.run import Run
@@ -102,7 +102,7 @@ def _network(config: StudyConfig, cell: Cell, options: FinetuneConfig) -> tuple[
     source = config.arm(arm.like or "") if arm.is_random else arm
     if source.weights is not None:
         return Origin(like=source.weights), options
-    recipe = recipe_of(config, Cell("pretraining", source.name, cell.seed))
+    recipe = recipe_of(config, pretraining_of(source, cell.seed))
     backbone: ComponentSpec = recipe.backbone
     size = options.data.patch_size or recipe.data.patch_size
     data = options.data.model_copy(update={"patch_size": size})
