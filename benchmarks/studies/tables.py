@@ -1,4 +1,4 @@
-"""What the study few_labels reads: a table for each labeled set, and the list of scans to pre-train on.
+"""What the study few_labels reads: a table for each labeled set, and the lists of scans to pre-train on.
 
     python benchmarks/studies/tables.py DATA --out FOLDER
     umzoo prepare FOLDER/scans.csv --out FOLDER/store
@@ -45,7 +45,10 @@ def main() -> None:
     rows = [row for row in read_manifest(arguments.data) if row["role"] != "label"]
     for name, folder in SETS.items():
         _write(arguments.out / f"{name}.csv", labeled(arguments.data.resolve(), folder, rows))
-    _write(arguments.out / "scans.csv", unlabeled(arguments.data.resolve(), rows))
+    scans = unlabeled(arguments.data.resolve(), rows)
+    _write(arguments.out / "scans.csv", scans)
+    for modality in ("ct", "mr"):
+        _write(arguments.out / f"{modality}.csv", [scan for scan in scans if scan["modality"].lower() == modality])
 
 
 def labeled(data: Path, folder: str, rows: list[dict[str, str]]) -> list[dict[str, str]]:
