@@ -56,9 +56,10 @@ def contenders(patch: Patch) -> dict[str, Callable[[], int]]:
     """Both, on crops of the size that nnU-Net cuts for *patch*."""
     bounds = (-ANGLE, ANGLE)
     size = tuple(int(edge) for edge in get_patch_size(patch, bounds, bounds, bounds, (0.85, 1.25)))
-    coarse = torch.rand(BATCH, 1, *(edge // 8 for edge in size), generator=torch.Generator().manual_seed(0))
-    image = interpolate(coarse, size, mode="trilinear") + 0.05 * torch.randn(BATCH, 1, *size)
-    label = (image > 0.5).short() + (image > 0.7).short()
+    coarse = torch.rand(BATCH, 1, *(edge // 24 for edge in size), generator=torch.Generator().manual_seed(0))
+    smooth = interpolate(coarse, size, mode="trilinear")
+    image = smooth + 0.05 * torch.randn(BATCH, 1, *size)
+    label = (smooth > 0.5).short() + (smooth > 0.7).short()
     transforms = nnUNetTrainer.get_training_transforms(patch, bounds, None, (0, 1, 2), False)
     augment, numbers = DefaultAugmentation(patch, ANGLE), iter(range(10**9))
 

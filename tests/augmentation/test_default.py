@@ -9,7 +9,7 @@ from scipy.stats import ks_2samp
 
 from umzoo.augmentation import DefaultAugmentation
 from umzoo.augmentation.gray_levels import blur, change_contrast, change_gamma, coarsen
-from umzoo.augmentation.space import center, matrices, resample
+from umzoo.augmentation.space import center, matrices, resample, resample_compiled
 from umzoo.fields import Rng
 
 pytest.importorskip("batchgeneratorsv2")
@@ -94,6 +94,22 @@ def test_turned_images_and_labels_are_theirs(labels, scale):
     torch.testing.assert_close(made[0], theirs._apply_to_image(image, **drawn), atol=1e-5, rtol=0)
     assert (target[0] == theirs._apply_to_segmentation(label, **drawn)).float().mean() > 0.998
     assert len(target.unique()) >= labels
+
+
+@pytest.mark.parametrize("values", [1, 2, 5])
+@pytest.mark.parametrize("scale", [0.6, 1.0, 1.7])
+def test_compiled_loops_do_as_tensor_operations(values, scale):
+    loops = pytest.importorskip("umzoo.augmentation.compiled")
+    turns = scale * matrices(Rng(5, items=range(40)), 40, 0.7, False)[0]
+    image = torch.stack([channels(2, seed=seed) for seed in range(len(turns))])
+    label = (image[:, :1] * values).clamp(max=values - 1).short()
+    made, target = resample(image, label, turns, (10, 11, 8), None)
+    ours, labels = torch.empty_like(made), torch.empty_like(target)
+    for row, turn in enumerate(turns):
+        resample_compiled(loops, image[row], label[row], turn, ours[row], labels[row])
+    torch.testing.assert_close(ours, made, atol=1e-4, rtol=0)
+    assert (labels == target).float().mean() > 0.999
+    assert scale < 1.7 or (target == -1).any()
 
 
 def test_the_middle_is_theirs():

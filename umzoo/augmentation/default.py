@@ -15,9 +15,10 @@ from torch import Tensor
 from typing_extensions import Self
 
 from umzoo.augmentation.gray_levels import blur, change_contrast, change_gamma, coarsen
-from umzoo.augmentation.space import center, matrices, mirror, resample
+from umzoo.augmentation.space import center, matrices, mirror, resample, resample_compiled
 from umzoo.data.store.record import Triple
 from umzoo.fields import Rng
+from umzoo.noise.fast import kernels_for
 
 BRIGHTNESS = CONTRAST = (0.75, 1.25)
 GAMMA = (0.7, 1.5)
@@ -57,15 +58,23 @@ class DefaultAugmentation:
         turns, rows = matrices(host, len(image), self.rotation, self.planar)
         made = center(image, self.patch, 0)
         target = None if label is None else center(label, self.patch, -1)
-        if rows:
-            image_part = image[rows]
-            label_part = None if label is None else label[rows]
-            found = resample(image_part, label_part, turns[rows].to(image.device), self.patch, self.labels)
-            made[rows] = found[0]
-            if target is not None and found[1] is not None:
-                target[rows] = found[1]
+        self._turn(image, label, turns, rows, made, target)
         self._recolor(made, rng, host)
         return mirror(made, target, host.uniform((len(image), 3)) < 0.5, self.mirror_axes)
+
+    def _turn(
+        self, image: Tensor, label: Tensor | None, turns: Tensor, rows: list[int], made: Tensor, target: Tensor | None
+    ) -> None:
+        """Write the items *rows*, turned and scaled, into *made* and *target*."""
+        if rows and (loops := kernels_for(image, "augmentation.compiled")):
+            for row in rows:
+                labels = (None, None) if label is None or target is None else (label[row], target[row])
+                resample_compiled(loops, image[row], labels[0], turns[row], made[row], labels[1])
+        elif rows:
+            part = None if label is None else label[rows]
+            made[rows], found = resample(image[rows], part, turns[rows].to(image.device), self.patch, self.labels)
+            if target is not None and found is not None:
+                target[rows] = found
 
     def _recolor(self, image: Tensor, rng: Rng, host: Rng) -> None:
         """Noise, blur, brightness, contrast, low resolution, inverted gamma and gamma, in place."""

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from umzoo.noise.fast import kernels_for
+
 REACH = 3
 """Neighbors on each side that the widest blur reaches."""
 _LEAST = 1e-7
+Number = Tensor | float
 
 
 def blur(channels: Tensor, places: Sequence[int], sigmas: Tensor) -> None:
@@ -63,10 +66,9 @@ def change_contrast(channels: Tensor, places: Sequence[int], factors: Tensor) ->
     """Multiply the distance from the mean of the channels *places* by *factors* ``(N,)``, within their range."""
     for place in places:
         channel = channels[place]
-        low, high = channel.aminmax()
-        mean = channel.mean()
+        low, high, mean, _ = _moments(channel)
         channel.sub_(mean).mul_(float(factors[place])).add_(mean)
-        torch.clamp(channel, low, high, out=channel)
+        channel.copy_(torch.clamp(channel, *(torch.as_tensor(end) for end in (low, high))))
 
 
 def change_gamma(channels: Tensor, places: Sequence[int], exponents: Tensor, inverted: bool) -> None:
@@ -75,11 +77,23 @@ def change_gamma(channels: Tensor, places: Sequence[int], exponents: Tensor, inv
         channel = channels[place]
         if inverted:
             channel.neg_()
-        deviation, mean = torch.std_mean(channel)
-        low, high = channel.aminmax()
-        channel.sub_(low).div_((high - low).clamp_min(_LEAST)).pow_(float(exponents[place]))
-        channel.mul_(high - low).add_(low)
-        deviation_after, mean_after = torch.std_mean(channel)
-        channel.sub_(mean_after).mul_(deviation / deviation_after.clamp_min(_LEAST)).add_(mean)
+        low, high, mean, deviation = _moments(channel)
+        channel.sub_(low).div_(_at_least(high - low)).pow_(float(exponents[place]))
+        _, _, mean_after, deviation_after = _moments(channel)
+        channel.sub_(mean_after).mul_(deviation / _at_least(deviation_after)).add_(mean)
         if inverted:
             channel.neg_()
+
+
+def _moments(channel: Tensor) -> tuple[Number, Number, Number, Number]:
+    """Least, greatest, mean and standard deviation; of other devices as tensors, which nothing waits for."""
+    if loops := kernels_for(channel, "augmentation.compiled"):
+        found: tuple[float, float, float, float] = loops.moments(channel.view(-1).numpy())
+        return found
+    low, high = channel.aminmax()
+    deviation, mean = torch.std_mean(channel)
+    return low, high, mean, deviation
+
+
+def _at_least(value: Number) -> Number:
+    return value.clamp_min(_LEAST) if isinstance(value, Tensor) else max(value, _LEAST)

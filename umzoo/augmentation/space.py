@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ OUTSIDE = -1
 """Label of what lies outside a crop."""
 _STEPS = 1000
 """Scores of labels are compared in half precision times this, so that near ties count as ties."""
+_NEAR = 0.25 / _STEPS
+"""Scores that differ by less are equal for the compiled loops: half the spacing of half precision."""
 
 
 def matrices(rng: Rng, count: int, rotation: float, planar: bool) -> tuple[Tensor, list[int]]:
@@ -60,6 +63,16 @@ def resample(
     grid = affine_grid(theta, [len(image), 1, *patch], align_corners=False)
     made = grid_sample(image, grid, align_corners=False)
     return made, None if label is None else sample_labels(label, grid, labels)
+
+
+def resample_compiled(
+    loops: Any, image: Tensor, label: Tensor | None, turn: Tensor, made: Tensor, target: Tensor | None
+) -> None:
+    """Do as :func:`resample` does for one item, into *made* ``(C, d, h, w)`` and *target*, by compiled loops."""
+    matrix = turn.double().numpy()
+    loops.resample_image(image.numpy(), matrix, made.numpy())
+    if label is not None and target is not None:
+        loops.resample_labels(label.contiguous().numpy(), matrix, OUTSIDE, _NEAR, target.numpy())
 
 
 def sample_labels(label: Tensor, grid: Tensor, labels: Sequence[int] | None) -> Tensor:

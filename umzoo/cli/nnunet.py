@@ -39,6 +39,9 @@ def train(
     disable_checkpointing: Annotated[
         bool, typer.Option("--disable-checkpointing", "--disable_checkpointing", help="save nothing")
     ] = False,
+    fast_augmentation: Annotated[
+        bool, typer.Option("--fast-augmentation", help="nnU-Net's default augmentation, on the training's device")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show what the weights would do, and stop")] = False,
 ) -> None:
     """Train nnU-Net from pre-trained weights; its flags are those of nnUNetv2_train but -pretrained_weights."""
@@ -51,7 +54,8 @@ def train(
 
     if (weights is None) != no_weights:
         raise ConfigError("give --weights REF, or --no-weights for the matched training from scratch")
-    choices = parse_options(recipe, options or ())
+    augmented = ["fast_augmentation=true"] if fast_augmentation else []
+    choices = parse_options(recipe, [*(options or ()), *augmented])
     request = Request(dataset, configuration, plans, weights, choices, recipe, revision, batch_size, name)
     flags = Flags(device, num_gpus, tr, npz, c, val, val_best, disable_checkpointing)
     request, report = prepare(request, flags, dry_run)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from umzoo.engine.run import Run
     from umzoo.engine.trainer import Trainer
 
+WORTH_A_PLAN = 100
+"""Steps of a run that says beforehand what it will take; to find that out costs some seconds."""
+
 
 def pretrain(
     recipe: Annotated[str | None, typer.Argument(help="recipe: a .toml file or the name of a shipped one")] = None,
@@ -61,7 +64,7 @@ def pretrain(
         run = NewRun(out, load_recipe(recipe, overrides or ()), data, overwrite=overwrite)
     start = resolve(weights) if weights is not None else None
     trainer = NewTrainer(run, resume=resume is not None, cpu=cpu, weights=start, task_probe=_task_probe(run))
-    if trainer.is_main:
+    if trainer.is_main and trainer.recipe.trainer.steps >= WORTH_A_PLAN:
         announce(trainer)
     signum = trainer.fit()
     if signum is not None:

@@ -115,6 +115,23 @@ def test_training_starts_from_the_weights_bit_for_bit(weights, fold):
     assert report.verdict in " ".join(log.split())
 
 
+@pytest.mark.usefixtures("nnunet", "no_validation")
+def test_batches_may_be_augmented_on_the_device(weights, fold, monkeypatch):
+    from umzoo.nnunet.training.trainer import UmzooMixin
+
+    shapes = []
+    step = UmzooMixin.train_step
+
+    def look(self, batch):
+        shapes.append((batch["data"].shape[2:], tuple(self.configuration_manager.patch_size)))
+        return step(self, batch)
+
+    monkeypatch.setattr(UmzooMixin, "train_step", look)
+    umzoo_train(request_of(weights, "fast_augmentation=true"))
+    assert (fold() / "checkpoint_final.pth").is_file()
+    assert shapes and all(crop != patch for crop, patch in shapes)
+
+
 @pytest.mark.usefixtures("nnunet")
 def test_matched_scratch_arm_transfers_nothing(fold):
     asked = request_of(None)

@@ -212,7 +212,7 @@ def _write(plans: Mapping[str, Any], request: Request) -> None:
 
 
 def _without_summary(plans: Mapping[str, Any]) -> dict[str, Any]:
-    entry = {key: value for key, value in (plans.get(KEY) or {}).items() if key != "summary"}
+    entry = read_entry(plans).model_dump(mode="json", exclude={"summary"}) if KEY in plans else {}
     return {**plans, KEY: entry}
 
 

@@ -55,6 +55,9 @@ class Options(Config):
 
     rules: TransferRules = Field(TransferRules(), description="how the weights are fitted")
     finetuning: FineTuning = Field(FineTuning(), description="how they are trained from")
+    fast_augmentation: bool = Field(
+        False, description="nnU-Net's default augmentation for whole batches on the training's device"
+    )
 
 
 class PlansEntry(Options):

@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from umzoo.errors import CheckpointError
 from umzoo.files import written_whole
 from umzoo.nnunet.planning.configuration import Planned
+from umzoo.nnunet.training.batch_augmentation import BatchAugmentation, batch_augmentation
 from umzoo.nnunet.training.finetuning import Schedule, encoder_parameters, parameter_groups
 from umzoo.nnunet.training.plans_entry import read_entry
 from umzoo.nnunet.training.preflight import initialize
@@ -54,6 +55,7 @@ class UmzooMixin(nnUNetTrainer):
         self.initial_lr = options.lr
         self.weight_decay = options.weight_decay
         self.transferred: frozenset[str] = frozenset()
+        self.batch_augmentation: BatchAugmentation | None = None
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Schedule]:
         """Return nnU-Net's optimizer over groups of layers, and the schedule of the fine-tuning recipe."""
@@ -121,6 +123,32 @@ class UmzooMixin(nnUNetTrainer):
             self.print_to_log_file(
                 f"{len(changed)} tensors of the encoder are {'kept as they are' if frozen else 'trained'}"
             )
+
+    def get_training_transforms(self, patch_size: Any, rotation_for_DA: Any, *others: Any, **options: Any) -> Any:  # noqa: N803 - nnU-Net's name
+        """Return the transforms of the other trainer; with ``fast_augmentation`` none, as batches are changed later.
+
+        Raises:
+            ConfigError: if that cannot do what they do.
+        """
+        made = super().get_training_transforms(patch_size, rotation_for_DA, *others, **options)
+        if not self.entry.fast_augmentation:
+            return made
+        named = dict(zip(("deep_supervision_scales", "mirror_axes", "do_dummy_2d_data_aug"), others, strict=False))
+        named |= options
+        labels = [-1, *self.label_manager.all_labels]
+        if self.label_manager.has_ignore_label:
+            labels.append(self.label_manager.ignore_label)
+        self.batch_augmentation = batch_augmentation(
+            made, patch_size, max(rotation_for_DA), named["mirror_axes"], named["do_dummy_2d_data_aug"], labels
+        )
+        return None
+
+    def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Take a step as the other trainer does, with a batch that is augmented first if its crops were not."""
+        if self.batch_augmentation is not None:
+            batch = self.batch_augmentation(batch, self.device)
+        found: dict[str, Any] = super().train_step(batch)
+        return found
 
     def save_checkpoint(self, filename: str) -> None:
         """Save as nnU-Net does, whole or not at all, under the name of the trainer that umzoo was mixed into."""
