@@ -28,6 +28,7 @@ from rich.console import Console
 
 from umzoo.data.preparing.prepare import prepare
 from umzoo.data.store.arrays import write_array
+from umzoo.data.store.places import array_file
 from umzoo.data.store.reader import Store
 from umzoo.data.store.record import VolumeRecord
 from umzoo.data.store.shards import PackedStore, pack
@@ -65,6 +66,8 @@ if how == "batch":
 """
 
 
+SPREAD = 0x9E3779B97F4A7C15F39CC061
+"""Spreads the ids over the subfolders, as hashes do."""
 LINKS = 30_000
 """Names that a file may have, on file systems that count them."""
 ALL = ("first opened", "opened", "table", "info", "resumed", "batch")
@@ -150,10 +153,11 @@ def make_store(folder: Path, count: int, files: bool) -> Path:
     prepare([folder / "scans"], folder / "store", modality=("mr=*",), workers=0)
     index = folder / "store" / "index.jsonl"
     record: dict[str, Any] = json.loads(index.read_text().splitlines()[0])
-    array = folder / "store" / "volumes" / f"{record['id']}.b2nd"
-    names = sorted(f"{number:032x}-mr" for number in range(count))
+    array = array_file(folder / "store", record["id"])
+    names = sorted(f"{number * SPREAD % 2**96:024x}-mr" for number in range(count))
     for number, name in enumerate(names if files else ()):
-        file = array.with_name(f"{name}.b2nd")
+        file = array_file(folder / "store", name)
+        file.parent.mkdir(exist_ok=True)
         if number % LINKS == 0:
             array = Path(shutil.copyfile(array, file))
         else:

@@ -8,6 +8,7 @@ import pytest
 
 from umzoo.data.preparing import prepare as module
 from umzoo.data.preparing.prepare import prepare
+from umzoo.data.store.places import array_files
 from umzoo.data.store.reader import Store
 
 
@@ -51,7 +52,7 @@ def test_the_index_is_the_same_whatever_is_done_first(tmp_path, sources, monkeyp
     assert {record.modality for record in records} == {"mr" if modality else "ct"}
     assert {record.source for record in records} == {"unnamed-2" if modality else "unnamed-1"}
     for store in stores:
-        assert sorted(file.stem for file in (store / "volumes").iterdir()) == [record.id for record in records]
+        assert sorted(file.stem for file in array_files(store)) == [record.id for record in records]
 
 
 def test_again_and_interrupted_it_is_the_same(tmp_path, sources, monkeypatch):

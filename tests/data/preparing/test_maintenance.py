@@ -11,6 +11,7 @@ from umzoo.data.preparing.prepare import prepare
 from umzoo.data.preparing.report import REPAIRED
 from umzoo.data.store import durable_files
 from umzoo.data.store.durable_files import StoreError
+from umzoo.data.store.places import array_files
 from umzoo.data.store.reader import Store
 from umzoo.errors import ConfigError, DataError
 
@@ -27,7 +28,7 @@ def run(store, *sources, **options):
 
 
 def arrays(store):
-    return {file.name: file.read_bytes() for file in sorted((store / "volumes").iterdir())}
+    return {file.name: file.read_bytes() for file in sorted(array_files(store))}
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def store(tmp_path, scans):
 
 def damage(store):
     """One array cut short, one with a byte altered, one gone; returns their names."""
-    first, second, third, _ = sorted((store / "volumes").iterdir())
+    first, second, third, _ = sorted(array_files(store))
     first.write_bytes(first.read_bytes()[:-100])
     content = bytearray(second.read_bytes())
     content[len(content) // 2] ^= 1
@@ -62,10 +63,9 @@ def test_damaged_and_missing_arrays_are_found_and_repaired(store, scans, run_cli
 
 
 def test_copies_at_half_the_resolution_are_kept_well(tmp_path, store, scans, run_cli):
-    halves = store / "halves"
-    names = sorted(file.name for file in (store / "volumes").iterdir())
-    assert sorted(file.name for file in halves.iterdir()) == names
-    first, second = sorted(halves.iterdir())[:2]
+    names = sorted(file.name for file in array_files(store))
+    assert sorted(file.name for file in array_files(store, "halves")) == names
+    first, second = sorted(array_files(store, "halves"))[:2]
     content = first.read_bytes()
     first.write_bytes(second.read_bytes())
     assert list(verify(store).damaged) == [first.stem]
@@ -73,7 +73,7 @@ def test_copies_at_half_the_resolution_are_kept_well(tmp_path, store, scans, run
     assert "2 of 4 volumes" in run_cli("store", "halve", store)
     assert verify(store).sound and first.read_bytes() == content
     remove(store, Selection(ids=[first.stem]))
-    assert sorted(file.name for file in halves.iterdir()) == names[1:]
+    assert sorted(file.name for file in array_files(store, "halves")) == names[1:]
     run(tmp_path / "plain", scans, halves=False)
     assert not (tmp_path / "plain" / "halves").exists() and verify(tmp_path / "plain").sound
 
@@ -89,7 +89,7 @@ def test_stores_without_sums_are_checked_by_their_blocks(store):
         del line["sha256"]
     (store / "index.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert verify(store).sound
-    first = sorted((store / "volumes").iterdir())[0]
+    first = sorted(array_files(store))[0]
     first.write_bytes(first.read_bytes()[:-2000])
     assert list(verify(store).damaged) == [first.stem]
 
@@ -189,7 +189,7 @@ def test_a_full_disk_stops_at_once_says_so_and_leaves_nothing(tmp_path, scans, m
             run(tmp_path / "full", scans)
     names = [file.name for file in (tmp_path / "full").rglob("*") if file.is_file()]
     assert not [name for name in names if ".writing-" in name]
-    assert len(Store(tmp_path / "full")) == len(list((tmp_path / "full" / "volumes").iterdir()))
+    assert len(Store(tmp_path / "full")) == len(list(array_files(tmp_path / "full")))
     assert (tmp_path / "full" / "index.jsonl").read_bytes().endswith(b"\n") or not len(Store(tmp_path / "full"))
     (tmp_path / "whole" / "local").mkdir(parents=True)
     (tmp_path / "whole" / "local" / "salt").write_bytes((tmp_path / "full" / "local" / "salt").read_bytes())

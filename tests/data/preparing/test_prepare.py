@@ -14,6 +14,7 @@ from umzoo.data.preparing.prepare import prepare
 from umzoo.data.preparing.scan_job import prepare_scan
 from umzoo.data.store.contact_sheet import contact_sheet
 from umzoo.data.store.index import read_index
+from umzoo.data.store.places import array_files
 from umzoo.data.store.reader import Store
 from umzoo.errors import ConfigError, DataError
 
@@ -106,7 +107,7 @@ def test_nothing_that_may_be_shared_names_anybody(tmp_path, scans, make_scan, wr
     write_dicom(scans / "series", make_scan(7, ct=True), patient="Roe^Richard")
     run(tmp_path / "store", scans)
     shared = "".join(file.read_text() for file in (tmp_path / "store").iterdir() if file.is_file()) + " ".join(
-        file.name for file in (tmp_path / "store" / "volumes").iterdir()
+        file.name for file in array_files(tmp_path / "store")
     )
     for secret in ("doe", "jane", "roe", "richard", "series", "clinic", str(tmp_path), ".nii", ".dcm"):
         assert secret not in shared.lower()
@@ -161,7 +162,7 @@ def test_a_modality_told_later_replaces_the_guess(tmp_path, scans):
         assert report.count("in", "known") == 6
         records = Store(tmp_path / "store").records
         assert sorted(r.modality for r in records) == ["ct"] * 3 + ["mr"] * 3
-    assert len(list((tmp_path / "store" / "volumes").iterdir())) == 6
+    assert len(list(array_files(tmp_path / "store"))) == 6
 
 
 def test_ct_that_is_not_in_hu_is_noted(tmp_path, scans):
@@ -220,7 +221,7 @@ def killed_after(count, source, store):
 
 def content(store):
     """The files that may be shared, by name."""
-    files = sorted(store.glob("*.json*")) + sorted(store.glob("volumes/*"))
+    files = sorted(store.glob("*.json*")) + sorted(array_files(store))
     return {file.relative_to(store): file.read_bytes() for file in files}
 
 

@@ -16,8 +16,10 @@ from umzoo.data.loading.loader import Loader
 from umzoo.data.loading.open_store import open_store
 from umzoo.data.preparing.maintenance import verify
 from umzoo.data.store import remote
+from umzoo.data.store.halves import make_half
 from umzoo.data.store.remote import as_url, located
 from umzoo.data.store.shards import pack
+from umzoo.data.store.targets import update_targets
 from umzoo.data.store.writer import StoreWriter
 from umzoo.engine.recipe import load_recipe
 from umzoo.engine.run import Run, open_data, open_run
@@ -52,6 +54,24 @@ def test_a_packed_store_is_the_same_in_few_files(tiny_store, packed):
     members = np.arange(6)
     assert store.stored_bytes(members) == tiny_store.stored_bytes(members) == sum(it.stat().st_size for it in shards)
     assert pickle.loads(pickle.dumps(store)).read(0, (0, 0, 0), (1, 1, 1)).shape == (1, 1, 1)
+
+
+def test_copies_at_half_the_resolution_are_packed_too(tiny_store, tmp_path):
+    for name in ("v0", "v3"):
+        make_half(tiny_store.path, name)
+    assert pack(tiny_store.path, tmp_path / "packed")[0] == 6
+    whole, store = open_store(tiny_store.path), open_store(tmp_path / "packed")
+    assert [store.has_half(index) for index in range(6)] == [name in ("v0", "v3") for name in store.records.ids]
+    for index in range(6):
+        one, other = (it.read_half(index, (1, 2, 3), (5, 6, 6)) for it in (store, whole))
+        assert np.array_equal(one, other)
+    assert (batch(store) == batch(whole)).all() and verify(tmp_path / "packed").sound
+    end = max(int(store.place(f"{name}.half")["offset"]) for name in ("v0", "v3"))
+    shard = tmp_path / "packed" / "shard-00000.bin"
+    content = bytearray(shard.read_bytes())
+    content[end + 40] ^= 1
+    shard.write_bytes(content)
+    assert list(verify(tmp_path / "packed").damaged) == ["v3"]
 
 
 def test_damage_in_a_shard_is_found_and_named(packed):
@@ -123,7 +143,7 @@ def server(packed, tmp_path, monkeypatch):
 
 def test_over_http_volumes_are_read_by_range_and_once(server, tiny_store):
     store = open_store(server.url)
-    assert [path for path, _ in server.log] == ["/store.json", "/index.jsonl", "/shards.npy"]
+    assert [path for path, _ in server.log] == ["/store.json", "/index.jsonl", "/shards.npy", "/targets.json"]
     asked = len(server.log)
     assert np.array_equal(store.read(2, (1, 2, 3), (9, 9, 9)), tiny_store.read(2, (1, 2, 3), (9, 9, 9)))
     ((path, span),) = server.log[asked:]
@@ -133,7 +153,20 @@ def test_over_http_volumes_are_read_by_range_and_once(server, tiny_store):
     asked = len(server.log)
     again = open_store(Path(server.url))  # as the command line gives it
     assert (batch(again) == batch(tiny_store)).all()
-    assert len(server.log) == asked + 3, "volumes are kept"
+    assert len(server.log) == asked + 4, "volumes are kept"
+
+
+def test_over_http_targets_and_small_copies_come_too(server, tiny_store, packed):
+    make_half(tiny_store.path, "v2")
+    update_targets(tiny_store.path, {"v1": {"age": "40"}, "v2": {"age": "60"}}, tiny_store.records.ids)
+    server.folder = packed.with_name("again")
+    pack(tiny_store.path, server.folder)
+    store = open_store(server.url)
+    assert store.targets.values["age"].tolist()[1:3] == [40, 60]
+    asked = len(server.log)
+    half = open_store(tiny_store.path).read_half(2, (0, 0, 0), (4, 4, 4))
+    assert np.array_equal(store.read_half(2, (0, 0, 0), (4, 4, 4)), half)
+    assert len(server.log) == asked + 1 and store.read_half(1, (0, 0, 0), (4, 4, 4)) is None
 
 
 def test_a_server_that_stumbles_is_asked_again(server, tiny_store):

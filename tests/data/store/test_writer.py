@@ -5,6 +5,7 @@ import pytest
 
 from umzoo.data.store.arrays import write_array
 from umzoo.data.store.durable_files import LOCAL, JsonLines
+from umzoo.data.store.places import array_file, array_files
 from umzoo.data.store.reader import Store
 from umzoo.data.store.record import VolumeRecord
 from umzoo.data.store.writer import StoreWriter
@@ -42,12 +43,13 @@ def test_torn_line_temporary_files_and_orphans_are_cleaned(tmp_path):
         add(writer, "aa-ct")
     with (tmp_path / "index.jsonl").open("a") as file:
         file.write('{"id": "bb')
-    (tmp_path / "volumes" / ".bb.b2nd.writing-7").write_bytes(b"half")
+    (tmp_path / "volumes" / "aa" / ".bb.b2nd.writing-7").write_bytes(b"half")
     (tmp_path / "volumes" / "cc-ct.b2nd").write_bytes(b"no index line")
     with StoreWriter(tmp_path, SPEC) as writer:
         add(writer, "dd-ct")
     assert [r.id for r in Store(tmp_path).records] == ["aa-ct", "dd-ct"]
-    assert sorted(f.name for f in (tmp_path / "volumes").iterdir()) == ["aa-ct.b2nd", "dd-ct.b2nd"]
+    assert array_file(tmp_path, "aa-ct") == tmp_path / "volumes" / "aa" / "aa-ct.b2nd"
+    assert sorted(file.name for file in array_files(tmp_path)) == ["aa-ct.b2nd", "dd-ct.b2nd"]
 
 
 def test_another_input_spec_is_refused(tmp_path):
@@ -88,7 +90,7 @@ def test_settling_sorts_the_index_and_drops_what_is_not_in_it(tmp_path):
         add(writer, "cc-ct")
     lines = (tmp_path / "index.jsonl").read_text().splitlines()
     assert [VolumeRecord.model_validate_json(line).id for line in lines] == ["aa-mr", "bb-ct", "cc-ct"]
-    assert sorted(f.stem for f in (tmp_path / "volumes").iterdir()) == ["aa-mr", "bb-ct", "cc-ct"]
+    assert sorted(file.stem for file in array_files(tmp_path)) == ["aa-mr", "bb-ct", "cc-ct"]
 
 
 def test_json_lines(tmp_path):

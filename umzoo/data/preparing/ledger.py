@@ -14,6 +14,7 @@ from umzoo.data.reading.detached_headers import data_files
 from umzoo.data.reading.refusal import Reason
 from umzoo.data.reading.scan_source import Reading, ScanSource
 from umzoo.data.store.durable_files import LOCAL, JsonLines, write_text
+from umzoo.data.store.places import array_files
 
 RULES_VERSION = 2
 """Raise when the outcome for the same bytes changes, so that they are looked at again."""
@@ -75,7 +76,7 @@ class Memory:
 def remembered(store: Path) -> Memory:
     """What the ledger of *store* holds, but for what has to be looked at again; a damaged line costs itself only."""
     memory = Memory()
-    present = {file.stem for file in (store / "volumes").glob("*.b2nd")}
+    present = {file.stem for file in array_files(store)}
     for number, line in _lines(store):
         try:
             content = json.loads(line)

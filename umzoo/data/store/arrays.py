@@ -9,19 +9,22 @@ import blosc2
 import numpy as np
 from numpy.typing import NDArray
 
-from umzoo.data.store.durable_files import replace_file
+from umzoo.data.store.durable_files import replace_file, writing
+from umzoo.data.store.places import VOLUMES, array_file
+from umzoo.files import fsync
 
 CHUNK = 64
 BLOCK = 16
 
 
-def write_array(store: Path, name: str, stored: NDArray[np.int16], folder: str = "volumes") -> str:
-    """Write ``<folder>/<name>.b2nd``, a ``(D, H, W)`` array, in one piece; return the sha256 of the file.
+def write_array(store: Path, name: str, stored: NDArray[np.int16], folder: str = VOLUMES) -> str:
+    """Write the volume *name*, a ``(D, H, W)`` array, into *folder* in one piece; return the sha256 of the file.
 
     Raises:
         StoreError: if the disk is full, or the file cannot be written.
     """
-    target = store / folder / f"{name}.b2nd"
+    target = array_file(store, name, folder)
+    _make_folder(target.parent)
     chunks = tuple(min(CHUNK, n) for n in stored.shape)
     blocks = tuple(min(BLOCK, n) for n in chunks)
     codec = blosc2.CParams(codec=blosc2.Codec.LZ4HC, clevel=5, filters=[blosc2.Filter.SHUFFLE], nthreads=1)
@@ -35,3 +38,11 @@ def write_array(store: Path, name: str, stored: NDArray[np.int16], folder: str =
     ).to_cframe()
     replace_file(target, frame)
     return hashlib.sha256(frame).hexdigest()
+
+
+def _make_folder(folder: Path) -> None:
+    """Make *folder* of arrays, so that it outlasts a loss of power as they do."""
+    if not folder.is_dir():
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            fsync(folder.parent)

@@ -1,9 +1,9 @@
 """Copies of volumes at half their resolution, from which crops that ask for coarser voxels are cut.
 
-A copy is an array like the volume's own, ``halves/<id>.b2nd``, with half the voxels along each axis (rounded up), about
-an eighth of its size. Along each axis voxel k is (1, 3, 3, 1) / 8 of the voxels 2k - 1 to 2k + 2: the triangle filter
-that resizing by two uses. Copies are optional and made from the arrays alone, in whole numbers, so they are the same on
-every machine.
+A copy is an array like the volume's own, in the folder ``halves``, with half the voxels along each axis (rounded up),
+about an eighth of its size. Along each axis voxel k is (1, 3, 3, 1) / 8 of the voxels 2k - 1 to 2k + 2: the triangle
+filter that resizing by two uses. Copies are optional and made from the arrays alone, in whole numbers, so they are the
+same on every machine.
 """
 
 from __future__ import annotations
@@ -15,19 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umzoo.data.store.arrays import write_array
-from umzoo.data.store.places import array_file
+from umzoo.data.store.places import HALVES, array_file
+from umzoo.data.store.record import Triple
 from umzoo.errors import in_one_line
-
-HALVES = "halves"
-"""Folder of the copies in a store."""
 
 
 def halve(voxels: NDArray[np.int16]) -> NDArray[np.int16]:
     """Return *voxels* ``(D, H, W)`` at half the resolution; the outermost voxels go on beyond the ends."""
-    planes, height, width = ((n + 1) // 2 for n in voxels.shape)
-    result = np.empty((planes, height, width), np.int16)
-    last = len(voxels) - 1
-    for plane in range(planes):
+    depth, height, width = voxels.shape
+    result = np.empty(half_shape((depth, height, width)), np.int16)
+    last = depth - 1
+    for plane in range(len(result)):
         taken = [voxels[min(max(2 * plane + step, 0), last)].astype(np.int32) for step in (-1, 0, 1, 2)]
         whole = taken[0] + 3 * (taken[1] + taken[2]) + taken[3]
         result[plane] = (_halve(_halve(whole).T).T + 256) >> 9
@@ -43,9 +41,15 @@ def _halve(rows: NDArray[np.int32]) -> NDArray[np.int32]:
     return sums
 
 
+def half_shape(shape: Triple) -> Triple:
+    """The shape of the copy of a volume of *shape*."""
+    depth, height, width = ((n + 1) // 2 for n in shape)
+    return depth, height, width
+
+
 def half_file(store: Path, name: str) -> Path:
     """The file of the copy of the volume *name*."""
-    return store / HALVES / f"{name}.b2nd"
+    return array_file(store, name, HALVES)
 
 
 def write_half(store: Path, name: str, stored: NDArray[np.int16]) -> None:
@@ -54,7 +58,6 @@ def write_half(store: Path, name: str, stored: NDArray[np.int16]) -> None:
     Raises:
         StoreError: if the disk is full, or the file cannot be written.
     """
-    (store / HALVES).mkdir(exist_ok=True)
     write_array(store, name, halve(stored), HALVES)
 
 

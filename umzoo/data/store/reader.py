@@ -1,17 +1,15 @@
 """The training store: one int16 blosc2 array a volume, and an index of one JSON line a volume.
 
 Layout: ``store.json`` (format, input spec), ``index.jsonl`` (:class:`~umzoo.data.store.record.VolumeRecord` lines),
-``volumes/<id>.b2nd``, copies at half the resolution (:mod:`umzoo.data.store.halves`), and what is made from the index
-to open it faster (:mod:`umzoo.data.store.record_columns`).
+``volumes/<id[:2]>/<id>.b2nd``, copies at half the resolution (:mod:`umzoo.data.store.halves`), and what is made from
+the index to open it faster (:mod:`umzoo.data.store.record_columns`).
 Array axes are (D, H, W) = (z, y, x) with indices increasing towards S, P, L. A line is appended only once its
 array is complete, so a store can be read while it is written; a torn last line is ignored.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from contextlib import nullcontext
 from functools import cached_property, lru_cache
 from itertools import repeat
 from pathlib import Path
@@ -23,8 +21,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from umzoo.config import Config
-from umzoo.data.store.halves import half_file
+from umzoo.data.store.halves import half_file, half_shape
 from umzoo.data.store.index import read_records
+from umzoo.data.store.places import array_file, array_files
 from umzoo.data.store.record import Triple
 from umzoo.data.store.record_columns import Records
 from umzoo.data.store.targets import Targets, read_targets
@@ -113,18 +112,15 @@ class Store:
     @cached_property
     def _sizes(self) -> dict[str, int]:
         """Bytes of each array's file, by id."""
-        folder = self.path / "volumes"
-        with os.scandir(folder) if folder.is_dir() else nullcontext(()) as files:
-            return {file.name.removesuffix(".b2nd"): file.stat().st_size for file in files}
+        return {file.stem: file.stat().st_size for file in array_files(self.path)}
 
     def _open(self, index: int) -> Any:
         record = self.records[index]
-        return open_array(self.path / "volumes" / f"{record.id}.b2nd", record.shape)
+        return open_array(array_file(self.path, record.id), record.shape)
 
     def _open_half(self, index: int) -> Any:
         record = self.records[index]
-        depth, height, width = ((n + 1) // 2 for n in record.shape)
-        return open_array(half_file(self.path, record.id), (depth, height, width))
+        return open_array(half_file(self.path, record.id), half_shape(record.shape))
 
     def _has_half(self, index: int) -> bool:
         return half_file(self.path, self.records[index].id).is_file()

@@ -1,7 +1,8 @@
 """Packed stores that lie elsewhere, read through fsspec: ``https://``, ``s3://``, ``hf://datasets/...`` and the like.
 
-Index and table are fetched when a store is opened. A volume is fetched whole, as one range of its shard, when its first
-crop is cut, and kept in the user's cache; the crops after that are read from there.
+Index, table and targets are fetched when a store is opened. A volume, or its copy at half the resolution, is fetched
+whole, as one range of its shard, when its first crop is cut, and kept in the user's cache; the crops after that are
+read from there.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ import os
 import re
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from umzoo.data.store.places import VOLUMES
 from umzoo.data.store.reader import open_array
+from umzoo.data.store.record import Triple
 from umzoo.data.store.shards import TABLE, PackedStore, shard_name
+from umzoo.data.store.targets import FILE as TARGETS
 from umzoo.errors import DataError, in_one_line
 from umzoo.files import user_cache, written_whole
 
@@ -28,6 +33,10 @@ PAUSE = 0.1
 """Seconds before it is asked for again, times 4 each time."""
 FILES = ("store.json", "index.jsonl", TABLE)
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/{1,2}(?=[^/])")
+
+
+class MissingError(DataError):
+    """A file of a store is not there."""
 
 
 def as_url(path: Path | str) -> str | None:
@@ -56,15 +65,14 @@ class RemoteStore(PackedStore):
         self.url = url
         super().__init__(_fetch_index(url), only)
 
-    def _open(self, index: int) -> Any:
-        record = self.records[index]
-        file = self.path / "volumes" / f"{record.id}.b2nd"
+    def _open_array(self, name: str, shape: Triple) -> Any:
+        file = self.path / VOLUMES / f"{name}.b2nd"
         if not file.is_file():
-            self._fetch(self.place(record.id), file)
-        return open_array(file, record.shape)
+            self._fetch(self.place(name), file)
+        return open_array(file, shape)
 
     def _fetch(self, entry: Any, file: Path) -> None:
-        """Fetch a volume into *file*."""
+        """Fetch an array into *file*."""
         start = int(entry["offset"])
         address = f"{self.url}/{shard_name(int(entry['shard']))}"
         content = _range(address, start, start + int(entry["length"]))
@@ -78,6 +86,8 @@ class RemoteStore(PackedStore):
 def _fetch_index(url: str) -> Path:
     """Fetch what describes the store at *url*; return the folder, named by address and content."""
     found = {name: _range(f"{url}/{name}") for name in FILES}
+    with suppress(MissingError):
+        found[TARGETS] = _range(f"{url}/{TARGETS}")
     digest = hashlib.sha256(url.encode())
     for content in found.values():
         digest.update(hashlib.sha256(content).digest())
@@ -85,7 +95,7 @@ def _fetch_index(url: str) -> Path:
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(folder) as temporary:
-            (temporary / "volumes").mkdir(parents=True)
+            (temporary / VOLUMES).mkdir(parents=True)
             for name, content in found.items():
                 (temporary / name).write_bytes(content)
     return folder
@@ -107,6 +117,7 @@ def _range(address: str, start: int | None = None, end: int | None = None) -> by
     """Return the bytes *start* to *end* of *address*.
 
     Raises:
+        MissingError: if it is not there.
         DataError: if they cannot be fetched.
     """
     system = _file_system("/".join(address.split("/")[:3]), os.getpid())
@@ -116,7 +127,7 @@ def _range(address: str, start: int | None = None, end: int | None = None) -> by
             content: bytes = system.cat_file(address, start=start, end=end)
             return content
         except FileNotFoundError:
-            raise DataError(f"{address} is not there: expected a store that 'umzoo store pack' wrote") from None
+            raise MissingError(f"{address} is not there: expected a store that 'umzoo store pack' wrote") from None
         except Exception as error:  # noqa: BLE001 - every file system raises errors of its own
             if attempt == ATTEMPTS:
                 raise DataError(f"{address} cannot be fetched: {type(error).__name__}: {in_one_line(error)}") from None

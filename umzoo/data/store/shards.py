@@ -1,7 +1,8 @@
 """A packed store: the arrays of many volumes in one file, for network file systems and object stores.
 
 Layout: ``store.json`` and ``index.jsonl`` as in any store, ``shard-00000.bin`` and so on, which are the volumes' files
-one after the other, and ``shards.npy``, which says where each lies (:data:`ENTRY`). A packed store is only read.
+one after the other, each followed by its copy at half the resolution if there is one, and ``shards.npy``, which says
+where each lies (:data:`ENTRY`). A packed store is only read.
 """
 
 from __future__ import annotations
@@ -16,38 +17,54 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from umzoo.data.store.halves import half_file, half_shape
 from umzoo.data.store.places import array_file
 from umzoo.data.store.reader import Store, open_array
-from umzoo.data.store.record import VolumeRecord
+from umzoo.data.store.record import Triple
 from umzoo.data.store.targets import FILE as TARGETS
 from umzoo.errors import DataError
 from umzoo.files import written_whole
 
 TABLE = "shards.npy"
 ENTRY = np.dtype([("id", "S64"), ("shard", "<i4"), ("offset", "<i8"), ("length", "<i8"), ("sha256", "S64")])
-"""Where a volume lies, in bytes; the table is sorted by id."""
+"""Where an array lies, in bytes; the table is sorted by id."""
+HALF = ".half"
+"""Behind the id of a volume, the id of its copy at half the resolution."""
 
 
 class PackedStore(Store):
     """A packed store opened for reading; its volumes are read in place, block by block."""
 
     def place(self, name: str) -> Any:
-        """Return the :data:`ENTRY` of the volume *name*.
+        """Return the :data:`ENTRY` of the array *name*.
 
         Raises:
             ValueError: if there is none.
         """
+        entry = self._find(name)
+        if entry is None:
+            raise ValueError(f"{TABLE} does not name it")
+        return entry
+
+    def _find(self, name: str) -> Any | None:
         table = _table(self.path / TABLE)
         row = int(np.searchsorted(table["id"], name.encode()))
-        if row == len(table) or table["id"][row] != name.encode():
-            raise ValueError(f"{TABLE} does not name it")
-        return table[row]
+        return table[row] if row < len(table) and table["id"][row] == name.encode() else None
+
+    def _open_array(self, name: str, shape: Triple) -> Any:
+        entry = self.place(name)
+        return open_array(self.path / shard_name(int(entry["shard"])), shape, int(entry["offset"]))
 
     def _open(self, index: int) -> Any:
         record = self.records[index]
-        entry = self.place(record.id)
-        file = self.path / shard_name(int(entry["shard"]))
-        return open_array(file, record.shape, int(entry["offset"]))
+        return self._open_array(record.id, record.shape)
+
+    def _open_half(self, index: int) -> Any:
+        record = self.records[index]
+        return self._open_array(record.id + HALF, half_shape(record.shape))
+
+    def _has_half(self, index: int) -> bool:
+        return self._find(self.records[index].id + HALF) is not None
 
     def stored_bytes(self, members: NDArray[np.int64]) -> int:
         """Return the size of the volumes *members*, by position."""
@@ -104,13 +121,13 @@ def pack(
                 shutil.copyfile(store / name, temporary / name)
         entries = np.array(list(_write(store, records, temporary, size, progress)), ENTRY)
         np.save(temporary / TABLE, entries)
-    return len(entries), len(set(entries["shard"].tolist()))
+    return len(records), len(set(entries["shard"].tolist()))
 
 
 def _write(
     store: Path, records: Any, folder: Path, size: int, progress: Callable[[int, int], None] | None
 ) -> Iterator[tuple[bytes, int, int, int, bytes]]:
-    """Write the shards into *folder*; yield where each volume lies."""
+    """Write the shards into *folder*; yield where each array lies."""
     number, shard = 0, (folder / shard_name(0)).open("xb")
     try:
         for done, record in enumerate(records, 1):
@@ -118,36 +135,43 @@ def _write(
                 shard.close()
                 number += 1
                 shard = (folder / shard_name(number)).open("xb")
-            offset = shard.tell()
-            digest = _append(array_file(store, record.id), shard, record)
-            yield record.id.encode(), number, offset, shard.tell() - offset, digest.encode()
+            files = {record.id: array_file(store, record.id), record.id + HALF: half_file(store, record.id)}
+            for name, file in files.items():
+                if name == record.id or file.is_file():
+                    offset = shard.tell()
+                    digest = _append(file, shard, record.sha256 if name == record.id else "", store)
+                    yield name.encode(), number, offset, shard.tell() - offset, digest.encode()
             if progress is not None:
                 progress(done, len(records))
     finally:
         shard.close()
 
 
-def _append(file: Path, shard: BinaryIO, record: VolumeRecord) -> str:
-    """Copy *file* to the end of *shard*; return its sha256."""
+def _append(file: Path, shard: BinaryIO, expected: str, store: Path) -> str:
+    """Copy *file*, whose sha256 is *expected* if that is known, to the end of *shard*; return its sha256."""
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise DataError(f"{record.id}: the array cannot be read ({error}): prepare its source again") from None
+        raise DataError(f"{file.stem}: the array cannot be read ({error}): prepare its source again") from None
     digest = hashlib.sha256(content).hexdigest()
-    if record.sha256 and digest != record.sha256:
-        raise DataError(f"{record.id}: the array is damaged: 'umzoo store verify {file.parents[1]}' tells more")
+    if expected and digest != expected:
+        raise DataError(f"{file.stem}: the array is damaged: 'umzoo store verify {store}' tells more")
     shard.write(content)
     return digest
 
 
 def shard_damage(store: Path, name: str) -> str:
     """What is wrong with the volume *name* of the packed *store*; empty if nothing. All of it is read."""
+    opened = PackedStore(store, only=(name,))
     try:
-        entry = PackedStore(store, only=(name,)).place(name)
-        with (store / shard_name(int(entry["shard"]))).open("rb") as file:
-            file.seek(int(entry["offset"]))
-            content = file.read(int(entry["length"]))
+        entries = [opened.place(one) for one in (name, name + HALF)[: 1 + opened.has_half(0)]]
+        sound = all(_digest(store, entry) == entry["sha256"].decode() for entry in entries)
     except (OSError, ValueError) as error:
         return f"the array cannot be read: {error}"
-    same = hashlib.sha256(content).hexdigest() == entry["sha256"].decode()
-    return "" if same else "the array is damaged: it has another sha256 than was written"
+    return "" if sound else "the array is damaged: it has another sha256 than was written"
+
+
+def _digest(store: Path, entry: Any) -> str:
+    with (store / shard_name(int(entry["shard"]))).open("rb") as file:
+        file.seek(int(entry["offset"]))
+        return hashlib.sha256(file.read(int(entry["length"]))).hexdigest()

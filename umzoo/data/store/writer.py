@@ -15,8 +15,8 @@ from typing_extensions import Self
 
 import umzoo
 from umzoo.data.store.durable_files import LOCAL, JsonLines, write_text, writing
-from umzoo.data.store.halves import HALVES
 from umzoo.data.store.identity import content_of
+from umzoo.data.store.places import HALVES, VOLUMES
 from umzoo.data.store.reader import Store, StoreInfo
 from umzoo.data.store.record import VolumeRecord
 from umzoo.data.store.shards import is_packed
@@ -92,12 +92,12 @@ class StoreWriter:
         freed = 0
         for folder in self.path.glob(".columns-*"):
             shutil.rmtree(folder, ignore_errors=True)
-        for folder in (self.path, self.path / "volumes", self.path / HALVES, self.path / LOCAL):
-            for file in folder.iterdir() if folder.is_dir() else ():
-                orphan = folder.name in ("volumes", HALVES) and file.suffix == ".b2nd" and file.stem not in self.records
-                if orphan or (file.name.startswith(".") and ".writing-" in file.name):
-                    freed += file.stat().st_size
-                    file.unlink(missing_ok=True)
+        arrays = [path for name in (VOLUMES, HALVES) for path in (self.path / name).rglob("*")]
+        for file in (*arrays, *self.path.iterdir(), *(self.path / LOCAL).iterdir()):
+            orphan = file.suffix == ".b2nd" and file.stem not in self.records
+            if orphan or (file.name.startswith(".") and ".writing-" in file.name):
+                freed += file.stat().st_size
+                file.unlink(missing_ok=True)
         return freed
 
 
@@ -114,7 +114,7 @@ def _begin(path: Path, spec: InputSpec | None) -> None:
         return
     if path.exists() and (not path.is_dir() or not all(_is_ours(item.name) for item in path.iterdir())):
         raise DataError(f"{path} exists and is not a store: give --out a new or empty folder")
-    (path / "volumes").mkdir(parents=True, exist_ok=True)
+    (path / VOLUMES).mkdir(parents=True, exist_ok=True)
     (path / LOCAL).mkdir(exist_ok=True)
     info = StoreInfo(input=spec, umzoo=umzoo.__version__)
     write_text(path / "store.json", json.dumps(info.model_dump(mode="json"), indent=1) + "\n")
@@ -122,7 +122,7 @@ def _begin(path: Path, spec: InputSpec | None) -> None:
 
 def _is_ours(name: str) -> bool:
     """Whether *name* is what a run killed before it wrote ``store.json`` may leave."""
-    return name in (LOCAL, HALVES, "volumes") or name.startswith(".store.json.")
+    return name in (LOCAL, HALVES, VOLUMES) or name.startswith(".store.json.")
 
 
 def _lock(path: Path) -> TextIO:
