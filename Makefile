@@ -7,6 +7,9 @@ STAMP := $(VENV)/.installed
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.10 python)
 SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))
 
+# Packages are compiled when they are first imported, also where the environment says otherwise: the tests start many processes.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test lint types unit gpu docs dist matrix clean
 
 demo: $(STAMP)
