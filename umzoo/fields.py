@@ -47,6 +47,11 @@ def _words(seed: NDArray[np.uint64], place: NDArray[np.uint64]) -> NDArray[np.ui
     return mixed
 
 
+def seeded_generator(device: torch.device, seed: int) -> torch.Generator:
+    """Return a generator of *device*."""
+    return torch.Generator(device).manual_seed(seed)
+
+
 class Rng:
     """Random draws for one step.
 
@@ -80,14 +85,14 @@ class Rng:
 
     @cached_property
     def _bulk(self) -> torch.Generator:
-        return torch.Generator(self.device).manual_seed(int(self._shared[1] >> np.uint64(1)))
+        return seeded_generator(self.device, int(self._shared[1] >> np.uint64(1)))
 
     @cached_property
     def _own(self) -> tuple[NDArray[np.uint64], list[torch.Generator]]:
         """Seeds of the parameters of each item ``(B, 1)``, and generators of its bulk draws."""
         parameters, bulk = _words(self._shared[:, None], np.array(self.items, np.uint64))
         seeds = (bulk >> np.uint64(1)).tolist()
-        return parameters[:, None], [torch.Generator(self.device).manual_seed(seed) for seed in seeds]
+        return parameters[:, None], [seeded_generator(self.device, seed) for seed in seeds]
 
     def _is_of_items(self, shape: Sequence[int]) -> bool:
         return bool(self.items and shape and shape[0] % len(self.items) == 0)

@@ -55,13 +55,18 @@ def test_a_sound_one_passes():
         ({"Config": Open}, ["unknown options refused"], "refuse unknown keys"),
         (
             {"draw": lambda self, image, rng: {"by": torch.rand(len(image), 1, 1, 1, 1)}},
-            ["draws from rng only", "same seed, same draws"],
+            ["draws from rng only", "same seed, same draws", "devices not mixed"],
             "global random state",
         ),
         (
             {"draw": lambda self, image, rng: {"by": torch.zeros(())}},
             ["draws are per item", "items independent", "one item in place"],
             "must be the batch of 4, got ()",
+        ),
+        (
+            {"apply": lambda self, image, params: (image * torch.linspace(0.5, 1, image.shape[-1])).clamp(0, 1)},
+            ["devices not mixed"],
+            "on a GPU, aten::mul has operands on the device and on the CPU (16,)",
         ),
         (
             {"apply": lambda self, image, params: image.mul_(0.99)},
@@ -86,7 +91,7 @@ def test_a_sound_one_passes():
         ({"apply_item_": lambda self, item, params: item.zero_()}, ["one item in place"], "what apply does"),
         (
             {"apply": lambda self, image, params: torch.nn.functional.conv3d(image, torch.ones(1, 1, 1, 1, 1))},
-            ["bf16"],
+            ["bf16", "devices not mixed"],
             "torch.bfloat16",
         ),
     ],

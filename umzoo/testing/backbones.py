@@ -16,6 +16,7 @@ from umzoo.backbones.base import Backbone, BackboneInfo, Features, Size
 from umzoo.backbones.state import named_tensors, shapes
 from umzoo.fields import Rng
 from umzoo.testing.promises import ComponentChecks, ConformanceError, NotApplicableError, made_once, promise
+from umzoo.testing.simulated_device import on_simulated_device
 from umzoo.testing.tensors import (
     Watch,
     cuda,
@@ -237,6 +238,11 @@ class BackboneChecks(ComponentChecks):
         torch.compiler.reset()
         answer = self._evaluate(torch.compile(self.frozen, backend="eager"))
         require_close(self, answer, self.answer, "compiled it must give the same features")
+
+    @promise("devices not mixed", may_refuse=True)
+    def _devices(self) -> None:
+        with torch.no_grad(), on_simulated_device(self.name) as device:
+            _pass(copy.deepcopy(self.frozen).to(device), self.image[:1].to(device))
 
     @promise("CUDA", may_refuse=True)
     def _cuda(self) -> None:

@@ -12,6 +12,7 @@ from umzoo.corruptions.base import Corruption
 from umzoo.fields import Fields, Rng
 from umzoo.testing.material import ANISOTROPIC, PATCH
 from umzoo.testing.promises import ComponentChecks, made_once, promise
+from umzoo.testing.simulated_device import on_simulated_device
 from umzoo.testing.tensors import (
     Watch,
     cuda,
@@ -142,6 +143,11 @@ class CorruptionChecks(ComponentChecks):
     def _bf16(self) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             self._corrupt(Rng(1).uniform((2, 1, *PATCH)))
+
+    @promise("devices not mixed", may_refuse=True)
+    def _devices(self) -> None:
+        with on_simulated_device(self.name) as device:
+            self._corrupt(self.image.to(device))
 
     @promise("CUDA", may_refuse=True)
     def _cuda(self) -> None:

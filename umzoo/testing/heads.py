@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from umzoo.fields import Rng
 from umzoo.heads.base import Head
 from umzoo.testing.material import ANISOTROPIC, PATCH, TinyBackbone
 from umzoo.testing.promises import ComponentChecks, made_once, promise
+from umzoo.testing.simulated_device import on_simulated_device
 from umzoo.testing.tensors import (
     cuda,
     require_close,
@@ -115,6 +117,11 @@ class HeadChecks(ComponentChecks):
         torch.compiler.reset()
         answer = self._ask(torch.compile(self.built, backend="eager"), self.image)
         require_close(self, answer, self.answer, "compiled it must give the same answer")
+
+    @promise("devices not mixed", may_refuse=True)
+    def _devices(self) -> None:
+        with on_simulated_device(self.name) as device:
+            self._ask(copy.deepcopy(self.built).to(device), self.image.to(device))
 
     @promise("CUDA", may_refuse=True)
     def _cuda(self) -> None:

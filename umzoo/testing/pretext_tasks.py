@@ -20,6 +20,7 @@ from umzoo.pretext.guard import GuardedModel
 from umzoo.pretext.model import Output, PretextModel
 from umzoo.testing.material import ANISOTROPIC, PATCH, TARGETS, TinyBackbone, training_batch
 from umzoo.testing.promises import ComponentChecks, ConformanceError, made_once, promise
+from umzoo.testing.simulated_device import on_simulated_device
 from umzoo.testing.tensors import (
     Watch,
     cuda,
@@ -215,6 +216,11 @@ class PretextTaskChecks(ComponentChecks):
         model.backbone.compile(backend="eager")
         loss = self._learn(model, self.batch)
         require_close(self, loss, self.step.output.loss, "the loss must be the same if the backbone is compiled")
+
+    @promise("devices not mixed", may_refuse=True)
+    def _devices(self) -> None:
+        with on_simulated_device(self.name) as device:
+            self._learn(self.build().to(device), to_device(self.batch, device))
 
     @promise("CUDA", may_refuse=True)
     def _cuda(self) -> None:

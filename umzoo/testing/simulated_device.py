@@ -1,0 +1,156 @@
+"""A device that is not the CPU, where there is none: what is computed on it is real, and mixing it with the CPU fails.
+
+Tensors on it are of the class :class:`Simulated`: they say that they lie on ``meta``, and hold their values in an
+ordinary tensor. Operations run on the CPU after a look at where their operands lie, by the rule of accelerators: all on
+the device, but for CPU tensors without axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map_only
+
+from umzoo.errors import UmzooError, in_one_line
+from umzoo.testing.promises import ConformanceError, NotApplicableError, UnreachedError
+
+DEVICE = torch.device("meta")
+"""The name that stands for the simulated device."""
+_CROSSING = {"aten::_to_copy", "aten::copy_"}
+"""Operations that may have operands on both devices."""
+
+
+class MixedDevicesError(RuntimeError):
+    """An operation has operands on the CPU and on the device."""
+
+
+class Simulated(Tensor):
+    """A tensor on the simulated device, with its values in ``held``."""
+
+    held: Tensor
+
+    @staticmethod
+    def __new__(cls, held: Tensor) -> Simulated:
+        """Return *held* as a tensor on the device."""
+        made: Simulated = torch.Tensor._make_wrapper_subclass(
+            cls, held.size(), strides=held.stride(), storage_offset=held.storage_offset(), dtype=held.dtype,
+            layout=held.layout, device=DEVICE, requires_grad=False,
+        )  # fmt: skip
+        made.held = held
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
+        """Run *operation* on the values."""
+        return _run(operation, args, kwargs or {})
+
+    def numpy(self, **options: Any) -> Any:
+        """Refuse, as tensors of devices do."""
+        raise MixedDevicesError("a tensor of the device cannot become a NumPy array: call .cpu() first")
+
+    def tolist(self) -> Any:
+        """Return the values."""
+        return self.held.tolist()  # type: ignore[no-untyped-call]
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
+        return f"Simulated({self.held!r})"
+
+
+class _Factories(TorchDispatchMode):
+    """Makes new tensors on the device where that is asked for."""
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _run(operation, args, kwargs or {})
+
+
+class _Autocast(torch.autocast):
+    """Autocast on the device as on the CPU."""
+
+    def __init__(self, device_type: str, *args: Any, **options: Any) -> None:
+        super().__init__("cpu" if device_type == DEVICE.type else device_type, *args, **options)
+
+
+@contextmanager
+def simulated_device() -> Iterator[torch.device]:
+    """Yield a device that is not the CPU; ``tensor.to(device)`` and ``torch.zeros(..., device=device)`` work on it.
+
+    What mixes it with the CPU raises :class:`MixedDevicesError`. Random numbers come from generators of the CPU.
+    """
+    with ExitStack() as changed:
+        changed.enter_context(
+            patch("umzoo.fields.seeded_generator", lambda _, seed: torch.Generator().manual_seed(seed))
+        )
+        changed.enter_context(patch("torch.autocast", _Autocast))
+        for make in (torch.tensor, torch.as_tensor):
+            changed.enter_context(patch.object(torch, make.__name__, partial(_made_then_moved, make)))
+        changed.enter_context(_Factories())
+        yield DEVICE
+
+
+@contextmanager
+def on_simulated_device(name: str) -> Iterator[torch.device]:
+    """Yield a simulated device to check the component *name* on.
+
+    Raises:
+        ConformanceError: if it mixes the device with the CPU.
+        NotApplicableError: if something cannot be simulated, or another promise is broken.
+    """
+    try:
+        with simulated_device() as device:
+            yield device
+    except MixedDevicesError as error:
+        raise ConformanceError(f"{name}: on a GPU, {error}") from error
+    except ConformanceError as error:
+        raise NotApplicableError("another promise is broken") from error
+    except (UmzooError, NotApplicableError, UnreachedError):
+        raise
+    except Exception as error:
+        raise NotApplicableError(f"cannot be simulated here: {in_one_line(error, 60)}") from error
+
+
+def _made_then_moved(make: Callable[..., Tensor], *args: Any, device: Any = None, **options: Any) -> Tensor:
+    """Call *make*, which does not ask :class:`_Factories`, on the CPU."""
+    made = make(*args, **options)
+    return made if device is None else made.to(device)
+
+
+def _run(operation: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
+    name = operation._schema.name
+    tensors = [it for it in tree_flatten((args, options))[0] if isinstance(it, Tensor)]
+    on_device = [it for it in tensors if isinstance(it, Simulated)]
+    strangers = [it for it in tensors if not isinstance(it, Simulated) and it.ndim and name not in _CROSSING]
+    if on_device and strangers:
+        raise MixedDevicesError(
+            f"{name} has operands on the device and on the CPU {tuple(strangers[0].shape)}: move them with .to(device)"
+        )
+    wanted = options.get("device")
+    moved = bool(on_device) if wanted is None else torch.device(wanted) == DEVICE
+    plain = {**options, "device": torch.device("cpu")} if wanted is not None else options
+    inside, named = tree_map_only(Simulated, _held, (tuple(args), plain))
+    result = operation(*inside, **named)
+    if name == "aten::copy_" or operation._schema.is_mutable:
+        return _original(operation, args, options, result, moved)
+    return tree_map_only(Tensor, Simulated, result) if moved else result
+
+
+def _held(tensor: Simulated) -> Tensor:
+    return tensor.held
+
+
+def _original(operation: Any, args: Sequence[Any], options: dict[str, Any], result: Any, moved: bool) -> Any:
+    """What an operation in place returns: its operand, or what is new."""
+    changed: list[Any] = [
+        options.get(it.name, args[place] if place < len(args) else None)
+        for place, it in enumerate(operation._schema.arguments)
+        if it.alias_info is not None and it.alias_info.is_write
+    ]
+    if not isinstance(result, Tensor):
+        return changed[0] if result is None else tree_map_only(Tensor, Simulated, result) if moved else result
+    return changed[0] if changed and isinstance(changed[0], Tensor) else result
