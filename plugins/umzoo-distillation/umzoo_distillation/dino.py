@@ -62,7 +62,7 @@ class DINO(umzoo.PretextTask):
         hidden: tuple[Share, Share] = Field((0.2, 0.4), description="least and greatest edge of them, of the grid's")
         cells: float = Field(1.0, ge=0, description="weight of the loss of hidden cells (iBOT); 0: nothing is hidden")
         corruptions: tuple[umzoo.ComponentSpec, ...] = Field(CORRUPTIONS, description="of each crop, in this order")
-        prototypes: int = Field(512, ge=2, description="directions that crops are told by")
+        prototypes: int = Field(512, ge=2, description="prototypes: output units of the projection head")
         temperature: float = Field(0.1, gt=0, description="the student's")
         teacher_temperature: float = Field(0.05, gt=0, description="the teacher's, which is lower")
         momentum: float = Field(0.99, ge=0, lt=1, description="what the teacher keeps of itself in the first steps")

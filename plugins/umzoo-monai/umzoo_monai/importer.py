@@ -52,7 +52,7 @@ SOURCES: dict[str, dict[str, Any]] = {
 
 
 class MonaiSwinImporter(Importer):
-    """Swin UNETR or its transformer alone: sizes are told from the tensors, names of all MONAI versions understood.
+    """Swin UNETR or its transformer alone: sizes follow from the tensors, names of all MONAI versions understood.
 
     A file with the whole network, or with all but the decoder (VoCo's SSL heads), becomes a ``swin_unetr``; one with
     the transformer only (MONAI's ``model_swinvit.pt``) a ``swin_vit``. Tensors keep their values; what else the file

@@ -45,7 +45,7 @@ SOURCES: dict[str, dict[str, Any]] = {
 
 
 class SegResNetImporter(Importer):
-    """SegResNet of either version: sizes are told from the tensors.
+    """SegResNet of either version: sizes follow from the tensors.
 
     A file with the encoder alone (CT-FM's feature extractor) brings the encoder. Tensors keep their values; what else
     the file holds, such as the last convolution, goes to ``pretext.safetensors`` under ``monai_segresnet.*``.

@@ -1,7 +1,7 @@
 """The ``umzoo`` entry of nnU-Net plans: which weights, how they are fitted and trained from, and what came of it.
 
 nnU-Net keeps unknown entries of plans, and copies them into its results and checkpoints; so they are where a training
-finds its weights on every rank and after every restart, and where it is told later which ones they were.
+finds its weights on every rank and after every restart, and where a later reader finds which ones they were.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ In nnU-Net v2, with plans that fit the weights:
 umzoo nnunet train DATASET 3d_fullres 0 --weights {ref}
 ```
 
-Into a network of your own, with a report of what became of every tensor:
+Into a network of your own. The report lists every tensor as copied, adapted or left at random values:
 
 ```python
 print(umzoo.transfer("{ref}", network))
@@ -45,7 +45,7 @@ umzoo predict {ref} scan.nii.gz --out FOLDER
 import umzoo
 
 model = umzoo.from_pretrained("{ref}")
-answer = model(image)  # {gives}; the image as told under Input
+answer = model(image)  # {gives}; the image as described under Input
 ```
 
 `umzoo.from_pretrained("{ref}", head=False)` is the backbone `{architecture}` alone, whose parameters are those in

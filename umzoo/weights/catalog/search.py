@@ -45,7 +45,7 @@ class Wanted:
                 raise ConfigError(f"unknown --{name} '{value}'{hint}: give one of {', '.join(choices)}")
 
     def fits(self, known: Mapping[str, Any]) -> bool:
-        """Whether weights of which the :func:`facts` *known* are told are like that."""
+        """Whether weights with the :func:`facts` *known* match."""
         if self.use and not USES[self.use.lower()](known["license"], known["license_link"]):
             return False
         if self.modality and self.modality.lower() not in known["modalities"]:

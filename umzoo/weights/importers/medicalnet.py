@@ -28,7 +28,7 @@ NORMALIZATION = "mean and standard deviation of the voxels above 0; voxels of 0 
 
 
 class MedicalNetImporter(Importer):
-    """MedicalNet's ResNets: number of layers and short cuts are told from the tensors, with or without ``module.``.
+    """MedicalNet's ResNets: depth and kind of short cuts follow from the tensors, with or without ``module.``.
 
     Tensors keep their values, but the biases of MONAI's short cuts, which go into the norm behind them. Files that
     hold the decoder ``conv_seg`` bring it along, except for its last convolution, which goes to
