@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import inspect
 import json
 import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from umzoo.cli.options import describe
 from umzoo.files import replace_text, user_cache
 
 log = logging.getLogger(__name__)
@@ -28,13 +30,29 @@ FILE = "listing.json"
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of a listing."""
+    """A component or weights.
+
+    Attributes:
+        name: its name.
+        size: parameters of a backbone.
+        origin: package that brings it.
+        license: of it, or else of its package.
+        text: what it is, in a line.
+        about: its docstring.
+        citations: what to cite.
+        options: name, default, meaning and choices of each option.
+        facts: of weights, what is known of them.
+    """
 
     name: str
     size: str
     origin: str
     license: str
     text: str
+    about: str = ""
+    citations: list[str] = field(default_factory=list)
+    options: list[list[str]] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -139,10 +157,25 @@ def _look() -> Shown:
             plugin = zoo.plugin_of(kind, name)
             license = getattr(registry[name], "license", "") or plugin.license
             large = size(name) if kind == "backbone" else ""
-            entries[kind].append(Entry(name, large, plugin.origin, license, registry.summary(name)))
+            more = _details(registry[name])
+            entries[kind].append(Entry(name, large, plugin.origin, license, registry.summary(name), **more))
     weights = [facts(zoo.weights[name]) for name in zoo.weights.list()]
     brought = [Brought(it.name, it.origin, it.version, it.reason, it.entries) for it in zoo.plugins]
     return Shown(entries, weights, brought)
+
+
+def _details(entry: Any) -> dict[str, Any]:
+    """What :class:`Entry` holds beside a line."""
+    if not isinstance(entry, type):
+        known = {name: str(value) for name, value in vars(entry).items() if value not in (None, "", ())}
+        return {"facts": known}
+    options = [
+        [option, default, meaning, ", ".join(choices)]
+        for option, default, meaning, choices in describe(getattr(entry, "Config"))  # noqa: B009 - mypy knows no class
+    ]
+    citations = list(getattr(entry, "citations", ()))
+    about = inspect.cleandoc(entry.__doc__ or "").replace("``", "`")
+    return {"about": about, "citations": citations, "options": options}
 
 
 @contextmanager

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from umzoo.cli.output import say
 from umzoo.cli.tables import Listing
+
+if TYPE_CHECKING:
+    from umzoo.cli.component_cache import Entry
 
 
 def show(
@@ -17,20 +19,22 @@ def show(
     kind: Annotated[str | None, typer.Option(help="its kind, where several have the name: see 'umzoo list'")] = None,
 ) -> None:
     """Show what NAME is, who brings it, and its options with their defaults."""
+    from umzoo.cli.component_cache import shown
     from umzoo.engine.recipe import shipped_recipes
     from umzoo.errors import UnknownNameError, nearest
-    from umzoo.plugins import zoo
 
-    registries = zoo().registries
-    found = [each for each in registries if name in registries[each].list() and kind in (None, each)]
+    entries = shown().entries
+    found = [
+        (each, it) for each, of_kind in entries.items() for it in of_kind if it.name == name and kind in (None, each)
+    ]
     recipes = shipped_recipes() if kind in (None, "recipe") else {}
-    for each in found:
-        _show_entry(each, name)
+    for each, entry in found:
+        _show_entry(each, entry)
     if name in recipes:
         say(f"recipe {name}: {recipe_summary(recipes[name])}")
         say(f"{recipes[name]}")
     elif not found:
-        known = [*recipes, *(it for each in registries.values() for it in each.list())]
+        known = [*recipes, *(it.name for of_kind in entries.values() for it in of_kind)]
         raise UnknownNameError(f"no entry '{name}'{nearest(name, known)}: 'umzoo list' shows all")
 
 
@@ -41,34 +45,16 @@ def recipe_summary(file: Path) -> str:
     return " ".join(line.lstrip("# ") for line in lines[:first])
 
 
-def _show_entry(kind: str, name: str) -> None:
-    from umzoo.plugins import zoo
-
-    found = zoo()
-    entry, plugin = found.registries[kind][name], found.plugin_of(kind, name)
-    say(f"{kind} {name}, from {plugin.origin}")
-    if not isinstance(entry, type):
-        _show_fields(entry)
-        return
-    say(inspect.cleandoc(entry.__doc__ or "").replace("``", "`"))
-    for citation in getattr(entry, "citations", ()):
+def _show_entry(kind: str, entry: Entry) -> None:
+    say(f"{kind} {entry.name}, from {entry.origin}")
+    if entry.about:
+        say(entry.about)
+    for citation in entry.citations:
         say(f"cite: {citation}")
-    _show_options(entry)
-
-
-def _show_fields(entry: Any) -> None:
-    rows = Listing("", "")
-    for name, value in vars(entry).items():
-        if value not in (None, "", ()):
-            rows.add_row(name, str(value))
-    rows.show()
-
-
-def _show_options(entry: Any) -> None:
-    from umzoo.cli.options import describe
-
-    rows = Listing("option", "default", "meaning")
-    for option, default, meaning, choices in describe(entry.Config):
-        rows.add_row(option, default, meaning + (f" ({', '.join(choices)})" if choices else ""))
+    rows = Listing("option", "default", "meaning") if entry.options else Listing("", "")
+    for option, default, meaning, choices in entry.options:
+        rows.add_row(option, default, meaning + (f" ({choices})" if choices else ""))
+    for name, value in entry.facts.items():
+        rows.add_row(name, value)
     if rows.rows:
         rows.show()
