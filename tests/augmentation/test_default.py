@@ -11,6 +11,7 @@ from umzoo.augmentation import DefaultAugmentation
 from umzoo.augmentation.gray_levels import blur, change_contrast, change_gamma, coarsen
 from umzoo.augmentation.space import center, matrices, resample, resample_compiled
 from umzoo.fields import Rng
+from umzoo.testing.simulated_device import simulated_device
 
 pytest.importorskip("batchgeneratorsv2")
 SIZE = (14, 11, 12)
@@ -134,6 +135,19 @@ def test_matrices_have_their_distribution():
     assert ks_2samp(*(np.linalg.det(side).round(5) for side in sides)).pvalue > 1e-3
     planar, _ = matrices(Rng(4), 50, 3.0, True)
     assert (planar[:, 0] == torch.tensor([1.0, 0, 0])).all() and (planar[:, :, 0] == torch.tensor([1.0, 0, 0])).all()
+
+
+@pytest.mark.parametrize("planar", [False, True])
+def test_a_device_gives_what_the_cpu_gives(planar):
+    image = torch.stack([channels(2, seed=seed) for seed in range(12)])
+    label = (image[:, :1] > 0.5).short()
+    augment = DefaultAugmentation((8, 8, 8), 0.5, planar=planar, labels=[-1, 0, 1])
+    expected = augment(image, label, Rng(2, items=range(12)))
+    with simulated_device() as device:
+        made = augment(image.to(device), label.to(device), Rng(2, device=device, items=range(12)))
+        found = [it.cpu() for it in made]
+    torch.testing.assert_close(found[0], expected[0], atol=1e-4, rtol=0)
+    assert (found[1] == expected[1]).float().mean() > 0.999
 
 
 def test_it_is_a_function_of_the_draws_of_each_item():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import _disable_current_modes
 
 from umzoo.errors import ConfigError
 from umzoo.fields import Rng
@@ -32,6 +33,15 @@ def test_what_is_done_in_place_is_done(device):
     moved[0] = 5
     assert moved.copy_(torch.ones(3)) is moved and view.tolist() == [1, 1]
     assert torch.add(moved, moved, out=moved) is moved and moved.tolist() == [2, 2, 2]
+    moved[[0, 2]] = torch.zeros(2, device=device)
+    assert moved.tolist() == [0, 2, 0] and moved[[1]].tolist() == [2] and moved[torch.tensor([0, 1])].tolist() == [0, 2]
+
+
+def test_what_it_cannot_simulate_is_an_error(device):
+    with pytest.raises(NotImplementedError, match="not made by the simulation"):
+        with _disable_current_modes():
+            empty = torch.empty(3, device="meta")
+        torch.ones(3, device=device).add_(empty)
 
 
 @pytest.mark.parametrize(

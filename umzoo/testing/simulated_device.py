@@ -25,6 +25,8 @@ DEVICE = torch.device("meta")
 """The name that stands for the simulated device."""
 _CROSSING = {"aten::_to_copy", "aten::copy_"}
 """Operations that may have operands on both devices."""
+_INDEXING = {"aten::index", "aten::index_put", "aten::index_put_", "aten::_unsafe_index"}
+"""Operations whose indices, the second argument, may lie on the CPU."""
 
 
 class MixedDevicesError(RuntimeError):
@@ -58,6 +60,16 @@ class Simulated(Tensor):
     def tolist(self) -> Any:
         """Return the values."""
         return self.held.tolist()  # type: ignore[no-untyped-call]
+
+    def new_tensor(self, data: Any, *, dtype: Any = None, **options: Any) -> Tensor:  # type: ignore[override]
+        """Return *data* on the device, by default as values of this type."""
+        return torch.tensor(data, dtype=dtype or self.dtype).to(DEVICE)
+
+    def __getitem__(self, index: Any) -> Any:
+        return super().__getitem__(_with_tensors(index))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        super().__setitem__(_with_tensors(index), value)
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"Simulated({self.held!r})"
@@ -125,8 +137,11 @@ def _run(operation: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
     name = operation._schema.name
     tensors = [it for it in tree_flatten((args, options))[0] if isinstance(it, Tensor)]
     on_device = [it for it in tensors if isinstance(it, Simulated)]
-    strangers = [it for it in tensors if not isinstance(it, Simulated) and it.ndim and name not in _CROSSING]
-    if on_device and strangers:
+    if any(it.device == DEVICE and not isinstance(it, Simulated) for it in tensors):
+        raise NotImplementedError(f"{name} got a tensor of {DEVICE} that was not made by the simulation")
+    may_differ = {id(it) for it in tree_flatten(args[1])[0]} if name in _INDEXING else set()
+    strangers = [it for it in tensors if not isinstance(it, Simulated) and it.ndim and id(it) not in may_differ]
+    if on_device and strangers and name not in _CROSSING:
         raise MixedDevicesError(
             f"{name} has operands on the device and on the CPU {tuple(strangers[0].shape)}: move them with .to(device)"
         )
@@ -138,6 +153,13 @@ def _run(operation: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
     if name == "aten::copy_" or operation._schema.is_mutable:
         return _original(operation, args, options, result, moved)
     return tree_map_only(Tensor, Simulated, result) if moved else result
+
+
+def _with_tensors(index: Any) -> Any:
+    """*index* with lists of numbers as tensors of the CPU; torch would make empty ones, of ``meta``."""
+    if isinstance(index, list):
+        return torch.tensor(index)
+    return tuple(map(_with_tensors, index)) if isinstance(index, tuple) else index
 
 
 def _held(tensor: Simulated) -> Tensor:
