@@ -34,6 +34,15 @@ def test_both_images_are_made_by_the_same_commands_with_extras_that_there_are():
     assert set(extras) <= PROJECT["optional-dependencies"].keys()
 
 
+def test_the_code_that_the_hub_shows_calls_what_there_is():
+    text = (ROOT / "docs" / "hub_library.ts").read_text(encoding="utf-8")
+    python = re.search(r"\[\s*`(.*?)`", text, re.S)[1].replace("${model.id}", "org/name")
+    called = re.findall(r"umzoo\.(\w+)\(", python)
+    assert called and all(callable(getattr(umzoo, name)) for name in called)
+    compile(python, "snippet", "exec")
+    assert re.search(r'prettyLabel: "(\w+)"', text)[1] == "umzoo"
+
+
 @pytest.fixture
 def tools(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / ".ci")
