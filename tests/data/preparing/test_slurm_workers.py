@@ -1,4 +1,4 @@
-"""Workers that SLURM starts, as docs/clusters.md shows, with stand-ins for its commands that run jobs on this machine."""
+"""Workers that SLURM starts, as docs/clusters.md shows, with stand-ins for its commands that run jobs here."""
 
 import re
 from contextlib import suppress
