@@ -1,6 +1,6 @@
 """Dice on test scans that were changed: by the gray levels, noise, or the spacing, for arms of a study that is done.
 
-    python benchmarks/studies/robustness.py STUDY OUT --arms scratch voxels --results FOLDER
+    python benchmarks/studies/robustness.py STUDY OUT --arms scratch shipped --labels 8 --results FOLDER
 
 STUDY is the study's TOML file beside its tables (``tables.py``), OUT its folder. ``robustness.csv`` in FOLDER gets a
 row for each answer, what was changed stands where other rows have the label budget, and a table is printed.
@@ -27,7 +27,7 @@ from umzoo.downstream.finetune.scores import dice_row
 from umzoo.downstream.prediction.answers import predict
 from umzoo.downstream.prediction.folder import label_values, to_label_map
 from umzoo.downstream.study import load_study
-from umzoo.downstream.study.cells import Cell, finetunings, is_done
+from umzoo.downstream.study.cells import finetunings, is_done
 from umzoo.downstream.study.config import StudyConfig, StudyTask
 from umzoo.downstream.study.results import compare_arms, group_rows
 from umzoo.downstream.tasks import load_task
@@ -77,11 +77,12 @@ def main() -> None:
     parser.add_argument("study", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--arms", nargs="+", required=True)
+    parser.add_argument("--labels", required=True, help="label budget")
     parser.add_argument("--results", type=Path, required=True)
     options = parser.parse_args()
     torch.set_num_threads(1)
     config = load_study(options.study)
-    rows = [row for task in config.tasks for row in answers(config, task, options.out, options.arms)]
+    rows = [row for task in config.tasks for row in answers(config, task, options)]
     with (options.results / "robustness.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -89,10 +90,11 @@ def main() -> None:
     show(rows, config.control)
 
 
-def answers(config: StudyConfig, task: StudyTask, out: Path, arms: list[str]) -> Iterator[dict[str, str]]:
+def answers(config: StudyConfig, task: StudyTask, options: argparse.Namespace) -> Iterator[dict[str, str]]:
     """Yield a row for each changed test scan and network of *task*."""
-    cells = [cell for cell in finetunings(config) if cell.task == task.title and cell.arm in arms]
-    models = {cell: umzoo.from_pretrained(out / cell.name / "run" / "weights") for cell in cells if _done(out, cell)}
+    cells = [cell for cell in finetunings(config) if cell.task == task.title and cell.arm in options.arms]
+    folders = {cell: options.out / cell.name for cell in cells if cell.labels == options.labels}
+    models = {cell: umzoo.from_pretrained(it / "run" / "weights") for cell, it in folders.items() if is_done(it)}
     loaded = load_task(task.file)
     for case in (case for case in loaded.cases if case.split == "test"):
         image, label = (nibabel.nifti1.load(file) for file in (case.images[0], case.label or ""))
@@ -103,10 +105,6 @@ def answers(config: StudyConfig, task: StudyTask, out: Path, arms: list[str]) ->
                 dice = _dice(model, values, truth, affine, loaded)
                 about = {"task": task.title, "arm": cell.arm, "labels": change, "seed": str(cell.seed)}
                 yield {**about, "case": case.id, "subject": case.subject, "name": "dice", "value": f"{dice:.5f}"}
-
-
-def _done(out: Path, cell: Cell) -> bool:
-    return is_done(out / cell.name)
 
 
 def _dice(model: Any, values: NDArray[Any], truth: NDArray[Any], affine: NDArray[Any], task: Any) -> float:

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from umzoo.downstream.study import StudyConfig, write_report
+from umzoo.downstream.study.figures import arm_lines
 from umzoo.downstream.study.tidy_rows import COLUMNS
 from umzoo.errors import DataError
 
@@ -77,3 +78,8 @@ def test_rows_of_something_else_are_refused(tmp_path):
     (tmp_path / "cells.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="none of a study"):
         write_report(tmp_path)
+
+
+def test_no_two_arms_have_one_line():
+    lines = arm_lines(["control", *(f"arm {number}" for number in range(15))], "control")
+    assert len({tuple(line.items()) for line in lines.values()}) == len(lines) == 16

@@ -12,41 +12,54 @@ from umzoo.downstream.evaluate.report import COLORS, GRAY
 from umzoo.downstream.study.convergence import Curves
 from umzoo.downstream.study.results import Result
 
+STYLES = ("-", "--", ":")
+"""Of lines: each serves as many arms as there are colors."""
+FEW = 4
+"""Arms whose seeds can be drawn one by one."""
+Lines = dict[str, dict[str, str]]
+"""Color and style of the line of each arm."""
 
-def arm_colors(arms: Sequence[str], control: str) -> dict[str, str]:
-    """Return a color per arm; the control is gray."""
-    others = [arm for arm in arms if arm != control]
-    return {control: GRAY} | {arm: COLORS[number % len(COLORS)] for number, arm in enumerate(others)}
+
+def arm_lines(arms: Sequence[str], control: str) -> Lines:
+    """Return a line per arm that no other has; the control is gray."""
+    lines: Lines = {control: {"color": GRAY, "linestyle": STYLES[0]}}
+    for number, arm in enumerate(arm for arm in arms if arm != control):
+        style = STYLES[number // len(COLORS) % len(STYLES)]
+        lines[arm] = {"color": COLORS[number % len(COLORS)], "linestyle": style}
+    return lines
 
 
-def save_learning(file: Path, curves: Curves, colors: dict[str, str], metric: str) -> None:
-    """Draw the curves of each arm: thin lines for its seeds, a thick one for their mean; a panel per label budget."""
+def save_learning(file: Path, curves: Curves, lines: Lines, metric: str) -> None:
+    """Draw the curves of each arm: thin lines for its seeds, a thick one for their mean; a panel per label budget.
+
+    Of many arms only the means are drawn.
+    """
     budgets = list(dict.fromkeys(labels for _, labels, _ in curves))
     figure, panels = _figure(len(budgets))
     for axis, labels in zip(panels, budgets, strict=True):
-        for arm, color in colors.items():
+        for arm, line in lines.items():
             found = [curve for (name, of, _), curve in curves.items() if (name, of) == (arm, labels)]
-            for curve in found:
-                axis.plot(list(curve), list(curve.values()), color=color, linewidth=0.6, alpha=0.5)
+            for curve in found if len(lines) <= FEW else ():
+                axis.plot(list(curve), list(curve.values()), linewidth=0.6, alpha=0.5, **line)
             if steps := sorted(set.intersection(*map(set, found))) if found else []:
                 means = [float(np.mean([curve[step] for curve in found])) for step in steps]
-                axis.plot(steps, means, color=color, linewidth=2, label=arm)
+                axis.plot(steps, means, linewidth=2, label=arm, **line)
         axis.set(xlabel="step", ylabel=metric, title=f"labels: {labels}")
     panels[0].legend(frameon=False, fontsize=8)
     figure.savefig(file, dpi=120)
 
 
-def save_labels(file: Path, results: Sequence[Result], colors: dict[str, str], metric: str) -> None:
+def save_labels(file: Path, results: Sequence[Result], lines: Lines, metric: str) -> None:
     """Draw the metric of each arm over the label budgets, with its interval."""
     budgets = list(dict.fromkeys(result.labels for result in results))
     figure, (axis,) = _figure(1)
-    for number, (arm, color) in enumerate(colors.items()):
+    for number, (arm, line) in enumerate(lines.items()):
         mine = [result for result in results if result.arm == arm]
         places = [budgets.index(result.labels) + 0.04 * number for result in mine]
         spans = [result.value for result in mine]
-        axis.plot(places, [span.value for span in spans], marker="o", color=color, label=arm)
+        axis.plot(places, [span.value for span in spans], marker="o", label=arm, **line)
         for place, span in zip(places, spans, strict=True):
-            axis.plot([place, place], [span.low, span.high], color=color, linewidth=1)
+            axis.plot([place, place], [span.low, span.high], color=line["color"], linewidth=1)
     axis.set(xticks=range(len(budgets)), xticklabels=budgets, xlabel="training subjects with labels", ylabel=metric)
     axis.legend(frameon=False, fontsize=8)
     figure.savefig(file, dpi=120)

@@ -10,7 +10,7 @@ import numpy as np
 from umzoo.downstream.evaluate.statistics import TITLES, Interval
 from umzoo.downstream.study.config import StudyConfig
 from umzoo.downstream.study.convergence import SHARE, Arrival, arrivals, curves_of
-from umzoo.downstream.study.figures import arm_colors, save_labels, save_learning
+from umzoo.downstream.study.figures import arm_lines, save_labels, save_learning
 from umzoo.downstream.study.results import Result, compare_arms, group_rows, primary
 from umzoo.downstream.study.tidy_rows import ANSWERS, CELLS, CURVES, Row, read_rows
 from umzoo.errors import DataError
@@ -84,19 +84,17 @@ def _section(
     results = compare_arms(group_rows(answers, kind), kind, config.control)
     curves = curves_of(curve_rows)
     metric = TITLES.get(primary(kind), primary(kind).capitalize())
-    colors = arm_colors(
-        [name for name in config.names if any(result.arm == name for result in results)], config.control
-    )
+    lines = arm_lines([name for name in config.names if any(result.arm == name for result in results)], config.control)
     part = answers[0]["part"]
     yield f"## {task}"
     yield f"{metric} on {len({row['case'] for row in answers})} {part} cases" + (
         ", which also chose the step of each training." if part == "validation" else "."
     )
     yield table(results, arrivals(curves, kind, config.control), metric, config)
-    save_learning(folder / f"learning-{task}.png", curves, colors, metric)
+    save_learning(folder / f"learning-{task}.png", curves, lines, metric)
     yield f"![{metric} of validation by step](learning-{task}.png)"
     if len({result.labels for result in results}) > 1:
-        save_labels(folder / f"labels-{task}.png", results, colors, metric)
+        save_labels(folder / f"labels-{task}.png", results, lines, metric)
         yield f"![{metric} by label budget](labels-{task}.png)"
 
 
