@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from umzoo.downstream.study.convergence import Curve
-from umzoo.downstream.study.figures import arm_colors, save_learning
+from umzoo.downstream.study.figures import arm_lines, save_learning
 from umzoo.engine.log import read_metrics
 from umzoo.errors import ConfigError
 from umzoo.files import read_json
@@ -86,4 +86,4 @@ def ahead(outcomes: Sequence[Outcome]) -> int:
 def save_curves(file: Path, outcomes: Sequence[Outcome], labels: str) -> None:
     """Draw the learning curves of both arms."""
     curves = {(outcome.arm, labels, str(outcome.seed)): outcome.curve for outcome in outcomes}
-    save_learning(file, curves, arm_colors(ARMS, SCRATCH), "Dice of validation")
+    save_learning(file, curves, arm_lines(ARMS, SCRATCH), "Dice of validation")
