@@ -78,11 +78,14 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--arms", nargs="+", required=True)
     parser.add_argument("--labels", required=True, help="label budget")
+    parser.add_argument("--cases", type=int, help="first test cases of each task; default: all")
+    parser.add_argument("--tasks", nargs="+", help="default: all")
     parser.add_argument("--results", type=Path, required=True)
     options = parser.parse_args()
     torch.set_num_threads(1)
     config = load_study(options.study)
-    rows = [row for task in config.tasks for row in answers(config, task, options)]
+    tasks = [task for task in config.tasks if task.title in (options.tasks or [task.title])]
+    rows = [row for task in tasks for row in answers(config, task, options)]
     with (options.results / "robustness.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -96,7 +99,7 @@ def answers(config: StudyConfig, task: StudyTask, options: argparse.Namespace) -
     folders = {cell: options.out / cell.name for cell in cells if cell.labels == options.labels}
     models = {cell: umzoo.from_pretrained(it / "run" / "weights") for cell, it in folders.items() if is_done(it)}
     loaded = load_task(task.file)
-    for case in (case for case in loaded.cases if case.split == "test"):
+    for case in [case for case in loaded.cases if case.split == "test"][: options.cases]:
         image, label = (nibabel.nifti1.load(file) for file in (case.images[0], case.label or ""))
         scan = image.get_fdata(), np.rint(label.get_fdata()).astype(np.int64), image.affine
         for change, function in CHANGES.items():
