@@ -150,7 +150,7 @@ def _run(operation: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
     plain = {**options, "device": torch.device("cpu")} if wanted is not None else options
     inside, named = tree_map_only(Simulated, _held, (tuple(args), plain))
     result = operation(*inside, **named)
-    if name == "aten::copy_" or operation._schema.is_mutable:
+    if operation._schema.is_mutable:
         return _original(operation, args, options, result, moved)
     return tree_map_only(Tensor, Simulated, result) if moved else result
 

@@ -124,22 +124,31 @@ class UmzooMixin(nnUNetTrainer):
                 f"{len(changed)} tensors of the encoder are {'kept as they are' if frozen else 'trained'}"
             )
 
-    def get_training_transforms(self, patch_size: Any, rotation_for_DA: Any, *others: Any, **options: Any) -> Any:  # noqa: N803 - nnU-Net's name
+    def get_training_transforms(
+        self,
+        patch_size: Any,
+        rotation_for_DA: Any,  # noqa: N803 - nnU-Net's name
+        deep_supervision_scales: Any,
+        mirror_axes: Any,
+        do_dummy_2d_data_aug: bool,
+        *others: Any,
+        **options: Any,
+    ) -> Any:
         """Return the transforms of the other trainer; with ``fast_augmentation`` none, as batches are changed later.
 
         Raises:
             ConfigError: if that cannot do what they do.
         """
-        made = super().get_training_transforms(patch_size, rotation_for_DA, *others, **options)
+        made = super().get_training_transforms(
+            patch_size, rotation_for_DA, deep_supervision_scales, mirror_axes, do_dummy_2d_data_aug, *others, **options
+        )
         if not self.entry.fast_augmentation:
             return made
-        named = dict(zip(("deep_supervision_scales", "mirror_axes", "do_dummy_2d_data_aug"), others, strict=False))
-        named |= options
         labels = [-1, *self.label_manager.all_labels]
         if self.label_manager.has_ignore_label:
             labels.append(self.label_manager.ignore_label)
         self.batch_augmentation = batch_augmentation(
-            made, patch_size, max(rotation_for_DA), named["mirror_axes"], named["do_dummy_2d_data_aug"], labels
+            made, patch_size, max(rotation_for_DA), mirror_axes, do_dummy_2d_data_aug, labels
         )
         return None
 
