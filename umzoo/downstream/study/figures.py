@@ -45,7 +45,10 @@ def save_learning(file: Path, curves: Curves, lines: Lines, metric: str) -> None
                 means = [float(np.mean([curve[step] for curve in found])) for step in steps]
                 axis.plot(steps, means, linewidth=2, label=arm, **line)
         axis.set(xlabel="step", ylabel=metric, title=f"labels: {labels}")
-    panels[0].legend(frameon=False, fontsize=8)
+    if len(lines) > FEW:
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=8)
+    else:
+        panels[0].legend(frameon=False, fontsize=8)
     figure.savefig(file, dpi=120)
 
 
