@@ -34,7 +34,7 @@ from torch import nn
 import umzoo
 from umzoo.backbones.state import canonical_state, expand_aliases, named_tensors
 from umzoo.plugins import zoo
-from umzoo.weights.folder.io import read_info
+from umzoo.weights.folder.reader import read_info
 from umzoo.weights.networks.construction import build_on_meta
 
 REFERENCE = "load_file + create_model on meta"

@@ -26,7 +26,7 @@ from rich.table import Table
 from umzoo.backbones.state import named_tensors
 from umzoo.fields import Rng
 from umzoo.plugins import zoo
-from umzoo.weights.folder.io import MODEL, PRETEXT, read_info, read_shapes
+from umzoo.weights.folder.reader import MODEL, PRETEXT, read_info, read_shapes
 from umzoo.weights.networks.backbone import load_backbone
 
 TOLERANCE = 1e-4

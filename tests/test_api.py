@@ -10,7 +10,8 @@ from umzoo.errors import ConfigError, UnknownNameError, WeightsError
 from umzoo.fields import Rng
 from umzoo.heads.model import Model
 from umzoo.weights.folder.info import WeightsInfo
-from umzoo.weights.folder.io import read_info, save_folder
+from umzoo.weights.folder.reader import read_info
+from umzoo.weights.folder.writer import save_folder
 
 
 @pytest.fixture

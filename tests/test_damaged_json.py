@@ -28,7 +28,7 @@ from umzoo.hub.pushing.privacy import inspect
 from umzoo.nnunet.planning.configuration import read_json as read_plans
 from umzoo.nnunet.training.weights_location import read_where
 from umzoo.spec import InputSpec
-from umzoo.weights.folder.io import read_info
+from umzoo.weights.folder.reader import read_info
 from umzoo.weights.importers.nnssl_files import PLAN, _plan_beside
 from umzoo.weights.importers.nnunet import NnunetImporter
 

@@ -117,7 +117,7 @@ def test_command_line_loads_nothing_heavy():
 
 
 def test_training_and_loading_need_no_scan_reader():
-    modules = "umzoo.api, umzoo.engine.trainer, umzoo.data.store.reader, umzoo.weights.folder.io"
+    modules = "umzoo.api, umzoo.engine.trainer, umzoo.data.store.reader, umzoo.weights.folder.tensors"
     statements = f"import {modules}\nfrom umzoo.plugins import zoo\nzoo()"
     assert loaded_after(statements, "nibabel", "SimpleITK", "pydicom") == []
 

@@ -18,7 +18,8 @@ from umzoo.engine.trainer import Trainer
 from umzoo.plugins import load_zoo
 from umzoo.testing import TinyBackbone, check_pretext_task, training_batch
 from umzoo.testing.material import TARGETS
-from umzoo.weights.folder.io import load_state, read_info
+from umzoo.weights.folder.reader import read_info
+from umzoo.weights.folder.tensors import load_state
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "plugins.md"
 MOMENTUM = 0.9
@@ -38,7 +39,7 @@ def slow_twin(examples, tiny_store, tmp_path, monkeypatch):
     """A run of the example with a teacher, by name."""
     found = load_zoo(())
     found.load(SimpleNamespace(register_pretext_tasks=examples.register_pretext_tasks), "twin", "umzoo-twin", "3.1")
-    for user in ("engine.trainer", "engine.export", "engine.run_plugins", "weights.folder.io"):
+    for user in ("engine.trainer", "engine.export", "engine.run_plugins", "weights.folder.writer"):
         monkeypatch.setattr(f"umzoo.{user}.zoo", lambda: found)
 
     def make(name):

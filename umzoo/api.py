@@ -23,7 +23,7 @@ from umzoo.hub.pushing.push import Target, push_folder
 from umzoo.plugins import zoo
 from umzoo.spec import InputSpec
 from umzoo.weights.folder.info import Provenance, Result, WeightsInfo
-from umzoo.weights.folder.io import save_folder
+from umzoo.weights.folder.writer import save_folder
 from umzoo.weights.networks.description import describe
 from umzoo.weights.networks.model import HeadSpec, head_state, load_network, require_agreement
 from umzoo.weights.signing.signer import Signer

@@ -12,7 +12,7 @@ from reference.zoo import link, own_zoo
 from umzoo.weights.catalog.entry import PACKAGE, WeightsEntry, folder_in_package
 from umzoo.weights.catalog.search import facts
 from umzoo.weights.folder.info import WeightsInfo
-from umzoo.weights.folder.io import read_info
+from umzoo.weights.folder.reader import read_info
 
 INTRODUCTION = """\
 # Gallery of weights

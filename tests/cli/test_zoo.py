@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import textwrap
 from types import SimpleNamespace
 
 import pytest
@@ -188,14 +189,32 @@ def test_a_module_of_a_plugin_that_is_edited_changes_the_key(monkeypatch, tmp_pa
     assert keys[0] == keys[1] and len(set(keys)) == 3
 
 
-def test_a_kept_listing_imports_no_torch(own, run):
-    """The modules that commands of listings import when nothing is made anew."""
+def test_a_kept_catalog_holds_the_same_weights(run, monkeypatch):
+    known = kept.shown().catalog
+    monkeypatch.setattr(kept, "_look", lambda: pytest.fail("made anew"))
+    again = kept.shown().catalog
+    assert again.keys() == known.keys() and len(known) > 20
+    assert {name: find.facts(it) for name, it in again.items()} == {name: find.facts(it) for name, it in known.items()}
+    assert all(again[name].files == it.files and again[name].options == it.options for name, it in known.items())
+
+
+def test_what_only_shows_imports_no_torch(run, tmp_path):
+    """Listings that are kept, and what there is to know of weights, here or in the catalog."""
+    umzoo.save_pretrained(umzoo.create_model("genesis_unet", width=1), tmp_path / "w")
     run("list")
-    code = (
-        "import sys; from umzoo.cli.component_cache import shown; import umzoo.weights.catalog.search, umzoo.cli;"
-        "print([name for name in ('torch', 'timm', 'monai', 'huggingface_hub') if name in sys.modules])"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+    code = f"""
+        import sys
+        from umzoo.cli import make_app
+        for command in (["list"], ["info", {str(tmp_path / "w")!r}], ["info", "genesis_unet.chest_ct"]):
+            try:
+                make_app()(command)
+            except SystemExit as end:
+                print(end.code)
+        print([name for name in ("torch", "timm", "monai") if name in sys.modules])
+    """
+    shown = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True).stdout
+    assert shown.endswith("[]\n") and shown.count("\n0\n") == 3
+    assert "weights genesis_unet.custom" in shown and "weights genesis_unet.chest_ct" in shown
 
 
 def test_recipes_are_listed_with_what_they_are_for(run):

@@ -12,7 +12,8 @@ from umzoo.engine.export import export_run
 from umzoo.engine.run import open_run
 from umzoo.engine.trainer import Trainer
 from umzoo.errors import ConfigError, WeightsError
-from umzoo.weights.folder.io import read_info, rewrite_info
+from umzoo.weights.folder.reader import read_info
+from umzoo.weights.folder.writer import rewrite_info
 
 from .test_trainer import final_state, new_run, same  # noqa: F401
 

@@ -7,7 +7,7 @@ from tests.weights.signing.test_signer import make_key
 from umzoo.errors import WeightsError
 from umzoo.hub.bundles.pack import write_bundle
 from umzoo.hub.bundles.unpack import read_bundle
-from umzoo.weights.folder.io import rewrite_info
+from umzoo.weights.folder.writer import rewrite_info
 from umzoo.weights.signing.signer import Signer, sign_folder
 
 from .repositories import File, git_oid

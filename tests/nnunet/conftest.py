@@ -21,7 +21,7 @@ from umzoo.backbones.state import canonical_state
 from umzoo.plugins import zoo
 from umzoo.spec import InputSpec
 from umzoo.weights.folder.info import WeightsInfo
-from umzoo.weights.folder.io import save_folder
+from umzoo.weights.folder.writer import save_folder
 
 DATASET = "Dataset901_Spheres"
 PLANS = "nnUNetResEncUNetMPlans"

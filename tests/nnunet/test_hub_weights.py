@@ -13,7 +13,9 @@ from umzoo.nnunet.training.plans_entry import parse_options, read_entry
 from umzoo.nnunet.training.preflight import initialize
 from umzoo.plugins import zoo
 from umzoo.weights.catalog.entry import WeightsEntry
-from umzoo.weights.folder.io import load_state, read_info, rewrite_info
+from umzoo.weights.folder.reader import read_info
+from umzoo.weights.folder.tensors import load_state
+from umzoo.weights.folder.writer import rewrite_info
 
 from ..hub.conftest import hub  # noqa: F401
 from ..hub.pulling.test_import_cache import store

@@ -12,7 +12,8 @@ from umzoo.cli import make_app
 from umzoo.errors import WeightsError
 from umzoo.nnunet.planning.default_plan import plan_without_writing
 from umzoo.plugins import zoo
-from umzoo.weights.folder.io import load_state, read_info
+from umzoo.weights.folder.reader import read_info
+from umzoo.weights.folder.tensors import load_state
 
 CHANNELS = {"hippocampus": 1, "prostate": 2}
 

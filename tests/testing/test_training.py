@@ -1,7 +1,7 @@
 """A recipe is checked from phantoms to the transferred weights."""
 
 from umzoo.testing import check_training, small_network
-from umzoo.weights.folder.io import read_info
+from umzoo.weights.folder.reader import read_info
 
 
 def test_training_is_checked_to_the_transferred_weights(tmp_path):

@@ -10,7 +10,7 @@ from umzoo.backbones.state import canonical_state
 from umzoo.backbones.unet import GenesisUNet
 from umzoo.spec import InputSpec
 from umzoo.weights.folder.info import WeightsInfo
-from umzoo.weights.folder.io import save_folder
+from umzoo.weights.folder.writer import save_folder
 
 
 def write_folder(folder, backbone, **changes):

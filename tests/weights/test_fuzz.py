@@ -24,7 +24,7 @@ from umzoo.hub.pulling.references import resolve
 from umzoo.plugins import zoo
 from umzoo.weights.card.model_card import merge_card, model_card
 from umzoo.weights.folder.info import WeightsInfo
-from umzoo.weights.folder.io import read_info
+from umzoo.weights.folder.reader import read_info
 from umzoo.weights.folder.safetensors_file import TensorFile
 from umzoo.weights.folder.strict_json import strict_json
 from umzoo.weights.networks.backbone import load_backbone

@@ -18,10 +18,13 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from umzoo.cli.options import describe
 from umzoo.files import replace_text, user_cache
+
+if TYPE_CHECKING:
+    from umzoo.weights.catalog.entry import WeightsEntry
 
 log = logging.getLogger(__name__)
 
@@ -73,11 +76,13 @@ class Shown:
     Attributes:
         entries: of each kind, sorted by name.
         weights: what :func:`umzoo.weights.catalog.search.facts` says of each.
+        catalog: the registered weights by name.
         plugins: in the order they were loaded.
     """
 
     entries: dict[str, list[Entry]]
     weights: list[dict[str, Any]]
+    catalog: dict[str, WeightsEntry]
     plugins: list[Brought]
 
 
@@ -100,10 +105,21 @@ def shown() -> Shown:
     return made
 
 
-def _read(entries: dict[str, list[Any]], weights: list[dict[str, Any]], plugins: list[Any]) -> Shown:
+def _read(
+    entries: dict[str, list[Any]], weights: list[dict[str, Any]], catalog: dict[str, Any], plugins: list[Any]
+) -> Shown:
     """The inverse of ``asdict``."""
     found = {kind: [Entry(**entry) for entry in of_kind] for kind, of_kind in entries.items()}
-    return Shown(found, weights, [Brought(**plugin) for plugin in plugins])
+    known = {name: _weights_entry(fields) for name, fields in catalog.items()}
+    return Shown(found, weights, known, [Brought(**plugin) for plugin in plugins])
+
+
+def _weights_entry(fields: dict[str, Any]) -> WeightsEntry:
+    """Registered weights from JSON, which has lists for tuples."""
+    from umzoo.weights.catalog.entry import WeightsEntry
+
+    values: dict[str, Any] = {name: tuple(it) if isinstance(it, list) else it for name, it in fields.items()}
+    return WeightsEntry(**values)
 
 
 def _key() -> str:
@@ -159,9 +175,10 @@ def _look() -> Shown:
             large = size(name) if kind == "backbone" else ""
             more = _details(registry[name])
             entries[kind].append(Entry(name, large, plugin.origin, license, registry.summary(name), **more))
-    weights = [facts(zoo.weights[name]) for name in zoo.weights.list()]
+    catalog = {name: zoo.weights[name] for name in zoo.weights.list()}
+    weights = [facts(entry) for entry in catalog.values()]
     brought = [Brought(it.name, it.origin, it.version, it.reason, it.entries) for it in zoo.plugins]
-    return Shown(entries, weights, brought)
+    return Shown(entries, weights, catalog, brought)
 
 
 def _details(entry: Any) -> dict[str, Any]:

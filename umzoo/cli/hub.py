@@ -56,7 +56,8 @@ def push(
 
 def _add_results(folder: Path, results: Path) -> None:
     from umzoo.downstream.evaluate.results import results_for
-    from umzoo.weights.folder.io import read_info, rewrite_info
+    from umzoo.weights.folder.reader import read_info
+    from umzoo.weights.folder.writer import rewrite_info
 
     rewrite_info(folder, results=results_for(results, read_info(folder)))
 

@@ -30,18 +30,20 @@ def info(
     elif (folder / "recipe.toml").is_file():
         _describe_run(folder).show()
     else:
+        from umzoo.cli.component_cache import shown
         from umzoo.errors import WeightsError
         from umzoo.hub.client import Access
         from umzoo.hub.pulling.search import look, not_imported
 
-        if entry := not_imported(ref):
+        catalog = shown().catalog if "/" not in ref and not folder.is_dir() else {}
+        if entry := not_imported(ref, catalog=catalog):
             _describe_entry(entry).show()
             return
         if folder.is_dir() and not (folder / "config.json").is_file():
             raise WeightsError(
                 f"{ref} is neither weights (config.json), nor a run (recipe.toml), nor a store (store.json)"
             )
-        _describe_weights(look(ref, access=Access(local_files_only=offline))).show()
+        _describe_weights(look(ref, access=Access(local_files_only=offline), catalog=catalog)).show()
 
 
 def import_(
@@ -64,8 +66,8 @@ def import_(
     from umzoo.hub.pulling.references import place_of
     from umzoo.overrides import apply_override
     from umzoo.plugins import zoo
-    from umzoo.weights.folder.io import rewrite_info
     from umzoo.weights.folder.licenses import require_license
+    from umzoo.weights.folder.writer import rewrite_info
     from umzoo.weights.importers.run_importer import run_importer
 
     require_license(license, license_link)

@@ -30,8 +30,8 @@ from umzoo.plugins import zoo
 from umzoo.pretext.base import PretextTask
 from umzoo.pretext.model import PretextModel
 from umzoo.weights.folder.info import Provenance, WeightsInfo
-from umzoo.weights.folder.io import LOCAL_PATH, save_folder
 from umzoo.weights.folder.licenses import require_license
+from umzoo.weights.folder.writer import LOCAL_PATH, save_folder
 
 OF_THE_MACHINE = frozenset({"step", "lr", "wait", "patches_per_second"})
 """What a line of metrics says that is no result of the training."""

@@ -14,7 +14,7 @@ from umzoo.engine.recipe import Recipe
 from umzoo.spec import InputSpec
 from umzoo.weights.folder.base_model import origin
 from umzoo.weights.folder.info import BaseModel
-from umzoo.weights.folder.io import read_info
+from umzoo.weights.folder.reader import read_info
 from umzoo.weights.transfer import transfer
 
 log = logging.getLogger(__name__)

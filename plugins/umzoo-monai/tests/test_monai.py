@@ -22,7 +22,8 @@ from umzoo.engine.trainer import Trainer
 from umzoo.errors import ConfigError, WeightsError
 from umzoo.plugins import zoo
 from umzoo.testing import CHECKS, check_backbone, check_corruption, check_importer, check_training, training_batch
-from umzoo.weights.folder.io import load_state, read_info
+from umzoo.weights.folder.reader import read_info
+from umzoo.weights.folder.tensors import load_state
 from umzoo.weights.networks.backbone import load_backbone
 
 SMALL = {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 2, 2), "window_size": 2}

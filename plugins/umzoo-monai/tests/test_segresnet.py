@@ -14,7 +14,8 @@ import umzoo
 from umzoo.errors import ConfigError, WeightsError
 from umzoo.plugins import zoo
 from umzoo.testing import check_backbone, check_importer, check_training
-from umzoo.weights.folder.io import load_state, read_info
+from umzoo.weights.folder.reader import read_info
+from umzoo.weights.folder.tensors import load_state
 from umzoo.weights.networks.backbone import load_backbone
 
 FIRST = {"init_filters": 8, "blocks_down": (1, 2, 1), "blocks_up": (1, 1)}

@@ -16,7 +16,7 @@ from umzoo.errors import WeightsError
 from umzoo.plugins import zoo
 from umzoo.spec import InputSpec, IntensityRule
 from umzoo.weights.folder.info import WeightsInfo
-from umzoo.weights.folder.io import save_folder
+from umzoo.weights.folder.writer import save_folder
 from umzoo.weights.importers.base import Importer
 from umzoo.weights.importers.checkpoint import find_checkpoint, origin, read_state, some_names, split, summary
 

@@ -12,7 +12,8 @@ from umzoo_weights import VOX2VEC_TINY
 import umzoo
 from umzoo.engine.recipe import load_recipe
 from umzoo.hub.pulling.references import resolve
-from umzoo.weights.folder.io import load_state, read_info
+from umzoo.weights.folder.reader import read_info
+from umzoo.weights.folder.tensors import load_state
 
 MOST_BYTES = 20_000_000
 MAY_BE_SHIPPED = {"Task04_Hippocampus", "Task96_LungNodule", "CCBY"}

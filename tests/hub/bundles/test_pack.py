@@ -11,7 +11,7 @@ from umzoo.errors import WeightsError
 from umzoo.hub.bundles.manifest import missing_plugins
 from umzoo.hub.bundles.pack import write_bundle
 from umzoo.hub.bundles.unpack import read_bundle
-from umzoo.weights.folder.io import read_info
+from umzoo.weights.folder.reader import read_info
 
 from ..conftest import same
 
@@ -62,7 +62,7 @@ def test_the_same_weights_are_the_same_bytes_and_tell_nothing_of_this_machine(fo
 
 def test_plugins_that_are_missing_are_listed(backbone, folder, bundle, tmp_path):
     from umzoo.backbones.state import canonical_state
-    from umzoo.weights.folder.io import save_folder
+    from umzoo.weights.folder.writer import save_folder
 
     info = read_info(folder).model_copy(update={"plugin": "umzoo-nowhere"})
     save_folder(folder, canonical_state(backbone), info)

@@ -19,7 +19,7 @@ from umzoo.hub.pulling.original_files import brought
 from umzoo.hub.pulling.references import place_of, resolve
 from umzoo.plugins import zoo
 from umzoo.weights.catalog.entry import WeightsEntry
-from umzoo.weights.folder.io import read_info
+from umzoo.weights.folder.reader import read_info
 
 from ..repositories import File, Repository
 from ..server import Fault

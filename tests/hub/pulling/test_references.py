@@ -14,7 +14,7 @@ from umzoo.hub.pulling.addresses import Place
 from umzoo.hub.pulling.references import Reference, parse, place_of, resolve
 from umzoo.plugins import zoo
 from umzoo.weights.catalog.entry import WeightsEntry
-from umzoo.weights.folder.io import read_info
+from umzoo.weights.folder.reader import read_info
 
 
 def test_folders_need_no_hub(tmp_path, hub):

@@ -7,7 +7,7 @@ import pytest
 from umzoo.errors import WeightsError
 from umzoo.hub.pushing.privacy import inspect, require_anonymous
 from umzoo.weights.card.model_card import model_card
-from umzoo.weights.folder.io import read_info
+from umzoo.weights.folder.reader import read_info
 
 
 def found(text, name="README.md"):

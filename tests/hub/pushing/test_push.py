@@ -15,7 +15,8 @@ from umzoo.files import sha256
 from umzoo.hub.pushing.push import Target, check_push, push_folder
 from umzoo.hub.pushing.repository import Repository
 from umzoo.spec import InputSpec
-from umzoo.weights.folder.io import read_info, save_folder
+from umzoo.weights.folder.reader import read_info
+from umzoo.weights.folder.writer import save_folder
 
 from ..conftest import same
 from ..repositories import File, git_oid

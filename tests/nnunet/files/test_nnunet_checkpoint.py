@@ -15,7 +15,8 @@ from umzoo.nnunet.planning.configuration import Planned
 from umzoo.nnunet.planning.default_plan import plan_without_writing
 from umzoo.nnunet.planning.planner import propose
 from umzoo.spec import InputSpec
-from umzoo.weights.folder.io import load_state, read_info
+from umzoo.weights.folder.reader import read_info
+from umzoo.weights.folder.tensors import load_state
 
 STEM = "encoder.stem.convs.0.conv.weight"
 

@@ -11,7 +11,7 @@ from umzoo.nnunet.planning.allowed_networks import NETWORKS, build_network, requ
 from umzoo.nnunet.planning.configuration import Planned
 from umzoo.nnunet.training.derived_plans import Request, check_continued, derive_plans
 from umzoo.nnunet.training.plans_entry import Options
-from umzoo.weights.folder.io import read_info
+from umzoo.weights.folder.reader import read_info
 from umzoo.weights.networks.nnunet_architecture import plan_of_backbone
 
 UNET = "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet"

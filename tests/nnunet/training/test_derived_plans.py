@@ -9,7 +9,7 @@ from umzoo.errors import ConfigError, DataError, WeightsError
 from umzoo.nnunet.planning.plan_names import word_of
 from umzoo.nnunet.training.derived_plans import Request, check_continued, continued, derive_plans
 from umzoo.nnunet.training.plans_entry import parse_options, read_entry
-from umzoo.weights.folder.io import read_info
+from umzoo.weights.folder.reader import read_info
 
 PLANS = "nnUNetResEncUNetMPlans"
 

@@ -21,7 +21,8 @@ from umzoo.nnunet.training.plans_entry import parse_options, read_entry
 from umzoo.nnunet.training.preflight import initialize
 from umzoo.nnunet.training.train import Flags, prepare, train
 from umzoo.plugins import zoo
-from umzoo.weights.folder.io import load_state, read_info
+from umzoo.weights.folder.reader import read_info
+from umzoo.weights.folder.tensors import load_state
 from umzoo.weights.transfer import TransferReport
 
 PLANS = "nnUNetResEncUNetMPlans"

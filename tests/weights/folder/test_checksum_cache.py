@@ -7,7 +7,8 @@ import torch
 import umzoo
 from umzoo.errors import WeightsError
 from umzoo.weights.folder import checksum_cache, safetensors_file
-from umzoo.weights.folder.io import MODEL, load_state
+from umzoo.weights.folder.reader import MODEL
+from umzoo.weights.folder.tensors import load_state
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_a_file_that_was_changed_is_summed_again(folder, keep_time):
 def test_another_sum_is_not_taken_for_the_known_one(folder):
     load_state(folder)
     config = folder / "config.json"
-    recorded = umzoo.weights.folder.io.read_info(folder).files[MODEL]
+    recorded = umzoo.weights.folder.reader.read_info(folder).files[MODEL]
     config.write_text(config.read_text().replace(recorded, "0" * 64))
     with pytest.raises(WeightsError, match="altered or damaged"):
         load_state(folder)

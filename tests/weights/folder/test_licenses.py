@@ -9,7 +9,6 @@ import umzoo
 from umzoo.errors import WeightsError
 from umzoo.testing import TinyBackbone
 from umzoo.weights.folder.info import BaseModel, WeightsInfo
-from umzoo.weights.folder.io import read_info, save_folder
 from umzoo.weights.folder.licenses import (
     HUB_LICENSES,
     allows_commerce,
@@ -19,6 +18,8 @@ from umzoo.weights.folder.licenses import (
     require_license,
     say_terms,
 )
+from umzoo.weights.folder.reader import read_info
+from umzoo.weights.folder.writer import save_folder
 
 GENESIS = "https://github.com/MrGiovanni/ModelsGenesis/blob/master/LICENSE"
 

@@ -11,9 +11,11 @@ from safetensors.torch import load_file, save, save_file
 from umzoo.backbones.unet import GenesisUNet
 from umzoo.errors import WeightsError
 from umzoo.fields import Rng
-from umzoo.weights.folder.io import checked_file, load_state, read_info, read_shapes, save_folder
+from umzoo.weights.folder.reader import checked_file, read_info, read_shapes
 from umzoo.weights.folder.safetensors_file import TensorFile, is_finite
 from umzoo.weights.folder.safetensors_header import MAX_HEADER
+from umzoo.weights.folder.tensors import load_state
+from umzoo.weights.folder.writer import save_folder
 from umzoo.weights.networks.backbone import load_backbone
 
 from ..conftest import edit_config, join_model, replace_model, split_model

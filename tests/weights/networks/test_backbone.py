@@ -17,7 +17,7 @@ from umzoo.config import Config
 from umzoo.errors import WeightsError
 from umzoo.fields import Rng
 from umzoo.plugins import zoo
-from umzoo.weights.folder.io import read_info, read_shapes
+from umzoo.weights.folder.reader import read_info, read_shapes
 from umzoo.weights.networks.backbone import load_backbone
 from umzoo.weights.networks.construction import build_on_meta, build_to_fill, count_parameters, default_network
 

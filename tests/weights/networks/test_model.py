@@ -5,7 +5,7 @@ import torch
 
 import umzoo
 from umzoo.errors import WeightsError
-from umzoo.weights.folder.io import MODEL, read_info
+from umzoo.weights.folder.reader import MODEL, read_info
 from umzoo.weights.networks.model import load_network
 
 from ..conftest import edit_config

@@ -11,7 +11,7 @@ from umzoo.backbones.state import canonical_state
 from umzoo.errors import ConfigError, WeightsError
 from umzoo.fields import Rng
 from umzoo.spec import InputSpec
-from umzoo.weights.folder.io import save_folder
+from umzoo.weights.folder.writer import save_folder
 from umzoo.weights.transfer import transfer
 
 EMBEDDING = "encoder.eva.pos_embed"

@@ -59,7 +59,7 @@ def _run(folder: Path) -> Page:
 
 def _weights(folder: Path) -> Page:
     """What the weights say of themselves, and their card."""
-    from umzoo.weights.folder.io import read_info
+    from umzoo.weights.folder.reader import read_info
 
     info = read_info(folder)
     page = Page(f"Weights {info.name}")

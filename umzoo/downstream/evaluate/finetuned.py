@@ -28,7 +28,7 @@ from umzoo.errors import ConfigError, DataError, UmzooError
 from umzoo.files import read_json_list, replace_text
 from umzoo.hub.pulling.references import resolve
 from umzoo.spec import InputSpec
-from umzoo.weights.folder.io import read_info
+from umzoo.weights.folder.reader import read_info
 
 log = logging.getLogger(__name__)
 

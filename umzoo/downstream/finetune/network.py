@@ -26,7 +26,7 @@ from umzoo.nnunet.training.finetuning import encoder_parameters, parameter_group
 from umzoo.plugins import zoo
 from umzoo.pretext.model import Output
 from umzoo.spec import ComponentSpec, InputSpec
-from umzoo.weights.folder.io import read_info
+from umzoo.weights.folder.reader import read_info
 from umzoo.weights.transfer import TransferReport
 
 log = logging.getLogger(__name__)

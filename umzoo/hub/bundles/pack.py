@@ -17,8 +17,8 @@ from umzoo.errors import WeightsError
 from umzoo.files import sha256, written_whole
 from umzoo.hub.bundles.manifest import MANIFEST, Manifest, Member, installed_version
 from umzoo.hub.pulling.pull import known_files
-from umzoo.weights.folder.io import CARD, CONFIG, FILES, SIGNATURE, checked_file
 from umzoo.weights.folder.licenses import require_shareable
+from umzoo.weights.folder.reader import CARD, CONFIG, FILES, SIGNATURE, checked_file
 from umzoo.weights.folder.strict_json import own_file
 from umzoo.weights.signing.signature import read_signature, require_covered
 

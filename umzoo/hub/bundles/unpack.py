@@ -11,7 +11,7 @@ from umzoo.errors import ConfigError, WeightsError
 from umzoo.files import sha256, written_whole
 from umzoo.hub.bundles.manifest import FORMAT, MANIFEST, Manifest
 from umzoo.hub.pulling.pull import known_files
-from umzoo.weights.folder.io import FILES
+from umzoo.weights.folder.reader import FILES
 from umzoo.weights.folder.strict_json import strict_json
 
 MAX_MANIFEST = 1 << 20

@@ -20,7 +20,7 @@ from umzoo.hub.pulling.checksum import is_whole
 from umzoo.hub.pulling.original_files import brought
 from umzoo.weights.catalog.entry import WeightsEntry
 from umzoo.weights.folder.info import Origin, Provenance, WeightsInfo
-from umzoo.weights.folder.io import read_info, rewrite_info
+from umzoo.weights.folder.reader import read_info
 from umzoo.weights.importers.run_importer import run_importer
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,8 @@ def import_released(
     Raises:
         WeightsError: if the files cannot be had, or the importer refuses them.
     """
+    from umzoo.weights.folder.writer import rewrite_info
+
     with brought(place, access) as released:
         run_importer(importer, released.source, out, license)
         origin = Origin(

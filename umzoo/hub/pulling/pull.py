@@ -11,7 +11,7 @@ from umzoo.hub.errors import one_line
 from umzoo.hub.pulling.checksum import is_whole
 from umzoo.hub.retry import retry
 from umzoo.weights.folder.info import WeightsInfo
-from umzoo.weights.folder.io import CARD, CONFIG, FILES, MODEL, SIGNATURE, read_info
+from umzoo.weights.folder.reader import CARD, CONFIG, FILES, MODEL, SIGNATURE, read_info
 from umzoo.weights.folder.strict_json import strict_json
 
 log = logging.getLogger(__name__)

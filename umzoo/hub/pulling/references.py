@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from umzoo.errors import WeightsError, nearest
@@ -16,7 +17,7 @@ from umzoo.hub.pulling.import_cache import imported, mend_imported
 from umzoo.hub.pulling.pull import mend, pull
 from umzoo.plugins import zoo
 from umzoo.weights.catalog.entry import PACKAGE, WeightsEntry, folder_in_package
-from umzoo.weights.folder.io import FILES
+from umzoo.weights.folder.reader import FILES
 
 Result = TypeVar("Result")
 
@@ -91,8 +92,15 @@ def load(
     return use(folder)
 
 
-def parse(ref: Path | str, revision: str | None = None) -> Reference:
+def parse(
+    ref: Path | str, revision: str | None = None, catalog: Mapping[str, WeightsEntry] = MappingProxyType({})
+) -> Reference:
     """Return what *ref* names; no server is asked, and a folder need not exist if *ref* can mean nothing else.
+
+    Args:
+        ref: as for :func:`resolve`.
+        revision: commit, tag or branch of a Hub repository.
+        catalog: registered weights that are known already; plug-ins are imported only for a name that it lacks.
 
     Raises:
         WeightsError: if *ref* is no reference, or *revision* contradicts it.
@@ -108,8 +116,7 @@ def parse(ref: Path | str, revision: str | None = None) -> Reference:
         return _folder(folder_in_package(text), revision)
     if isinstance(ref, Path) or _is_folder(text):
         return _folder(Path(ref), revision)
-    if text in zoo().weights:
-        entry: WeightsEntry = zoo().weights[text]
+    if (entry := _registered(text, catalog)) is not None:
         if entry.importer:
             return Reference(revision=revision, entry=entry)
         return parse(entry.location, revision or entry.revision)
@@ -122,6 +129,16 @@ def parse(ref: Path | str, revision: str | None = None) -> Reference:
     if chosen is not None and not _REVISION.fullmatch(chosen):
         raise WeightsError(f"{chosen!r} is no revision of {repository}: give a commit, tag or branch")
     return Reference(repository=repository, revision=chosen)
+
+
+def _registered(text: str, catalog: Mapping[str, WeightsEntry]) -> WeightsEntry | None:
+    """The registered weights of the name *text*; None if there are none."""
+    if text in catalog:
+        return catalog[text]
+    if "/" not in text and text in zoo().weights:
+        found: WeightsEntry = zoo().weights[text]
+        return found
+    return None
 
 
 def _file(text: str) -> Path | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from umzoo.errors import WeightsError
@@ -17,12 +18,13 @@ from umzoo.hub.pulling.references import parse
 from umzoo.hub.retry import retry
 from umzoo.weights.catalog.entry import WeightsEntry
 from umzoo.weights.folder.info import WeightsInfo
-from umzoo.weights.folder.io import MODEL, SIGNATURE, read_info, read_shapes
+from umzoo.weights.folder.reader import MODEL, SIGNATURE, read_info, read_shapes
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi, ModelInfo
 
 LIBRARY_TAG = "umzoo"
+NO_CATALOG: Mapping[str, WeightsEntry] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,20 @@ def search(query: str = "", author: str | None = None, limit: int = 20, access: 
         return [_found(model) for model in _listed(api, query, author, limit)]
 
 
-def look(ref: Path | str, revision: str | None = None, access: Access = DEFAULT) -> Look:
+def look(
+    ref: Path | str,
+    revision: str | None = None,
+    access: Access = DEFAULT,
+    catalog: Mapping[str, WeightsEntry] = NO_CATALOG,
+) -> Look:
     """Return what is known of the weights *ref*; of a Hub repository only ``config.json`` is downloaded.
+
+    *catalog* holds registered weights that are known already, so that no plug-in has to be imported.
 
     Raises:
         WeightsError: if there are no such weights, or the Hub refuses.
     """
-    found = parse(ref, revision)
+    found = parse(ref, revision, catalog)
     if found.entry is not None:
         return _look_at_folder(imported(found.entry, found.revision, access))
     if found.folder is not None:
@@ -107,9 +116,11 @@ def look(ref: Path | str, revision: str | None = None, access: Access = DEFAULT)
     return Look(info, where, sizes, *_header(access.api(), found.repository, commit), facts, signed)
 
 
-def not_imported(ref: str, access: Access = DEFAULT) -> WeightsEntry | None:
-    """Return the entry of the catalog that *ref* names, if another project released it and it is not here yet."""
-    found = parse(ref)
+def not_imported(
+    ref: str, access: Access = DEFAULT, catalog: Mapping[str, WeightsEntry] = NO_CATALOG
+) -> WeightsEntry | None:
+    """Return the registered weights that *ref* names, if another project released them and they are not here yet."""
+    found = parse(ref, catalog=catalog)
     missing = found.entry and not kept_folder(found.entry, found.revision, access).is_dir()
     return found.entry if missing else None
 

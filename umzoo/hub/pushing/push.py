@@ -19,7 +19,8 @@ from umzoo.hub.pulling.references import repository_id
 from umzoo.hub.pushing.privacy import require_anonymous
 from umzoo.hub.pushing.repository import Repository
 from umzoo.hub.pushing.upload import Upload, prepare, validate
-from umzoo.weights.folder.io import read_info, rewrite_info
+from umzoo.weights.folder.reader import read_info
+from umzoo.weights.folder.writer import rewrite_info
 from umzoo.weights.signing.signer import Signer, sign_folder
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from umzoo.errors import WeightsError
 from umzoo.hub.pushing.upload import NAMES, Upload
 from umzoo.hub.retry import retry
-from umzoo.weights.folder.io import CARD
+from umzoo.weights.folder.reader import CARD
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitInfo, HfApi

@@ -18,8 +18,8 @@ from umzoo.hub.pulling.pull import known_files
 from umzoo.hub.pushing.privacy import require_anonymous
 from umzoo.weights.card.model_card import BEGIN, END, merge_card, model_card
 from umzoo.weights.folder.info import WeightsInfo
-from umzoo.weights.folder.io import CARD, CONFIG, FILES, HEAD, MODEL, SIGNATURE, checked_file, read_card, read_info
 from umzoo.weights.folder.licenses import HUB_LICENSES, hub_license, require_shareable
+from umzoo.weights.folder.reader import CARD, CONFIG, FILES, HEAD, MODEL, SIGNATURE, checked_file, read_card, read_info
 from umzoo.weights.folder.strict_json import own_file
 from umzoo.weights.networks.model import load_network
 from umzoo.weights.signing.signature import Signature, read_signature, require_covered

@@ -20,7 +20,8 @@ from umzoo.files import written_whole
 from umzoo.nnunet.environment import require_nnunet
 from umzoo.nnunet.files.nnunet_checkpoint import network_of_weights, provenance
 from umzoo.weights.folder.info import WeightsInfo
-from umzoo.weights.folder.io import load_state, read_info
+from umzoo.weights.folder.reader import read_info
+from umzoo.weights.folder.tensors import load_state
 from umzoo.weights.networks.construction import build_backbone
 from umzoo.weights.networks.nnunet_architecture import RESENC, plan_of_backbone
 from umzoo.weights.transfer import transfer

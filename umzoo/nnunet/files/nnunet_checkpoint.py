@@ -21,7 +21,7 @@ from umzoo.nnunet.environment import require_nnunet
 from umzoo.nnunet.planning.allowed_networks import build_network
 from umzoo.nnunet.planning.configuration import Planned, read_json
 from umzoo.weights.folder.info import WeightsInfo
-from umzoo.weights.folder.io import read_info
+from umzoo.weights.folder.reader import read_info
 from umzoo.weights.networks.nnunet_architecture import plan_of_backbone
 from umzoo.weights.transfer import TransferReport, TransferRules, transfer
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from umzoo.backbones.nnunet_config import UNetConfig
 from umzoo.nnunet.planning.configuration import Planned
 from umzoo.nnunet.planning.default_plan import OwnPlan, Size
-from umzoo.weights.folder.io import read_shapes
+from umzoo.weights.folder.reader import read_shapes
 from umzoo.weights.networks.nnunet_architecture import first_stages
 from umzoo.weights.transfer import TransferReport, plan_transfer
 

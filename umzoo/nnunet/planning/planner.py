@@ -23,7 +23,7 @@ from umzoo.nnunet.planning.input_contract import normalization_of, spacing_of, t
 from umzoo.nnunet.planning.plan_names import check_name
 from umzoo.nnunet.planning.preprocessed_folder import data_identifier
 from umzoo.weights.folder.info import WeightsInfo
-from umzoo.weights.folder.io import read_info
+from umzoo.weights.folder.reader import read_info
 from umzoo.weights.networks.nnunet_architecture import unet_options
 
 

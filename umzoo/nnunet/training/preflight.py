@@ -13,7 +13,7 @@ from umzoo.nnunet.planning.configuration import Planned
 from umzoo.nnunet.training.plans_entry import PlansEntry, WeightsEntry
 from umzoo.nnunet.training.weights_location import read_where, where_file
 from umzoo.weights.folder.base_model import origin
-from umzoo.weights.folder.io import MODEL, read_info
+from umzoo.weights.folder.reader import MODEL, read_info
 from umzoo.weights.transfer import Plan, TransferReport, TransferRules, plan_transfer
 from umzoo.weights.transfer.source_and_target import Side, network_side
 from umzoo.weights.transfer.tensor_roles import TITLES

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from umzoo.weights.folder.info import BaseModel, WeightsInfo
-from umzoo.weights.folder.io import MODEL
 from umzoo.weights.folder.licenses import asks_more
+from umzoo.weights.folder.reader import MODEL
 
 
 def origin(folder: Path | str, info: WeightsInfo) -> BaseModel:

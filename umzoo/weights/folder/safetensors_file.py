@@ -25,9 +25,20 @@ from typing_extensions import Self
 
 from umzoo.errors import WeightsError
 from umzoo.weights.folder.checksum_cache import is_verified, remember
-from umzoo.weights.folder.safetensors_header import Entry, read_header
+from umzoo.weights.folder.safetensors_header import REMEDY, Entry, open_with_header
 
-REMEDY = "fetch or export it again"
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
 
 
 class _Digest:
@@ -93,15 +104,7 @@ class TensorFile:
     def __init__(self, file: Path, sha256: str | None = None) -> None:
         self.file = file
         self._expected = sha256
-        try:
-            self._stream = file.open("rb", buffering=0)
-        except OSError as error:
-            raise WeightsError(f"{file} cannot be read: {error}") from None
-        try:
-            self._header, self._entries = read_header(self._stream, os.fstat(self._stream.fileno()).st_size)
-        except (ValueError, OSError) as error:
-            self._stream.close()
-            raise WeightsError(f"{file} cannot be read as safetensors: {error}; {REMEDY}") from None
+        self._stream, self._header, self._entries = open_with_header(file)
         self.shapes = {entry.name: entry.shape for entry in self._entries}
 
     def __enter__(self) -> Self:
@@ -135,15 +138,16 @@ class TensorFile:
         content = mmap.mmap(self._stream.fileno(), 0, access=mmap.ACCESS_COPY) if os.name == "posix" else None
         for entry in self._entries:
             count, place = math.prod(entry.shape), len(self._header) + entry.start
-            if content is None or count == 0 or place % entry.dtype.itemsize:
+            dtype = DTYPES[entry.dtype]
+            if content is None or count == 0 or place % dtype.itemsize:
                 self._stream.seek(place)
                 tensor, _ = self._read(entry)
             else:
-                tensor = torch.frombuffer(content, dtype=entry.dtype, count=count, offset=place).view(entry.shape)
+                tensor = torch.frombuffer(content, dtype=dtype, count=count, offset=place).view(entry.shape)
             yield entry.name, tensor
 
     def _read(self, entry: Entry) -> tuple[Tensor, memoryview]:
-        tensor = torch.empty(entry.shape, dtype=entry.dtype, device="cpu")
+        tensor = torch.empty(entry.shape, dtype=DTYPES[entry.dtype], device="cpu")
         view = tensor.reshape(-1).view(torch.uint8).numpy().data
         done = 0
         try:

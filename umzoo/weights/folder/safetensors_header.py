@@ -6,40 +6,50 @@ object with dtype, shape and place of each tensor, the tensors. Each byte after 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from io import FileIO
 from math import prod
+from pathlib import Path
 from typing import Any, BinaryIO
 
-import torch
-
+from umzoo.errors import WeightsError
 from umzoo.weights.folder.strict_json import strict_json
 
 MAX_HEADER = 25_000_000
 """Bytes; the Hub refuses to read longer ones too."""
 MAX_AXES, MAX_NAME = 8, 300
-DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
+ITEM_SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+"""Bytes of one value, by dtype as the format spells it."""
+REMEDY = "fetch or export it again"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One tensor: its type, its shape, and its first byte and the one after its last, counted from the header's end."""
+    """One tensor: dtype (as ``F32``), shape, and bytes from *start* to before *stop*, counted from the header's end."""
 
     name: str
-    dtype: torch.dtype
+    dtype: str
     shape: tuple[int, ...]
     start: int
     stop: int
+
+
+def open_with_header(file: Path) -> tuple[FileIO, bytes, tuple[Entry, ...]]:
+    """Open *file*; return it at its first tensor, unbuffered, with what :func:`read_header` returns.
+
+    Raises:
+        WeightsError: if it cannot be read, or its header is not as it must be.
+    """
+    try:
+        stream = FileIO(file)
+    except OSError as error:
+        raise WeightsError(f"{file} cannot be read: {error}") from None
+    try:
+        return stream, *read_header(stream, os.fstat(stream.fileno()).st_size)
+    except (ValueError, OSError) as error:
+        stream.close()
+        raise WeightsError(f"{file} cannot be read as safetensors: {error}; {REMEDY}") from None
 
 
 def read_header(stream: BinaryIO, size: int) -> tuple[bytes, tuple[Entry, ...]]:
@@ -78,18 +88,18 @@ def _entry(name: str, value: Any) -> Entry:
     if not isinstance(value, dict) or value.keys() != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"{_short(name)} is not described by dtype, shape and data_offsets")
     dtype, shape, places = value["dtype"], value["shape"], value["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise ValueError(f"{_short(name)} has dtype {_short(dtype)}, known are {', '.join(DTYPES)}")
+    if not isinstance(dtype, str) or dtype not in ITEM_SIZES:
+        raise ValueError(f"{_short(name)} has dtype {_short(dtype)}, known are {', '.join(ITEM_SIZES)}")
     if not _are_counts(shape) or len(shape) > MAX_AXES:
         raise ValueError(f"{_short(name)} has shape {_short(shape)}, expected at most {MAX_AXES} counts")
     if not _are_counts(places) or len(places) != 2:
         raise ValueError(f"{_short(name)} has data_offsets {_short(places)}, expected two counts")
     start, stop = places
-    if stop - start != prod(shape) * DTYPES[dtype].itemsize:
+    if stop - start != prod(shape) * ITEM_SIZES[dtype]:
         raise ValueError(
             f"{_short(name)} {_short(shape)} of {dtype} does not fill the {stop - start} bytes it is given"
         )
-    return Entry(name, DTYPES[dtype], tuple(shape), start, stop)
+    return Entry(name, dtype, tuple(shape), start, stop)
 
 
 def _check_places(entries: list[Entry], size: int) -> None:

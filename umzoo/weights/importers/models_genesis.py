@@ -15,7 +15,7 @@ from umzoo.backbones.state import named_tensors, shapes
 from umzoo.backbones.unet import GenesisUNet
 from umzoo.spec import ComponentSpec, InputSpec, IntensityRule
 from umzoo.weights.folder.info import Provenance, WeightsInfo
-from umzoo.weights.folder.io import save_folder
+from umzoo.weights.folder.writer import save_folder
 from umzoo.weights.importers.base import Importer
 from umzoo.weights.importers.checkpoint import find_checkpoint, origin, read_state, split, summary
 

@@ -16,7 +16,7 @@ from umzoo.backbones.state import named_tensors, shapes
 from umzoo.plugins import zoo
 from umzoo.spec import ComponentSpec
 from umzoo.weights.folder.info import Provenance, WeightsInfo
-from umzoo.weights.folder.io import save_folder
+from umzoo.weights.folder.writer import save_folder
 from umzoo.weights.importers.base import Importer
 from umzoo.weights.importers.checkpoint import origin, split, summary
 from umzoo.weights.importers.nnssl_files import Release, read_release

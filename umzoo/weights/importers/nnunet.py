@@ -17,7 +17,7 @@ from umzoo.files import read_json
 from umzoo.plugins import zoo
 from umzoo.spec import ComponentSpec
 from umzoo.weights.folder.info import BaseModel, Provenance, WeightsInfo
-from umzoo.weights.folder.io import save_folder
+from umzoo.weights.folder.writer import save_folder
 from umzoo.weights.importers.base import Importer
 from umzoo.weights.importers.nnunet_input import channels_of, input_of_plan, intensities_of
 from umzoo.weights.importers.pickled import read_checkpoint

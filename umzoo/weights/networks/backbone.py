@@ -14,9 +14,10 @@ from umzoo.backbones.base import Backbone
 from umzoo.backbones.state import named_tensors
 from umzoo.errors import WeightsError
 from umzoo.weights.folder.base_model import origin
-from umzoo.weights.folder.io import open_tensors, read_info
 from umzoo.weights.folder.licenses import say_terms
+from umzoo.weights.folder.reader import read_info
 from umzoo.weights.folder.safetensors_file import is_finite
+from umzoo.weights.folder.tensors import open_tensors
 from umzoo.weights.networks.construction import belongs, build_to_fill, require_fit
 from umzoo.weights.transfer import TransferRules, transfer
 

@@ -18,7 +18,8 @@ from umzoo.heads.model import Model
 from umzoo.plugins import zoo
 from umzoo.spec import ComponentSpec
 from umzoo.weights.folder.info import WeightsInfo
-from umzoo.weights.folder.io import HEAD, open_tensors, read_info
+from umzoo.weights.folder.reader import HEAD, read_info
+from umzoo.weights.folder.tensors import open_tensors
 from umzoo.weights.networks.backbone import fill, load_backbone
 from umzoo.weights.networks.construction import FAILURES, budget
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from umzoo.errors import WeightsError, in_one_line
 from umzoo.files import sha256
-from umzoo.weights.folder.io import CONFIG, SIGNATURE, read_info
+from umzoo.weights.folder.reader import CONFIG, SIGNATURE, read_info
 from umzoo.weights.folder.strict_json import own_file, strict_json
 
 MAX_SIGNATURE = 1 << 20

@@ -20,7 +20,7 @@ from typing import Any
 from umzoo.errors import ConfigError, WeightsError, in_one_line
 from umzoo.files import written_whole
 from umzoo.weights.card.model_card import merge_card, model_card
-from umzoo.weights.folder.io import CARD, CONFIG, SIGNATURE, checked_file, read_card, read_info
+from umzoo.weights.folder.reader import CARD, CONFIG, SIGNATURE, checked_file, read_card, read_info
 from umzoo.weights.folder.strict_json import own_file
 from umzoo.weights.signing.signature import Signature, require_covered, required_signature
 

@@ -17,8 +17,9 @@ from umzoo.errors import WeightsError
 from umzoo.spec import InputSpec
 from umzoo.weights.folder.base_model import origin
 from umzoo.weights.folder.info import BaseModel, WeightsInfo
-from umzoo.weights.folder.io import MODEL, load_state, read_info
 from umzoo.weights.folder.licenses import say_terms
+from umzoo.weights.folder.reader import MODEL, read_info
+from umzoo.weights.folder.tensors import load_state
 from umzoo.weights.importers.checkpoint import WRAPPERS
 from umzoo.weights.networks.construction import build_on_meta
 from umzoo.weights.transfer.naming import find_naming

@@ -1,8 +1,7 @@
-"""The weights folder on disk: ``model.safetensors``, ``config.json``, ``README.md``, perhaps ``head.safetensors``,
+"""Writes the weights folder: ``model.safetensors``, ``config.json``, ``README.md``, perhaps ``head.safetensors``,
 ``pretext.safetensors`` and the signature ``model.sig``.
 
-It is written under a temporary name, fsynced and renamed, and read strictly: what is missing, altered or of an
-unknown format is an error.
+It is written under a temporary name, flushed to disk and renamed, so a folder is never half written.
 """
 
 from __future__ import annotations
@@ -19,20 +18,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from umzoo.backbones.state import require_contract
-from umzoo.errors import ConfigError, WeightsError, in_one_line
+from umzoo.errors import WeightsError
 from umzoo.files import fsync, fsync_folder, sha256
 from umzoo.plugins import zoo
 from umzoo.weights.card.model_card import merge_card, model_card
-from umzoo.weights.folder.info import FORMAT, WeightsInfo
+from umzoo.weights.folder.info import WeightsInfo
 from umzoo.weights.folder.licenses import require_allowed
-from umzoo.weights.folder.safetensors_file import REMEDY, TensorFile, is_finite
-from umzoo.weights.folder.strict_json import own_file, strict_json
+from umzoo.weights.folder.reader import CARD, CONFIG, HEAD, MODEL, PRETEXT, read_card, read_info
+from umzoo.weights.folder.safetensors_file import is_finite
 
-CONFIG, CARD, MODEL = "config.json", "README.md", "model.safetensors"
-HEAD, PRETEXT, SIGNATURE = "head.safetensors", "pretext.safetensors", "model.sig"
-FILES = (CONFIG, CARD, MODEL, HEAD, PRETEXT, SIGNATURE)
-MAX_CONFIG, MAX_CARD = 4 << 20, 1 << 20
-"""Bytes of ``config.json`` and of the card that are read."""
 LOCAL_PATH = re.compile(r"^(/|~|file:|[A-Za-z]:[\\/]|\\\\)")
 """How a path begins that means something on one machine only."""
 
@@ -99,96 +93,6 @@ def rewrite_info(folder: Path, **changes: Any) -> WeightsInfo:
     _refuse_paths(info.model_dump(mode="json"))
     _describe(folder, info, merge_card(read_card(folder), model_card(info)))
     return info
-
-
-def read_card(folder: Path) -> str:
-    """Return the card of the weights in *folder*; empty if there is none.
-
-    Raises:
-        WeightsError: if it is a link out of the folder, or longer than a card is.
-    """
-    if not os.path.lexists(folder / CARD):
-        return ""
-    file = own_file(folder, CARD)
-    if file.stat().st_size > MAX_CARD:
-        raise WeightsError(f"{file} has more than {MAX_CARD} bytes: a model card is a text")
-    return file.read_text(encoding="utf-8")
-
-
-def read_info(folder: Path | str) -> WeightsInfo:
-    """Return what the weights in *folder* say of themselves.
-
-    Raises:
-        WeightsError: if *folder* is no weights folder, is damaged, or has a format this version does not know.
-    """
-    if not (Path(folder) / CONFIG).is_file():
-        raise WeightsError(f"{folder} is not a weights folder (no {CONFIG}): make one with 'umzoo export RUN FOLDER'")
-    file = own_file(folder, CONFIG)
-    try:
-        with file.open("rb") as stream:
-            text = stream.read(MAX_CONFIG + 1)
-        if len(text) > MAX_CONFIG:
-            raise ValueError(f"it has more than {MAX_CONFIG} bytes")
-        content = strict_json(text)
-    except (ValueError, OSError) as error:
-        raise WeightsError(f"{file} is damaged: {in_one_line(error)}") from None
-    number = content.get("format") if isinstance(content, dict) else None
-    if type(number) is not int or number < 1:
-        raise WeightsError(f"{file} was not written by umzoo: it has no format number")
-    if number > FORMAT:
-        raise WeightsError(f"{folder} has weights format {number}, this umzoo reads up to {FORMAT}: update umzoo")
-    try:
-        return WeightsInfo.parse(content)
-    except ConfigError as error:
-        raise WeightsError(f"{file}: {in_one_line(error)}") from None
-
-
-def open_tensors(folder: Path | str, name: str = MODEL) -> TensorFile:
-    """Open file *name* of a weights folder; its sha256 is checked while it is read.
-
-    Raises:
-        WeightsError: if the file is missing, is a link out of the folder, or its header is not as it must be.
-    """
-    return TensorFile(own_file(folder, name), _recorded_sha256(folder, name))
-
-
-def load_state(folder: Path | str, name: str = MODEL) -> dict[str, Tensor]:
-    """Return the tensors of file *name* of a weights folder, on the CPU, after checking its sha256.
-
-    Raises:
-        WeightsError: if the file is missing, altered or damaged, or holds NaN or infinity.
-    """
-    with open_tensors(folder, name) as file:
-        return dict(file)
-
-
-def read_shapes(folder: Path | str, name: str = MODEL) -> dict[str, tuple[int, ...]]:
-    """Return the shapes that the header of file *name* declares; no tensor is read.
-
-    Raises:
-        WeightsError: if the file is missing or its header damaged.
-    """
-    with TensorFile(own_file(folder, name)) as file:
-        return file.shapes
-
-
-def checked_file(folder: Path | str, name: str) -> Path:
-    """Return the path of file *name* in *folder* once its sha256 agrees with config.json.
-
-    Raises:
-        WeightsError: if it is missing, altered, or a link out of the folder.
-    """
-    file, recorded = own_file(folder, name), _recorded_sha256(folder, name)
-    if (found := sha256(file)) != recorded:
-        raise WeightsError(f"{file} was altered or damaged: expected sha256 {recorded}, got {found}; {REMEDY}")
-    return file
-
-
-def _recorded_sha256(folder: Path | str, name: str) -> str:
-    recorded = read_info(folder).files.get(name)
-    if recorded is None:
-        raise WeightsError(f"{folder}/{CONFIG} records no sha256 of {name}: {REMEDY}")
-    return recorded
 
 
 def _refuse_other_content(folder: Path) -> None:

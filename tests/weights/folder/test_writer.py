@@ -10,7 +10,9 @@ from umzoo.backbones.unet import GenesisUNet
 from umzoo.errors import WeightsError
 from umzoo.spec import InputSpec
 from umzoo.weights.folder.info import FORMAT, Provenance, WeightsInfo
-from umzoo.weights.folder.io import load_state, read_info, read_shapes, save_folder
+from umzoo.weights.folder.reader import read_info, read_shapes
+from umzoo.weights.folder.tensors import load_state
+from umzoo.weights.folder.writer import save_folder
 from umzoo.weights.networks.backbone import load_backbone
 from umzoo.weights.networks.construction import build_backbone
 
@@ -72,7 +74,7 @@ def test_a_failed_write_leaves_the_old_folder(folder, monkeypatch):
         raise OSError(28, "No space left on device")
 
     before = read_info(folder)
-    monkeypatch.setattr("umzoo.weights.folder.io.save_file", full)
+    monkeypatch.setattr("umzoo.weights.folder.writer.save_file", full)
     with pytest.raises(WeightsError, match="No space left"):
         save_folder(folder, canonical_state(tiny()), describe(tiny()))
     assert read_info(folder) == before
