@@ -8,6 +8,7 @@ import torch
 from scipy.stats import ks_2samp
 
 from umzoo.augmentation import DefaultAugmentation
+from umzoo.augmentation.draws import Draws
 from umzoo.augmentation.gray_levels import blur, change_contrast, change_gamma, coarsen
 from umzoo.augmentation.space import center, matrices, resample, resample_compiled
 from umzoo.fields import Rng
@@ -101,7 +102,7 @@ def test_turned_images_and_labels_are_theirs(labels, scale):
 @pytest.mark.parametrize("scale", [0.6, 1.0, 1.7])
 def test_compiled_loops_do_as_tensor_operations(values, scale):
     loops = pytest.importorskip("umzoo.augmentation.compiled")
-    turns = scale * matrices(Rng(5, items=range(40)), 40, 0.7, False)[0]
+    turns = scale * matrices(Draws(Rng(5, items=range(40)), 40), 40, 0.7, False)[0]
     image = torch.stack([channels(2, seed=seed) for seed in range(len(turns))])
     label = (image[:, :1] * values).clamp(max=values - 1).short()
     made, target = resample(image, label, turns, (10, 11, 8), None)
@@ -118,14 +119,14 @@ def test_the_middle_is_theirs():
         image = channels(2, size)
         theirs = spatial(patch)
         expected = theirs._apply_to_image(image, grid=None, center_location_in_pixels=[n / 2 for n in size])
-        assert torch.equal(center(image[None], patch, 0)[0], expected)
+        assert torch.equal(center(image, patch, 0), expected)
 
 
 def test_matrices_have_their_distribution():
     theirs = spatial((2, 2, 2), p_rotation=0.2, rotation=(-0.5, 0.5), p_scaling=0.2, scaling=(0.7, 1.4))
     np.random.seed(0)
     found = [theirs.get_parameters(image=torch.zeros(1, 2, 2, 2))["affine"] for _ in range(1500)]
-    ours, rows = matrices(Rng(3), 6000, 0.5, False)
+    ours, rows = matrices(Draws(Rng(3), 6000), 6000, 0.5, False)
     changed = [one for one in found if one is not None]
     assert len(rows) / 6000 == pytest.approx(0.36, abs=0.02)
     assert len(changed) / 1500 == pytest.approx(0.36, abs=0.04)
@@ -133,7 +134,7 @@ def test_matrices_have_their_distribution():
     for entry in range(9):
         assert ks_2samp(*(side.reshape(-1, 9)[:, entry].round(5) for side in sides)).pvalue > 1e-3, entry
     assert ks_2samp(*(np.linalg.det(side).round(5) for side in sides)).pvalue > 1e-3
-    planar, _ = matrices(Rng(4), 50, 3.0, True)
+    planar, _ = matrices(Draws(Rng(4), 50), 50, 3.0, True)
     assert (planar[:, 0] == torch.tensor([1.0, 0, 0])).all() and (planar[:, :, 0] == torch.tensor([1.0, 0, 0])).all()
 
 
@@ -157,3 +158,20 @@ def test_it_is_a_function_of_the_draws_of_each_item():
     part, _ = augment(image[3:5], None, Rng(1, items=range(3, 5)))
     torch.testing.assert_close(whole[3:5], part, atol=1e-6, rtol=0)
     assert not torch.allclose(augment(image, None, Rng(2, items=range(8)))[0], whole)
+
+
+def test_every_mirroring_is_as_frequent_and_labels_follow_the_image():
+    count, patch = 400, (4, 4, 4)
+    label = torch.arange(64, dtype=torch.int16).view(1, 1, 4, 4, 4).expand(count, -1, -1, -1, -1)
+    augment = DefaultAugmentation(patch, 0.0, mirror_axes=(0, 2))
+    image, target = augment(label.float(), label, Rng(6, items=range(count)))
+    flips = [[axis for axis, chosen in ((0, a), (2, b)) if chosen] for a in (0, 1) for b in (0, 1)]
+    same = [(target[:, 0] == label[0, 0].flip(axes)).flatten(1).all(1) for axes in flips]
+    found = [int(rows.sum()) for rows in same]
+    assert sum(found) > 0.75 * count, "four of five are not scaled"
+    assert max(found) - min(found) < 0.12 * count
+    for rows, axes in zip(same, flips, strict=True):
+        likeness = torch.corrcoef(
+            torch.stack([image[rows].mean(0).flatten(), label[0].float().flip([1 + axis for axis in axes]).flatten()])
+        )
+        assert likeness[0, 1] > 0.9

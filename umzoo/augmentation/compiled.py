@@ -1,4 +1,4 @@
-"""Turning and moments of one crop as compiled loops: one pass where tensor operations need several. Needs numba."""
+"""Rotation and scaling of one crop as compiled loops: one pass where tensor operations need several. Needs numba."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ Floats = NDArray[np.float32]
 Matrix = NDArray[np.float64]
 Labels = NDArray[Any]
 Sizes = tuple[int, int, int]
+Place = tuple[float, float, float]
+Corners = NDArray[np.int32]
+Marks = NDArray[np.bool_]
 
 compiled = numba.njit(cache=True, nogil=True)
-summed = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "nnan"})
 inlined = numba.njit(inline="always")
+fused = numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
+ONE = np.uintp(1)
 
 
 @inlined
-def _start(turn: Matrix, size: Sizes, patch: Sizes, i: int, j: int) -> tuple[float, float, float]:
+def _start(turn: Matrix, size: Sizes, patch: Sizes, i: int, j: int) -> Place:
     """The place in a crop of *size* that the first voxel of line (i, j) of a result of *patch* is taken from."""
     one, two, three = i + 0.5 - patch[0] / 2, j + 0.5 - patch[1] / 2, 0.5 - patch[2] / 2
     z = turn[0, 0] * one + turn[0, 1] * two + turn[0, 2] * three + size[0] / 2 - 0.5
@@ -29,9 +33,9 @@ def _start(turn: Matrix, size: Sizes, patch: Sizes, i: int, j: int) -> tuple[flo
 
 
 @compiled
-def _inside(start: tuple[float, float, float], step: Matrix, size: Sizes, count: int) -> tuple[int, int]:
+def _inside(start: Place, step: Place, size: Sizes, count: int) -> tuple[int, int]:
     """The voxels of a line of *count*, from one to before the other, whose eight neighbors all lie in the crop."""
-    first, last = 0.0, float(count)
+    first, last = -0.5, count - 0.5
     for axis in range(3):
         low, high = -start[axis], size[axis] - 1 - start[axis]
         if step[axis] < 0:
@@ -44,36 +48,68 @@ def _inside(start: tuple[float, float, float], step: Matrix, size: Sizes, count:
     return (int(first), int(last)) if first < last else (0, 0)
 
 
+@fused
+def _cells(
+    start: Place,
+    step: Place,
+    first: int,
+    size: Sizes,
+    corner: Corners,
+    c: Floats,
+    b: Floats,
+    a: Floats,
+) -> None:
+    """For each voxel of a line from *first*: the flat index of the cell that it falls into, and where in it it lies.
+
+    Nothing here depends on the voxel before, so that several are computed at once.
+    """
+    height, width = np.int32(size[1]), np.int32(size[2])
+    for k in range(len(corner)):
+        z, y, x = start[0] + (first + k) * step[0], start[1] + (first + k) * step[1], start[2] + (first + k) * step[2]
+        d, h, w = np.int32(z), np.int32(y), np.int32(x)
+        c[k], b[k], a[k] = np.float32(z - np.float64(d)), np.float32(y - np.float64(h)), np.float32(x - np.float64(w))
+        corner[k] = (d * height + h) * width + w
+
+
+@fused
+def _interpolate(
+    flat: Floats, corner: Corners, c: Floats, b: Floats, a: Floats, down: Any, deep: Any, out: Floats
+) -> None:
+    """Fill *out* ``(N,)`` with the values of *flat* between the eight corners of each cell."""
+    for k in range(len(out)):
+        n = np.uintp(corner[k])
+        m = n + deep
+        top, low, far_top, far_low = flat[n], flat[n + down], flat[m], flat[m + down]
+        top += (flat[n + ONE] - top) * a[k]
+        low += (flat[n + down + ONE] - low) * a[k]
+        far_top += (flat[m + ONE] - far_top) * a[k]
+        far_low += (flat[m + down + ONE] - far_low) * a[k]
+        top += (low - top) * b[k]
+        far_top += (far_low - far_top) * b[k]
+        out[k] = top + (far_top - top) * c[k]
+
+
 @compiled
 def resample_image(image: Floats, turn: Matrix, out: Floats) -> None:
     """Fill *out* ``(C, d, h, w)`` from *image* ``(C, D, H, W)``, linearly, with 0 outside."""
     channels, depth, height, width = image.shape
     size, patch = (depth, height, width), (out.shape[1], out.shape[2], out.shape[3])
-    down, deep = np.uintp(width), np.uintp(height * width)
-    one, both, right = np.float32(1), np.uintp(width + 1), np.uintp(1)
-    step = turn[:, 2].copy()
+    down, deep, step = np.uintp(width), np.uintp(height * width), (turn[0, 2], turn[1, 2], turn[2, 2])
+    corner, places = np.empty(patch[2], np.int32), np.empty((3, patch[2]), np.float32)
     for i in range(patch[0]):
         for j in range(patch[1]):
-            z0, y0, x0 = _start(turn, size, patch, i, j)
-            first, last = _inside((z0, y0, x0), step, size, patch[2])
+            start = _start(turn, size, patch, i, j)
+            first, last = _inside(start, step, size, patch[2])
+            cells, n = corner[: last - first], last - first
+            c, b, a = places[0, :n], places[1, :n], places[2, :n]
+            _cells(start, step, first, size, cells, c, b, a)
             for channel in range(channels):
-                flat, line = image[channel].reshape(-1), out[channel, i, j]
-                for k in range(first, last):
-                    z, y, x = z0 + k * step[0], y0 + k * step[1], x0 + k * step[2]
-                    d, h, w = int(z), int(y), int(x)
-                    c, b, a = np.float32(z - d), np.float32(y - h), np.float32(x - w)
-                    n = np.uintp((d * height + h) * width + w)
-                    m = n + deep
-                    top = flat[n] * (one - a) + flat[n + right] * a
-                    low = flat[n + down] * (one - a) + flat[n + both] * a
-                    far_top = flat[m] * (one - a) + flat[m + right] * a
-                    far_low = flat[m + down] * (one - a) + flat[m + both] * a
-                    front, back = top * (one - b) + low * b, far_top * (one - b) + far_low * b
-                    line[k] = front * (one - c) + back * c
+                line = out[channel, i, j]
+                _interpolate(image[channel].reshape(-1), cells, c, b, a, down, deep, line[first:last])
                 for k in range(patch[2]):
                     if first <= k < last:
                         continue
-                    z, y, x = z0 + k * step[0], y0 + k * step[1], x0 + k * step[2]
+                    z, y, x = start[0] + k * step[0], start[1] + k * step[1], start[2] + k * step[2]
                     line[k] = _near_the_border(image[channel], z, y, x)
 
 
@@ -90,6 +126,36 @@ def _near_the_border(channel: Floats, z: float, y: float, x: float) -> float:
     return total
 
 
+@fused
+def _mixed_cells(label: Labels, mixed: Marks) -> None:
+    """Mark in *mixed* ``(D, H, W)`` the cells whose eight corners in *label* are not all equal."""
+    for d in range(label.shape[0] - 1):
+        for h in range(label.shape[1] - 1):
+            one, two, three, four = label[d, h], label[d, h + 1], label[d + 1, h], label[d + 1, h + 1]
+            marks = mixed[d, h]
+            for w in range(len(one) - 1):
+                value, right = one[w], w + 1
+                other = (one[right] ^ value) | (two[w] ^ value) | (two[right] ^ value) | (three[w] ^ value)
+                other |= (three[right] ^ value) | (four[w] ^ value) | (four[right] ^ value)
+                marks[w] = other != 0
+
+
+@fused
+def _majority(flat: Any, n: Any, down: Any, deep: Any, c: float, b: float, a: float, near: float) -> tuple[bool, Any]:
+    """Whether the corners of cell *n* have two values of which one has clearly more weight, and that value."""
+    one = other = flat[n]
+    share = 0.0
+    for corner in range(8):
+        value = flat[n + np.uintp(corner >> 2) * deep + np.uintp((corner >> 1) & 1) * down + np.uintp(corner & 1)]
+        if value == one:
+            share += (c if corner & 4 else 1.0 - c) * (b if corner & 2 else 1.0 - b) * (a if corner & 1 else 1.0 - a)
+        elif other == one:
+            other = value
+        elif value != other:
+            return False, one
+    return abs(share - 0.5) > near, one if share > 0.5 else other
+
+
 @compiled
 def resample_labels(label: Labels, turn: Matrix, outside: int, near: float, out: Labels) -> None:
     """Fill *out* ``(S, d, h, w)`` with what has most weight among eight neighbors of *label* ``(S, D, H, W)``.
@@ -98,29 +164,33 @@ def resample_labels(label: Labels, turn: Matrix, outside: int, near: float, out:
     """
     count, depth, height, width = label.shape
     size, patch = (depth, height, width), (out.shape[1], out.shape[2], out.shape[3])
-    down, deep = np.uintp(width), np.uintp(height * width)
-    both, right = np.uintp(width + 1), np.uintp(1)
-    step, values, shares = turn[:, 2].copy(), np.empty(8, label.dtype), np.empty(8, np.float64)
+    down, deep, step = np.uintp(width), np.uintp(height * width), (turn[0, 2], turn[1, 2], turn[2, 2])
+    corner, places = np.empty(patch[2], np.int32), np.empty((3, patch[2]), np.float32)
+    values, shares, mixed = np.empty(8, label.dtype), np.empty(8, np.float64), np.empty(label.shape, np.bool_)
+    for number in range(count):
+        _mixed_cells(label[number], mixed[number])
     for i in range(patch[0]):
         for j in range(patch[1]):
-            z0, y0, x0 = _start(turn, size, patch, i, j)
-            first, last = _inside((z0, y0, x0), step, size, patch[2])
+            start = _start(turn, size, patch, i, j)
+            first, last = _inside(start, step, size, patch[2])
+            cells, n = corner[: last - first], last - first
+            c, b, a = places[0, :n], places[1, :n], places[2, :n]
+            _cells(start, step, first, size, cells, c, b, a)
             for number in range(count):
-                flat, line = label[number].reshape(-1), out[number, i, j]
-                for k in range(first, last):
-                    z, y, x = z0 + k * step[0], y0 + k * step[1], x0 + k * step[2]
-                    n = np.uintp((int(z) * height + int(y)) * width + int(x))
-                    m, value = n + deep, flat[n]
-                    other = (flat[n + right] ^ value) | (flat[n + down] ^ value) | (flat[n + both] ^ value)
-                    other |= (flat[m] ^ value) | (flat[m + right] ^ value) | (flat[m + down] ^ value)
-                    if (other | (flat[m + both] ^ value)) == 0:
-                        line[k] = value
-                    else:
-                        line[k] = _heaviest(label[number], z, y, x, outside, near, values, shares)
+                flat, marks, line = label[number].reshape(-1), mixed[number].reshape(-1), out[number, i, j]
                 for k in range(patch[2]):
-                    if not first <= k < last:
-                        z, y, x = z0 + k * step[0], y0 + k * step[1], x0 + k * step[2]
-                        line[k] = _heaviest(label[number], z, y, x, outside, near, values, shares)
+                    if first <= k < last:
+                        cell = np.uintp(corner[k - first])
+                        if not marks[cell]:
+                            line[k] = flat[cell]
+                            continue
+                        at = k - first
+                        clear, value = _majority(flat, cell, down, deep, c[at], b[at], a[at], near)
+                        if clear:
+                            line[k] = value
+                            continue
+                    z, y, x = start[0] + k * step[0], start[1] + k * step[1], start[2] + k * step[2]
+                    line[k] = _heaviest(label[number], z, y, x, outside, near, values, shares)
 
 
 @compiled
@@ -157,22 +227,3 @@ def _heaviest(
             chosen = values[n]
         best = max(best, total)
     return nearest if own > best - near else chosen
-
-
-@summed
-def moments(voxels: Floats) -> tuple[float, float, float, float]:
-    """Return least, greatest, mean and standard deviation (of N - 1) of *voxels* ``(N,)``."""
-    low = high = voxels[0]
-    for i in range(len(voxels)):
-        low, high = min(low, voxels[i]), max(high, voxels[i])
-    middle, total, squares = (low + high) / 2, 0.0, 0.0
-    for start in range(0, len(voxels), 1024):
-        part, part_squares = np.float32(0), np.float32(0)
-        for i in range(start, min(start + 1024, len(voxels))):
-            value = voxels[i] - middle
-            part += value
-            part_squares += value * value
-        total, squares = total + part, squares + part_squares
-    count = len(voxels)
-    variance = max(squares - total * total / count, 0.0) / max(count - 1, 1)
-    return low, high, middle + total / count, np.sqrt(variance)

@@ -1,8 +1,9 @@
 """What nnU-Net does to training crops by default, for whole batches on their device.
 
-The law is that of ``nnUNetTrainer.get_training_transforms`` of nnU-Net 2.8 with batchgeneratorsv2 0.3: the same
-transforms in the same order, each with the same probability and the same distribution of its parameters (Isensee et
-al., Nature Methods 2021).
+The distribution is that of ``nnUNetTrainer.get_training_transforms`` of nnU-Net 2.8 with batchgeneratorsv2 0.3: the
+same transforms, each with the same probability and the same distribution of its parameters (Isensee et al., Nature
+Methods 2021). The order is the same but for mirroring, which comes with the rotation and not last: what comes between
+treats both directions of an axis alike.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
+from umzoo.augmentation.draws import Draws
 from umzoo.augmentation.gray_levels import blur, change_contrast, change_gamma, coarsen
-from umzoo.augmentation.space import center, matrices, mirror, resample, resample_compiled
+from umzoo.augmentation.space import OUTSIDE, cut_out, matrices, resample, resample_compiled
 from umzoo.data.store.record import Triple
 from umzoo.fields import Rng
 from umzoo.noise.fast import kernels_for
@@ -54,13 +56,20 @@ class DefaultAugmentation:
 
     def __call__(self, image: Tensor, label: Tensor | None, rng: Rng) -> tuple[Tensor, Tensor | None]:
         """Return a changed copy of *image* and *label*; labels are -1 where there is no image."""
-        host = rng.host()
-        turns, rows = matrices(host, len(image), self.rotation, self.planar)
-        made = center(image, self.patch, 0)
-        target = None if label is None else center(label, self.patch, -1)
+        draws = Draws(rng, len(image))
+        turns, rows = matrices(draws, len(image), self.rotation, self.planar)
+        mirrored = draws.uniform((len(image), 3)) < 0.5
+        mirrored[:, [axis for axis in range(3) if axis not in self.mirror_axes]] = False
+        turns = torch.where(mirrored[:, None], -turns, turns)
+        made = image.new_empty(*image.shape[:2], *self.patch)
+        target = None if label is None else label.new_empty(*label.shape[:2], *self.patch)
+        for row in sorted(set(range(len(image))) - set(rows)):
+            cut_out(image[row], made[row], mirrored[row], 0)
+            if label is not None and target is not None:
+                cut_out(label[row], target[row], mirrored[row], OUTSIDE)
         self._turn(image, label, turns, rows, made, target)
-        self._recolor(made, rng, host)
-        return mirror(made, target, host.uniform((len(image), 3)) < 0.5, self.mirror_axes)
+        self._recolor(made, rng, draws)
+        return made, target
 
     def _turn(
         self, image: Tensor, label: Tensor | None, turns: Tensor, rows: list[int], made: Tensor, target: Tensor | None
@@ -76,37 +85,37 @@ class DefaultAugmentation:
             if target is not None and found is not None:
                 target[rows] = found
 
-    def _recolor(self, image: Tensor, rng: Rng, host: Rng) -> None:
+    def _recolor(self, image: Tensor, rng: Rng, draws: Draws) -> None:
         """Noise, blur, brightness, contrast, low resolution, inverted gamma and gamma, in place."""
         count, channels = image.shape[:2]
         flat = image.view(count * channels, *image.shape[2:])
-        std = host.uniform((count,), 0, 0.1)
-        rows = _rows(host.uniform((count,)) < 0.1)
+        std = draws.uniform((count,), 0, 0.1)
+        rows = _rows(draws.uniform((count,)) < 0.1)
         if rows:
             noise = rng.take(rows).gaussian_noise((len(rows), *image.shape[1:]))
             image[rows] += noise * std[rows].to(image.device).view(-1, 1, 1, 1, 1)
-        sigmas = host.uniform((count, channels, 3), 0.5, 1.0).flatten(0, 1)
-        blur(flat, _chosen(host, count, channels, 0.2, 0.5), sigmas)
-        factors = _around_one(host, count, channels, BRIGHTNESS).to(image.device)
-        for place in _chosen(host, count, channels, 0.15):
+        sigmas = draws.uniform((count, channels, 3), 0.5, 1.0).flatten(0, 1)
+        blur(flat, _chosen(draws, count, channels, 0.2, 0.5), sigmas)
+        factors = _around_one(draws, count, channels, BRIGHTNESS).to(image.device)
+        for place in _chosen(draws, count, channels, 0.15):
             flat[place] *= factors[place]
-        change_contrast(flat, _chosen(host, count, channels, 0.15), _around_one(host, count, channels, CONTRAST))
-        scales = host.uniform((count, channels), 0.5, 1.0).flatten()
-        coarsen(flat, _chosen(host, count, channels, 0.25, 0.5), scales, self.planar)
+        change_contrast(flat, _chosen(draws, count, channels, 0.15), _around_one(draws, count, channels, CONTRAST))
+        scales = draws.uniform((count, channels), 0.5, 1.0).flatten()
+        coarsen(flat, _chosen(draws, count, channels, 0.25, 0.5), scales, self.planar)
         for p, inverted in ((0.1, True), (0.3, False)):
-            change_gamma(flat, _chosen(host, count, channels, p), _around_one(host, count, channels, GAMMA), inverted)
+            change_gamma(flat, _chosen(draws, count, channels, p), _around_one(draws, count, channels, GAMMA), inverted)
 
 
-def _chosen(rng: Rng, count: int, channels: int, p: float, p_channel: float = 1.0) -> list[int]:
+def _chosen(draws: Draws, count: int, channels: int, p: float, p_channel: float = 1.0) -> list[int]:
     """Draw which channels are changed, numbered through all items: an item with *p*, its channels with *p_channel*."""
-    item = rng.uniform((count, 1)) < p
-    return _rows((item & (rng.uniform((count, channels)) < p_channel)).flatten())
+    item = draws.uniform((count, 1)) < p
+    return _rows((item & (draws.uniform((count, channels)) < p_channel)).flatten())
 
 
-def _around_one(rng: Rng, count: int, channels: int, bounds: tuple[float, float]) -> Tensor:
+def _around_one(draws: Draws, count: int, channels: int, bounds: tuple[float, float]) -> Tensor:
     """Draw factors ``(B * C,)`` of which half lie below 1 and half above, evenly up to *bounds*."""
-    below = rng.uniform((count, channels)) < 0.5
-    low, high = (rng.uniform((count, channels), *ends) for ends in ((bounds[0], 1.0), (1.0, bounds[1])))
+    below = draws.uniform((count, channels)) < 0.5
+    low, high = (draws.uniform((count, channels), *ends) for ends in ((bounds[0], 1.0), (1.0, bounds[1])))
     return torch.where(below, low, high).flatten()
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from umzoo.noise.fast import kernels_for
@@ -12,7 +15,6 @@ from umzoo.noise.fast import kernels_for
 REACH = 3
 """Neighbors on each side that the widest blur reaches."""
 _LEAST = 1e-7
-Number = Tensor | float
 
 
 def blur(channels: Tensor, places: Sequence[int], sigmas: Tensor) -> None:
@@ -56,19 +58,33 @@ def _coarse_matrix(size: int, kept: int) -> Tensor:
 
 
 def _along_axes(channel: Tensor, parts: Sequence[Tensor]) -> Tensor:
-    """*channel* ``(D, H, W)`` multiplied along each axis by the matrix for it."""
+    """*channel* ``(D, H, W)`` multiplied along each axis by the matrix for it, which is zero far from its diagonal."""
+    if loops := kernels_for(channel, "augmentation.compiled_filters"):
+        bands = [_band(part) for part in parts]
+        made: NDArray[np.float32] = loops.multiply_along_axes(channel.numpy(), *bands)
+        return torch.from_numpy(made)
     depth, height, width = (part.to(channel) for part in parts)
     channel = (depth @ channel.flatten(1)).view(channel.shape)
     return (height @ channel) @ width.T
+
+
+def _band(matrix: Tensor) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The first column of *matrix* ``(N, N)`` that each row takes ``(N,)``, and what it takes from there ``(N, T)``."""
+    dense = matrix.numpy()
+    taken = dense != 0
+    first, last = taken.argmax(1), len(dense) - taken[:, ::-1].argmax(1)
+    width = (last - first).max()
+    first = np.minimum(first, len(dense) - width)
+    return first, np.take_along_axis(dense, first[:, None] + np.arange(width), 1)
 
 
 def change_contrast(channels: Tensor, places: Sequence[int], factors: Tensor) -> None:
     """Multiply the distance from the mean of the channels *places* by *factors* ``(N,)``, within their range."""
     for place in places:
         channel = channels[place]
-        low, high, mean, _ = _moments(channel)
-        channel.sub_(mean).mul_(float(factors[place])).add_(mean)
-        channel.copy_(torch.clamp(channel, *(torch.as_tensor(end) for end in (low, high))))
+        low, high = channel.aminmax()
+        mean = channel.mean()
+        channel.sub_(mean).mul_(float(factors[place])).add_(mean).clamp_(low, high)
 
 
 def change_gamma(channels: Tensor, places: Sequence[int], exponents: Tensor, inverted: bool) -> None:
@@ -77,23 +93,15 @@ def change_gamma(channels: Tensor, places: Sequence[int], exponents: Tensor, inv
         channel = channels[place]
         if inverted:
             channel.neg_()
-        low, high, mean, deviation = _moments(channel)
-        channel.sub_(low).div_(_at_least(high - low)).pow_(float(exponents[place]))
-        _, _, mean_after, deviation_after = _moments(channel)
-        channel.sub_(mean_after).mul_(deviation / _at_least(deviation_after)).add_(mean)
-        if inverted:
-            channel.neg_()
+        low, high = channel.aminmax()
+        mean = channel.mean()
+        size = _distance(channel - mean)
+        channel.sub_(low).div_((high - low).clamp_min(_LEAST)).pow_(float(exponents[place]))
+        channel.sub_(channel.mean())
+        factor = size / _distance(channel).clamp_min(_LEAST * math.sqrt(max(channel.numel() - 1, 1)))
+        channel.mul_(-factor if inverted else factor).add_(-mean if inverted else mean)
 
 
-def _moments(channel: Tensor) -> tuple[Number, Number, Number, Number]:
-    """Least, greatest, mean and standard deviation; of other devices as tensors, which nothing waits for."""
-    if loops := kernels_for(channel, "augmentation.compiled"):
-        found: tuple[float, float, float, float] = loops.moments(channel.view(-1).numpy())
-        return found
-    low, high = channel.aminmax()
-    deviation, mean = torch.std_mean(channel)
-    return low, high, mean, deviation
-
-
-def _at_least(value: Number) -> Number:
-    return value.clamp_min(_LEAST) if isinstance(value, Tensor) else max(value, _LEAST)
+def _distance(channel: Tensor) -> Tensor:
+    """The Euclidean length of *channel*: its standard deviation times sqrt(N - 1), if its mean is 0."""
+    return channel.square().sum().sqrt()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, pad
 
+from umzoo.augmentation.draws import Draws
 from umzoo.data.store.record import Triple
-from umzoo.fields import Rng
 
 OUTSIDE = -1
 """Label of what lies outside a crop."""
@@ -20,37 +22,51 @@ _NEAR = 0.25 / _STEPS
 """Scores that differ by less are equal for the compiled loops: half the spacing of half precision."""
 
 
-def matrices(rng: Rng, count: int, rotation: float, planar: bool) -> tuple[Tensor, list[int]]:
+def matrices(draws: Draws, count: int, rotation: float, planar: bool) -> tuple[Tensor, list[int]]:
     """Draw ``(B, 3, 3)`` from offsets in the result to offsets in the crop (D, H, W), and which items are changed.
 
     An item is turned with probability 0.2, by angles from U(-rotation, rotation) about each axis, and scaled with
     probability 0.2, by one factor from U(0.7, 1.4).
     """
-    turned, scaled = (rng.uniform((count, 2)) < 0.2).unbind(1)
-    angles = rng.uniform((count, 3), -rotation, rotation) * turned[:, None]
-    factors = torch.where(scaled, rng.uniform((count,), 0.7, 1.4), torch.ones(count))
-    scales = factors[:, None].repeat(1, 3)
-    if planar:
-        angles[:, 1:] = 0
-        scales[:, 0] = 1
-    cos, sin = angles.cos(), angles.sin()
-    total = torch.diag_embed(scales)
-    for axis, (one, other) in enumerate(((1, 2), (2, 0), (0, 1))):
-        turn = torch.eye(3).repeat(count, 1, 1)
-        turn[:, one, one] = turn[:, other, other] = cos[:, axis]
-        turn[:, one, other], turn[:, other, one] = -sin[:, axis], sin[:, axis]
+    turned, scaled = (draws.uniform((count, 2)) < 0.2).numpy().T
+    angles = draws.uniform((count, 3), -rotation, rotation).numpy() * turned[:, None]
+    factors = np.where(scaled, draws.uniform((count,), 0.7, 1.4).numpy(), 1)
+    total = np.tile(np.eye(3, dtype=np.float32), (count, 1, 1))
+    rows: list[int] = (turned | scaled).nonzero()[0].tolist()
+    for row in rows:
+        total[row] = _matrix(angles[row] * (1, not planar, not planar), factors[row], planar)
+    return torch.from_numpy(total), rows
+
+
+def _matrix(angles: NDArray[np.float32], factor: float, planar: bool) -> NDArray[np.float64]:
+    """Scaling by *factor*, in the plane (H, W) alone if *planar*, then rotation by *angles* about the three axes."""
+    total = np.diag([1 if planar else factor, factor, factor])
+    for angle, (one, other) in zip(angles, ((1, 2), (2, 0), (0, 1)), strict=True):
+        turn = np.eye(3)
+        turn[one, one] = turn[other, other] = np.cos(angle)
+        turn[one, other], turn[other, one] = -np.sin(angle), np.sin(angle)
         total = turn @ total
-    rows: list[int] = (turned | scaled).nonzero().flatten().tolist()
-    return total, rows
+    return total
 
 
 def center(crop: Tensor, patch: Triple, fill: float) -> Tensor:
-    """Return a copy of the middle *patch* of *crop* ``(B, C, D, H, W)``, filled where that is larger."""
+    """Return the middle *patch* of *crop* ``(C, D, H, W)``: a view, or a copy filled where it is larger."""
+    sizes = list(zip(crop.shape[1:], patch, strict=True))
+    starts = [size // 2 - edge // 2 for size, edge in sizes]
+    if all(edge <= size for size, edge in sizes):
+        (d, h, w), (depth, height, width) = starts, patch
+        return crop[:, d : d + depth, h : h + height, w : w + width]
     margins: list[int] = []
-    for size, edge in zip(reversed(crop.shape[2:]), reversed(patch), strict=True):
-        start = size // 2 - edge // 2
+    for start, (size, edge) in zip(reversed(starts), reversed(sizes), strict=True):
         margins += [-start, start + edge - size]
-    return pad(crop, margins, value=fill).clone(memory_format=torch.contiguous_format)
+    return pad(crop, margins, value=fill)
+
+
+def cut_out(crop: Tensor, out: Tensor, mirrored: Tensor, fill: float) -> None:
+    """Fill *out* ``(C, d, h, w)`` with the middle of *crop* ``(C, D, H, W)``, mirrored along the axes of *mirrored*."""
+    axes = [1 + axis for axis, chosen in enumerate(mirrored.tolist()) if chosen]
+    middle = center(crop, (out.shape[1], out.shape[2], out.shape[3]), fill)
+    out.copy_(middle.flip(axes) if axes else middle)
 
 
 def resample(
@@ -108,14 +124,3 @@ def _score(label: Tensor, grid: Tensor, value: int) -> Tensor:
 def _leaves(grid: Tensor, shape: torch.Size) -> bool:
     """Whether a place in *grid* is so near the border of a crop of *shape* that a neighbor lies outside."""
     return bool(grid.abs().amax() > 1 - 1 / min(shape[2:]))
-
-
-def mirror(image: Tensor, label: Tensor | None, drawn: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor | None]:
-    """Mirror the items of *image* and *label*, in place, along those of *axes* that *drawn* ``(B, 3)`` says."""
-    for row, chosen in enumerate(drawn.tolist()):
-        flipped = [1 + axis for axis in axes if chosen[axis]]
-        if flipped:
-            image[row] = image[row].flip(flipped)
-            if label is not None:
-                label[row] = label[row].flip(flipped)
-    return image, label
