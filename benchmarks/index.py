@@ -3,7 +3,8 @@
     python benchmarks/index.py --volumes 1000 10000 100000 --opened 1000000 --scans 200 800
 
 Volumes are one tiny array under many names. Each number comes from a process of its own. *first opened* reads every
-line of the index into columns, which opening does once, when the index has changed. *table* is what ``umzoo data``
+line of the index into columns, which opening does once, when the index has changed; *grown* does so after a line was
+added. *table* is what ``umzoo data``
 shows, *info* what ``umzoo info`` does, *resumed* the store as a run that goes on opens it, with the ids it began with.
 With ``--scans`` real files are prepared, and prepared again. Last, crops are read from a store and from the same store
 packed, in turns.
@@ -44,7 +45,7 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
 path, how = Path(sys.argv[1]), sys.argv[2]
 before, began = resident(), time.perf_counter()
-if how == "opened":
+if how in ("opened", "grown"):
     kept = module.Store(path); kept.modalities, kept.sources
 elif how == "table":
     from umzoo.data.store.summary_table import store_table
@@ -70,8 +71,8 @@ SPREAD = 0x9E3779B97F4A7C15F39CC061
 """Spreads the ids over the subfolders, as hashes do."""
 LINKS = 30_000
 """Names that a file may have, on file systems that count them."""
-ALL = ("first opened", "opened", "table", "info", "resumed", "batch")
-ONLY_OPENED = ("first opened", "opened", "resumed")
+ALL = ("first opened", "opened", "grown", "table", "info", "resumed", "batch")
+ONLY_OPENED = ("first opened", "opened", "grown", "resumed")
 
 
 def main() -> None:
@@ -169,8 +170,17 @@ def make_store(folder: Path, count: int, files: bool) -> Path:
     return folder / "store"
 
 
+def first_line(store: Path) -> str:
+    """The first line of the index."""
+    with (store / "index.jsonl").open() as stream:
+        return stream.readline()
+
+
 def measure(store: Path, how: str) -> dict[str, float]:
     """Seconds and MB of one process."""
+    if how == "grown":
+        with (store / "index.jsonl").open("a") as stream:
+            stream.write(json.dumps({**json.loads(first_line(store)), "id": f"{1:024x}-mr"}) + "\n")
     words = [sys.executable, "-c", MEASURE, str(store), how.split()[-1]]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     return {name: round(value, 3) for name, value in json.loads(done.stdout.splitlines()[-1]).items()}

@@ -1,7 +1,8 @@
 """Columns of an index kept in files beside it, for all processes of a machine.
 
 ``index.jsonl`` stays the source of truth: columns lie in a folder named by its size and checksum
-(``columns-SIZE-CRC``), are made anew when it has changed, and can be deleted at any time. Whoever maps a folder holds a
+(``columns-SIZE-CRC``), are extended when lines were added to it, made anew when it has changed otherwise, and can be
+deleted at any time. Whoever maps a folder holds a
 lock on it, so that a process that goes on in others finds it there too: those of an older index are deleted once nobody
 does.
 """
@@ -48,11 +49,29 @@ class Kept:
 
 def columns_folder(index: Path) -> Path:
     """Return the folder where the columns of the present content of the file *index* are kept, if they are."""
-    checksum, size = 0, 0
+    return columns_folders(index)[0]
+
+
+def columns_folders(index: Path) -> tuple[Path, Path | None]:
+    """Return :func:`columns_folder`, and that with the columns of most of its first lines, if there is one."""
+    known = {covered_bytes(folder): folder for folder in index.parent.glob("columns-*-????????")}
+    checksum, size, begun = 0, 0, None
     with index.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
+        while chunk := stream.read(min([CHUNK, *(end - size for end in known if end > size)])):
             checksum, size = zlib.crc32(chunk, checksum), size + len(chunk)
-    return index.parent / f"columns-{size}-{checksum:08x}"
+            folder = _name(index.parent, size, checksum)
+            begun = folder if folder == known.get(size) and chunk.endswith(b"\n") else begun
+    return _name(index.parent, size, checksum), begun
+
+
+def covered_bytes(folder: Path) -> int:
+    """Return the size of the index whose columns *folder* holds; 0 if its name does not say."""
+    size = folder.name.split("-")[1]
+    return int(size) if size.isdecimal() else 0
+
+
+def _name(parent: Path, size: int, checksum: int) -> Path:
+    return parent / f"columns-{size}-{checksum:08x}"
 
 
 def keep(folder: Path, columns: Mapping[str, NDArray[Any]]) -> None:

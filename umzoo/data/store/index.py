@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from umzoo.data.store.column_files import Kept, columns_folder, keep
+from umzoo.data.store.column_files import Kept, columns_folder, columns_folders, covered_bytes, keep
 from umzoo.data.store.record import VolumeRecord
 from umzoo.data.store.record_columns import NAMES, POINTS, Records, joined
 from umzoo.errors import DataError, in_one_line
@@ -29,10 +29,10 @@ def read_records(file: Path) -> Records:
     """
     if not file.is_file():
         return Records.of([])
-    folder = columns_folder(file)
+    folder, begun = columns_folders(file)
     if (kept := kept_columns(folder)) is not None:
         return kept
-    records, problems = _read_columns(file)
+    records, problems = _extended_columns(file, begun) if begun else _read_columns(file)
     if problems:
         raise DataError(
             f"{problems[0]}: 'umzoo store compact {file.parent}' leaves it out, preparing again makes it anew"
@@ -47,19 +47,27 @@ def read_index(file: Path) -> tuple[list[VolumeRecord], list[str]]:
     return [records[key] for key in sorted(records)], problems
 
 
-def _read_columns(file: Path) -> tuple[Records, list[str]]:
-    """The same as columns; records are held a few at a time."""
+def _extended_columns(file: Path, begun: Path) -> tuple[Records, list[str]]:
+    """Columns of *file*, whose first lines have columns in the folder *begun*; only the others are parsed."""
+    known = kept_columns(begun)
+    records, problems = _read_columns(file, known, covered_bytes(begun)) if known else _read_columns(file)
+    return _read_columns(file) if problems and known else (records, problems)
+
+
+def _read_columns(file: Path, known: Records | None = None, start: int = 0) -> tuple[Records, list[str]]:
+    """The same as columns, after those *known* of the bytes before *start*; records are held a few at a time."""
     problems: list[str] = []
-    parsed = _parsed(file, problems)
-    parts = []
+    parsed = _parsed(file, problems, start)
+    parts = [known] if known else []
     while chunk := list(islice(parsed, CHUNK)):
         parts.append(Records.of(chunk))
     return joined(parts), problems
 
 
-def _parsed(file: Path, problems: list[str]) -> Iterator[VolumeRecord]:
-    """Yield the records of *file* line by line; say in *problems* what is wrong with lines that are none."""
+def _parsed(file: Path, problems: list[str], start: int = 0) -> Iterator[VolumeRecord]:
+    """Yield the records of *file* from byte *start*; say in *problems* what is wrong with lines that are none."""
     with file.open("rb") if file.is_file() else BytesIO() as stream:
+        stream.seek(start)
         for number, line in enumerate(stream, 1):
             if not line.endswith(b"\n"):
                 return
