@@ -5,8 +5,8 @@
 Each row trains the same recipe with eight patches a step on the CPU: in one process, in two or four (torchrun), in
 parts of a step (``trainer.accumulate``), or in two processes and from the checkpoint half way in one. It is compared
 with one process that takes all eight at once. *loss* is the greatest relative difference of a step's loss; *weights*
-the length of the difference of the backbone's weights, as a share of how far training moved them. The last row starts from
-the same weights and sees other samples. Without ``--data`` phantoms are made.
+the length of the difference of the backbone's weights, as a share of how far training moved them. The last row starts
+from the same weights and sees other samples. Without ``--data`` phantoms are made.
 """
 
 from __future__ import annotations
