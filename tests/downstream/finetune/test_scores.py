@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
-from sksurv.linear_model.coxph import CoxPHOptimizer
-from sksurv.metrics import concordance_index_censored
 
 from umzoo.downstream.finetune.losses import cox_loss
 from umzoo.downstream.finetune.scores import intervals, metrics_of
@@ -40,6 +38,7 @@ def test_auroc_with_ties_and_balanced_accuracy_are_those_of_scikit_learn():
 
 
 def test_concordance_is_that_of_scikit_survival():
+    concordance_index_censored = pytest.importorskip("sksurv.metrics").concordance_index_censored
     time, risk, event = RNG.permutation(30) + 1.0, RNG.normal(size=30).round(1), RNG.random(30) < 0.6
     rows = [
         dict(case="", subject="", time=t, event=float(e), risk=r) for t, e, r in zip(time, event, risk, strict=True)
@@ -49,8 +48,9 @@ def test_concordance_is_that_of_scikit_survival():
 
 
 def test_cox_loss_is_that_of_scikit_survival():
+    coxph = pytest.importorskip("sksurv.linear_model.coxph")
     time, event, x = RNG.integers(1, 6, 20).astype(float), RNG.random(20) < 0.7, RNG.normal(size=(20, 1))
-    optimizer = CoxPHOptimizer(x, event, time, alpha=np.zeros(1), ties="breslow")
+    optimizer = coxph.CoxPHOptimizer(x, event, time, alpha=np.zeros(1), ties="breslow")
     expected = optimizer.nlog_likelihood(np.array([0.8])) * len(time) / event.sum()
     loss = cox_loss(*(torch.tensor(v) for v in (0.8 * x[:, 0], time, event.astype(float))))
     assert loss.item() == pytest.approx(expected)
