@@ -8,7 +8,7 @@ import torch
 
 from umzoo.corruptions.base import Corruption
 from umzoo.corruptions.pipeline import Pipeline
-from umzoo.errors import DataError
+from umzoo.errors import ComponentError, DataError
 from umzoo.fields import Fields, Rng
 from umzoo.noise import fast
 from umzoo.plugins import zoo
@@ -130,6 +130,12 @@ def test_gray_values_survive_on_unit_images() -> None:
     for item in mapped:
         commonest = np.sort(np.unique(item.numpy(), return_counts=True)[1])[-2:].sum()
         assert commonest < 0.02 * item.numel()
+
+
+def test_a_draw_that_returns_nothing_is_named(image: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Brighter, "draw", lambda *_: None)
+    with pytest.raises(ComponentError, match="corruption 'brighter'.*draw must return a dictionary.*NoneType"):
+        Pipeline([*build("flip").corruptions, Brighter(None)])(image, Rng(0))
 
 
 def test_no_corruptions_give_the_image_back(image: torch.Tensor) -> None:

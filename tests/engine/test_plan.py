@@ -6,6 +6,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from umzoo.cli.pretrain import announce
+from umzoo.data.store.targets import Target, Targets
 from umzoo.engine.build import build_from_recipe
 from umzoo.engine.cards import CARDS, bytes_of, find_card
 from umzoo.engine.fake_step import take_fake_step
@@ -105,11 +106,19 @@ def test_unknown_cards_are_refused_with_the_known_ones():
         find_card("a10o")
 
 
-def test_the_command_takes_memory_in_words_or_that_of_a_card(run, monkeypatch):
-    asked = []
+def test_a_trial_has_the_targets_of_the_store():
+    known = {"sex": Target(("f", "m")), "age": Target((), 60, 10)}
+    batch = build_trial(RECIPE, 0, targets=known).batch(3)
+    assert batch["target.sex"].tolist() == [0, 1, 0] and batch["target.age"].tolist() == [50, 60, 70]
+    assert len(batch["image"]) == 3
 
-    def foretell(recipe, limit, card, device):
+
+def test_the_command_takes_memory_in_words_or_that_of_a_card(run, monkeypatch, tiny_store):
+    asked, stores = [], []
+
+    def foretell(recipe, limit, card, device, **store):
         asked.append((limit, card))
+        stores.append(store)
         return Plan(1_000_000, 30_000_000_000, 10**9, 1, 4, True, 0.5, 600, "by a guess")
 
     monkeypatch.setattr("umzoo.engine.plan.make_plan", foretell)
@@ -119,6 +128,8 @@ def test_the_command_takes_memory_in_words_or_that_of_a_card(run, monkeypatch):
     run("pretrain", "universal_tiny", "--plan", "--card", "RTX 4090")
     run("pretrain", "universal_tiny", "--plan")
     assert asked == [(40e9, None), (24e9, CARDS["rtx4090"]), (None, None)]
+    run("pretrain", "universal_tiny", "--plan", "--data", tiny_store.path)
+    assert stores == [{}, {}, {}, {"modalities": ("ct", "mr"), "targets": {}}]
 
 
 def test_a_run_says_its_plan_in_one_line_and_goes_on_without(monkeypatch, capsys):
@@ -130,7 +141,7 @@ def test_a_run_says_its_plan_in_one_line_and_goes_on_without(monkeypatch, capsys
     monkeypatch.setattr("umzoo.engine.plan.make_plan", foretell)
     level = logging.getLogger("umzoo").level
     for recipe in (RECIPE, None):
-        store = SimpleNamespace(modalities=("ct",))
+        store = SimpleNamespace(modalities=("ct",), targets=Targets())
         announce(SimpleNamespace(recipe=recipe, device=torch.device("cpu"), store=store))
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1 and said[0].startswith("plan: 1.0 M parameters, peak memory about 30.00 GB")

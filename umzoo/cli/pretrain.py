@@ -31,7 +31,11 @@ def pretrain(
     cpu: Annotated[bool, typer.Option("--cpu", help="stay on the CPU")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the run in --out")] = False,
     plan: Annotated[
-        bool, typer.Option("--plan", help="only say what the recipe takes: parameters, memory, time, disk")
+        bool,
+        typer.Option(
+            "--plan",
+            help="only say what the recipe takes: parameters, memory, time, disk; tasks with targets need --data",
+        ),
     ] = False,
     memory: Annotated[
         str | None, typer.Option(help="with --plan: memory per process, such as 24GB; says which batch fits")
@@ -42,7 +46,7 @@ def pretrain(
 ) -> None:
     """Pre-train a network on a store of unlabeled volumes, or continue a run."""
     if plan and recipe is not None:
-        _say_plan(recipe, overrides or [], memory, card, cpu)
+        _say_plan(recipe, overrides or [], data, memory, card, cpu)
         return
     from umzoo.engine.recipe import load_recipe
     from umzoo.engine.run import Run as NewRun
@@ -82,8 +86,10 @@ def _task_probe(run: Run) -> Any:
     return online_probe(run)
 
 
-def _say_plan(recipe: str, overrides: list[str], memory: str | None, card: str | None, cpu: bool) -> None:
-    """Say what *recipe* takes, with at most *memory*, or that of the *card*."""
+def _say_plan(
+    recipe: str, overrides: list[str], data: Path | None, memory: str | None, card: str | None, cpu: bool
+) -> None:
+    """Say what *recipe* takes on the store *data*, if there is one, with at most *memory*, or that of the *card*."""
     import torch
 
     from umzoo.engine.cards import bytes_of, find_card
@@ -93,7 +99,13 @@ def _say_plan(recipe: str, overrides: list[str], memory: str | None, card: str |
     known = find_card(card) if card else None
     limit = bytes_of(memory) if memory else known.memory * 1e9 if known else None
     device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
-    made = make_plan(load_recipe(recipe, overrides), limit, known, device)
+    held: dict[str, Any] = {}
+    if data is not None:
+        from umzoo.data.loading.open_store import open_store
+
+        store = open_store(data)
+        held = {"modalities": store.modalities, "targets": store.targets.known}
+    made = make_plan(load_recipe(recipe, overrides), limit, known, device, **held)
     for line in made.lines():
         say(line)
     if limit and made.memory > limit:
@@ -117,7 +129,10 @@ def announce(trainer: Trainer) -> None:
     try:
         ours.setLevel(logging.ERROR)  # the run itself says what is wrong with it
         with torch.random.fork_rng():
-            made = make_plan(trainer.recipe, device=trainer.device, modalities=trainer.store.modalities)
+            store = trainer.store
+            made = make_plan(
+                trainer.recipe, device=trainer.device, modalities=store.modalities, targets=store.targets.known
+            )
     except Exception as error:  # noqa: BLE001 - a task of a plug-in may raise anything
         log.debug("no plan: %r", error)
     else:

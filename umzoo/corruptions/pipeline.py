@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from umzoo.corruptions.base import Corruption
 from umzoo.corruptions.itemwise import unbind
-from umzoo.errors import DataError
+from umzoo.errors import ComponentError, DataError
 from umzoo.fields import Fields, Rng
 
 TOLERANCE = 0.1
@@ -39,8 +39,16 @@ class Pipeline:
         """Return the parameters of each corruption for *image* ``(B, C, D, H, W)``.
 
         Corruption i draws from ``rng.fork(i)``, so one more at the end does not change what the others draw.
+
+        Raises:
+            ComponentError: if one returns no dictionary.
         """
-        return [corruption.draw(image, rng.fork(i)) for i, corruption in enumerate(self.corruptions)]
+        drawn = [corruption.draw(image, rng.fork(i)) for i, corruption in enumerate(self.corruptions)]
+        for corruption, params in zip(self.corruptions, drawn, strict=True):
+            if not isinstance(params, Mapping):
+                got = type(params).__name__
+                raise ComponentError(f"{corruption.called()}: draw must return a dictionary of tensors, got {got}")
+        return drawn
 
     def apply(self, image: Tensor, draws: Sequence[Fields]) -> tuple[Tensor, Tensor]:
         """Return *image* ``(B, C, D, H, W)`` corrupted, and clean: altered only by what alters the target too.

@@ -11,7 +11,7 @@ from umzoo.engine.blocks import checkpoint_activations
 from umzoo.engine.cards import Card
 from umzoo.engine.fake_step import take_fake_step
 from umzoo.engine.recipe import Recipe
-from umzoo.engine.trial_step import MODALITIES, build_trial, observe, time_step
+from umzoo.engine.trial_step import MODALITIES, NO_TARGETS, Targets, build_trial, observe, time_step
 
 BUDGET = {"cpu": 2e10, "cuda": 1e13}
 """Operations of a step that is timed, at most: a second or so."""
@@ -71,6 +71,7 @@ def make_plan(
     card: Card | None = None,
     device: torch.device | None = None,
     modalities: tuple[str, ...] = MODALITIES,
+    targets: Targets = NO_TARGETS,
 ) -> Plan:
     """Return what *recipe* takes.
 
@@ -84,9 +85,10 @@ def make_plan(
         card: tells the time by its data sheet; by default a step of a smaller patch is timed on *device*.
         device: the CPU if None.
         modalities: those of the store.
+        targets: those of the store.
     """
     device = device or torch.device("cpu")
-    small = build_trial(recipe, 0, modalities)
+    small = build_trial(recipe, 0, modalities, targets)
     passes = observe(small)
     batch, total = recipe.data.batch_size, recipe.data.batch_size * recipe.trainer.accumulate
     sizes = [size for size in range(batch, 0, -1) if total % size == 0]
@@ -99,7 +101,7 @@ def make_plan(
         seconds, source = card.seconds(step.operations, recipe.trainer.precision), "by the data sheet of the card"
     else:
         share = BUDGET.get(device.type, BUDGET["cpu"]) / max(step.operations, 1)
-        trial = build_trial(recipe, share * prod(recipe.data.patch_size), modalities)
+        trial = build_trial(recipe, share * prod(recipe.data.patch_size), modalities, targets)
         if again:
             checkpoint_activations(trial.model.backbone)
         smaller = prod(recipe.data.patch_size) / prod(trial.recipe.data.patch_size)

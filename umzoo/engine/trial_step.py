@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
 from umzoo.backbones.base import Size
+from umzoo.data.store.targets import Target
 from umzoo.engine.build import build_from_recipe
 from umzoo.engine.optim import build_optimizer
 from umzoo.engine.recipe import Recipe
 from umzoo.errors import ConfigError
-from umzoo.fields import Rng, to_device
+from umzoo.fields import Fields, Rng, to_device
 from umzoo.plugins import zoo
 from umzoo.pretext.model import PretextModel
 from umzoo.testing.material import training_batch
 
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 MODALITIES = ("ct", "mr")
+Targets = Mapping[str, Target]
+NO_TARGETS: Targets = MappingProxyType({})
 SMALLEST = 16
 """Voxels of an edge below which patches are not halved."""
 
@@ -38,10 +42,19 @@ class Call:
 
 @dataclass(frozen=True)
 class Trial:
-    """A recipe with a smaller patch, and what was built of it."""
+    """A recipe with a smaller patch, what was built of it, and the targets of the store."""
 
     recipe: Recipe
     model: PretextModel
+    targets: Targets
+
+    def batch(self, items: int) -> Fields:
+        """Return a batch of *items* patches of random voxels with all fields."""
+        fields = training_batch(self.recipe.data.patch_size, items)
+        for name, target in self.targets.items():
+            classes, spread = torch.arange(items) % max(len(target.classes), 1), torch.linspace(-1, 1, items)
+            fields[f"target.{name}"] = classes if target.classes else target.mean + target.std * spread
+        return fields
 
 
 @dataclass(frozen=True)
@@ -62,19 +75,21 @@ class Passes:
         return Call(items, (1.0, 1.0, 1.0), any(call.dense for call in self.calls))
 
 
-def build_trial(recipe: Recipe, voxels: float, modalities: tuple[str, ...] = MODALITIES) -> Trial:
+def build_trial(
+    recipe: Recipe, voxels: float, modalities: tuple[str, ...] = MODALITIES, targets: Targets = NO_TARGETS
+) -> Trial:
     """Build *recipe* with its patch halved, if need be, to at most *voxels*, as far as its tasks and network allow."""
     patches = list(_halves(recipe.data.patch_size))
     fitting = [patch for patch in patches if prod(patch) <= voxels]
     for patch in [*fitting, *reversed(patches[: len(patches) - len(fitting)])]:
         with suppress(ConfigError):
-            return _built(recipe, patch, modalities)
-    return _built(recipe, recipe.data.patch_size, modalities)
+            return _built(recipe, patch, modalities, targets)
+    return _built(recipe, recipe.data.patch_size, modalities, targets)
 
 
-def _built(recipe: Recipe, patch: Size, modalities: tuple[str, ...]) -> Trial:
+def _built(recipe: Recipe, patch: Size, modalities: tuple[str, ...], targets: Targets) -> Trial:
     smaller = recipe.model_copy(update={"data": recipe.data.model_copy(update={"patch_size": patch})})
-    return Trial(smaller, build_from_recipe(zoo(), smaller, modalities))
+    return Trial(smaller, build_from_recipe(zoo(), smaller, modalities, targets=targets), targets)
 
 
 def _halves(patch: Size) -> Iterator[Size]:
@@ -97,7 +112,7 @@ def observe(trial: Trial) -> Passes:
 
     handle = model.backbone.register_forward_pre_hook(note, with_kwargs=True)
     with torch.no_grad():
-        model(training_batch(patch, items), Rng(0))
+        model(trial.batch(items), Rng(0))
     handle.remove()
     beside = sum(value.numel() * (16 if value.requires_grad else 4) for value in model.tasks.parameters())
     dense = any(task.dense for task in model.tasks.values())
@@ -108,7 +123,7 @@ def time_step(trial: Trial, batch: int, device: torch.device, count: int = 2) ->
     """Return the seconds of a step of the *trial* with *batch* patches on *device*; one before is not counted."""
     recipe, model = trial.recipe, trial.model.to(device)
     optimizer, precision = build_optimizer(recipe.optim, model), AUTOCAST[recipe.trainer.precision]
-    fields = to_device(training_batch(recipe.data.patch_size, batch), device)
+    fields = to_device(trial.batch(batch), device)
     for step in range(count + 1):
         if step == 1:
             _wait(device)
