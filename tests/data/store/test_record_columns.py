@@ -52,13 +52,12 @@ def test_a_changed_index_is_read_anew(kept):
     assert len(folders(kept)) == 1 and before not in folders(kept)
 
 
-@pytest.mark.parametrize("torn", [False, True])
-@pytest.mark.parametrize("harm", [None, "damaged line", "damaged columns"])
-def test_of_an_index_that_grew_only_the_new_lines_are_parsed(kept, monkeypatch, torn, harm):
+@pytest.mark.parametrize("harm", [None, "torn line", "damaged line", "damaged columns"])
+def test_of_an_index_that_grew_only_the_new_lines_are_parsed(kept, monkeypatch, harm):
     file, parsed, real = kept / "index.jsonl", [], index._record
     monkeypatch.setattr(index, "_record", lambda line: parsed.append(line) or real(line))
     lines = file.read_text().splitlines(keepends=True)
-    file.write_text("".join(lines[:3]) + lines[3][: 40 * torn])
+    file.write_text("".join(lines[:3]) + lines[3][: 40 * (harm == "torn line")])
     assert len(Store(kept)) == 3
     gc.collect()
     [before] = folders(kept)
@@ -72,10 +71,9 @@ def test_of_an_index_that_grew_only_the_new_lines_are_parsed(kept, monkeypatch, 
             Store(kept)
         return
     records = Store(kept).records
-    assert len(parsed) == (7 if torn or harm else 4)
+    assert len(parsed) == (7 if harm else 4)
     assert list(records) == read_index(file)[0] and len(records) == 6 and records[1].source == "z"
-    gc.collect()
-    assert list(Store(kept).records) == list(records) and len(folders(kept)) == 1 and before not in folders(kept)
+    assert list(Store(kept).records) == list(records)
 
 
 def test_records_in_any_order_and_in_parts_are_sorted_and_the_last_of_an_id_counts(kept, monkeypatch):
