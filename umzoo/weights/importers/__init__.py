@@ -12,6 +12,7 @@ def register_importers(register: Register) -> None:
     from umzoo.weights.importers.models_genesis import ModelsGenesisImporter
     from umzoo.weights.importers.nnssl import NnsslImporter
     from umzoo.weights.importers.nnunet import NnunetImporter
+    from umzoo.weights.importers.vit3d import ViT3DImporter
 
-    for importer in (MedicalNetImporter, ModelsGenesisImporter, NnsslImporter, NnunetImporter):
+    for importer in (MedicalNetImporter, ModelsGenesisImporter, NnsslImporter, NnunetImporter, ViT3DImporter):
         register(importer)
