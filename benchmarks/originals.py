@@ -27,6 +27,11 @@ REPOSITORIES = {
     "MedicalNet": "Tencent/MedicalNet",
     "research-contributions": "Project-MONAI/research-contributions",
     "Large-Scale-Medical": "Luffy03/Large-Scale-Medical",
+    "3DINO": "AICONSlab/3DINO",
+    "BrainIAC": "AIM-KannLab/BrainIAC",
+    "anatomix": "neel-dey/anatomix",
+    "amaes": "asbjrnmunk/amaes",
+    "baseline-codebase": "fomo25/baseline-codebase",
 }
 Levels = list[Tensor]
 

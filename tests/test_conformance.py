@@ -8,6 +8,7 @@ from umzoo.plugins import zoo
 RESNETS = (10, 18, 34, 50, 101, 152, 200)
 SMALLER = {
     "genesis_unet": {"width": 2},
+    "unet3d": {"features_per_stage": [4, 6, 8]},
     "plainconv_unet": {"features_per_stage": [4, 6, 8]},
     **{
         f"resenc_unet_{size}": {"features_per_stage": [4, 6, 8], "n_blocks_per_stage": 1}

@@ -10,6 +10,7 @@ from umzoo.plugins import zoo
 
 SMALL = {
     "genesis_unet": {"width": 2},
+    "unet3d": {"features_per_stage": [4, 6, 8]},
     "plainconv_unet": {"features_per_stage": [4, 6, 8]},
     **dict.fromkeys(
         ("resenc_unet_s", "resenc_unet_m", "resenc_unet_l", "resenc_unet_xl"),

@@ -16,6 +16,7 @@ from umzoo.plugins import zoo
 
 FAMILIES = {
     "genesis_unet": {"width": 2},
+    "unet3d": {"features_per_stage": (4, 6), "out_channels": 2},
     "plainconv_unet": {"features_per_stage": [4, 6]},
     "resenc_unet_s": {"features_per_stage": [4, 6]},
     "primus_s": {"embed_dim": 36, "heads": 3, "depth": 1, "decoder_channels": 8, "input_shape": (16, 16, 16)},
