@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from originals import Original, load, measured, shaken, use
@@ -22,6 +23,7 @@ def foundation_originals(folder: Path) -> Iterator[tuple[str, Callable[[], Origi
         yield f"anatomix{'_dev' * dev}", lambda dev=dev: anatomix(folder, dev)  # type: ignore[misc]
     for repository, name in (("amaes", "unet_xl_lw_dec"), ("baseline-codebase", "unet_b_lw_dec")):
         yield f"{repository}_{name}", lambda a=repository, b=name: amaes(folder, a, b)  # type: ignore[misc]
+    yield "merlin_i3_resnet152", lambda: merlin(folder)
 
 
 def three_dino(folder: Path) -> Original:
@@ -100,4 +102,29 @@ def amaes(folder: Path, repository: str, name: str) -> Original:
         lambda model, image: (
             model.encode(image) if options else [network.decoder.out_conv(model(image, dense=True).dense)]
         ),
+    )
+
+
+def merlin(folder: Path) -> Original:
+    """``merlin/models/i3res.py`` with its heads, as the model of text and images saves it, here without the text."""
+    path = folder / "Merlin" / "merlin" / "models"
+    package = ModuleType("merlin.models")  # its own __init__ loads language models
+    package.__path__ = [str(path)]
+    sys.modules |= {"merlin": ModuleType("merlin"), "merlin.models": package}
+    resnet = importlib.import_module("torchvision.models").resnet152(zero_init_residual=True)  # else rounding grows
+    kind = load(folder, "Merlin", "merlin/models/i3res.py").I3ResNet
+    network = measured(shaken(kind(resnet, class_nb=1692, conv_class=True, return_skips=True)), (64, 64, 64))
+    state = {f"encode_image.i3_resnet.{name}": value for name, value in network.state_dict().items()}
+
+    def answer(image: Tensor) -> list[Tensor]:
+        skips = network(image.permute(0, 1, 3, 4, 2))[2]  # its axes are (x, y, z)
+        return [skip.permute(0, 1, 4, 2, 3) for skip in skips[1:]]
+
+    return Original(
+        {"name": "merlin"},
+        network,
+        lambda file: torch.save(state, file),
+        answer,
+        lambda model, image: model.encode(image),
+        (32, 64, 96),
     )
