@@ -88,7 +88,6 @@ class VisionTransformer3D(TokenBackbone):
     """A plain transformer: one level of features at the stride of the tokens, and Primus' decoder."""
 
     image_kernels = ("encoder.patch_embed.proj.weight",)
-    libraries = ("monai",)
 
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)
