@@ -27,6 +27,12 @@ REPOSITORIES = {
     "MedicalNet": "Tencent/MedicalNet",
     "research-contributions": "Project-MONAI/research-contributions",
     "Large-Scale-Medical": "Luffy03/Large-Scale-Medical",
+    "3DINO": "AICONSlab/3DINO",
+    "BrainIAC": "AIM-KannLab/BrainIAC",
+    "anatomix": "neel-dey/anatomix",
+    "amaes": "asbjrnmunk/amaes",
+    "baseline-codebase": "fomo25/baseline-codebase",
+    "Merlin": "StanfordMIMI/Merlin",
 }
 Levels = list[Tensor]
 
@@ -252,7 +258,7 @@ def shaken(network: nn.Module) -> Any:
 
 def measured(network: nn.Module, size: tuple[int, int, int]) -> Any:
     """*network* with batch norms that have seen random volumes of *size* (D, H, W), so that values stay small."""
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm3d)]
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d)]
     for norm in norms:
         norm.momentum = 1.0
     with torch.no_grad():

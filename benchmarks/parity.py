@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from foundation_originals import foundation_originals
 from originals import REPOSITORIES, Original, originals
 from report import write_results
 from rich.console import Console
@@ -36,7 +37,7 @@ def main() -> None:
     """Compare all, print a table, write the result."""
     arguments = _parse()
     console, rows = Console(width=160), {}
-    for name, build in originals(arguments.folder):
+    for name, build in (*originals(arguments.folder), *foundation_originals(arguments.folder)):
         if fnmatch(name, arguments.only):
             torch.manual_seed(0)
             try:

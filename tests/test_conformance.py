@@ -8,6 +8,7 @@ from umzoo.plugins import zoo
 RESNETS = (10, 18, 34, 50, 101, 152, 200)
 SMALLER = {
     "genesis_unet": {"width": 2},
+    "unet3d": {"features_per_stage": [4, 6, 8]},
     "plainconv_unet": {"features_per_stage": [4, 6, 8]},
     **{
         f"resenc_unet_{size}": {"features_per_stage": [4, 6, 8], "n_blocks_per_stage": 1}
@@ -17,6 +18,10 @@ SMALLER = {
     "primus_b": {"embed_dim": 72, "depth": 2, "decoder_channels": 8},
     "primus_m": {"embed_dim": 72, "depth": 2, "decoder_channels": 8},
     "primus_l": {"embed_dim": 96, "depth": 2, "decoder_channels": 8},
+    **dict.fromkeys(
+        ("vit3d_s", "vit3d_b", "vit3d_l"),
+        {"token_size": (8, 8, 8), "embed_dim": 24, "heads": 2, "depth": 2, "decoder_channels": 8, "class_token": True},
+    ),
     **dict.fromkeys(
         ("swin_unetr", "swin_vit"),
         {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 2, 2), "window_size": 2},
@@ -30,9 +35,9 @@ SMALLER = {
 """Options that keep the test short; their default sizes are built by the tests of the backbones."""
 DEEPER = (
     *(f"resnet3d_{layers}" for layers in RESNETS[1:]),
-    *("resenc_unet_m", "resenc_unet_l", "resenc_unet_xl", "primus_b", "primus_m", "primus_l"),
+    *("resenc_unet_m", "resenc_unet_l", "resenc_unet_xl", "primus_b", "primus_m", "primus_l", "vit3d_b", "vit3d_l"),
 )
-"""More blocks of the code of ``resnet3d_10``, ``resenc_unet_s`` and ``primus_s``, not traced again."""
+"""More blocks of the code of ``resnet3d_10``, ``resenc_unet_s``, ``primus_s`` and ``vit3d_s``, not traced again."""
 
 
 ELSEWHERE = (

@@ -49,6 +49,18 @@ INPUTS = {
         "One channel, array axes (x, y, z) in LPS orientation, native spacing. In CT, -1000 to 1000 HU become 0 to 1."
         " Patches of 64 x 64 x 32 voxels were used in training."
     ),
+    "vit3d": (
+        "One channel, array axes (x, y, z) in RAS orientation, any spacing. Percentiles 0.05 and 99.95 of each image"
+        " become 0 and 1. Patches of 112 x 112 x 112 voxels were used at the end of training."
+    ),
+    "anatomix": (
+        "One channel, array axes (x, y, z), orientation and spacing as stored in the file. Minimum and maximum of each"
+        " image become 0 and 1. Patches of 128 x 128 x 128 voxels were used in training."
+    ),
+    "merlin": (
+        "One channel, array axes (z, x, y) in RAS orientation, spacing of 3 x 1.5 x 1.5 mm. In CT, -1000 to 1000 HU"
+        " become 0 to 1. Images of 160 x 224 x 224 voxels were used in training."
+    ),
     "monai_swin": (
         "One channel, array axes (x, y, z) in RAS orientation. A window of CT numbers becomes 0 to 1."
         " `umzoo info {name}` prints window and spacing after the first load."

@@ -10,6 +10,7 @@ from umzoo.plugins import zoo
 
 SMALL = {
     "genesis_unet": {"width": 2},
+    "unet3d": {"features_per_stage": [4, 6, 8]},
     "plainconv_unet": {"features_per_stage": [4, 6, 8]},
     **dict.fromkeys(
         ("resenc_unet_s", "resenc_unet_m", "resenc_unet_l", "resenc_unet_xl"),
@@ -18,6 +19,9 @@ SMALL = {
     **dict.fromkeys(
         ("primus_s", "primus_b", "primus_m", "primus_l"),
         {"embed_dim": 36, "heads": 3, "depth": 1, "input_shape": [16, 16, 16]},
+    ),
+    **dict.fromkeys(
+        ("vit3d_s", "vit3d_b", "vit3d_l"), {"embed_dim": 24, "heads": 3, "depth": 1, "input_shape": [16, 16, 16]}
     ),
     **dict.fromkeys((f"resnet3d_{layers}" for layers in (10, 18, 34, 50, 101, 152, 200)), {"width": 2}),
 }

@@ -16,10 +16,12 @@ from umzoo.plugins import zoo
 
 FAMILIES = {
     "genesis_unet": {"width": 2},
+    "unet3d": {"features_per_stage": (4, 6), "out_channels": 2},
     "plainconv_unet": {"features_per_stage": [4, 6]},
     "resenc_unet_s": {"features_per_stage": [4, 6]},
     "primus_s": {"embed_dim": 36, "heads": 3, "depth": 1, "decoder_channels": 8, "input_shape": (16, 16, 16)},
     "resnet3d_10": {"width": 4},
+    "vit3d_s": {"embed_dim": 24, "heads": 2, "depth": 1, "decoder_channels": 8, "register_tokens": 2},
     **dict.fromkeys(
         ("swin_unetr", "swin_vit"),
         {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 2, 2), "window_size": 2},
@@ -29,7 +31,7 @@ FAMILIES = {
     "segresnet_ds": {"init_filters": 4, "blocks_down": (1, 1)},
     "timm": {"model": "test_resnet"},
 }
-PARTS = ("resenc", "primus", "resnet3d")
+PARTS = ("resenc", "primus", "resnet3d", "vit3d")
 """Families of several sizes, of which one is tried."""
 
 

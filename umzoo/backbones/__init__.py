@@ -12,7 +12,10 @@ def register_backbones(register: Register) -> None:
     from umzoo.backbones.primus import PrimusB, PrimusL, PrimusM, PrimusS
     from umzoo.backbones.resnet import RESNETS
     from umzoo.backbones.unet import GenesisUNet
+    from umzoo.backbones.unet3d import UNet3D
+    from umzoo.backbones.vit import VisionTransformer3DB, VisionTransformer3DL, VisionTransformer3DS
 
-    unets = (GenesisUNet, PlainConvUNet, ResEncUNetS, ResEncUNetM, ResEncUNetL, ResEncUNetXL)
-    for backbone in (*unets, PrimusS, PrimusB, PrimusM, PrimusL, *RESNETS):
+    unets = (GenesisUNet, UNet3D, PlainConvUNet, ResEncUNetS, ResEncUNetM, ResEncUNetL, ResEncUNetXL)
+    transformers = (VisionTransformer3DS, VisionTransformer3DB, VisionTransformer3DL)
+    for backbone in (*unets, PrimusS, PrimusB, PrimusM, PrimusL, *transformers, *RESNETS):
         register(backbone)

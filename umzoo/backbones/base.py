@@ -41,7 +41,7 @@ class BackboneInfo:
         input_space: ``"unit"`` if the network expects [0, 1], ``"zscore"`` if zero mean and unit variance.
         divisor: the input's size must be a multiple of this, per axis (D, H, W).
         least_voxels: voxels the coarsest level needs: 2 where a norm has to see more than one.
-        drops_tokens: whether ``forward`` takes ``visible``, the tokens that are not dropped, as primus does.
+        drops_tokens: whether ``forward`` takes ``visible``, the tokens that are not dropped, as primus and vit3d do.
         positions: learned position embeddings ``(1, n, C)`` by name, with the tokens (D, H, W) they are made for.
     """
 

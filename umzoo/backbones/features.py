@@ -21,8 +21,8 @@ class Features(NamedTuple):
     Attributes:
         levels: ``(B, C_i, D/s, H/s, W/s)`` tensors, fine to coarse.
         dense: ``(B, decoder_channels, D, H, W)``, or None if it was not asked for.
-        pooled: ``(B, C_last)``, the mean of the coarsest level over space. Behind an instance norm it hardly varies
-            between images: :meth:`vector` gives what does.
+        pooled: ``(B, C_last)``, the mean of the coarsest level over space, or a transformer's class token. Behind an
+            instance norm it hardly varies between images: :meth:`vector` gives what does.
     """
 
     levels: list[Tensor]

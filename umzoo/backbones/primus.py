@@ -6,19 +6,17 @@ own Primus. Tokens are laid out in the order of the axes (D, H, W).
 
 from __future__ import annotations
 
-from math import prod
-from types import SimpleNamespace
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn import functional
 from typing_extensions import Self
 
-from umzoo.backbones.base import Backbone, BackboneInfo, Features, Level, Size
+from umzoo.backbones.base import BackboneInfo, Level, Size
+from umzoo.backbones.positions import positions_for
+from umzoo.backbones.tokens import TokenBackbone, Tokens, building_blocks, take
 from umzoo.config import Config
-from umzoo.errors import PluginError, in_one_line
 
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Edge = Annotated[int, Field(ge=2)]
@@ -56,18 +54,15 @@ class PrimusConfig(Config):
         return self
 
 
-class Primus(Backbone):
+class Primus(TokenBackbone):
     """One level of features at the stride of the tokens, and a light decoder of transposed convolutions."""
 
-    default_shape: ClassVar[Size] = (96, 96, 96)
     image_kernels = ("encoder.down_projection.proj.weight",)
 
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)
-        self.config = self.config.model_copy(update={"input_shape": self.config.input_shape or self.default_shape})
-        parts = _parts()
+        parts = building_blocks(self.name)
         token, dim = self.config.token_size, self.config.embed_dim
-        self.grid = _grid(self.config.input_shape or self.default_shape, token)
         self.encoder = nn.ModuleDict(
             {
                 "down_projection": parts.PatchEmbed(token, self.config.in_channels, dim),
@@ -84,8 +79,8 @@ class Primus(Backbone):
         )
         decoder = parts.PatchDecode(token, dim, self.config.decoder_channels)
         self.decoder = nn.ModuleDict({"up_projection": decoder})
-        self.encoder["down_projection"].apply(parts.InitWeights_He(1e-2))
-        self.decoder.apply(parts.InitWeights_He(1e-2))
+        self.encoder["down_projection"].apply(parts.He(1e-2))
+        self.decoder.apply(parts.He(1e-2))
         self.info = BackboneInfo(
             self.config.in_channels,
             (Level(dim, token),),
@@ -95,93 +90,30 @@ class Primus(Backbone):
             positions={"encoder.eva.pos_embed": self.grid},
         )
 
-    @classmethod
-    def build(cls, options: Any, **context: Any) -> Self:
-        """Make a network; ``patch_size`` of the *context* is the default of ``input_shape``.
-
-        Raises:
-            ConfigError: if the patch size is no multiple of the token size.
-        """
-        if options.input_shape is None and context.get("patch_size"):
-            values = {**options.model_dump(), "input_shape": tuple(context["patch_size"])}
-            options = cls.Config.parse(values, f"backbone {cls.name}")
-        return cls(options)
-
-    def encode(self, image: Tensor, visible: Tensor | None = None) -> list[Tensor]:
-        """Return the one level ``(B, embed_dim, D/8, H/8, W/8)`` of *image* ``(B, C, D, H, W)``.
-
-        Args:
-            image: the image.
-            visible: int64 ``(B, n)``, positions in the flattened grid (D, H, W) of the tokens that the transformer
-                sees. The others are dropped before it: they cost nothing, and are 0 in the level.
-        """
+    def tokens(self, image: Tensor, visible: Tensor | None = None) -> Tokens:
+        """Return the tokens of *image* ``(B, C, D, H, W)``, of all or those that are *visible*."""
         self.check_input(image)
         eva: Any = self.encoder["eva"]
         embedded: Tensor = self.encoder["down_projection"](image)
         grid = (embedded.shape[2], embedded.shape[3], embedded.shape[4])
-        position, rotary = self._positions(eva, grid)
-        x = embedded.flatten(2).transpose(1, 2) + position
+        x = embedded.flatten(2).transpose(1, 2) + positions_for(grid, eva.pos_embed, self.grid)
+        rotary = self._rotary(eva, grid)
         if visible is not None:
-            x, rotary = _take(x, visible), rotary[visible].unsqueeze(1)
+            x, rotary = take(x, visible), rotary[visible].unsqueeze(1)
         x = eva.pos_drop(x)
         for block in eva.blocks:
             x = block(x, rope=rotary)
         x = eva.norm(x)
-        if visible is not None:
-            full = x.new_zeros(len(x), prod(grid), x.shape[2])
-            x = full.scatter(1, visible.unsqueeze(2).expand_as(x), x)
-        return [x.transpose(1, 2).unflatten(2, grid)]
+        return Tokens(x, grid, x.mean(dim=1))
 
-    def forward(self, image: Tensor, dense: bool = False, visible: Tensor | None = None) -> Features:
-        """Return the features of *image* ``(B, C, D, H, W)``, with the dense map if *dense*.
-
-        ``pooled`` is the mean of the *visible* tokens, of all if it is None (see :meth:`encode`).
-        """
-        levels = self.encode(image, visible)
-        pooled = levels[-1].mean(dim=(2, 3, 4))
-        if visible is not None:
-            pooled = pooled * (prod(levels[-1].shape[2:]) / visible.shape[1])
-        return Features(levels, self.decode(levels) if dense else None, pooled)
-
-    def decode(self, levels: list[Tensor]) -> Tensor:
-        """Return the dense map ``(B, decoder_channels, D, H, W)`` of *levels*."""
-        dense: Tensor = self.decoder["up_projection"](levels[0])
-        return dense
-
-    def _positions(self, eva: Any, grid: Size) -> tuple[Tensor, Tensor]:
-        """Learned and rotary position embeddings for *grid*, resized if it is not the one they were made for."""
-        if not torch.compiler.is_exporting() and grid == self.grid:  # else an export would hold for this size alone
-            return eva.pos_embed, eva.rope.get_embed()
-        learned = eva.pos_embed.transpose(1, 2).unflatten(2, self.grid)
-        learned = functional.interpolate(learned, size=grid, mode="trilinear", align_corners=False)
+    def _rotary(self, eva: Any, grid: Size) -> Tensor:
+        """The rotary position embedding for *grid*, stretched if it is not the one it was made for."""
         rope = eva.rope
-        rotary = type(rope)(rope.dim, in_pixels=False, feat_shape=grid, ref_feat_shape=self.grid).get_embed()
-        return learned.flatten(2).transpose(1, 2), rotary.to(learned.device)
-
-
-def _take(tokens: Tensor, visible: Tensor) -> Tensor:
-    """The tokens ``(B, n, C)`` at the positions *visible* ``(B, n)`` of *tokens* ``(B, N, C)``."""
-    return tokens.gather(1, visible.unsqueeze(2).expand(-1, -1, tokens.shape[2]))
-
-
-def _parts() -> SimpleNamespace:
-    """The building blocks. Imported late: they need timm, and timm needs a torchvision that fits torch."""
-    try:
-        from dynamic_network_architectures.building_blocks.eva import Eva
-        from dynamic_network_architectures.building_blocks.patch_encode_decode import PatchDecode, PatchEmbed
-        from dynamic_network_architectures.initialization.weight_init import InitWeights_He
-    except Exception as error:  # a torchvision built for another torch raises RuntimeError
-        reason = in_one_line(error)
-        raise PluginError(
-            f"primus needs timm, which cannot be imported ({type(error).__name__}: {reason}):"
-            " install torch and torchvision from the same index"
-        ) from error
-    return SimpleNamespace(Eva=Eva, PatchDecode=PatchDecode, PatchEmbed=PatchEmbed, InitWeights_He=InitWeights_He)
-
-
-def _grid(shape: Size, token: Size) -> Size:
-    depth, height, width = (n // edge for n, edge in zip(shape, token, strict=True))
-    return depth, height, width
+        if not torch.compiler.is_exporting() and grid == self.grid:
+            made: Tensor = rope.get_embed()
+            return made
+        stretched = type(rope)(rope.dim, in_pixels=False, feat_shape=grid, ref_feat_shape=self.grid).get_embed()
+        return stretched.to(eva.pos_embed.device)  # type: ignore[no-any-return]
 
 
 class PrimusS(Primus):

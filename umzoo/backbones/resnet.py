@@ -2,25 +2,27 @@
 
 ``encoder.layer1.*`` and ``decoder.conv_seg.*`` are ``layer1.*`` and ``conv_seg.*`` of the released files
 (Tencent/MedicalNet, models/resnet.py). The third and fourth layer keep the resolution and dilate their kernels by 2
-and 4, so that the coarsest level has stride 8.
+and 4, so that the coarsest level has stride 8; without dilation they halve it, as in other ResNets.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from umzoo.backbones.base import Backbone, BackboneInfo, Level
+from umzoo.backbones.base import Backbone, BackboneInfo, InputSpace, Level, Size
 from umzoo.config import Config
 
 DENSE_CHANNELS = 32
-LAYERS = ((1, 1, 1), (2, 2, 1), (4, 1, 2), (8, 1, 4))
-"""Factor on the width, stride and dilation of each layer."""
+LAYERS = {True: ((1, 1, 1), (2, 2, 1), (4, 1, 2), (8, 1, 4)), False: ((1, 1, 1), (2, 2, 1), (4, 2, 1), (8, 2, 1))}
+"""Factor on the width, stride and dilation of each layer, by whether they are dilated."""
+Stride = Annotated[int, Field(ge=1, le=2)]
+Odd = Annotated[int, Field(ge=1, le=15)]
 
 
 class ResNetConfig(Config):
@@ -33,6 +35,20 @@ class ResNetConfig(Config):
         description="short cut where channels change: 'A' pads with zeros, 'B' is a convolution; None: as in the"
         " released weights, which is A for 18 and 34 layers",
     )
+    dilated: bool = Field(
+        True,
+        description="whether the last two layers keep the resolution and dilate their kernels; false: they halve it",
+    )
+    stem_kernel: tuple[Odd, Odd, Odd] = Field((7, 7, 7), description="kernel (D, H, W) of the first convolution; odd")
+    stem_stride: tuple[Stride, Stride, Stride] = Field((2, 2, 2), description="its stride (D, H, W)")
+    input_space: InputSpace = Field("zscore", description="what it expects: [0, 1], or zero mean and unit variance")
+
+    @field_validator("stem_kernel")
+    @classmethod
+    def _odd(cls, kernel: tuple[int, int, int]) -> tuple[int, int, int]:
+        if any(edge % 2 == 0 for edge in kernel):
+            raise ValueError(f"stem_kernel must be odd, got {kernel}")
+        return kernel
 
 
 class Block(nn.Module):
@@ -73,7 +89,7 @@ class Block(nn.Module):
 
 
 class ResNet3D(Backbone):
-    """Five levels of strides 2, 4, 8, 8, 8; the dense map is made at stride 4 and enlarged trilinearly."""
+    """Five levels, of strides 2, 4, 8, 8, 8 if dilated; the dense map is made at twice the coarsest and enlarged."""
 
     Config = ResNetConfig
     image_kernels = ("encoder.conv1.weight",)
@@ -87,18 +103,26 @@ class ResNet3D(Backbone):
         shortcut = self.config.shortcut or self.released_shortcut
         self.config = self.config.model_copy(update={"shortcut": shortcut})
         width, channels = self.config.width, self.config.in_channels
-        self.encoder = nn.ModuleDict(
-            {"conv1": nn.Conv3d(channels, width, 7, stride=2, padding=3, bias=False), "bn1": nn.BatchNorm3d(width)}
-        )
-        inputs, levels = width, [Level(width, (2, 2, 2))]
-        for number, (factor, stride, dilation) in enumerate(LAYERS, start=1):
-            layer = self._layer(inputs, width * factor, self.blocks[number - 1], stride, dilation)
-            inputs, total = width * factor * (4 if self.bottleneck else 1), 4 if number == 1 else 8
-            self.encoder[f"layer{number}"] = layer
-            levels.append(Level(inputs, (total, total, total)))
+        kernel, total = self.config.stem_kernel, self.config.stem_stride
+        stem = nn.Conv3d(channels, width, kernel, total, tuple(edge // 2 for edge in kernel), bias=False)
+        self.encoder = nn.ModuleDict({"conv1": stem, "bn1": nn.BatchNorm3d(width)})
+        inputs, levels = width, [Level(width, total)]
+        total = _times(total, 2)  # by pooling
+        for number, (factor, stride, dilation) in enumerate(LAYERS[self.config.dilated], start=1):
+            count = self.blocks[number - 1]
+            self.encoder[f"layer{number}"] = self._layer(inputs, width * factor, count, stride, dilation)
+            inputs, total = width * factor * (4 if self.bottleneck else 1), _times(total, stride)
+            levels.append(Level(inputs, total))
         self.decoder = nn.ModuleDict({"conv_seg": _decoder(inputs)})
         self.apply(_initialize)
-        self.info = BackboneInfo(channels, tuple(levels), DENSE_CHANNELS, divisor=(8, 8, 8), least_voxels=2)
+        self.info = BackboneInfo(
+            channels,
+            tuple(levels),
+            DENSE_CHANNELS,
+            input_space=self.config.input_space,
+            divisor=total,
+            least_voxels=2,
+        )
 
     @classmethod
     def contract_names(cls, names: Sequence[str]) -> dict[str, str]:
@@ -118,11 +142,11 @@ class ResNet3D(Backbone):
         return nn.Sequential(first, *(Block(outputs, planes, 1, dilation, *rest) for _ in range(count - 1)))
 
     def encode(self, image: Tensor) -> list[Tensor]:
-        """Return five levels of *image* ``(B, C, D, H, W)``, strides 2, 4, 8, 8 and 8."""
+        """Return five levels of *image* ``(B, C, D, H, W)``, of the strides in ``info``."""
         self.check_input(image)
         levels = [functional.relu(self.encoder["bn1"](self.encoder["conv1"](image)))]
         x = functional.max_pool3d(levels[0], 3, stride=2, padding=1)
-        for number in range(1, len(LAYERS) + 1):
+        for number in range(1, len(self.blocks) + 1):
             x = self.encoder[f"layer{number}"](x)
             levels.append(x)
         return levels
@@ -130,8 +154,13 @@ class ResNet3D(Backbone):
     def decode(self, levels: list[Tensor]) -> Tensor:
         """Return the dense map ``(B, 32, D, H, W)`` of the coarsest of *levels*."""
         coarse = self.decoder["conv_seg"](levels[-1])
-        dense: Tensor = functional.interpolate(coarse, scale_factor=4.0, mode="trilinear", align_corners=False)
+        scale = tuple(stride / 2 for stride in self.info.levels[-1].stride)
+        dense: Tensor = functional.interpolate(coarse, scale_factor=scale, mode="trilinear", align_corners=False)
         return dense
+
+
+def _times(stride: Size, factor: int) -> Size:
+    return stride[0] * factor, stride[1] * factor, stride[2] * factor
 
 
 def _plain_name(name: str) -> str:

@@ -20,9 +20,11 @@ TARGETS = {"age": Target((), 60.0, 10.0), "finding": Target(("absent", "present"
 """Targets of the batches that tasks are checked with: a number, and one of two classes."""
 SMALL_NETWORKS: dict[str, dict[str, Any]] = {
     "genesis_unet": {"width": 2},
+    "unet3d": {"features_per_stage": (4, 6, 8)},
     "plainconv_unet": {"features_per_stage": (4, 6, 8)},
     "resenc_unet_s": {"features_per_stage": (4, 6, 8), "n_blocks_per_stage": 1},
     "primus_s": {"embed_dim": 36, "heads": 3, "depth": 2, "decoder_channels": 8},
+    "vit3d_s": {"token_size": (8, 8, 8), "embed_dim": 24, "heads": 2, "depth": 2, "decoder_channels": 8},
 }
 """Options of a network of each family, small enough to train for some steps in a test."""
 

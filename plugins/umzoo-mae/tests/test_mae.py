@@ -32,7 +32,9 @@ def batch(size=SIZE, items=2):
     return {**fields, "image": umzoo.Rng(5).uniform((items, 1, *size))}
 
 
-ROUTES = [(name, "auto") for name in BACKBONES] + [(name, "sparse") for name in BACKBONES if name != "primus_s"]
+ROUTES = [(name, "auto") for name in (*BACKBONES, "vit3d_s")] + [
+    (name, "sparse") for name in BACKBONES if name != "primus_s"
+]
 
 MODES = [("resenc_unet_s", "dense"), ("resenc_unet_s", "sparse"), ("primus_s", "tokens")]
 
@@ -117,7 +119,7 @@ def test_hidden_voxels_are_never_seen(name, mode):
 
     with torch.no_grad():
         given = answer(views["image"])
-        if mode == "sparse" or name == "primus_s":
+        if mode == "sparse" or name in ("primus_s", "vit3d_s"):
             assert torch.equal(answer(torch.where(hidden, 9.0, views["image"])), given)
         assert not torch.equal(answer(torch.where(hidden, views["image"], 0.5 * views["image"])), given)
 

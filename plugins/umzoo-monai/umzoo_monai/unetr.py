@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
-import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn import functional
 from typing_extensions import Self
 
 import umzoo
 from umzoo.backbones.base import BackboneInfo, Level, Size
+from umzoo.backbones.positions import positions_for
 from umzoo_monai.optional import get_monai
 
 Count = Annotated[int, Field(ge=1)]
@@ -104,7 +103,8 @@ class UNETR(umzoo.Backbone):
         vit: Any = self.encoder["vit"]
         tokens: Tensor = vit.patch_embedding.patch_embeddings(image)
         grid = (tokens.shape[2], tokens.shape[3], tokens.shape[4])
-        x = vit.patch_embedding.dropout(tokens.flatten(2).transpose(1, 2) + self._positions(grid))
+        positions = positions_for(grid, vit.patch_embedding.position_embeddings, self._made_for)
+        x = vit.patch_embedding.dropout(tokens.flatten(2).transpose(1, 2) + positions)
         hidden = []
         for block in vit.blocks:
             x = block(x)
@@ -124,17 +124,6 @@ class UNETR(umzoo.Backbone):
         """Tokens (D, H, W) of the position embedding."""
         depth, height, width = (n // TOKEN for n in self.config.img_size)
         return depth, height, width
-
-    def _positions(self, grid: Size) -> Tensor:
-        """The position embedding for *grid*, resized if it is not the one it was made for."""
-        vit: Any = self.encoder["vit"]
-        learned: Tensor = vit.patch_embedding.position_embeddings
-        made_for = self._made_for
-        if not torch.compiler.is_exporting() and grid == made_for:  # else an export would hold for this size alone
-            return learned
-        volume = learned.transpose(1, 2).unflatten(2, made_for)
-        resized: Tensor = functional.interpolate(volume, size=grid, mode="trilinear", align_corners=False)
-        return resized.flatten(2).transpose(1, 2)
 
 
 def _drop_cross_attention(vit: nn.Module) -> None:

@@ -86,6 +86,19 @@ def test_monais_resnet():
     assert transfer({"model": target.state_dict()}, again).coverage == 1
 
 
+def test_monais_resnet_without_dilation():
+    """Then the strides agree everywhere, and so do all levels."""
+    nets = pytest.importorskip("monai.networks.nets")
+    source = randomized(umzoo.create_model("resnet3d_10", shortcut="B", dilated=False))
+    options = {"spatial_dims": 3, "n_input_channels": 1, "conv1_t_size": 7, "conv1_t_stride": 2, "feed_forward": False}
+    target = nets.resnet10(**options, bias_downsample=False).eval()
+    report = transfer(source, target)
+    assert report.coverage == 1 and not any("dilation" in warning for warning in report.warnings)
+    image = Rng(0).normal((1, 1, 32, 32, 64))
+    with torch.no_grad():
+        torch.testing.assert_close(target(image), source(image).pooled, atol=1e-4, rtol=1e-4)
+
+
 def test_torchvisions_video_resnet():
     video = pytest.importorskip("torchvision.models.video")
     source = randomized(umzoo.create_model("resnet3d_18", shortcut="B"))

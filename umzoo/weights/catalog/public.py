@@ -12,6 +12,7 @@ from typing import Any
 
 from umzoo.hookspecs import hookimpl
 from umzoo.weights.catalog.entry import WeightsEntry
+from umzoo.weights.catalog.foundation import FOUNDATION
 
 OPENMIND = {
     "resenc_unet_l.openmind_mae": (
@@ -102,6 +103,7 @@ def public_checkpoints() -> Iterator[WeightsEntry]:
     )
     yield from _medicalnet()
     yield from _totalsegmentator()
+    yield from FOUNDATION
 
 
 def _nnssl(

@@ -15,10 +15,8 @@ from umzoo.files import is_lfs_pointer, sha256
 from umzoo.weights.folder.safetensors_file import TensorFile
 from umzoo.weights.importers.pickled import read_pickled
 
-WRAPPERS = ("state_dict", "model_state_dict", "network_weights", "model", "net")
+WRAPPERS = ("state_dict", "model_state_dict", "network_weights", "model", "net", "teacher")
 """Keys under which projects keep their tensors."""
-
-
 SUFFIXES = (".pth", ".pt", ".ckpt", ".model", ".bin", ".safetensors")
 
 

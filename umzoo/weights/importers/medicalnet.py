@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from umzoo import config
-from umzoo.backbones.resnet import RESNETS, ResNet3D
+from umzoo.backbones.resnet import ResNet3D
 from umzoo.backbones.state import named_tensors, shapes
-from umzoo.errors import WeightsError
 from umzoo.spec import InputSpec, IntensityRule
 from umzoo.weights.folder.info import WeightsInfo
 from umzoo.weights.folder.writer import save_folder
 from umzoo.weights.importers.base import Importer
-from umzoo.weights.importers.checkpoint import find_checkpoint, origin, read_state, some_names, split, summary
+from umzoo.weights.importers.checkpoint import find_checkpoint, origin, read_state, split, summary
+from umzoo.weights.importers.resnet_network import resnet_kind, resnet_widths, with_counters, without_biases
 
 URL = "https://github.com/Tencent/MedicalNet"
 CITATION = "Chen et al., Med3D: Transfer Learning for 3D Medical Image Analysis, arXiv 1904.00625, 2019"
@@ -50,16 +49,16 @@ class MedicalNetImporter(Importer):
             WeightsError: if it cannot be read, is no ResNet of MedicalNet's, or a tensor is missing or does not fit.
         """
         source = find_checkpoint(source)
-        released = _without_biases(read_state(source, PREFIXES))
-        kind = _kind(released)
-        options = {"shortcut": self.config.shortcut or _shortcut(released), **_widths(released)}
+        released = without_biases(read_state(source, PREFIXES))
+        kind = resnet_kind(released, "MedicalNet")
+        options = {"shortcut": self.config.shortcut or _shortcut(released), **resnet_widths(released)}
         with torch.device("meta"):
             network = kind(kind.Config.parse(options))
         names = {name.partition(".")[2]: name for name in named_tensors(network)}
         wanted = {name.partition(".")[2]: shape for name, shape in shapes(named_tensors(network)).items()}
         if not any(name.startswith("conv_seg.") for name in released):
             wanted = {name: shape for name, shape in wanted.items() if not name.startswith("conv_seg.")}
-        taken, rest = split(_with_counters(released, wanted), wanted)
+        taken, rest = split(with_counters(released, wanted), wanted)
         parts = sorted({names[name].partition(".")[0] for name in taken}, reverse=True)
         save_folder(
             out,
@@ -86,46 +85,5 @@ class MedicalNetImporter(Importer):
         )
 
 
-def _kind(state: Mapping[str, Tensor]) -> type[ResNet3D]:
-    """The ResNet with as many blocks in each layer as *state* has.
-
-    Raises:
-        WeightsError: if there is none.
-    """
-    firsts = (name.split(".") for name in state if name.endswith(".conv1.weight") and name.startswith("layer"))
-    counts = Counter(parts[0] for parts in firsts)
-    blocks = tuple(counts[f"layer{number}"] for number in (1, 2, 3, 4))
-    bottleneck = "layer1.0.conv3.weight" in state
-    for kind in RESNETS:
-        if (kind.blocks, kind.bottleneck) == (blocks, bottleneck):
-            return kind
-    known = ", ".join(kind.name for kind in RESNETS)
-    raise WeightsError(
-        f"the file holds no ResNet of MedicalNet's: {blocks} blocks in layer1 to layer4, among {some_names(state)};"
-        f" known: {known}"
-    )
-
-
-def _without_biases(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """*state* with the biases of MONAI's short cuts in the norms behind them, where they come to the same."""
-    result = dict(state)
-    for name in [name for name in state if name.endswith(".downsample.0.bias")]:
-        mean = name.replace(".0.bias", ".1.running_mean")
-        if mean in result and result[mean].shape == state[name].shape:
-            result[mean] = result[mean] - result.pop(name)
-    return result
-
-
 def _shortcut(state: Mapping[str, Tensor]) -> str:
     return "B" if any(".downsample." in name for name in state) else "A"
-
-
-def _widths(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    kernel = state.get("conv1.weight")
-    return {} if kernel is None else {"width": int(kernel.shape[0]), "in_channels": int(kernel.shape[1])}
-
-
-def _with_counters(state: Mapping[str, Tensor], wanted: Mapping[str, Any]) -> dict[str, Tensor]:
-    """*state* with the step counters of its batch norms, which files of before PyTorch 0.4.1 lack."""
-    missing = (name for name in wanted if name.endswith("num_batches_tracked") and name not in state)
-    return {**state, **{name: torch.tensor(0) for name in missing}}
