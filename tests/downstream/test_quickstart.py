@@ -6,7 +6,7 @@ import nibabel
 import pytest
 from rich.console import Console
 
-from umzoo.downstream.embed.vector_table import read_table
+from umzoo.downstream.embed.table_files import read_table
 from umzoo.downstream.quickstart import QuickstartConfig, quickstart
 from umzoo.downstream.quickstart_comparison import ARMS, Outcome, ahead, comparison_table
 
@@ -61,8 +61,8 @@ def test_no_labeled_body_is_pretrained_on(tour):
 
 
 def test_every_scan_has_a_vector(tour):
-    scans, _, _, vectors = read_table(tour[0] / "vectors.csv")
-    assert len(scans) == 2 and vectors.shape == (2, 8)
+    found = read_table(tour[0] / "vectors.csv")
+    assert len(found.scans) == 2 and found.features.shape == (2, 8)
 
 
 def test_leaves_everything_behind(tour):

@@ -14,6 +14,7 @@ from umzoo.engine.trainer import Trainer
 from umzoo.errors import ConfigError, WeightsError
 from umzoo.weights.folder.reader import read_info
 from umzoo.weights.folder.writer import rewrite_info
+from umzoo.weights.transfer.saved_report import read_report
 
 from .test_trainer import final_state, new_run, same  # noqa: F401
 
@@ -56,6 +57,7 @@ def test_exported_weights_name_those_they_began_with(new_run, weights, tmp_path)
         export_run(open_run(run.folder), tmp_path / "other", "mit")
     assert "trained on from `genesis_unet.lab`" in (tmp_path / "out" / "README.md").read_text()
     assert str(tmp_path) not in (run.folder / "start.json").read_text()
+    assert read_report(run.folder).coverage == 1
 
 
 def test_a_resumed_run_needs_the_weights_no_more(new_run, weights):  # noqa: F811

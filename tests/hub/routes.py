@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 TOKEN, STRANGER = "hf_test_owner", "hf_test_stranger"
 """The owner of everything, and somebody else."""
 LFS_SUFFIXES = (".safetensors", ".bin", ".pt")
+SPACE_CARD = b"---\ntitle: Name\nemoji: X\nsdk: gradio\nsdk_version: 5.0.0\n---\n\nCheck out the reference.\n"
+"""The card of a new Space."""
 TIME = "2026-01-01T00:00:00.000Z"
 
 
@@ -40,11 +42,16 @@ def create(hub: HubServer, request: Request) -> Reply:
     asked = request.json()
     if request.token != TOKEN:
         raise RefusalError(403 if request.token == STRANGER else 401, "Invalid username or password.")
-    name = f"{asked['organization']}/{asked['name']}"
+    is_space = asked.get("type") == "space"
+    if is_space and asked.get("sdk") != "gradio":
+        raise RefusalError(400, "Invalid sdk")
+    name = f"{'spaces/' * is_space}{asked['organization']}/{asked['name']}"
     if name in hub.repositories:
         return reply_json({"url": f"{hub.url}/{name}"}, 409)
     hub.repositories[name] = Repository(asked.get("visibility") == "private" or asked.get("private") is True)
-    hub.repositories[name].add({".gitattributes": File(b"", git_oid(b""))}, "initial commit")
+    files = {".gitattributes": b"", **({"README.md": SPACE_CARD} if is_space else {})}
+    files = {path: File(content, git_oid(content)) for path, content in files.items()}
+    hub.repositories[name].add(files, "initial commit")
     return reply_json({"url": f"{hub.url}/{name}"})
 
 
@@ -53,7 +60,7 @@ def describe(name: str, repository: Repository, revision: str = "main") -> dict[
     card = repository.card()
     tags = [*card.get("tags", ()), card.get("library_name"), f"license:{card.get('license')}"]
     return {
-        "id": name,
+        "id": name.removeprefix("spaces/"),
         "sha": sha,
         "private": repository.private,
         "gated": "manual" if repository.gated else False,
@@ -67,7 +74,7 @@ def describe(name: str, repository: Repository, revision: str = "main") -> dict[
     }
 
 
-def model_info(hub: HubServer, request: Request, name: str, revision: str = "main") -> Reply:
+def repository_info(hub: HubServer, request: Request, name: str, revision: str = "main") -> Reply:
     return reply_json(describe(name, find(hub, request, name), revision))
 
 
@@ -76,7 +83,7 @@ def list_models(hub: HubServer, request: Request) -> Reply:
     found = [
         describe(name, repository)
         for name, repository in hub.repositories.items()
-        if not repository.private or request.token == TOKEN
+        if not name.startswith("spaces/") and (not repository.private or request.token == TOKEN)
     ]
     limit = int(request.query.get("limit", ["1000"])[0])
     return reply_json([it for it in found if search in it["id"].lower() and wanted <= set(it["tags"])][:limit])
@@ -223,21 +230,23 @@ def page(hub: HubServer, request: Request, name: str) -> Reply:
     return Reply(hub.pages[name]) if name in hub.pages else Reply(b"no such page", 404)
 
 
-ID = r"([^/]+/[^/]+)"
+ID = r"((?:spaces/)?[^/]+/[^/]+)"
+API = r"/api/(?:models/|(?=spaces/))" + ID
+"""A repository is called ``org/name``, that of a Space ``spaces/org/name``."""
 ROUTES: tuple[tuple[str, str, Callable[..., Reply]], ...] = (
     ("POST", "/api/repos/create", create),
     ("GET", "/api/models", list_models),
-    ("GET", rf"/api/models/{ID}(?:/revision/([^/]+))?", model_info),
-    ("GET", rf"/api/models/{ID}/tree/([^/]+)", tree),
-    ("POST", rf"/api/models/{ID}/paths-info/([^/]+)", paths_info),
-    ("GET", rf"/api/models/{ID}/refs", refs),
-    ("POST", rf"/api/models/{ID}/branch/([^/]+)", branch),
-    ("POST", rf"/api/models/{ID}/tag/([^/]+)", tag),
-    ("GET", rf"/api/models/{ID}/discussions", discussions),
+    ("GET", rf"{API}(?:/revision/([^/]+))?", repository_info),
+    ("GET", rf"{API}/tree/([^/]+)", tree),
+    ("POST", rf"{API}/paths-info/([^/]+)", paths_info),
+    ("GET", rf"{API}/refs", refs),
+    ("POST", rf"{API}/branch/([^/]+)", branch),
+    ("POST", rf"{API}/tag/([^/]+)", tag),
+    ("GET", rf"{API}/discussions", discussions),
     ("POST", "/api/validate-yaml", validate_card),
-    ("POST", rf"/api/models/{ID}/preupload/([^/]+)", preupload),
+    ("POST", rf"{API}/preupload/([^/]+)", preupload),
     ("POST", rf"/{ID}\.git/info/lfs/objects/batch", lfs_batch),
-    ("POST", rf"/api/models/{ID}/commit/([^/]+)", commit),
+    ("POST", rf"{API}/commit/([^/]+)", commit),
     ("HEAD GET", rf"/{ID}/resolve/([^/]+)/(.+)", resolve),
     ("GET PUT", "/lfs/([^/]+)", lfs),
     ("GET", "/files/(.+)", page),

@@ -16,7 +16,7 @@ from umzoo.cli.data import data
 from umzoo.cli.embed import embed
 from umzoo.cli.evaluate import evaluate
 from umzoo.cli.finetune import finetune
-from umzoo.cli.hub import bundle, push, search, unbundle
+from umzoo.cli.hub import bundle, push, search, space, unbundle
 from umzoo.cli.launch import slurm as launch_slurm
 from umzoo.cli.models import import_, info
 from umzoo.cli.nnunet import train as nnunet_train
@@ -55,6 +55,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Sharing": {
         "search": search,
         "push": push,
+        "space": space,
         "bundle": bundle,
         "unbundle": unbundle,
         "sign": sign,

@@ -86,12 +86,14 @@ def _scans(
     from umzoo.downstream.embed.config import EmbedConfig
     from umzoo.downstream.evaluate import evaluate as run
     from umzoo.downstream.evaluate.references import feature_table
+    from umzoo.downstream.evaluate.saved_vectors import save_vectors
 
     options = EmbedConfig.parse(embedding)
     with scan_bar("embedding") as progress:
         table, scans = feature_table(
             task, references, out / "features", options, size, progress=progress, draws=config.draws
         )
+    save_vectors(table, scans, out)
     return run(table, config), scans
 
 

@@ -64,7 +64,7 @@ def _report(results: list[FinetuneResult]) -> None:
 
 
 def _show(scores: dict[str, Any]) -> None:
-    limits = scores.get("intervals", {})
-    for name, value in scores.get("metrics", {}).items():
-        between = f" [{limits[name][0]:.3f}, {limits[name][1]:.3f}]" if name in limits else ""
-        say(f"  {name} {value:.3f}{between}" if value is not None else f"  {name} undefined")
+    from umzoo.downstream.finetune.summary import told
+
+    for name, value in told(scores).items():
+        say(f"  {name} {value}")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from umzoo.cli.output import say
 
+Requirement = Annotated[
+    str | None,
+    typer.Option(help="line of the Space's requirements.txt that installs umzoo; default: its release of this version"),
+]
 Offline = Annotated[bool, typer.Option("--offline", help="ask nothing of the network: what is cached, or an error")]
 
 
@@ -34,24 +38,59 @@ def push(
     ] = None,
     certificate: Annotated[Path | None, typer.Option(help="of --sign: certificate of that key (PEM)")] = None,
     chain: Annotated[Path | None, typer.Option(help="of --sign: certificates up to the root (PEM)")] = None,
+    space: Annotated[
+        bool, typer.Option("--space", help="make a Space of the same name too, where they can be tried on a scan")
+    ] = False,
+    requirement: Requirement = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="check, say what would be uploaded, ask no network")
     ] = False,
 ) -> None:
     """Upload a weights folder to the Hugging Face Hub in one commit, after checking it."""
     from umzoo.cli.signing import signer_of
+    from umzoo.errors import ConfigError
     from umzoo.hub.pushing.push import Target, check_push, push_folder
+    from umzoo.hub.pushing.space import check_space, push_space
+    from umzoo.weights.folder.reader import read_info
+
+    if requirement and not space:
+        raise ConfigError("--requirement is for the Space: give --space too")
+    if create_pr and space:
+        raise ConfigError("a Space runs weights that are there: push it once the pull request is merged")
 
     signer = signer_of(sign, certificate, chain)
     if results is not None:
         _add_results(folder, results)
     target = Target(repository, private, revision, create_pr, tag)
+    if space:
+        files = check_space(read_info(folder), repository, tag or revision, license, requirement)
     if dry_run:
         upload = check_push(folder, target, license=license, message=message, signed=signer is None)
-        files = ", ".join(sorted((*upload.content(), *(["model.sig, made then"] if signer else []))))
-        say(f"nothing was uploaded; {upload.info.name} passes, license {upload.info.license}: {files}")
+        names = ", ".join(sorted((*upload.content(), *(["model.sig, made then"] if signer else []))))
+        say(f"nothing was uploaded; {upload.info.name} passes, license {upload.info.license}: {names}")
+        if space:
+            say(f"and to the Space: {', '.join(files)}")
         return
     say(push_folder(folder, target, license=license, message=message, nnssl=nnssl, sign=signer))
+    if space:
+        about: dict[str, Any] = {"private": private, "license": license, "requirement": requirement}
+        say(push_space(read_info(folder), repository, revision=tag or revision, **about))
+
+
+def space(
+    ref: Annotated[str, typer.Argument(help="weights folder, org/name[@revision], or architecture.tag")],
+    out: Annotated[Path, typer.Argument(help="folder to write")],
+    requirement: Requirement = None,
+) -> None:
+    """Write the files of a Hugging Face Space that runs weights on uploaded scans, to try and to change them here."""
+    from umzoo.hub.pulling.references import parse, resolve
+    from umzoo.hub.pushing.space import write_space
+    from umzoo.weights.folder.reader import read_info
+
+    place = parse(ref)
+    loaded = str(place.folder.resolve()) if place.folder is not None else ref
+    write_space(read_info(resolve(ref)), loaded, out, place.repository, requirement)
+    say(f"wrote {out}; try it with: pip install gradio; python {out / 'app.py'}")
 
 
 def _add_results(folder: Path, results: Path) -> None:

@@ -15,7 +15,7 @@ from umzoo.spec import InputSpec
 from umzoo.weights.folder.base_model import origin
 from umzoo.weights.folder.info import BaseModel
 from umzoo.weights.folder.reader import read_info
-from umzoo.weights.transfer import transfer
+from umzoo.weights.transfer import TransferReport, transfer
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ class Start(Config):
     license_link: str = Field("", description="text of a license that has no SPDX identifier")
     citations: tuple[str, ...] = Field((), description="what they ask to cite")
     verdict: str = Field(description="how much of the network they set")
+    report: TransferReport | None = Field(None, exclude=True, description="the same in full, kept in a file of its own")
 
 
 def start_from(folder: Path, backbone: Backbone, input: InputSpec) -> Start:
@@ -52,6 +53,7 @@ def start_from(folder: Path, backbone: Backbone, input: InputSpec) -> Start:
         license_link=info.license_link,
         citations=info.citations,
         verdict=report.verdict,
+        report=report,
     )
 
 

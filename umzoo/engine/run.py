@@ -1,7 +1,8 @@
 """A run's folder.
 
 It holds ``recipe.toml`` (resolved), ``run.json`` (where the data is, and which options changed at which step),
-``start.json`` (the weights it began with, if any), checkpoints, metrics and pictures.
+``start.json`` and ``umzoo_transfer.json`` (the weights it began with, if any, and what became of each tensor),
+checkpoints, metrics and pictures.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from umzoo.engine.recipe import Recipe, dump_recipe, load_recipe
 from umzoo.engine.run_plugins import plugins_of, require_plugins
 from umzoo.errors import ConfigError, DataError
 from umzoo.files import json_table, read_text, refuse_links
+from umzoo.weights.transfer.saved_report import REPORT, save_report
 
 START, PROBE = "start.json", "probe"
 MADE = frozenset(
-    {"recipe.toml", "run.json", START, FAILED, PROBE, "checkpoints", "metrics.jsonl", "metrics.tmp", "pictures"}
+    {"recipe.toml", "run.json", START, REPORT, FAILED, PROBE, "checkpoints", "metrics.jsonl", "metrics.tmp", "pictures"}
     | {"tensorboard"}
 )
 """What a run writes into its folder."""
@@ -105,6 +107,8 @@ class Run:
         (self.folder / "run.json").write_text(json.dumps(content), encoding="utf-8")
         if start is not None:
             (self.folder / START).write_text(start.model_dump_json(indent=2), encoding="utf-8")
+            if start.report is not None:
+                save_report(start.report, self.folder)
 
 
 def is_run(folder: Path) -> bool:

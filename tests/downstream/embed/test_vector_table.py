@@ -7,7 +7,8 @@ import umzoo
 from umzoo.data.preparing.prepare import prepare
 from umzoo.downstream.embed import vector_table as table
 from umzoo.downstream.embed.config import EmbedConfig
-from umzoo.downstream.embed.vector_table import embed_scans, read_table
+from umzoo.downstream.embed.table_files import read_table
+from umzoo.downstream.embed.vector_table import embed_scans
 from umzoo.errors import ConfigError, DataError
 from umzoo.scans.listing import list_scans
 from umzoo.scans.load import input_of
@@ -31,12 +32,13 @@ def test_a_table_has_a_row_for_each_scan_and_names_what_was_left_out(tmp_path, m
     ((name, reason),) = result.skipped
     assert name.endswith("damaged.nii.gz")
     assert "unreadable" in reason
-    names, subjects, regions, features = read_table(tmp_path / f"f{suffix}")
-    assert names == [f"scans/p{i}.nii.gz" for i in range(3)]
-    assert len(set(subjects)) == 3
-    assert regions == [""] * 3
+    found = read_table(tmp_path / f"f{suffix}")
+    assert found.scans == [f"scans/p{i}.nii.gz" for i in range(3)]
+    assert len(set(found.subjects)) == 3
+    assert found.regions == [""] * 3
+    assert found.modalities == ["ct"] * 3 and len(set(found.sources)) == 1
     alone = umzoo.embed(model, umzoo.load_scan(scans / "p1.nii.gz", model)).vector
-    assert np.allclose(features[1], alone, atol=1e-6)
+    assert np.allclose(found.features[1], alone, atol=1e-6)
     assert not list(tmp_path.glob("*.partial"))
 
 
@@ -67,7 +69,7 @@ def test_a_store_gives_the_vectors_of_its_scans(tmp_path, model, scans):
     prepare([scans], tmp_path / "store", spacing=spacing, workers=0)
     embed_scans(model, listed(model, tmp_path / "store"), tmp_path / "store.npz", EmbedConfig())
     embed_scans(model, listed(model, scans), tmp_path / "files.npz", EmbedConfig())
-    stored, files = (read_table(tmp_path / f"{name}.npz")[3] for name in ("store", "files"))
+    stored, files = (read_table(tmp_path / f"{name}.npz").features for name in ("store", "files"))
     assert np.array_equal(np.sort(stored, axis=0), np.sort(files, axis=0))
     prepare([scans], tmp_path / "other", spacing=(2, 2, 2), workers=0)
     with pytest.raises(DataError, match="prepared for another input"):
@@ -87,7 +89,7 @@ def test_the_command(tmp_path, weights, scans, run):
     out = run("embed", weights, scans, "--out", tmp_path / "f.csv", "--pooling", "mean+max", "--cpu")
     assert "3 vectors" in out
     header, *rows = (tmp_path / "f.csv").read_text().splitlines()
-    assert header.startswith("scan,subject,region,f0,")
+    assert header.startswith("scan,subject,region,modality,source,f0,")
     assert len(rows) == 3
     again = run("embed", weights, scans / "p0.nii.gz", "--out", tmp_path / "maps", "--dense", "--cpu")
     assert "1 maps" in again

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import umzoo
+from umzoo.downstream.browse.folders import page_of
 from umzoo.downstream.finetune import Origin, finetune, finetune_folds, load_config, resume
 from umzoo.downstream.finetune.run import open_finetuning
 from umzoo.downstream.finetune.summary import warn_of_unlearned
@@ -17,6 +18,7 @@ from umzoo.downstream.finetune.training import FineTuningRun
 from umzoo.downstream.tasks import make_task
 from umzoo.errors import ConfigError
 from umzoo.scans.crops import crop_about
+from umzoo.weights.transfer.saved_report import REPORT, read_report
 
 COMMON = """
 [data]
@@ -120,6 +122,10 @@ def test_the_twin_has_the_same_head_and_crops(tmp_path):
     assert torch.allclose(*heads, atol=1e-6)
     info = umzoo.from_pretrained(tmp_path / "arm0" / "weights").weights_info
     assert info.base_model is not None
+    assert read_report(tmp_path / "arm0").coverage == 1 and not (tmp_path / "arm1" / REPORT).exists()
+    page_of(tmp_path / "arm0").write(tmp_path / "page.html")
+    html = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Weights that it began with" in html and "<td>auroc</td>" in html and "100.0% of the encoder" in html
 
 
 def test_folds(tmp_path):

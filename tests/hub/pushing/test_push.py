@@ -145,14 +145,14 @@ def test_an_upload_that_breaks_is_tried_again(folder, hub):
 
 def test_a_push_between_is_not_overwritten(folder, hub, monkeypatch):
     umzoo.push_to_hub(folder, "org/name")
-    card, other = Repository.card, umzoo.create_model("genesis_unet", width=2)
+    text, other = Repository.text, umzoo.create_model("genesis_unet", width=2)
 
-    def then_another_pushes(self, commit):
-        monkeypatch.setattr(Repository, "card", card)
+    def then_another_pushes(self, commit, name):
+        monkeypatch.setattr(Repository, "text", text)
         umzoo.push_to_hub(other, "org/name", license="mit")
-        return card(self, commit)
+        return text(self, commit, name)
 
-    monkeypatch.setattr(Repository, "card", then_another_pushes)
+    monkeypatch.setattr(Repository, "text", then_another_pushes)
     with pytest.raises(WeightsError, match="somebody else pushed to org/name meanwhile"):
         umzoo.push_to_hub(umzoo.create_model("genesis_unet", width=3), "org/name", license="mit")
     assert commits(hub) == 3

@@ -8,6 +8,7 @@ from nnunetv2.run.load_pretrained_weights import load_pretrained_weights
 
 import umzoo
 from umzoo.backbones.state import canonical_name, canonical_state
+from umzoo.downstream.browse.into import transfer_page
 from umzoo.errors import ConfigError, WeightsError
 from umzoo.nnunet.files.nnssl_checkpoint import export_nnssl
 from umzoo.nnunet.files.nnunet_checkpoint import convert, network_of_weights, planned_in
@@ -56,6 +57,16 @@ def test_nnunet_loads_the_file_for_a_plan(dataset, narrow_weights, tmp_path):
     torch.testing.assert_close(loaded[STEM], ours[STEM].sum(2, keepdim=True).repeat(1, 2, 1, 1, 1) / 2)
     assert content["umzoo"]["weights"] == "resenc_unet_l.test" and content["umzoo"]["license"] == "cc-by-4.0"
     assert str(tmp_path) not in json.dumps(content["umzoo"])
+
+
+def test_a_page_shows_what_a_plan_would_take(dataset, narrow_weights, tmp_path):
+    dataset("prostate")
+    folder, _ = narrow_weights()
+    proposal = propose("501", folder)
+    proposal.write()
+    transfer_page(folder, str(proposal.file)).write(tmp_path / "page.html")
+    html = (tmp_path / "page.html").read_text()
+    assert "100.0% of the encoder" in html and "1 to 2 input channels" in html and "would be refused" not in html
 
 
 @pytest.mark.parametrize("name", ["resenc_unet_s", "plainconv_unet"])

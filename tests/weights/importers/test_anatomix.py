@@ -7,7 +7,8 @@ from torch import nn
 from umzoo.errors import WeightsError
 from umzoo.fields import Rng
 from umzoo.plugins import zoo
-from umzoo.weights.folder.io import load_state, read_info
+from umzoo.weights.folder.reader import read_info
+from umzoo.weights.folder.tensors import load_state
 from umzoo.weights.networks.backbone import load_backbone
 
 WIDTHS = (4, 8, 16)

@@ -7,7 +7,8 @@ from torch.nn import functional
 from umzoo.errors import WeightsError
 from umzoo.fields import Rng
 from umzoo.plugins import zoo
-from umzoo.weights.folder.io import load_state, read_info
+from umzoo.weights.folder.reader import read_info
+from umzoo.weights.folder.tensors import load_state
 from umzoo.weights.networks.backbone import load_backbone
 
 HEADS = {"classifier.weight": (6, 16, 1, 1, 1), "classifier.bias": (6,)}

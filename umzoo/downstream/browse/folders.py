@@ -1,66 +1,64 @@
-"""The pages of runs, weights and evaluations, and which of them a folder gets."""
+"""Which page a folder or a file gets."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from umzoo.data.loading.open_store import open_store
+from umzoo.downstream.browse.embedded import table_page
+from umzoo.downstream.browse.evaluation import evaluation_page
 from umzoo.downstream.browse.page import Page
+from umzoo.downstream.browse.runs import finetuning_page, pretraining_page
 from umzoo.downstream.browse.store import store_page
-from umzoo.engine.log import read_metrics
+from umzoo.downstream.browse.transfer import add_report
+from umzoo.downstream.embed.table_files import SUFFIXES
+from umzoo.downstream.finetune.training import RUN
 from umzoo.engine.run import is_run
 from umzoo.errors import ConfigError
 from umzoo.files import read_text
+from umzoo.weights.folder.reader import CARD, CONFIG, read_info
+from umzoo.weights.transfer.saved_report import REPORT, read_report
 
-PANELS = 6
-"""Panels of a run that are shown, at most: the newest."""
 
+def page_of(place: Path, method: str = "pca", table: Path | None = None, targets: Sequence[str] = ()) -> Page:
+    """Return the page of what is at *place*.
 
-def page_of(folder: Path) -> Page:
-    """Return the page of the store, run, weights or evaluation in *folder*.
+    Args:
+        place: folder of a store, a run, weights or an evaluation, a fold of nnU-Net, or a table of ``umzoo embed``.
+        method: of maps of vectors; see :func:`umzoo.downstream.browse.projection.project`.
+        table: of targets for the vectors of ``umzoo embed``.
+        targets: columns of it.
 
     Raises:
         ConfigError: if it is none of them.
         UmzooError: if it is damaged.
     """
-    if (folder / "store.json").is_file():
-        return store_page(open_store(folder))
-    if is_run(folder):
-        return _run(folder)
-    if (folder / "config.json").is_file():
-        return _weights(folder)
-    if (folder / "README.md").is_file() and (folder / "scores.png").is_file():
-        return _evaluation(folder)
+    if place.suffix in SUFFIXES and place.is_file():
+        return table_page(place, method, table, targets)
+    if table is not None or targets:
+        raise ConfigError(f"--table and --target color vectors of 'umzoo embed', and {place} is no file of them")
+    if (place / "store.json").is_file():
+        return store_page(open_store(place))
+    if is_run(place):
+        return pretraining_page(place)
+    if (place / RUN).is_file():
+        return finetuning_page(place)
+    if (place / CONFIG).is_file():
+        return _weights(place)
+    if (place / CARD).is_file() and (place / "scores.png").is_file():
+        return evaluation_page(place, method)
+    if (place / REPORT).is_file():
+        return _fold(place)
     raise ConfigError(
-        f"{folder} is neither a store (store.json), nor a run (run.json), nor weights (config.json), nor an evaluation"
-        " (README.md and scores.png)"
+        f"{place} is neither a store (store.json), nor a run (run.json or {RUN}), nor weights ({CONFIG}), nor an"
+        f" evaluation ({CARD} and scores.png), nor a fold of nnU-Net ({REPORT}), nor a table of 'umzoo embed'"
+        f" ({', '.join(SUFFIXES)})"
     )
-
-
-def _run(folder: Path) -> Page:
-    """What was logged last, the curves, the newest panels, and the recipe."""
-    page = Page(f"Run {folder.name}")
-    last: dict[str, float] = {}
-    for line in read_metrics(folder / "metrics.jsonl") if (folder / "metrics.jsonl").is_file() else ():
-        last |= {name: value for name, value in line.items() if value is not None}
-    page.heading("Last values")
-    page.facts({name: f"{value:.6g}" for name, value in last.items()})
-    if (curves := folder / "pictures" / "curves.png").is_file():
-        page.heading("Curves")
-        page.picture(curves)
-    if panels := sorted((folder / "pictures").glob("panel-*.png"))[-PANELS:]:
-        page.heading("Panels")
-        for file in reversed(panels):
-            page.picture(file, file.stem)
-    page.heading("Recipe")
-    page.code(read_text(folder / "recipe.toml"))
-    return page
 
 
 def _weights(folder: Path) -> Page:
     """What the weights say of themselves, and their card."""
-    from umzoo.weights.folder.reader import read_info
-
     info = read_info(folder)
     page = Page(f"Weights {info.name}")
     network = ", ".join(f"{name}={value}" for name, value in info.backbone.options.items())
@@ -75,13 +73,16 @@ def _weights(folder: Path) -> Page:
             "steps": info.provenance.steps,
         }
     )
-    if (card := folder / "README.md").is_file():
+    if (card := folder / CARD).is_file():
         page.markdown(read_text(card), folder)
     return page
 
 
-def _evaluation(folder: Path) -> Page:
-    """The page that ``umzoo evaluate`` wrote, with its pictures."""
-    page = Page(f"Evaluation {folder.name}")
-    page.markdown(read_text(folder / "README.md"), folder)
+def _fold(folder: Path) -> Page:
+    """What a training of nnU-Net began with, and its own curves."""
+    page = Page(f"nnU-Net {folder.name}")
+    add_report(page, read_report(folder))
+    if (curves := folder / "progress.png").is_file():
+        page.heading("Curves")
+        page.picture(curves)
     return page

@@ -9,36 +9,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from umzoo.downstream.browse.page_parts import POLICY, SCRIPT, STYLE
 from umzoo.printable import printable
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; padding: 1rem; color: #222; }
-h1, h2, h3 { line-height: 1.2; overflow-wrap: anywhere; }
-img { max-width: 100%; height: auto; }
-figure { margin: 1rem 0; display: inline-block; vertical-align: top; max-width: 100%; }
-figure.stack { width: 18rem; margin-right: 1rem; }
-figure.stack img { width: 100%; background: #000; }
-figure input { width: 100%; }
-figcaption { color: #555; font-size: 0.85rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.9rem; }
-th, td { text-align: left; padding: 0.25rem 0.75rem 0.25rem 0; border-bottom: 1px solid #ddd; vertical-align: top; }
-pre { background: #f5f5f5; padding: 0.75rem; overflow-x: auto; font-size: 0.85rem; }
-@media (max-width: 40rem) { figure.stack { width: 100%; } }
-"""
-SCRIPT = """
-for (const figure of document.querySelectorAll("figure.stack")) {
-  const slices = JSON.parse(figure.querySelector("script").textContent);
-  const image = figure.querySelector("img"), slider = figure.querySelector("input");
-  slider.addEventListener("input", () => { image.src = slices[slider.value]; });
-  image.addEventListener("wheel", (event) => {
-    event.preventDefault();
-    slider.value = Number(slider.value) + Math.sign(event.deltaY);
-    image.src = slices[slider.value];
-  }, { passive: false });
-}
-"""
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 
 
@@ -50,26 +23,28 @@ class Page:
     """
 
     def __init__(self, title: str) -> None:
-        self.title, self._parts = title, [f"<h1>{_text(title)}</h1>"]
+        self.title, self._parts = title, [f"<h1>{escaped(title)}</h1>"]
+
+    def add(self, html: str) -> None:
+        """Add *html*, the texts in which are :func:`escaped`."""
+        self._parts.append(html)
 
     def heading(self, text: str) -> None:
         """Begin a section."""
-        self._parts.append(f"<h2>{_text(text)}</h2>")
+        self._parts.append(f"<h2>{escaped(text)}</h2>")
 
     def paragraph(self, text: str) -> None:
         """Add plain text."""
-        self._parts.append(f"<p>{_text(text)}</p>")
+        self._parts.append(f"<p>{escaped(text)}</p>")
 
     def code(self, text: str) -> None:
         """Add lines of text as they are."""
-        lines = "\n".join(_text(line) for line in text.splitlines())
+        lines = "\n".join(escaped(line) for line in text.splitlines())
         self._parts.append(f"<pre>{lines}</pre>")
 
     def table(self, rows: Sequence[Sequence[Any]], header: Sequence[str] = ()) -> None:
         """Add *rows* of a table, below a *header* if there is one."""
-        lines = [_row("th", header)] if header else []
-        lines += [_row("td", row) for row in rows]
-        self._parts.append(f'<div class="wide"><table>{"".join(lines)}</table></div>')
+        self._parts.append(table(rows, header))
 
     def facts(self, known: Mapping[str, Any]) -> None:
         """Add names and values as a table; empty values are left out."""
@@ -77,8 +52,8 @@ class Page:
 
     def picture(self, file: Path, caption: str = "") -> None:
         """Add the picture in *file*, PNG or JPEG."""
-        image = f'<img src="{data_uri(file.read_bytes(), TYPES[file.suffix.lower()])}" alt="{_text(file.stem)}">'
-        self._parts.append(f"<figure>{image}<figcaption>{_text(caption)}</figcaption></figure>")
+        image = f'<img src="{data_uri(file.read_bytes(), TYPES[file.suffix.lower()])}" alt="{escaped(file.stem)}">'
+        self._parts.append(f"<figure>{image}<figcaption>{escaped(caption)}</figcaption></figure>")
 
     def stack(self, slices: Sequence[bytes], caption: str, ratio: float) -> None:
         """Add JPEG *slices* that a slider goes through, from the middle one on.
@@ -93,7 +68,7 @@ class Page:
         self._parts.append(
             f'<figure class="stack"><img src="{uris[middle]}" style="aspect-ratio: {ratio:.4f}" alt="slice">'
             f'<input type="range" min="0" max="{len(uris) - 1}" value="{middle}" aria-label="slice">'
-            f'<figcaption>{_text(caption)}</figcaption><script type="application/json">[{listed}]</script></figure>'
+            f'<figcaption>{escaped(caption)}</figcaption><script type="application/json">[{listed}]</script></figure>'
         )
 
     def markdown(self, text: str, folder: Path) -> None:
@@ -112,7 +87,7 @@ class Page:
         head = (
             f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{POLICY}">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{_text(self.title)}</title><style>{STYLE}</style>"
+            f"<title>{escaped(self.title)}</title><style>{STYLE}</style>"
         )
         body = "\n".join([*self._parts, f"<script>{SCRIPT}</script>"])
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -135,11 +110,19 @@ def _embedded(name: str, folder: Path) -> str:
     return f'<img src="{data_uri(file.read_bytes(), TYPES[file.suffix.lower()])}"'
 
 
+def table(rows: Sequence[Sequence[Any]], header: Sequence[str] = ()) -> str:
+    """Return *rows* of texts as a table, below a *header* if there is one."""
+    lines = [_row("th", header)] if header else []
+    lines += [_row("td", row) for row in rows]
+    return f'<div class="wide"><table>{"".join(lines)}</table></div>'
+
+
 def _row(tag: str, cells: Sequence[Any]) -> str:
-    return f"<tr>{''.join(f'<{tag}>{_text(cell)}</{tag}>' for cell in cells)}</tr>"
+    return f"<tr>{''.join(f'<{tag}>{escaped(cell)}</{tag}>' for cell in cells)}</tr>"
 
 
-def _text(value: object) -> str:
+def escaped(value: object) -> str:
+    """Return *value* as text in HTML."""
     return escape(printable(value))
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from umzoo.backbones.base import Backbone
 from umzoo.downstream.embed.config import EmbedConfig
+from umzoo.downstream.embed.table_files import COLUMNS, SUFFIXES, write_table
 from umzoo.downstream.embed.vector_cache import file_name, save_arrays, signature
 from umzoo.downstream.embed.vectors import embed
 from umzoo.errors import ConfigError
@@ -21,8 +22,6 @@ from umzoo.files import read_json, written_whole
 from umzoo.heads.model import Model
 from umzoo.scans.listing import Listed, Listing, Progress, for_each_scan, no_progress
 from umzoo.scans.scan import Scan
-
-SUFFIXES = (".parquet", ".csv", ".npz")
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,13 @@ def embed_scans(
     if out.suffix not in SUFFIXES:
         raise ConfigError(f"--out expects a name that ends in {', '.join(SUFFIXES)}, got '{out.name}'")
     partial = out.with_name(f"{out.name}.partial")
-    _begin(partial, signature(model.backbone if isinstance(model, Model) else model, config))
+    backbone = model.backbone if isinstance(model, Model) else model
+    _begin(partial, signature(backbone, config, *COLUMNS))
 
     def keep(listed: Listed, scan: Scan) -> None:
         found = embed(model, scan, config, roi=mask_of(listed, scan) if mask_of else None)
-        arrays = {"vectors": found.vectors.numpy(), "regions": np.array(found.regions)}
+        about = np.array(["+".join(scan.modality), scan.source])
+        arrays = {"vectors": found.vectors.numpy(), "regions": np.array(found.regions), "about": about}
         save_arrays(partial / file_name(listed.name), arrays)
 
     skipped = for_each_scan(listing, keep, progress, lambda listed: (partial / file_name(listed.name)).is_file())
@@ -84,7 +85,7 @@ def _begin(partial: Path, made_by: str) -> None:
 
 def _write(out: Path, scans: Sequence[Listed], partial: Path) -> int:
     """Write the table of all that is in *partial*, in the order of *scans*; return the number of rows."""
-    columns: dict[str, list[str]] = {"scan": [], "subject": [], "region": []}
+    columns: dict[str, list[str]] = {name: [] for name in COLUMNS}
     vectors: list[Any] = []
     for scan in scans:
         file = partial / file_name(scan.name)
@@ -93,13 +94,14 @@ def _write(out: Path, scans: Sequence[Listed], partial: Path) -> int:
         with np.load(file) as kept:
             for vector, region in zip(kept["vectors"], kept["regions"].tolist(), strict=True):
                 vectors.append(vector)
-                for name, value in zip(columns, (scan.name, scan.subject, region), strict=True):
+                texts = (scan.name, scan.subject, region, *kept["about"].tolist())
+                for name, value in zip(columns, texts, strict=True):
                     columns[name].append(value)
     if not vectors:
         raise ConfigError("no scan could be embedded, so there is no table: see the reasons above")
     out.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(out) as temporary:
-        _write_as(out.suffix, temporary, columns, np.stack(vectors))
+        write_table(out.suffix, temporary, columns, np.stack(vectors))
     return len(vectors)
 
 
@@ -116,20 +118,3 @@ def _write_as(suffix: str, file: Path, columns: dict[str, list[str]], vectors: A
         table.to_csv(file, index=False)
     else:
         table.to_parquet(file, index=False)
-
-
-def read_table(file: Path) -> tuple[list[str], list[str], list[str], Any]:
-    """Return scans, subjects, regions and float32 features ``(n, d)`` of a table of :func:`embed_scans`."""
-    if file.suffix == ".npz":
-        with np.load(file) as kept:
-            return kept["scan"].tolist(), kept["subject"].tolist(), kept["region"].tolist(), kept["features"]
-    import pandas
-
-    names = {"scan": str, "subject": str, "region": str}
-    table = (
-        pandas.read_csv(file, dtype=names, keep_default_na=False)
-        if file.suffix == ".csv"
-        else pandas.read_parquet(file)
-    )
-    features = table.drop(columns=list(names)).to_numpy(np.float32)
-    return table["scan"].tolist(), table["subject"].tolist(), table["region"].tolist(), features

@@ -122,16 +122,16 @@ def _neighbors(
     count = NEIGHBORS[len(NEIGHBORS) // 2]
     if inner is not None:
         apart = np.where(inner[:, None] == inner[None], np.inf, cdist(rows, rows))
-        losses = [_loss(_nearest(apart, targets, k), targets, kind) for k in NEIGHBORS]
+        losses = [_loss(nearest(apart, targets, k), targets, kind) for k in NEIGHBORS]
         count = NEIGHBORS[int(np.argmin(losses))]
-    return _nearest(cdist(held, rows), targets, count)
+    return nearest(cdist(held, rows), targets, count)
 
 
-def _nearest(distances: NDArray[Any], targets: NDArray[Any], count: int) -> NDArray[Any]:
+def nearest(distances: NDArray[Any], targets: NDArray[Any], count: int) -> NDArray[Any]:
     """Mean of the *targets* ``(n, k)`` of the *count* nearest, weighted by one over their distance ``(m, n)``."""
-    nearest = np.argsort(distances, axis=1, kind="stable")[:, :count]
-    shares = 1 / np.take_along_axis(distances, nearest, axis=1).clip(1e-9)
-    return np.asarray((shares[..., None] * targets[nearest]).sum(axis=1) / shares.sum(axis=1, keepdims=True))
+    chosen = np.argsort(distances, axis=1, kind="stable")[:, :count]
+    shares = 1 / np.take_along_axis(distances, chosen, axis=1).clip(1e-9)
+    return np.asarray((shares[..., None] * targets[chosen]).sum(axis=1) / shares.sum(axis=1, keepdims=True))
 
 
 def _loss(scores: NDArray[Any], targets: NDArray[Any], kind: str) -> float:

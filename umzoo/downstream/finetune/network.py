@@ -65,13 +65,15 @@ def expected_input(origin: Origin, config: FinetuneConfig, channels: int) -> tup
     return backbone, spec.model_copy(update=changes)
 
 
-def build_backbone(origin: Origin, spec: ComponentSpec, input: InputSpec, seed: int) -> Backbone:
-    """Return the backbone, after the report on its weights."""
+def build_backbone(
+    origin: Origin, spec: ComponentSpec, input: InputSpec, seed: int
+) -> tuple[Backbone, TransferReport | None]:
+    """Return the backbone, and the report on its weights where it begins with some."""
     if origin.weights is None:
-        return fresh_backbone(spec, seed, input.in_channels)
+        return fresh_backbone(spec, seed, input.in_channels), None
     report = transfer(origin.weights, fresh_backbone(spec, seed, input.in_channels), input=input)
     _log_report(report)
-    return from_pretrained(origin.weights, head=False, in_channels=input.in_channels)
+    return from_pretrained(origin.weights, head=False, in_channels=input.in_channels), report
 
 
 def _log_report(report: TransferReport) -> None:

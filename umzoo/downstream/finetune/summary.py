@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,16 @@ def finish(training: FineTuningRun) -> Summary:
         save_overlays(training.pictures / "validation.png", training, head)
     export(training, (test or summary)["metrics"])
     return summary
+
+
+def told(scores: Mapping[str, Any]) -> dict[str, str]:
+    """Return the metrics of *scores*, a summary or a part of one, as texts: the value, and its interval."""
+    limits = scores.get("intervals", {})
+    between = {name: f" [{low:.3f}, {high:.3f}]" for name, (low, high) in limits.items()}
+    return {
+        name: "undefined" if value is None else f"{value:.3f}{between.get(name, '')}"
+        for name, value in scores.get("metrics", {}).items()
+    }
 
 
 def warn_of_unlearned(task: Task, rows: Sequence[Row]) -> None:

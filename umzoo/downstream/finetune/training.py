@@ -28,6 +28,7 @@ from umzoo.fields import Fields, Rng, to_device
 from umzoo.heads.pooled import PooledHead
 from umzoo.nnunet.training.finetuning import FineTuning
 from umzoo.spec import ComponentSpec, InputSpec
+from umzoo.weights.transfer.saved_report import save_report
 
 RUN = "finetune.json"
 STATISTICS = 64
@@ -114,10 +115,12 @@ class FineTuningRun(Training):
         """Write what the run is."""
         self.pictures.mkdir(parents=True, exist_ok=True)
         (self.folder / RUN).write_text(json.dumps(self.about, indent=1), encoding="utf-8")
+        if self.report is not None:
+            save_report(self.report, self.folder)
 
     def build_model(self) -> Learner:
         """Build backbone and head, the same head for every origin."""
-        backbone = build_backbone(self.origin, self.spec, self.input, self.options.seed)
+        backbone, self.report = build_backbone(self.origin, self.spec, self.input, self.options.seed)
         count = len(self._rates())
         heads = [build_head(self.task, self.options, backbone) for _ in range(count)]
         loss = build_loss(self.task, class_weights(self.options, self.task, self.train_cases))

@@ -25,9 +25,9 @@ PROSE = frozenset({
 FRONT_MATTER = frozenset({
     "license", "license_name", "license_link", "library_name", "pipeline_tag", "tags", "datasets", "base_model",
     "base_model_relation", "model_name", "model-index", "language", "metrics", "thumbnail", "widget", "inference",
-    "new_version", "co2_eq_emissions",
+    "new_version", "co2_eq_emissions", "models", "sdk", "sdk_version", "python_version", "app_file",
 })  # fmt: skip
-"""What the front matter of a model card may say; what the Hub asks visitors (``extra_gated_...``) too."""
+"""What the front matter of a model's or Space's card may say; what visitors are asked (``extra_gated_...``) too."""
 _WORD = re.compile(r"[\w.+*/:@-]{0,100}")
 _UNLISTED = "a field that is not on the list of those that leave,"
 _NO_WORD = "a text in a field for one word,"

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from umzoo.errors import WeightsError
-from umzoo.hub import retry as retrying
 from umzoo.hub.client import Access
-from umzoo.hub.errors import client_errors, one_line
+from umzoo.hub.errors import one_line
 from umzoo.hub.pulling.references import repository_id
+from umzoo.hub.pushing.commit import commit_once, propose_once
 from umzoo.hub.pushing.privacy import require_anonymous
 from umzoo.hub.pushing.repository import Repository
 from umzoo.hub.pushing.upload import Upload, prepare, validate
-from umzoo.weights.folder.reader import read_info
+from umzoo.weights.folder.reader import CARD, read_info
 from umzoo.weights.folder.writer import rewrite_info
 from umzoo.weights.signing.signer import Signer, sign_folder
-
-if TYPE_CHECKING:
-    from huggingface_hub import CommitInfo
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -91,11 +83,11 @@ def push_folder(
         repository = Repository(Access(token).api(), target.repo_id, target.revision)
         repository.open(target.private)
         base = repository.head()
-        upload = prepare(folder, target.repo_id, license, repository.card(base), extra)
+        upload = prepare(folder, target.repo_id, license, repository.text(base, CARD), extra)
         repository.check_tag(target.tag, upload)
         if target.create_pr:
-            return _propose(repository, upload, base, message or f"Add {upload.info.name}")
-        commit = _commit(repository, upload, base, message or f"Add {upload.info.name}")
+            return propose_once(repository, upload, base, message or f"Add {upload.info.name}")
+        commit = commit_once(repository, upload, base, message or f"Add {upload.info.name}")
         repository.tag(target.tag, commit)
     return repository.url(commit)
 
@@ -139,51 +131,3 @@ def _in_nnssl_form(folder: Path, wanted: bool) -> Iterator[Path | None]:
     with tempfile.TemporaryDirectory() as temporary:
         export_nnssl(folder, Path(temporary) / "nnssl")
         yield Path(temporary) / "nnssl"
-
-
-def _commit(repository: Repository, upload: Upload, base: str, message: str) -> str:
-    """Return the commit that holds *upload* on top of *base*."""
-
-    def made_before() -> str | None:
-        head = repository.head()
-        if repository.holds(head, upload):
-            return head
-        if head != base:
-            raise WeightsError(f"somebody else pushed to {repository.repo_id} meanwhile: look at it, and push again")
-        return None
-
-    def make() -> str:
-        return str(repository.commit(upload, message, base).oid)
-
-    commit = _once(made_before, make, repository.repo_id)
-    repository.require(commit, upload)
-    return commit
-
-
-def _propose(repository: Repository, upload: Upload, base: str, message: str) -> str:
-    """Return the URL of the pull request that holds *upload*."""
-    if repository.holds(base, upload):
-        return repository.url(base)
-
-    def make() -> str:
-        made: CommitInfo = repository.commit(upload, message, base, create_pr=True)
-        repository.require(str(made.pr_revision), upload)
-        return str(made.pr_url)
-
-    return _once(lambda: repository.pull_request(upload, message), make, repository.repo_id)
-
-
-def _once(made_before: Callable[[], str | None], make: Callable[[], str], what: str) -> str:
-    """Return ``make()``, which is not repeated if an earlier call did its work and only the answer was lost."""
-    for pause in retrying.PAUSES:
-        if (done := made_before()) is not None:
-            return done
-        try:
-            return make()
-        except client_errors() as error:
-            wanted = retrying.transient(error, pause)
-            if wanted is None:
-                raise
-            log.warning("%s: %s; looking whether it was done, in %g s", what, type(error).__name__, wanted)
-        time.sleep(wanted)
-    return made_before() or make()

@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from umzoo.errors import WeightsError
 from umzoo.hub.pushing.upload import NAMES, Upload
 from umzoo.hub.retry import retry
-from umzoo.weights.folder.reader import CARD
 
 if TYPE_CHECKING:
-    from huggingface_hub import CommitInfo, HfApi
+    from huggingface_hub import CommitInfo, HfApi, ModelInfo, SpaceInfo
     from huggingface_hub.hf_api import RepoFile
 
 
 class Repository:
-    """Repository *repo_id* at branch *revision*; ``main`` if None."""
+    """Repository *repo_id* at branch *revision*; ``main`` if None.
 
-    def __init__(self, api: HfApi, repo_id: str, revision: str | None = None) -> None:
+    Args:
+        api: the client.
+        repo_id: ``org/name``.
+        revision: the branch.
+        kind: of weights, or of a Space.
+        names: what is looked at, and deleted where it is of earlier pushes; other files stay.
+    """
+
+    def __init__(
+        self,
+        api: HfApi,
+        repo_id: str,
+        revision: str | None = None,
+        kind: Literal["model", "space"] = "model",
+        names: Sequence[str] = NAMES,
+    ) -> None:
         self.api, self.repo_id, self.branch = api, repo_id, revision or "main"
+        self.kind, self.names = kind, names
 
     def open(self, private: bool | None) -> None:
         """Make the repository and the branch if they are missing; a new repository is private unless told otherwise.
@@ -35,12 +51,11 @@ class Repository:
         if re.fullmatch(r"[0-9a-f]{40}", self.branch):
             raise WeightsError(f"a push goes to a branch, and {self.branch[:12]} is a commit: give a branch")
         try:
-            found = retry(lambda: self.api.model_info(self.repo_id), self.repo_id, tries=3)
+            found = retry(self._info, self.repo_id, tries=3)
         except GatedRepoError:
             raise
         except RepositoryNotFoundError:
-            hidden = private is not False
-            retry(lambda: self.api.create_repo(self.repo_id, private=hidden, exist_ok=True), self.repo_id)
+            retry(lambda: self._create(private is not False), self.repo_id)
         else:
             if private is not None and bool(found.private) != private:
                 state, asked = ("private", "public") if found.private else ("public", "private")
@@ -51,24 +66,36 @@ class Repository:
         try:
             self.head()
         except RevisionNotFoundError:
-            retry(lambda: self.api.create_branch(self.repo_id, branch=self.branch, exist_ok=True), self.repo_id)
+            made: dict[str, Any] = {"branch": self.branch, "repo_type": self.kind, "exist_ok": True}
+            retry(lambda: self.api.create_branch(self.repo_id, **made), self.repo_id)
 
     def head(self) -> str:
         """Return the newest commit of the branch."""
-        return str(retry(lambda: self.api.model_info(self.repo_id, revision=self.branch), self.repo_id).sha)
+        return str(retry(lambda: self._info(self.branch), self.repo_id).sha)
+
+    def _info(self, revision: str | None = None) -> ModelInfo | SpaceInfo:
+        return self.api.repo_info(self.repo_id, revision=revision, repo_type=self.kind)  # type: ignore[return-value]
+
+    def _create(self, private: bool) -> None:
+        sdk: dict[str, Any] = {"space_sdk": "gradio"} if self.kind == "space" else {}
+        self.api.create_repo(self.repo_id, private=private, exist_ok=True, repo_type=self.kind, **sdk)
+
+    @property
+    def page(self) -> str:
+        """Its address."""
+        return f"{self.api.endpoint}/{'spaces/' * (self.kind == 'space')}{self.repo_id}"
 
     def url(self, commit: str) -> str:
         """Return the address of *commit*."""
-        return f"{self.api.endpoint}/{self.repo_id}/commit/{commit}"
+        return f"{self.page}/commit/{commit}"
 
-    def card(self, commit: str) -> str:
-        """Return the model card at *commit*; empty if there is none."""
-        if not any(file.path == CARD for file in self._files(commit)):
+    def text(self, commit: str, name: str) -> str:
+        """Return the text of file *name* at *commit*; empty if there is none."""
+        if not any(file.path == name for file in self._files(commit)):
             return ""
         with tempfile.TemporaryDirectory() as folder:
-            file = retry(
-                lambda: self.api.hf_hub_download(self.repo_id, CARD, revision=commit, local_dir=folder), self.repo_id
-            )
+            asked: dict[str, Any] = {"revision": commit, "repo_type": self.kind, "local_dir": folder}
+            file = retry(lambda: self.api.hf_hub_download(self.repo_id, name, **asked), self.repo_id)
             return Path(file).read_text(encoding="utf-8")
 
     def holds(self, revision: str, upload: Upload) -> bool:
@@ -105,14 +132,17 @@ class Repository:
             revision=self.branch,
             parent_commit=base,
             create_pr=create_pr,
+            repo_type=self.kind,
         )
 
     def pull_request(self, upload: Upload, title: str) -> str | None:
         """Return the address of an open pull request of that *title* which holds *upload*; None if there is none."""
-        requests = self.api.get_repo_discussions(self.repo_id, discussion_type="pull_request", discussion_status="open")
+        requests = self.api.get_repo_discussions(
+            self.repo_id, discussion_type="pull_request", discussion_status="open", repo_type=self.kind
+        )
         for request in requests:
             if request.title == title and self.holds(f"refs/pr/{request.num}", upload):
-                return f"{self.api.endpoint}/{self.repo_id}/discussions/{request.num}"
+                return f"{self.page}/discussions/{request.num}"
         return None
 
     def check_tag(self, tag: str | None, upload: Upload) -> None:
@@ -128,15 +158,17 @@ class Repository:
     def tag(self, tag: str | None, commit: str) -> None:
         """Put *tag* on *commit* unless it exists."""
         if tag and tag not in self._tags():
-            retry(lambda: self.api.create_tag(self.repo_id, tag=tag, revision=commit, exist_ok=True), self.repo_id)
+            made: dict[str, Any] = {"tag": tag, "revision": commit, "repo_type": self.kind, "exist_ok": True}
+            retry(lambda: self.api.create_tag(self.repo_id, **made), self.repo_id)
 
     def _tags(self) -> dict[str, str]:
-        found = retry(lambda: self.api.list_repo_refs(self.repo_id), self.repo_id)
+        found = retry(lambda: self.api.list_repo_refs(self.repo_id, repo_type=self.kind), self.repo_id)
         return {tag.name: tag.target_commit for tag in found.tags}
 
     def _files(self, revision: str) -> list[RepoFile]:
-        """The files at *revision* that have a name of umzoo."""
+        """The files at *revision* that have one of the names."""
         from huggingface_hub.hf_api import RepoFile
 
-        found = retry(lambda: self.api.get_paths_info(self.repo_id, list(NAMES), revision=revision), self.repo_id)
+        asked: dict[str, Any] = {"revision": revision, "repo_type": self.kind}
+        found = retry(lambda: self.api.get_paths_info(self.repo_id, list(self.names), **asked), self.repo_id)
         return [file for file in found if isinstance(file, RepoFile)]

@@ -10,7 +10,7 @@ import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch.nn.parallel import DistributedDataParallel
 
-from umzoo.errors import CheckpointError
+from umzoo.errors import CheckpointError, WeightsError
 from umzoo.files import written_whole
 from umzoo.nnunet.planning.configuration import Planned
 from umzoo.nnunet.training.batch_augmentation import BatchAugmentation, batch_augmentation
@@ -19,9 +19,7 @@ from umzoo.nnunet.training.plans_entry import read_entry
 from umzoo.nnunet.training.preflight import initialize
 from umzoo.terminal import Terminal
 from umzoo.weights.transfer import TransferReport
-
-REPORT = "umzoo_transfer.json"
-"""File in the folder of a fold: the report of the transfer with which its training began."""
+from umzoo.weights.transfer.saved_report import read_report, save_report
 
 
 class UmzooMixin(nnUNetTrainer):
@@ -81,7 +79,7 @@ class UmzooMixin(nnUNetTrainer):
         planned = Planned(self.plans_manager.plans, self.configuration_name, self.dataset_json)
         report = initialize(self.network, planned, self.entry, Path(self.preprocessed_dataset_folder_base))
         if self.local_rank == 0:
-            self._report_file.write_text(report.to_json() + "\n", encoding="utf-8")
+            save_report(report, Path(self.output_folder))
         text = StringIO()
         Terminal(file=text, width=120).print(report)
         self.print_to_log_file(f"\n{text.getvalue()}", add_timestamp=False)
@@ -90,21 +88,15 @@ class UmzooMixin(nnUNetTrainer):
     def _read_report(self) -> TransferReport:
         """The report of the training that is continued, which tells what its frozen epochs keep."""
         try:
-            return TransferReport.model_validate_json(self._report_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise CheckpointError(
-                f"{self._report_file} cannot be read ({error}): it was written when this training began; start anew"
-            ) from None
+            return read_report(Path(self.output_folder))
+        except WeightsError as error:
+            raise CheckpointError(f"{error}; it was written when this training began: start anew") from None
 
     @property
     def _other_trainer(self) -> type[nnUNetTrainer]:
         """The trainer that umzoo was mixed into."""
         others = (kind for kind in type(self).__mro__ if not issubclass(kind, UmzooMixin))
         return next(others, nnUNetTrainer)
-
-    @property
-    def _report_file(self) -> Path:
-        return Path(self.output_folder) / REPORT
 
     def on_train_epoch_start(self) -> None:
         """Freeze or free the encoder, then start the epoch as nnU-Net does."""

@@ -17,7 +17,7 @@ from umzoo.backbones.unet3d import UNet3D
 from umzoo.errors import WeightsError
 from umzoo.spec import InputSpec, IntensityRule
 from umzoo.weights.folder.info import WeightsInfo
-from umzoo.weights.folder.io import save_folder
+from umzoo.weights.folder.writer import save_folder
 from umzoo.weights.importers.base import Importer
 from umzoo.weights.importers.checkpoint import find_checkpoint, origin, read_state, some_names, split, summary
 

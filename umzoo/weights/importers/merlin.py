@@ -13,7 +13,7 @@ from umzoo import config
 from umzoo.backbones.state import named_tensors, shapes
 from umzoo.spec import InputSpec, IntensityRule
 from umzoo.weights.folder.info import WeightsInfo
-from umzoo.weights.folder.io import save_folder
+from umzoo.weights.folder.writer import save_folder
 from umzoo.weights.importers.base import Importer
 from umzoo.weights.importers.checkpoint import find_checkpoint, origin, read_state, split, summary
 from umzoo.weights.importers.resnet_network import resnet_kind, resnet_widths, with_counters

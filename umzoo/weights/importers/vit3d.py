@@ -15,7 +15,7 @@ from umzoo.backbones.state import named_tensors, shapes
 from umzoo.plugins import zoo
 from umzoo.spec import InputSpec, IntensityRule
 from umzoo.weights.folder.info import WeightsInfo
-from umzoo.weights.folder.io import save_folder
+from umzoo.weights.folder.writer import save_folder
 from umzoo.weights.importers.base import Importer
 from umzoo.weights.importers.checkpoint import find_checkpoint, origin, read_state, split, summary
 from umzoo.weights.importers.vit3d_network import network_options, timm_state, with_own_class_token
