@@ -60,7 +60,9 @@ class InputSpec(Config):
     ``(x - mean) / std`` with the mean and standard deviation of the whole volume in that [0, 1] space.
     """
 
-    orientation: str = Field("LPS", description="direction of increasing index along x, y, z")
+    orientation: str = Field(
+        "LPS", description="direction of increasing index along x, y, z; 'as stored': x, y, z are a file's own axes"
+    )
     axes: str = Field("zyx", description="order of the array axes (D, H, W)")
     spacing: tuple[float, float, float] | None = Field(None, description="mm (D, H, W); None is native spacing")
     rules: dict[str, IntensityRule] = Field(DEFAULT_RULES, description="by modality; '*' is any other")

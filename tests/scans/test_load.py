@@ -71,6 +71,25 @@ def test_orientation_and_axes_are_those_of_the_weights(body):
     assert torch.equal(umzoo.load_scan(as_nifti(body), xyz).image[0], canonical.permute(2, 1, 0))
 
 
+@pytest.mark.parametrize("axes", ["xyz", "zyx"])
+@pytest.mark.parametrize("turn", [[[0, 1], [1, 1], [2, 1]], [[1, -1], [2, 1], [0, -1]]])
+def test_weights_trained_on_scans_as_stored_see_them_so(body, axes, turn):
+    image = as_nifti(body).as_reoriented(np.array(turn))
+    spec = InputSpec(spacing=None, orientation="as stored", axes=axes, space="unit")
+    scan = umzoo.load_scan(image, spec, modality="ct")
+    stored = torch.from_numpy(np.asarray(image.dataobj).astype(np.float32)).permute(*("xyz".index(a) for a in axes))
+    torch.testing.assert_close(scan.image[0], ((stored + 1000) / 2000).clamp(0, 1), atol=1e-3, rtol=0)
+    to_lps = np.diag([-1, -1, 1, 1]) @ image.affine
+    for corner in ((0, 0, 0), (3, 5, 7)):
+        index = [*(corner["xyz".index(a)] for a in axes), 1]
+        np.testing.assert_allclose(scan.grid.affine @ index, to_lps @ (*corner, 1), atol=1e-5)
+
+
+def test_an_unknown_orientation_is_refused(body):
+    with pytest.raises(ConfigError, match=r"'as stored', or one of L or R.*got 'up'"):
+        umzoo.load_scan(as_nifti(body), InputSpec(orientation="up"))
+
+
 def test_channels_follow_their_own_rules(body):
     spec = InputSpec(spacing=None, in_channels=2)
     ct, mr = as_nifti(body), as_nifti(make_body(1) + 1000)

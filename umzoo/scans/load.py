@@ -82,10 +82,10 @@ def load_scan(
     """
     spec = input_of(spec)
     channels = _channels(source, spec, modality, frame)
-    axes = InputAxes(spec)
+    first = channels[0]
+    axes = InputAxes(spec, first.volume.grid)
     canonical = spec.model_copy(update={"spacing": axes.canonical_spacing(spec.spacing)})
     made = [_make(channel, canonical) for channel in channels]
-    first = channels[0]
     notes = [note for channel, one in zip(channels, made, strict=True) for note in _notes(channel, one)]
     for note in dict.fromkeys(notes):
         log.warning("%s: %s", first.opened.name, note)

@@ -10,25 +10,28 @@ from umzoo.errors import ConfigError
 from umzoo.spec import InputSpec
 
 _LETTERS = ("LR", "PA", "SI")
+AS_STORED = "as stored"
+"""The ``orientation`` of weights that were trained on arrays as their files have them: x, y and z are a file's axes."""
 
 
 class InputAxes:
     """Turns images and grids from canonical axes to those of *spec*.
 
+    Args:
+        spec: what the network expects.
+        stored: the scan's own grid ``(i, j, k)``, for weights that were trained on scans as they are stored.
+
     Raises:
         ConfigError: if *spec* names no orientation or order of axes.
     """
 
-    def __init__(self, spec: InputSpec) -> None:
-        orientation = spec.orientation.upper()
-        if len(orientation) != 3 or any(c not in pair for c, pair in zip(orientation, _LETTERS, strict=True)):
-            raise ConfigError(f"orientation is one of L or R, P or A, S or I for x, y, z, got '{spec.orientation}'")
+    def __init__(self, spec: InputSpec, stored: Grid) -> None:
         if sorted(spec.axes) != ["x", "y", "z"]:
             raise ConfigError(f"axes is an order of x, y and z such as 'zyx', got '{spec.axes}'")
-        self.order = tuple("zyx".index(axis) for axis in spec.axes)
-        self.flipped = tuple(
-            position for position, axis in enumerate(spec.axes) if orientation["xyz".index(axis)] not in "LPS"
-        )
+        axes = _stored_axes(stored) if spec.orientation == AS_STORED else _named_axes(spec.orientation)
+        chosen = [axes["xyz".index(letter)] for letter in spec.axes]
+        self.order = tuple(2 - axis for axis, _ in chosen)
+        self.flipped = tuple(position for position, (_, back) in enumerate(chosen) if back)
 
     def turn(self, image: Tensor) -> Tensor:
         """Turn an image ``(D, H, W)`` of canonical axes."""
@@ -55,3 +58,20 @@ class InputAxes:
             canonical[axis] = spacing[position]
         depth, height, width = canonical
         return depth, height, width
+
+
+def _named_axes(orientation: str) -> list[tuple[int, bool]]:
+    """For x, y and z: the canonical axis (0 towards L, 1 to P, 2 to S), and whether it is run through backwards."""
+    letters = orientation.upper()
+    if len(letters) != 3 or any(c not in pair for c, pair in zip(letters, _LETTERS, strict=True)):
+        raise ConfigError(
+            f"orientation is '{AS_STORED}', or one of L or R, P or A, S or I for x, y, z, got '{orientation}'"
+        )
+    return [(axis, letter not in "LPS") for axis, letter in enumerate(letters)]
+
+
+def _stored_axes(grid: Grid) -> list[tuple[int, bool]]:
+    """The same for the axes of *grid*."""
+    from nibabel.orientations import io_orientation
+
+    return [(int(axis), direction < 0) for axis, direction in io_orientation(grid.affine)]

@@ -62,11 +62,11 @@ class AmaesImporter(Importer):
         source = find_checkpoint(source)
         released = read_state(source, PREFIXES)
         guess = "amaes" if any(name.startswith("rec_head.") for name in released) else "fomo25"
-        known = SOURCES[self.config.source or guess]
+        trained_by = self.config.source or guess
         theirs = {_ours(name): name for name in released}
         state = {name: released[original] for name, original in theirs.items()}
         with torch.device("meta"):
-            network = UNet3D(UNet3D.Config.parse(_sizes(state) | {"input_space": known["space"]}))
+            network = UNet3D(UNet3D.Config.parse(_sizes(state) | {"input_space": SOURCES[trained_by]["space"]}))
         wanted = shapes(named_tensors(network))
         joint = state.get(kernel := "decoder.stages.0.0.conv.weight")
         whole = joint is not None and tuple(joint.shape) == wanted[kernel]
@@ -76,24 +76,35 @@ class AmaesImporter(Importer):
         save_folder(
             out,
             taken,
-            WeightsInfo(
-                name=f"{network.name}.{self.config.tag or self.config.source or guess}",
-                backbone=network.spec,
-                parts=parts,
-                input=InputSpec(
-                    orientation="RAS",
-                    axes="xyz",
-                    spacing=(1.0, 1.0, 1.0),
-                    rules={"*": IntensityRule(kind="percentile", percentiles=(0.0, 100.0))},
-                    space=known["space"],
-                    in_channels=network.info.in_channels,
-                    patch_size=known["patch_size"],
-                ),
-                license=license,
-                citations=(CITATION,),
-                amaes={**origin(source, known["url"]), "also_holds": summary(rest)},
-            ),
+            self._describe(network, parts, license, trained_by, origin(source, SOURCES[trained_by]["url"]), rest),
             {f"{self.name}.{name}": tensor for name, tensor in rest.items()},
+        )
+
+    def _describe(
+        self,
+        network: UNet3D,
+        parts: tuple[str, ...],
+        license: str,
+        trained_by: str,
+        file: Mapping[str, str],
+        rest: Mapping[str, Tensor],
+    ) -> WeightsInfo:
+        return WeightsInfo(
+            name=f"{network.name}.{self.config.tag or trained_by}",
+            backbone=network.spec,
+            parts=parts,
+            input=InputSpec(
+                orientation="RAS",
+                axes="xyz",
+                spacing=(1.0, 1.0, 1.0),
+                rules={"*": IntensityRule(kind="percentile", percentiles=(0.0, 100.0))},
+                space=network.info.input_space,
+                in_channels=network.info.in_channels,
+                patch_size=SOURCES[trained_by]["patch_size"],
+            ),
+            license=license,
+            citations=(CITATION,),
+            amaes={**file, "also_holds": summary(rest)},
         )
 
 

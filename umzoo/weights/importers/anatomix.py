@@ -71,23 +71,26 @@ class AnatomixImporter(Importer):
         save_folder(
             out,
             taken,
-            WeightsInfo(
-                name=f"{network.name}.{self.config.tag or variant}",
-                backbone=network.spec,
-                parts=("encoder", "decoder"),
-                input=InputSpec(
-                    orientation="as stored",
-                    axes="xyz",
-                    rules={"*": IntensityRule(kind="percentile", percentiles=(0.0, 100.0))},
-                    space="unit",
-                    in_channels=network.info.in_channels,
-                    patch_size=(128, 128, 128),
-                ),
-                license=license,
-                citations=(CITATION,),
-                anatomix={**origin(source, URL), "also_holds": summary(rest)},
-            ),
+            self._describe(network, variant, license, {**origin(source, URL), "also_holds": summary(rest)}),
             {f"{self.name}.{name}": tensor for name, tensor in rest.items()},
+        )
+
+    def _describe(self, network: UNet3D, variant: str, license: str, about: Mapping[str, Any]) -> WeightsInfo:
+        return WeightsInfo(
+            name=f"{network.name}.{self.config.tag or variant}",
+            backbone=network.spec,
+            parts=("encoder", "decoder"),
+            input=InputSpec(
+                orientation="as stored",
+                axes="xyz",
+                rules={"*": IntensityRule(kind="percentile", percentiles=(0.0, 100.0))},
+                space="unit",
+                in_channels=network.info.in_channels,
+                patch_size=(128, 128, 128),
+            ),
+            license=license,
+            citations=(CITATION,),
+            anatomix=dict(about),
         )
 
 

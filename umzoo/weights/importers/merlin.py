@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from umzoo import config
+from umzoo.backbones.resnet import ResNet3D
 from umzoo.backbones.state import named_tensors, shapes
 from umzoo.spec import InputSpec, IntensityRule
 from umzoo.weights.folder.info import WeightsInfo
@@ -62,27 +64,31 @@ class MerlinImporter(Importer):
         save_folder(
             out,
             {f"encoder.{name}": tensor for name, tensor in taken.items()},
-            WeightsInfo(
-                name=f"{network.name}.{self.config.tag}",
-                backbone=network.spec,
-                parts=("encoder",),
-                input=InputSpec(
-                    orientation="RAS",
-                    axes="zxy",
-                    spacing=(3.0, 1.5, 1.5),
-                    rules={
-                        "ct": IntensityRule(kind="window", window=(-1000.0, 1000.0)),
-                        "*": IntensityRule(kind="percentile", percentiles=(0.5, 99.5)),
-                    },
-                    space="unit",
-                    in_channels=network.info.in_channels,
-                    patch_size=(160, 224, 224),
-                ),
-                license=license,
-                citations=(CITATION,),
-                merlin={**origin(source, URL), "also_holds": summary(rest)},
-            ),
+            self._describe(network, license, {**origin(source, URL), "also_holds": summary(rest)}),
             {f"{self.name}.{name}": tensor for name, tensor in rest.items()},
+        )
+
+    def _describe(self, network: ResNet3D, license: str, about: Mapping[str, Any]) -> WeightsInfo:
+        rules = {
+            "ct": IntensityRule(kind="window", window=(-1000.0, 1000.0)),
+            "*": IntensityRule(kind="percentile", percentiles=(0.5, 99.5)),
+        }
+        return WeightsInfo(
+            name=f"{network.name}.{self.config.tag}",
+            backbone=network.spec,
+            parts=("encoder",),
+            input=InputSpec(
+                orientation="RAS",
+                axes="zxy",
+                spacing=(3.0, 1.5, 1.5),
+                rules=rules,
+                space="unit",
+                in_channels=network.info.in_channels,
+                patch_size=(160, 224, 224),
+            ),
+            license=license,
+            citations=(CITATION,),
+            merlin=dict(about),
         )
 
 
