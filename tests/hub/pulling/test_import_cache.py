@@ -58,6 +58,7 @@ def register(monkeypatch, **fields):
     fields = {"name": NAME, "location": "lab/resnet", "license": "MIT", "importer": "medicalnet"} | fields
     entry = WeightsEntry(**fields)
     monkeypatch.setitem(zoo().weights._entries, entry.name, entry)
+    monkeypatch.setitem(zoo().weights._owners, entry.name, "umzoo")
     return entry
 
 
@@ -290,7 +291,8 @@ def test_import_leaves_what_is_there(hub, on_hub, tmp_path):
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["thesis.tex"]
 
 
-def test_info_says_what_a_name_would_bring(monkeypatch, hub, on_hub, capsys):
+def test_info_says_what_a_name_would_bring(monkeypatch, hub, on_hub, capsys, tmp_path):
+    monkeypatch.setenv("UMZOO_CACHE", str(tmp_path / "listing"))
     register(monkeypatch, files=("sub/resnet_10.pth",), description="a lab's network")
     info(NAME)
     before = capsys.readouterr().out

@@ -146,7 +146,7 @@ def test_any_text_is_a_reference_or_one_clear_error(text, revision):
     except WeightsError as error:
         assert "\n" not in str(error)
         return
-    if found.folder is None:
+    if found.folder is None and found.entry is None:
         assert re.fullmatch(r"[\w.-]+/[\w.-]+", found.repository, re.ASCII) and ".." not in found.repository
         assert found.revision is None or not re.search(r"\.\.|[\s\\?#%]|^[-/]", found.revision)
         assert parse(str(found)) == found or Path(str(found)).is_dir()
