@@ -113,6 +113,17 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(new_run, changes
         assert same(final_state(whole)[key], final_state(parts)[key]), key
 
 
+def test_trainings_of_two_precisions_in_one_process(new_run):
+    runs = [new_run(name, f"trainer.precision={name}", *SELDOM) for name in ("fp32", "bf16")]
+    for run in runs:
+        Trainer(run, cpu=True).fit()
+    exact, rounded = ([loss for _, loss in losses(run)] for run in runs)
+    assert exact != rounded and exact == pytest.approx(rounded, rel=0.05)
+    again = new_run("again", *SELDOM)
+    Trainer(again, cpu=True).fit()
+    assert [loss for _, loss in losses(again)] == exact
+
+
 def test_equal_seeds_give_equal_runs_and_other_seeds_do_not(new_run):
     runs = [new_run("a"), new_run("b"), new_run("c", "seed=1")]
     for run in runs:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from umzoo.engine.recipe import TrainerConfig
@@ -35,6 +36,7 @@ def build_accelerator(config: TrainerConfig, cpu: bool, folder: Path) -> Acceler
         ConfigError: if the device cannot do the precision, or there is no such tracker.
     """
     check_trackers(config.trackers)
+    _forget_other_settings(PRECISION[config.precision], cpu)
     handlers = [DistributedDataParallelKwargs(find_unused_parameters=False), InitProcessGroupKwargs(timeout=PATIENCE)]
     try:
         accelerator = Accelerator(
@@ -50,6 +52,16 @@ def build_accelerator(config: TrainerConfig, cpu: bool, folder: Path) -> Acceler
     if not accelerator.is_main_process:
         logging.getLogger("umzoo").setLevel(logging.ERROR)  # what the main process says is said once
     return accelerator
+
+
+def _forget_other_settings(precision: str, cpu: bool) -> None:
+    """Drop what Accelerate keeps of an earlier training in this process with another precision, or on another device.
+
+    It would refuse the new one. Processes that have found each other stay connected.
+    """
+    known = AcceleratorState._shared_state
+    if known and (known.get("_mixed_precision"), known.get("_cpu")) != (precision, cpu):
+        AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
 
 
 def seed_pass(seed: int, step: int, slot: int) -> None:
