@@ -49,7 +49,9 @@ def test_the_commands_of_the_readme(place, run, monkeypatch):
               if language == "toml"]  # fmt: skip
     (place / "task.toml").write_text(tables[1].replace("steps = 500", "steps = 3"), encoding="utf-8")
     monkeypatch.chdir(place)
-    [(_, code), (_, commands)] = blocks("README.md", "## Use pre-trained weights", "## Pre-train on your scans")
+    shown = blocks("README.md", "## Use pre-trained weights", "## Pre-train on your scans")
+    [(_, code), (_, commands), (_, task)] = shown
+    assert task == tables[0]
     exec(code, {})
     for line in commands.splitlines():
         if not line.startswith("pip install"):

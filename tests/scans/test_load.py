@@ -128,7 +128,7 @@ def refused(source, spec=SPECS["native"], error=DataError, **options) -> str:
 
 def test_a_modality_that_is_unknown_or_wrong_is_refused(tmp_path, body):
     mr = as_nifti(make_body() + 1000)
-    assert "unknown: give modality='ct'" in refused(mr)
+    assert "unknown: give the modality, one of ct, mr" in refused(mr)
     assert "'mri'" not in refused(mr, modality="mrr", error=ConfigError)
     assert "did you mean" in refused(mr, modality="mrr", error=ConfigError)
     assert "look like Hounsfield units" in refused(as_nifti(body), modality="mr")
@@ -187,3 +187,11 @@ def test_a_thin_scan_is_answered_though_it_is_not_trained_on(tmp_path, body):
     assert report.outcomes[0].reason == "too thin"
     scan = umzoo.load_scan(tmp_path / "thin.nii.gz", SPECS["native"], modality="ct")
     assert scan.image.shape == (1, 5, 24, 28)
+
+
+def test_an_assumed_modality_is_taken_only_where_none_is_known(body, caplog):
+    spec, unknown = SPECS["native"], as_nifti(body + 1000)
+    assert umzoo.load_scan(unknown, spec, assumed=("mr",)).modality == ("mr",)
+    assert "its modality is unknown, 'mr' is assumed" in caplog.text
+    assert umzoo.load_scan(unknown, spec, modality="pt", assumed=("mr",)).modality == ("pt",)
+    assert umzoo.load_scan(as_nifti(body), spec, assumed=("mr",)).modality == ("ct",)

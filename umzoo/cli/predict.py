@@ -39,7 +39,8 @@ def predict(
 
     device, _ = default_device(cpu)
     models = [umzoo.from_pretrained(one, head=True, device=device) for one in (ref, *(ensemble or ()))]
-    listing = list_scans(scans, input_of(models[0]), modality or ())
+    answer = models[0].answer
+    listing = list_scans(scans, input_of(models[0]), modality or (), answer.modalities if answer else ())
     with scan_bar("predicting") as progress:
         skipped = predict_scans(
             models,

@@ -94,13 +94,16 @@ def for_each_scan(
     return tuple(skipped)
 
 
-def list_scans(sources: Sequence[str | Path], spec: InputSpec, modality: Sequence[str] = ()) -> Listing:
+def list_scans(
+    sources: Sequence[str | Path], spec: InputSpec, modality: Sequence[str] = (), assumed: Sequence[str] = ()
+) -> Listing:
     """Find the scans in *sources*, for a network that expects *spec*.
 
     Args:
         sources: files, DICOM folders, folders of any nesting, manifests (.csv, .jsonl), or stores of ``umzoo prepare``.
         spec: what the network expects.
         modality: ``"mr"`` for all scans, or ``"mr=PATTERN"`` for some, as for ``umzoo prepare``.
+        assumed: modality of each channel, for scans that do not tell theirs.
 
     Raises:
         DataError: if there is no scan, a source does not exist, or a store was prepared otherwise than *spec* says.
@@ -115,7 +118,7 @@ def list_scans(sources: Sequence[str | Path], spec: InputSpec, modality: Sequenc
             scans += _of_store(open_store(source), spec)
     if files:
         found = discover(files, options, read_headers)
-        scans += [_of_files(channels, spec) for channels in _patients(found.scans, spec.in_channels)]
+        scans += [_of_files(channels, spec, assumed) for channels in _patients(found.scans, spec.in_channels)]
         refused += [(outcome.name, f"{outcome.reason}: {outcome.detail}") for outcome in found.refused]
     if not scans and not refused:
         raise DataError(f"no scan in {', '.join(map(str, sources))}: expected NIfTI, NRRD, MetaImage, DICOM or a store")
@@ -137,12 +140,12 @@ def _patients(scans: Sequence[ScanSource], channels: int) -> list[list[ScanSourc
     return [sorted(group, key=lambda scan: scan.files[0]) for group in groups.values()]
 
 
-def _of_files(channels: list[ScanSource], spec: InputSpec) -> Listed:
+def _of_files(channels: list[ScanSource], spec: InputSpec, assumed: Sequence[str]) -> Listed:
     first = channels[0]
     file = None if first.dicom else Path(first.files[0])
     if file is None or len(channels) == 1:
-        return Listed(first.name, first.subject, partial(load_scan, first, spec), file)
-    read = partial(load_scan, channels, spec)
+        return Listed(first.name, first.subject, partial(load_scan, first, spec, assumed=assumed), file)
+    read = partial(load_scan, channels, spec, assumed=assumed)
     return Listed(CHANNEL.sub("", first.name), first.subject, read, file.with_name(CHANNEL.sub("", file.name)))
 
 

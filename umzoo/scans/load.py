@@ -35,11 +35,12 @@ LEAST_VOXELS = 2
 
 @dataclass(frozen=True, eq=False)
 class _Channel:
-    """One volume of a source, and what the caller says of its modality."""
+    """One volume of a source, the modality that the caller gave it, and the one that is assumed if none is known."""
 
     opened: Opened
     number: int
     told: str | None = None
+    assumed: str | None = None
 
     @property
     def volume(self) -> Volume:
@@ -60,7 +61,12 @@ class _Made:
 
 
 def load_scan(
-    source: Any, spec: InputSpec | nn.Module, *, modality: str | Sequence[str] | None = None, frame: int | None = None
+    source: Any,
+    spec: InputSpec | nn.Module,
+    *,
+    modality: str | Sequence[str] | None = None,
+    frame: int | None = None,
+    assumed: Sequence[str] = (),
 ) -> Scan:
     """Read a scan as the network *spec* expects it: orientation, spacing, intensity rule, space, channels.
 
@@ -74,6 +80,7 @@ def load_scan(
         spec: what the network expects, ``model.weights_info.input``, or the loaded network itself.
         modality: ``"ct"``, ``"mr"``, ...; one for all channels, or one each. None takes what the files say.
         frame: volume of a file that holds several, from 0.
+        assumed: modality of each channel, for scans that do not tell theirs; a note says so. Empty: that is an error.
 
     Raises:
         DataError: if the scan cannot be read, is not 3-D, is RGB, has channels on different grids or too few of them,
@@ -81,7 +88,7 @@ def load_scan(
         ConfigError: if *modality* is not a modality, or *spec* tells of no input.
     """
     spec = input_of(spec)
-    channels = _channels(source, spec, modality, frame)
+    channels = _channels(source, spec, modality, frame, assumed)
     first = channels[0]
     axes = InputAxes(spec, first.volume.grid)
     canonical = spec.model_copy(update={"spacing": axes.canonical_spacing(spec.spacing)})
@@ -103,7 +110,9 @@ def load_scan(
     )
 
 
-def _channels(source: Any, spec: InputSpec, modality: str | Sequence[str] | None, frame: int | None) -> list[_Channel]:
+def _channels(
+    source: Any, spec: InputSpec, modality: str | Sequence[str] | None, frame: int | None, assumed: Sequence[str]
+) -> list[_Channel]:
     """The volumes that become the channels of one image."""
     names, parts = _parts(source)
     opened = [open_source(part) for part in parts]
@@ -115,7 +124,8 @@ def _channels(source: Any, spec: InputSpec, modality: str | Sequence[str] | None
             f" channel, or load the network with in_channels={len(found)}"
         )
     told = _told(modality, names, len(found))
-    channels = [_Channel(one, number, name) for (one, number), name in zip(found, told, strict=True)]
+    usual = list(assumed) if len(assumed) == len(found) else [None] * len(found)
+    channels = [_Channel(*it, name, other) for it, name, other in zip(found, told, usual, strict=True)]
     _check_grids(channels)
     return channels
 
@@ -212,10 +222,10 @@ def _modality(channel: _Channel) -> str:
         raise DataError(
             f"'{name}' is '{told}' by the modality given, but {origin} '{other}': leave modality out, or correct it"
         )
-    if not (found := told or other):
-        raise DataError(
-            f"the modality of '{name}' is unknown: give modality='ct', 'mr' or another of {', '.join(KNOWN)}"
-        )
+    if not (found := told or other or channel.assumed):
+        raise DataError(f"the modality of '{name}' is unknown: give the modality, one of {', '.join(KNOWN)}")
+    if not (told or other):
+        log.warning("%s: its modality is unknown, '%s' is assumed, which the weights were trained on", name, found)
     return found
 
 
