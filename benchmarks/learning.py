@@ -290,23 +290,23 @@ def _verdict(score: dict[str, Any]) -> str:
 INTRODUCTION = """\
 {title}
 
-Whether each task of the packages under `plugins/` learns what it asks, on real volumes, beyond the answer that takes no
-learning. One run each, one seed, {steps} steps of {batch} patches. Networks and runs are tiny: a *yes* says that the
-task can be learnt and is, not that the features are good for anything.
+The table shows whether each task of the packages under `plugins/` is learned on real volumes, beyond a baseline without
+learning. One run each, one seed, {steps} steps of {batch} patches. Networks and runs are tiny: a *yes* means that the
+task is learned, not that the features are useful.
 
 Volumes: {data}.
 {about}
 
-- *to beat*: the chance of guessing right, or the loss of a constant answer (`mae`: the mean of the patch's visible
-  voxels; `volume_fusion`: each class's share everywhere, for Dice at each place; `voco`: cosines of 0).
-  Runs log harder ones since this was measured: for `mae` the mean of the visible blocks nearby, for `voco` the best
-  cosine that is the same for all.
+- *to beat*: chance, or the loss of a constant prediction (`mae`: the mean of the patch's visible
+  voxels; `volume_fusion`: each class's overall share, for Dice its share at each position; `voco`: cosines of 0).
+  Runs now log stronger baselines: for `mae` the mean of the nearby visible blocks, for `voco` the best
+  constant cosine.
 - *first*, *last*: in the log, means over the first and the last {span} steps.
-- *untrained*, *trained*: on {crops} batches from subjects that were held out, ± one standard error over batches. An
-  untrained network beats chance where like is matched with like, as in `simclr` and `voco`.
+- *untrained*, *trained*: on {crops} batches from held-out subjects, ± one standard error over batches. An
+  untrained network beats chance in tasks that match similar images, such as `simclr` and `voco`.
 - *learns*: better than both by more than {errors} standard errors.
-- *textures*: the same task, trained and judged on isotropic textures without anatomy. Other than chance would mean that
-  borders or the way patches are cut give the answer away.
+- *textures*: the same task, trained and evaluated on isotropic textures without anatomy. A result other than chance
+  would mean that borders or the way patches are cut reveal the target.
 
 `python benchmarks/learning.py STORE` makes the table; the recipes are in that file.
 

@@ -52,9 +52,9 @@ INTRODUCTION = """\
 <!-- Written by benchmarks/methods.py, which runs all of this: change that, then run it. -->
 
 Every registered pretext task on one backbone of each family, at tiny sizes (patches of {size}, twice that
-where the strides ask for it, batches of two, phantoms of CT and MR), for two steps on the CPU: {good} of {total} pairs
-work, each other one is refused with the reason given. This says that a pair runs and where its weights go, and nothing
-of how well a method pre-trains; whether the tasks are learnt is [below](#do-they-learn).
+where the strides require it, batches of two, phantoms of CT and MR), for two steps on the CPU: {good} of {total} pairs
+work; the table gives the reason for the others. It shows which pairs run and which networks take their weights, not
+how well a method pre-trains. [Below](#do-they-learn), the page shows whether the tasks are learned.
 
 - *starts*: the recipe is accepted and everything is built. *trains*: the losses of the two steps.
 - *exports*: parts of the network in the weights folder. A task that does not train the decoder exports the encoder
@@ -70,7 +70,7 @@ of how well a method pre-trains; whether the tasks are learnt is [below](#do-the
 
 @dataclass
 class Outcome:
-    """One pair. Each column is filled when its stage is reached; the first one that fails holds the reason."""
+    """One pair. Each column is filled when its stage is reached; the first stage that fails holds the reason."""
 
     task: str
     backbone: str
@@ -172,14 +172,15 @@ def run_all(tasks: list[str]) -> Iterator[Outcome]:
 
 
 def row_of(outcome: Outcome) -> str:
-    """Return the line of the table."""
+    """Return a row of the table."""
     return "| " + " | ".join(getattr(outcome, field.name) for field in fields(outcome)) + " |"
 
 
 def kept_rows(tasks: list[str]) -> list[str]:
-    """Return the lines of the page that are not of *tasks*, but of others that are registered."""
+    """Return the rows of the page's first table for registered tasks other than *tasks*."""
     others = tuple(f"| `{name}`" for name in zoo().pretext_tasks if name not in tasks)
-    return [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith(others)]
+    table = PAGE.read_text(encoding="utf-8").partition("\n## ")[0]
+    return [line for line in table.splitlines() if line.startswith(others)]
 
 
 def render(rows: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The way from weights to answers, as README and docs/downstream.md show it, on scans that the test makes."""
+"""The commands and the code of README and docs/downstream.md, on synthetic scans."""
 
 import re
 import shlex
@@ -19,7 +19,7 @@ PATIENTS = 12
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with what the commands ask for: WEIGHTS, scans, and a table of labels."""
+    """A folder with the inputs of the commands: WEIGHTS, scans, and a table of labels."""
     folder = tmp_path_factory.mktemp("downstream")
     torch.manual_seed(0)
     network = umzoo.create_model("resenc_unet_s", features_per_stage=(4, 8), n_blocks_per_stage=(1, 1))
@@ -45,7 +45,7 @@ def blocks(file, after, before):
 
 @pytest.mark.slow
 def test_the_commands_of_the_readme(place, run, monkeypatch):
-    tables = [block for language, block in blocks("docs/downstream.md", "# From weights", "## Predicting")
+    tables = [block for language, block in blocks("docs/downstream.md", "# Fine-tuning and prediction", "## Predicting")
               if language == "toml"]  # fmt: skip
     (place / "task.toml").write_text(tables[1].replace("steps = 500", "steps = 3"), encoding="utf-8")
     monkeypatch.chdir(place)
@@ -66,7 +66,7 @@ def test_the_commands_of_the_readme(place, run, monkeypatch):
 
 def test_the_lines_of_python(place, monkeypatch):
     monkeypatch.chdir(place)
-    for language, block in blocks("docs/downstream.md", "# From weights", "## Vectors"):
+    for language, block in blocks("docs/downstream.md", "# Fine-tuning and prediction", "## Vectors"):
         if language == "python":
             exec(block, {})
     mask, scan = nibabel.load("mask.nii.gz"), nibabel.load("scan.nii.gz")

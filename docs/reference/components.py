@@ -1,4 +1,4 @@
-"""What the page on the zoo says of an entry of each kind."""
+"""The columns of the page on the zoo for each kind of entry."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Section:
         text: what the columns mean.
         columns: of the overview, between the name and the package.
         cells: those columns of an entry.
-        summary: whether the overview says what an entry is; else it stands with the options.
+        summary: whether the overview has the summary of an entry; otherwise the options have it.
     """
 
     title: str
@@ -87,24 +87,25 @@ def _yes(so: bool) -> str:
 SECTIONS = {
     "backbone": Section(
         "Backbones",
-        "*Channels* and *strides* are those of the levels, fine to coarse; sizes of images must be *multiples* of the"
-        " number (D, H, W alike, unless three are given). *Input*: `unit` is [0, 1], `zscore` zero mean and unit"
-        " variance. *Decoder*: channels of the dense map. *nnU-Net*: the class of networks that nnU-Net builds and"
-        " the weights go into ([transfer.md](transfer.md), [nnunet.md](nnunet.md)).",
+        "*Channels* and *strides* are those of the levels, fine to coarse. Image sizes must be *multiples of* the"
+        " given number (for D, H and W, unless three are given). *Input*: `unit` is [0, 1], `zscore` zero mean and unit"
+        " variance. *Decoder*: channels of the dense map. *nnU-Net*: the class of nnU-Net's networks that can take"
+        " the weights ([transfer.md](transfer.md), [nnunet.md](nnunet.md)).",
         ("parameters", "channels", "strides", "multiples of", "input", "decoder", "nnU-Net"),
         _backbone,
         summary=False,
     ),
     "corruption": Section(
         "Corruptions",
-        "What `[pretext] corruptions` of a recipe names, applied in that order to images in [0, 1]; see"
-        " [method.md](method.md#corruptions).",
+        "A recipe lists corruptions under `[pretext] corruptions`. They are applied in that order to images in [0, 1];"
+        " see [method.md](method.md#corruptions).",
     ),
     "pretext_task": Section(
         "Pretext tasks",
-        "*View*: tasks on the `shared` corrupted view cost one forward pass together, each with a view of its `own`"
+        "*View*: all tasks on the `shared` corrupted view use one forward pass; each task with its `own` view needs"
         " another. *Dense*: whether the decoder's dense map is needed; if none of a run's tasks needs it, the encoder"
-        " alone is exported. *Reads*: fields of the batch. What runs on which backbone: [methods.md](methods.md).",
+        " alone is exported. *Reads*: fields of the batch. [methods.md](methods.md) shows which task runs on which"
+        " backbone.",
         ("view", "dense", "reads", "cite"),
         _pretext_task,
         summary=False,
@@ -117,7 +118,7 @@ SECTIONS = {
     ),
     "importer": Section(
         "Importers",
-        "`umzoo import NAME FILE_OR_FOLDER OUT key=value`; options follow as `key=value`. More of each is in"
+        "`umzoo import NAME FILE_OR_FOLDER OUT key=value` imports a file; options follow as `key=value`. See"
         " [weights.md](weights.md#other-projects-weights).",
     ),
     "weights": Section(

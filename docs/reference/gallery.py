@@ -19,10 +19,10 @@ INTRODUCTION = """\
 
 <!-- Written by docs/generate.py from the registry: change the entries, then run it. -->
 
-Every page says what the weights were trained on, which input they expect, what their license allows, and how to load
-them. `umzoo list --pretrained` prints the same list and filters it, for instance with `--modality mr --use commercial`.
-Weights of other projects are downloaded and converted when you first load them. Licenses are summarized by their name;
-this is no legal advice.
+Every page describes the training data, the expected input, the license and how to load the weights.
+`umzoo list --pretrained` prints the same list and filters it, for instance with `--modality mr --use commercial`.
+Weights of other projects are downloaded and converted when you first load them. Licenses are classified by their name;
+this is not legal advice.
 """
 
 ALLOWS = {
@@ -32,7 +32,7 @@ ALLOWS = {
     "no-derivatives": "networks trained from these weights must not be shared",
     "unknown": "ask the authors before use",
 }
-"""Class of license to what it means for a user."""
+"""Class of license to its meaning for a user."""
 
 FROM_PLAN = (
     "Spacing, patch size and normalization are read from the training plan in the checkpoint when it is converted."
@@ -79,7 +79,7 @@ No evaluation of these weights is recorded. This command compares them with rand
 umzoo evaluate task.toml --weights {name} --out evaluation
 ```
 
-[Evidence](../evidence.md) has what this project has measured so far.
+[Evidence](../evidence.md) has the measurements of this project.
 """
 
 
@@ -133,7 +133,7 @@ def _facts(entry: WeightsEntry, known: dict[str, Any], package: str) -> Iterator
 
 
 def _counts(entry: WeightsEntry, kind: str) -> str:
-    """What is known of the training data, with the number of volumes where it is known."""
+    """What is known about the training data, with the number of volumes if it is known."""
     recorded = _recorded(entry, kind)
     if isinstance(recorded, dict) and recorded:
         return ", ".join(f"{name} ({count:,} volumes)" for name, count in recorded.items())
@@ -146,7 +146,7 @@ def _recorded(entry: WeightsEntry, kind: str) -> Any:
 
 
 def _info(entry: WeightsEntry) -> WeightsInfo | None:
-    """``config.json`` of weights that come with a package; None for those that are downloaded."""
+    """``config.json`` of weights that are part of a package; None for weights that are downloaded."""
     return read_info(folder_in_package(entry.location)) if entry.location.startswith(PACKAGE) else None
 
 

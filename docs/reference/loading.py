@@ -1,4 +1,4 @@
-"""How a page of the gallery says that weights are loaded: in umzoo, torch.hub, nnU-Net and plain PyTorch."""
+"""The loading instructions on a page of the gallery: umzoo, torch.hub, nnU-Net and plain PyTorch."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ umzoo nnunet train 4 3d_fullres 0 --weights {name}
 """
 
 NO_NNUNET = """\
-`umzoo nnunet train` does not take this architecture. This command fine-tunes the weights on a folder of scans and
-masks, also one in nnU-Net's layout:
+`umzoo nnunet train` does not support this architecture. This command fine-tunes the weights on a folder of scans and
+masks, which may have nnU-Net's layout:
 
 ```
 umzoo finetune task.toml --weights {name} --out TUNED
@@ -60,6 +60,6 @@ state = load_file("WEIGHTS/model.safetensors")
 
 
 def loading(entry: WeightsEntry, takes: Sequence[str]) -> str:
-    """Return the four ways for *entry*, whose tensors the libraries in *takes* can take."""
+    """Return the four ways to load *entry*; *takes* lists the libraries that can take its tensors."""
     ways = (UMZOO, NNUNET if "nnunet" in takes else NO_NNUNET, PLAIN)
     return "\n".join(way.format(name=entry.name) for way in ways)

@@ -1,4 +1,4 @@
-"""Tables in Markdown, of options above all: a row for each field of a ``Config``."""
+"""Markdown tables, mainly of options: a row for each field of a ``Config``."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ HEADER = ("option", "default", "meaning")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Yield the lines of a table and a blank one; nothing if there are no rows."""
+    """Yield the lines of a table and a blank line; nothing if there are no rows."""
     lines = [f"| {' | '.join(row)} |" for row in rows]
     if lines:
         yield from (f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}", *lines, "")
 
 
 def options_of(config: type[Config], skip: tuple[str, ...] = ()) -> Iterator[str]:
-    """Yield the table of the options of *config*, but for those in *skip*."""
+    """Yield the table of the options of *config*, except those in *skip*."""
     rows = ((f"`{name}`", default, meaning) for name, default, meaning in describe(config) if name not in skip)
     yield from table(HEADER, rows)
 
 
 def options_of_all(configs: dict[str, type[Config]]) -> Iterator[str]:
-    """Yield one table for components with options of the same meaning; where their defaults differ, each is named."""
+    """Yield one table for components whose options have the same meaning; it lists defaults that differ."""
     described = {name: list(describe(config)) for name, config in configs.items()}
     rows = []
     for options in zip(*described.values(), strict=True):
@@ -44,5 +44,5 @@ def describe(config: type[Config]) -> Iterator[tuple[str, str, str]]:
 
 
 def cell(text: str) -> str:
-    """Return *text* as it can stand in a table."""
+    """Return *text* escaped for a table cell."""
     return text.replace("|", "\\|")

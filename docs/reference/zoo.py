@@ -1,4 +1,4 @@
-"""The page on the zoo: every entry that umzoo and the packages under ``plugins/`` register, and its options."""
+"""The page on the zoo: every entry of umzoo and the packages under ``plugins/``, with its options."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ INTRODUCTION = """\
 
 <!-- Written by docs/generate.py from the registry itself: change the code, then run it. -->
 
-Everything that umzoo and the packages under `plugins/` register. `umzoo list` shows what is installed on your machine,
-including plug-ins of other people. Parameters, channels and strides are those of the default options. A default of
-`none` means that the option is off, or follows from others as its meaning says; `required` means that it must be given.
+This page lists everything that umzoo and the packages under `plugins/` register. `umzoo list` shows what is installed
+on your machine, including other plug-ins. Parameters, channels and strides are those of the default options. A default
+of `none` means that the option is off, or derived from others as its meaning says; `required` means that it must be
+given.
 """
 
 INTERFACE = """\
-What they mean is told in [plugins.md](plugins.md). This umzoo has interface {now}, and loads plug-ins that are written
-for {oldest} or later (`UMZOO_INTERFACE`).
+[plugins.md](plugins.md) explains the hooks. This version of umzoo has interface {now}, and loads plug-ins that are
+written for {oldest} or later (`UMZOO_INTERFACE`).
 """
 
 
@@ -77,7 +78,7 @@ def _is_installed(name: str) -> bool:
 
 
 def _contents(zoo: Zoo) -> Iterator[str]:
-    """Which package brings how many entries of each kind."""
+    """Number of entries of each kind that each package registers."""
     packages = {plugin.origin: plugin.license for plugin in zoo.plugins}
     rows = []
     for package, license in packages.items():
@@ -105,7 +106,7 @@ def _section(zoo: Zoo, kind: str) -> Iterator[str]:
 
 
 def _options(zoo: Zoo, kind: str) -> Iterator[str]:
-    """The options of each component, those with options of the same names and meanings together."""
+    """The options of each component; components whose options have the same names and meanings are grouped."""
     registry, groups = zoo.registries[kind], dict[Any, list[str]]()
     for name in registry:
         config = getattr(registry[name], "Config", None)
@@ -126,7 +127,7 @@ def _interface() -> Iterator[str]:
     yield from table(("hook", "kind", "base class"), ((f"`{hook}`", kind, f"`{base}`") for hook, kind, base in hooks))
     yield INTERFACE.format(now=hookspecs.INTERFACE, oldest=hookspecs.OLDEST_INTERFACE)
     changes = ((str(number), cell(text)) for number, text in sorted(hookspecs.CHANGES.items()))
-    yield from table(("interface", "what a plug-in has to change to get there"), changes)
+    yield from table(("interface", "changes that a plug-in has to make"), changes)
 
 
 def link(package: str, up: str = "../") -> str:
