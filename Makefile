@@ -10,7 +10,7 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))
 # Packages are compiled when they are first imported, also where the environment says otherwise: the tests start many processes.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint types unit gpu docs dist matrix clean
+.PHONY: demo test lint types unit gpu docs notebooks dist matrix clean
 
 demo: $(STAMP)
 	@$(BIN)/umzoo quickstart --out demo
@@ -34,6 +34,9 @@ gpu: $(STAMP)
 docs: $(VENV)/.docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "The site is in build/site; to search in it: $(BIN)/python -m http.server -d build/site"
+
+notebooks: $(VENV)/.docs
+	@$(BIN)/python docs/execute.py
 
 dist: $(VENV)/.release
 	@$(BIN)/python .ci/wheels.py

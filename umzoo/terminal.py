@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -14,11 +15,15 @@ from umzoo.printable import printable
 class Terminal(Console):
     """A console that knows no markup, and shows characters that would act on a terminal as their codes.
 
-    What rich itself adds (colors, cursor) is not touched.
+    What rich itself adds (colors, cursor) is not touched. Progress bars move on terminals only: a notebook, which asks
+    for colors too, would keep every frame.
     """
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(markup=False, emoji=False, **options)
+    def __init__(self, file: IO[str] | None = None, stderr: bool = False, **options: Any) -> None:
+        stream = file or (sys.stderr if stderr else sys.stdout)
+        moves = stream is not None and stream.isatty()
+        options = {"force_interactive": moves, "force_jupyter": False, **options}
+        super().__init__(file=file, stderr=stderr, markup=False, emoji=False, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yield the segments of *renderable*, their text printable."""

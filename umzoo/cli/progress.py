@@ -15,7 +15,7 @@ def scan_bar(doing: str) -> Iterator[Callable[[int, int, int], None]]:
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Terminal(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, disable=not console.is_interactive) as bar:
         task = bar.add_task(doing, total=None)
 
         def show(done: int, total: int, left_out: int) -> None:

@@ -56,7 +56,7 @@ class RunLog:
         refuse_links(self.folder)
         _drop_after(self.file, self.start)
         self._events: Any = SummaryWriter(self.folder / "tensorboard", purge_step=self.start)
-        if self.console.is_terminal:
+        if self.console.is_interactive:
             columns = (
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),

@@ -89,8 +89,8 @@ def _require_small(file: Path, spec: InputSpec, limits: Limits) -> None:
         raise DataError(f"the file has {megabytes:.0f} MB, and this page takes {limits.megabytes}: cut the scan")
     with guarded((str(file),)):
         frames = read_nibabel(str(file))
-        grid = canonical_grid(Grid(frames.shape[:3], frames.affine))  # type: ignore[arg-type]
-        shape = resampled_grid(grid, InputAxes(spec).canonical_spacing(spec.spacing)).shape
+        stored = Grid(frames.shape[:3], frames.affine)  # type: ignore[arg-type]
+        shape = resampled_grid(canonical_grid(stored), InputAxes(spec, stored).canonical_spacing(spec.spacing)).shape
     if max(math.prod(shape), math.prod(frames.shape)) > limits.voxels:
         size = " x ".join(map(str, shape))
         raise DataError(

@@ -22,6 +22,7 @@ from umzoo.scans.labels import load_labels
 from umzoo.scans.load import load_scan
 from umzoo.scans.scan import Scan
 from umzoo.spec import InputSpec
+from umzoo.terminal import Terminal
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,9 @@ def cache_cases(folder: Path, task: Task, spec: InputSpec, dtype: str = "float32
     """
     folder.mkdir(parents=True, exist_ok=True)
     cached, refused = {}, []
-    for case in track(task.cases, "reading scans", disable=len(task.cases) < 8, transient=True):
+    console = Terminal(stderr=True)
+    shown = len(task.cases) >= 8 and console.is_interactive
+    for case in track(task.cases, "reading scans", console=console, disable=not shown, transient=True):
         place = folder / _digest(case, spec, dtype)
         try:
             if not place.is_dir():
