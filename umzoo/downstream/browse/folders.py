@@ -1,4 +1,4 @@
-"""The pages of runs, weights and evaluations, and which of them a folder gets."""
+"""Pages of runs, weights and evaluations, and the choice of the page for a folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from umzoo.errors import ConfigError
 from umzoo.files import read_text
 
 PANELS = 6
-"""Panels of a run that are shown, at most: the newest."""
+"""Maximum number of panels shown of a run, newest first."""
 
 
 def page_of(folder: Path) -> Page:
@@ -38,7 +38,7 @@ def page_of(folder: Path) -> Page:
 
 
 def _run(folder: Path) -> Page:
-    """What was logged last, the curves, the newest panels, and the recipe."""
+    """Return a page with the last logged values, the curves, the newest panels, and the recipe."""
     page = Page(f"Run {folder.name}")
     last: dict[str, float] = {}
     for line in read_metrics(folder / "metrics.jsonl") if (folder / "metrics.jsonl").is_file() else ():
@@ -58,7 +58,7 @@ def _run(folder: Path) -> Page:
 
 
 def _weights(folder: Path) -> Page:
-    """What the weights say of themselves, and their card."""
+    """Return a page with the properties of the weights, and their model card."""
     from umzoo.weights.folder.reader import read_info
 
     info = read_info(folder)
@@ -81,7 +81,7 @@ def _weights(folder: Path) -> Page:
 
 
 def _evaluation(folder: Path) -> Page:
-    """The page that ``umzoo evaluate`` wrote, with its pictures."""
+    """Return the page that ``umzoo evaluate`` wrote, with its pictures."""
     page = Page(f"Evaluation {folder.name}")
     page.markdown(read_text(folder / "README.md"), folder)
     return page

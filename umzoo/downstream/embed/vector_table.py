@@ -1,4 +1,4 @@
-"""Vectors of many scans in one file: resumed where it was interrupted, and the same bytes however often that was."""
+"""Writes vectors of many scans to one table; an interrupted run can be resumed and gives identical bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SUFFIXES = (".parquet", ".csv", ".npz")
 
 @dataclass(frozen=True)
 class Embedded:
-    """What came of it: rows written, and scans that were left out with the reason."""
+    """Result of embedding: number of rows, and skipped scans with reasons."""
 
     rows: int
     skipped: tuple[tuple[str, str], ...]
@@ -41,21 +41,21 @@ def embed_scans(
     mask_of: Callable[[Listed, Scan], Tensor] | None = None,
     progress: Progress = no_progress,
 ) -> Embedded:
-    """Embed every scan of *listing* and write the table *out*, a row for each vector.
+    """Embed every scan of *listing* and write the table *out*, one row per vector.
 
-    What is done is kept in ``OUT.partial`` until the table is written, so an interrupted call goes on. A scan that
-    cannot be used is left out and named.
+    Finished vectors are cached in ``OUT.partial`` until the table is written, so an interrupted call can be resumed.
+    Unusable scans are skipped and reported.
 
     Args:
         model: a network of :func:`umzoo.from_pretrained`.
         listing: of :func:`umzoo.scans.listing.list_scans`.
-        out: a name that ends in .parquet, .csv or .npz.
+        out: file that ends in .parquet, .csv or .npz.
         config: options.
-        mask_of: gives the mask of a scan, for ``per = "roi"``.
-        progress: called with scans done, scans in all, and scans left out.
+        mask_of: returns the mask of a scan, for ``per = "roi"``.
+        progress: called with the numbers of scans done, scans in total, and scans skipped.
 
     Raises:
-        ConfigError: if the suffix is another one, or ``OUT.partial`` was begun with other weights or options.
+        ConfigError: if the suffix is not supported, or ``OUT.partial`` was begun with other weights or options.
     """
     if out.suffix not in SUFFIXES:
         raise ConfigError(f"--out expects a name that ends in {', '.join(SUFFIXES)}, got '{out.name}'")
@@ -83,7 +83,7 @@ def _begin(partial: Path, made_by: str) -> None:
 
 
 def _write(out: Path, scans: Sequence[Listed], partial: Path) -> int:
-    """Write the table of all that is in *partial*, in the order of *scans*; return the number of rows."""
+    """Write the vectors in *partial* to a table, in the order of *scans*; return the number of rows."""
     columns: dict[str, list[str]] = {"scan": [], "subject": [], "region": []}
     vectors: list[Any] = []
     for scan in scans:
@@ -119,7 +119,7 @@ def _write_as(suffix: str, file: Path, columns: dict[str, list[str]], vectors: A
 
 
 def read_table(file: Path) -> tuple[list[str], list[str], list[str], Any]:
-    """Return scans, subjects, regions and float32 features ``(n, d)`` of a table of :func:`embed_scans`."""
+    """Return scans, subjects, regions and float32 features ``(n, d)`` of a table by :func:`embed_scans`."""
     if file.suffix == ".npz":
         with np.load(file) as kept:
             return kept["scan"].tolist(), kept["subject"].tolist(), kept["region"].tolist(), kept["features"]
