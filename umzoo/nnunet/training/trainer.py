@@ -149,7 +149,7 @@ class UmzooMixin(nnUNetTrainer):
         return None
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Train the other trainer's step, on a batch that is first augmented with ``fast_augmentation``."""
+        """Run the other trainer's step; with ``fast_augmentation``, augment the batch first."""
         if self.batch_augmentation is not None:
             batch = self.batch_augmentation(batch, self.device)
         found: dict[str, Any] = super().train_step(batch)
