@@ -249,7 +249,7 @@ def test_a_task_that_makes_no_sense_is_dropped_aloud(new_run, caplog):
 
 def test_with_no_task_left_the_error_says_why(new_run):
     run = new_run("none", "data.scales=[1.0]", 'pretext.tasks=[{name = "scale_classification"}]')
-    with pytest.raises(ConfigError, match=r"no pretext task is left.*data\.scales has one entry"):
+    with pytest.raises(ConfigError, match=r"all pretext tasks of the recipe were dropped.*data\.scales has one entry"):
         Trainer(run, cpu=True)
 
 

@@ -166,5 +166,5 @@ def test_energy_is_summed_over_what_was_interrupted(tmp_path):
 
 
 def test_only_a_training_that_can_be_shared_out_is(tmp_path):
-    with pytest.raises(ConfigError, match="trainer.shard is an option of pre-training only"):
+    with pytest.raises(ConfigError, match="trainer.shard is only supported in pre-training"):
         Fit(tmp_path / "run", CONFIG.model_copy(update={"shard": True}))

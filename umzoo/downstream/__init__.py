@@ -1,1 +1,1 @@
-"""What pre-trained weights are for: supervised fine-tuning, prediction, and the tour of it all."""
+"""Uses of pre-trained weights: fine-tuning, prediction, embedding, evaluation, and the quickstart tour."""

@@ -1,4 +1,4 @@
-"""A network asked window by window, by MONAI: the same in validation, prediction and dense features."""
+"""Sliding-window inference with MONAI, shared by validation, prediction and dense features."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from umzoo.errors import ConfigError
 from umzoo.scans.windows import Size
 
 OVERLAP = 0.5
-"""Share by which windows overlap, unless the user says otherwise."""
+"""Default overlap of neighboring windows, as a fraction of a window's edge."""
 
 
 def slide(
     network: Callable[[Tensor], Tensor], image: Tensor, patch: Size, overlap: float, device: torch.device
 ) -> Tensor:
-    """Return the answers to windows of *image* ``(C, D, H, W)``, blended with a Gaussian weight, ``(n, D, H, W)``.
+    """Return the outputs ``(n, D, H, W)`` for windows of *image* ``(C, D, H, W)``, blended with Gaussian weights.
 
-    An image that is smaller than a window is padded with its least value.
+    An image that is smaller than a window is padded with its minimum.
 
     Raises:
         ConfigError: if MONAI is not installed.
@@ -46,7 +46,7 @@ def slide(
 def mean_over_windows(
     network: Callable[[Tensor], Tensor], image: Tensor, patch: Size, overlap: float, device: torch.device
 ) -> Tensor:
-    """Return the mean answer ``(n,)`` over windows of *image* ``(C, D, H, W)``."""
+    """Return the output ``(n,)``, averaged over the windows of *image* ``(C, D, H, W)``."""
     from monai.data.utils import dense_patch_slices
     from monai.transforms import SpatialPad
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CLASS_COLORS = ("#e69f00", "#56b4e9", "#cc79a7", "#009e73", "#f0e442", "#0072b2", "#d55e00")
-"""Of classes 1, 2, ..., told apart by color-blind readers too (Okabe and Ito)."""
+"""Colors of classes 1, 2, ...; color-blind readers can distinguish them too (Okabe and Ito)."""
 
 
 def class_color(number: int, alpha: float = 1.0) -> tuple[float, float, float, float]:
@@ -19,7 +19,7 @@ def class_color(number: int, alpha: float = 1.0) -> tuple[float, float, float, f
 
 
 def draw_labels(axes: Any, labels: NDArray[Any], alpha: float, aspect: float | str = "equal") -> None:
-    """Draw a slice of *labels* over what *axes* show."""
+    """Draw the slice *labels* ``(H, W)`` over the image in *axes*."""
     colors = np.zeros((*labels.shape, 4))
     for number in np.unique(labels):
         colors[labels == number] = class_color(int(number), alpha)

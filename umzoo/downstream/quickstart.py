@@ -1,4 +1,4 @@
-"""The tour: phantoms, store, pre-training, export, vectors, fine-tuning from scratch and from the weights."""
+"""The quickstart tour: phantoms, store, pre-training, export, embedding, fine-tuning with and without the weights."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ from umzoo.scans.listing import list_scans
 from umzoo.scans.load import input_of
 
 FIRST_LABELED = 500
-"""Bodies of labeled phantoms are numbered from here, so that none of them is pre-trained on."""
+"""Number of the first labeled phantom; unlabeled phantoms have smaller numbers, so that none is in both sets."""
 BODIES = 1000
-"""Bodies that the tours of one seed have to themselves."""
+"""Phantom numbers reserved for each seed."""
 
 
 class QuickstartConfig(Config):
@@ -54,11 +54,11 @@ class QuickstartConfig(Config):
     volumes: int = Field(16, ge=1, description="unlabeled phantoms of each modality")
     labeled: int = Field(2, ge=1, description="labeled phantoms to fine-tune on")
     validation: int = Field(2, ge=1, description="labeled phantoms for the learning curves, CT and MR in turn")
-    test: int = Field(6, ge=1, description="labeled phantoms to judge on, CT and MR in turn")
+    test: int = Field(6, ge=1, description="labeled phantoms to test on, CT and MR in turn")
     size: int = Field(80, ge=32, description="edge of a phantom in mm")
     spacing: float = Field(2.5, gt=0, description="mm that phantoms are resampled to")
     recipe: str = Field("tour", description="recipe of the pre-training")
-    overrides: tuple[str, ...] = Field((), description="changes to it")
+    overrides: tuple[str, ...] = Field((), description="overrides of the recipe's options")
     finetune: tuple[str, ...] = Field(
         (
             "trainer.steps=40",
@@ -71,14 +71,14 @@ class QuickstartConfig(Config):
         ),
         description="options of the fine-tuning",
     )
-    seed: int = Field(0, ge=0, description="of the bodies and of the pre-training")
+    seed: int = Field(0, ge=0, description="seed of the phantoms and of the pre-training")
     seeds: tuple[int, ...] = Field(
-        (0,), min_length=1, description="each fine-tunes both arms once, with labeled phantoms of its own draw"
+        (0,), min_length=1, description="seeds of the fine-tuning; each trains both arms on its own labeled phantoms"
     )
 
 
 def quickstart(out: Path, config: QuickstartConfig, console: Console) -> list[Outcome]:
-    """Do the tour in the folder *out*; what an earlier, interrupted tour has finished is not done again.
+    """Run the tour in the folder *out*; stages that an interrupted tour has finished are not repeated.
 
     Raises:
         ConfigError: if *out* holds anything but a tour with the same options.
@@ -112,7 +112,7 @@ def _pretrain(out: Path, config: QuickstartConfig, console: Console) -> Run:
     run = open_run(folder) if resume else Run(folder, recipe, out / "store")
     with _stage(console, f"3. umzoo pretrain: recipe {config.recipe}, {run.recipe.trainer.steps} steps"):
         if Trainer(run, resume=resume, cpu=True).fit() is not None:
-            raise UmzooError(f"stopped by a signal, all is saved in {out}: the same command goes on from there")
+            raise UmzooError(f"stopped by a signal, progress is saved in {out}: repeat the command to continue")
     return run
 
 
@@ -144,20 +144,20 @@ def _finetune(out: Path, config: QuickstartConfig, console: Console) -> list[Out
 
 
 def _write_labeled(out: Path, config: QuickstartConfig) -> Path:
-    """Write labeled phantoms, a pool that each seed draws from, and the TOML of their task; return that."""
+    """Write the labeled phantoms, from which each seed samples, and the TOML file of their task; return the file."""
     counts = {
         "train": config.labeled * len(config.seeds),
         "validation": config.validation,
         "test": config.test,
     }
     first = config.seed * BODIES + FIRST_LABELED
-    if not (out / "labeled" / "cases.csv").is_file():  # their times are part of what is cached
+    if not (out / "labeled" / "cases.csv").is_file():  # writing again would invalidate the cache of cases
         write_labeled(out / "labeled", counts, (config.size,) * 3, first)
     return write_task(out / "task.toml")
 
 
 def write_task(file: Path) -> Path:
-    """Write the TOML of the task in ``labeled/cases.csv`` beside it; return it."""
+    """Write the TOML *file* of the task whose table is ``labeled/cases.csv`` in the same folder; return *file*."""
     classes = [name for name, _ in sorted(LABELS.items(), key=lambda item: item[1])]
     task = {"kind": "segmentation", "data": "labeled/cases.csv", "classes": classes}
     file.write_text(tomli_w.dumps({"task": task}), encoding="utf-8")
@@ -165,7 +165,7 @@ def write_task(file: Path) -> Path:
 
 
 def _fit_arm(out: Path, file: Path, arm: str, config: FinetuneConfig, console: Console) -> Outcome:
-    """Fine-tune one arm, unless an earlier tour has done it."""
+    """Fine-tune one arm, unless an interrupted tour has finished it."""
     folder = out / "finetune" / f"{arm.replace(' ', '-')}-{config.seed}"
     console.print(f"   fine-tuning {arm}, seed {config.seed}")
     if not (folder / "summary.json").is_file():
@@ -173,7 +173,7 @@ def _fit_arm(out: Path, file: Path, arm: str, config: FinetuneConfig, console: C
         origin = Origin(ref) if arm == PRETRAINED else Origin(like=ref)
         shutil.rmtree(folder, ignore_errors=True)
         if finetune(config, file, folder, origin, cpu=True, cases=out / "cases").signal is not None:
-            raise UmzooError(f"stopped by a signal, all is saved in {out}: the same command goes on from there")
+            raise UmzooError(f"stopped by a signal, progress is saved in {out}: repeat the command to continue")
     return read_outcome(folder, arm, config.seed)
 
 

@@ -1,4 +1,4 @@
-"""What the tour compares: two arms, fine-tuned alike from random values and from weights."""
+"""Comparison of the tour's two arms: the same fine-tuning from random initialization and from weights."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ ARMS = (SCRATCH, PRETRAINED)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one fine-tuning came to.
+    """Result of one fine-tuning.
 
     Attributes:
         arm: one of :data:`ARMS`.
-        seed: of who is labeled, the head, the random backbone and the crops; the arms share it.
-        dice: by class, mean over the test volumes.
-        curve: mean Dice of the validation volumes by step.
+        seed: seed of the labeled subset, the head, the random backbone and the crops; the same for both arms.
+        dice: mean Dice of each class over the test volumes.
+        curve: mean Dice over the validation volumes at each validated step.
     """
 
     arm: str
@@ -42,7 +42,7 @@ class Outcome:
 
 
 def read_outcome(folder: Path, arm: str, seed: int) -> Outcome:
-    """Return what the fine-tuning in *folder* came to."""
+    """Return the result of the fine-tuning in *folder*."""
     remedy = "remove the run, and train it again"
     test = read_json(folder / "summary.json", "test", remedy=remedy)["test"]
     if not isinstance(test, dict) or not isinstance(metrics := test.get("metrics"), dict):
@@ -53,7 +53,7 @@ def read_outcome(folder: Path, arm: str, seed: int) -> Outcome:
 
 
 def comparison_table(outcomes: Sequence[Outcome]) -> Table:
-    """Dice of each arm on the test volumes and their difference; of several seeds the mean and the range."""
+    """Return a table of each arm's test Dice and their difference; with several seeds, mean and range."""
     several = len({outcome.seed for outcome in outcomes}) > 1
     of_seeds = ", mean over seeds (least to greatest)" if several else ""
     table = Table(title=f"Dice on test volumes{of_seeds}", title_justify="left")
@@ -79,7 +79,7 @@ def _cell(values: np.ndarray, sign: str) -> str:
 
 
 def ahead(outcomes: Sequence[Outcome]) -> int:
-    """Seeds in which the pre-trained arm has the greater mean Dice."""
+    """Return the number of seeds with which the pre-trained arm has the greater mean Dice."""
     return int((_scores(outcomes, PRETRAINED)[:, -1] > _scores(outcomes, SCRATCH)[:, -1]).sum())
 
 

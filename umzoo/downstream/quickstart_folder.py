@@ -1,4 +1,4 @@
-"""Makes sure that the tour writes only into a folder of its own."""
+"""Check that the quickstart tour writes only into a folder that it made."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from umzoo.errors import ConfigError
 from umzoo.files import read_json, replace_text
 
 MARKER = "tour.json"
-"""Says that the tour made the folder, and with which options."""
+"""File that marks a folder made by the tour; it holds the tour's options."""
 
 
 def claim(folder: Path, config: Config) -> None:
-    """Take *folder* for a tour with the options *config*: a new or empty one, or that of the same tour, interrupted.
+    """Reserve *folder* for a tour with the options *config*: it must be new, empty, or of an interrupted equal tour.
 
     Raises:
-        ConfigError: if it holds anything else; nothing in it is touched.
+        ConfigError: if it holds anything else; its content is not changed.
     """
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file: choose another --out")
@@ -34,7 +34,7 @@ def claim(folder: Path, config: Config) -> None:
 
 
 def _read(marker: Path) -> object:
-    """Return what *marker* holds; one that cannot be read is that of no tour."""
+    """Return the content of *marker*, or None if it cannot be read."""
     try:
         return read_json(marker)
     except ConfigError:

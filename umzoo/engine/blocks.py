@@ -1,4 +1,4 @@
-"""The blocks of a network: what its activations are computed anew by, and its parameters shared out by."""
+"""Blocks of a network, the units of activation checkpointing and of sharding."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from torch.utils.checkpoint import checkpoint
 
 
 def blocks(network: nn.Module) -> Iterator[nn.Module]:
-    """Yield the members of the outermost lists of modules in *network*, such as stages of a U-Net or layers."""
+    """Yield the members of the outermost module lists in *network*, such as stages of a U-Net or transformer layers."""
     listed = isinstance(network, nn.ModuleList | nn.Sequential)
     for child in network.children():
-        if not listed or isinstance(child, nn.ModuleList | nn.ModuleDict):  # these are called part by part
+        if not listed or isinstance(child, nn.ModuleList | nn.ModuleDict):  # containers have no forward of their own
             yield from blocks(child)
         elif any(True for _ in child.parameters()):
             yield child
 
 
 def checkpoint_activations(network: nn.Module) -> None:
-    """Let the blocks of *network* keep only their inputs, and compute the rest again in the backward pass.
+    """Enable activation checkpointing: blocks of *network* keep their inputs and recompute the rest in backward.
 
-    Gradients stay the same, a step takes about a third longer (Chen et al., arXiv 1604.06174). The names of modules
-    and parameters stay as they are.
+    Gradients are the same, and a step takes about a third longer (Chen et al., arXiv 1604.06174). Names of modules and
+    parameters do not change.
     """
     for block in blocks(network):
         block.forward = partial(_run, block, block.forward)  # type: ignore[method-assign]
@@ -42,12 +42,12 @@ def _run(block: nn.Module, forward: Any, *arguments: Any, **options: Any) -> Any
 
 
 def _contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """What the first and the second computation of *block* are done in."""
+    """Return the contexts of the first computation of *block* and of its recomputation."""
     return nullcontext(), _StatisticsKept(block)
 
 
 class _StatisticsKept(AbstractContextManager[None]):
-    """Lets the batch norms of *block* leave their running statistics as they are, as often as it is entered."""
+    """While entered, batch norms of *block* do not update their running statistics; can be entered repeatedly."""
 
     def __init__(self, block: nn.Module) -> None:
         self.block, self._undo = block, ExitStack()

@@ -1,4 +1,4 @@
-"""From a recipe and a store's description to the module that is trained."""
+"""Builds the trained module from a recipe and the description of a store."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def build_from_recipe(
     fill: Callable[[Backbone], object] | None = None,
     targets: Mapping[str, Target] | None = None,
 ) -> PretextModel:
-    """Build what *recipe* describes; initial weights are a function of ``recipe.seed`` alone.
+    """Build the model of *recipe*; the initial weights depend only on ``recipe.seed``.
 
     Args:
-        zoo: where the components are found.
-        recipe: what to build.
+        zoo: registries of components.
+        recipe: the recipe.
         modalities: names of the store's modalities.
-        fill: gives the backbone other weights, before tasks meet it and copy them.
-        targets: what else the store knows of its volumes.
+        fill: loads weights into the backbone, before tasks copy it.
+        targets: targets of the store's volumes.
 
     Raises:
-        ConfigError: if the recipe and the data do not go together.
+        ConfigError: if the recipe does not suit the data.
     """
     with named_plugins(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -56,7 +56,7 @@ def _check_backbone(backbone: Backbone, recipe: Recipe) -> None:
     require_contract(named_tensors(backbone), recipe.backbone.name)
     if backbone.info.in_channels != 1:
         raise ConfigError(
-            f"pre-training reads one channel, backbone.in_channels is {backbone.info.in_channels}: leave it at 1,"
+            f"pre-training needs one input channel, got backbone.in_channels={backbone.info.in_channels}: set it to 1;"
             " the weights can be loaded with more channels later"
         )
     nearest = backbone.info.nearest_size(recipe.data.patch_size)
@@ -77,10 +77,10 @@ def build_model(
 ) -> PretextModel:
     """Build the tasks and corruptions of a recipe around *backbone*.
 
-    A task that makes no sense in *context* is dropped with a warning.
+    A task that is unsuitable in *context* is dropped with a warning.
 
     Raises:
-        ConfigError: if no task is left, a label is used twice, or a task needs what is not there.
+        ConfigError: if no task is left, a label is used twice, or a task needs missing fields or a missing decoder.
     """
     chain = build_corruptions(corruptions, "pretext.corruptions", zoo)
     built: dict[str, PretextTask] = {}
@@ -96,7 +96,7 @@ def build_model(
         _check_needs(kind, context)
         built[spec.label] = zoo.pretext_tasks.build(spec, f"pretext.tasks.{spec.label}", context=context)
     if not built:
-        raise ConfigError(f"no pretext task is left, every one of the recipe was dropped: {', '.join(dropped)}")
+        raise ConfigError(f"all pretext tasks of the recipe were dropped: {', '.join(dropped)}; choose others")
     if not any(task.dense for task in built.values()):
         _freeze_decoder(backbone)
     return GuardedModel(backbone, built, {spec.label: spec.weight for spec in tasks}, chain)
@@ -111,7 +111,7 @@ def _obstacle(task: type[PretextTask], context: PretextContext) -> str | None:
 
 
 def _freeze_decoder(backbone: Backbone) -> None:
-    """Take the decoder out of training when no task reads the dense map; it is not exported then."""
+    """Freeze the decoder if no task uses dense features; then it is not exported either."""
     for name, parameter in backbone.named_parameters():
         if name.startswith("decoder."):
             parameter.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Cards that a plan may name: their memory, and what they compute."""
+"""Memory and speed of GPUs that a plan can name."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from umzoo.errors import ConfigError, nearest
 
 UTILIZATION = 0.3
-"""Share of a card's peak that 3D networks reach; a rough figure, which pooling, norms and skips keep low."""
+"""Rough fraction of peak performance that 3D networks reach; pooling, norms and skips keep it low."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """A card by its data sheet: memory in GB, peak of dense matrix products in TFLOP/s by precision."""
+    """Data sheet of a GPU: memory in GB, and peak TFLOP/s of dense matrix products by precision."""
 
     memory: float
     half: float
     full: float
 
     def seconds(self, flops: float, precision: str) -> float:
-        """Return about how long *flops* operations take in *precision*."""
+        """Return the estimated seconds for *flops* operations in *precision*."""
         peak = self.full if precision == "fp32" else self.half
         return flops / (peak * 1e12 * UTILIZATION)
 
@@ -37,11 +37,11 @@ CARDS = {
     "h100": Card(80, 989, 67),
     "h200": Card(141, 989, 67),
 }
-"""By name; fp32 without TF32, as PyTorch multiplies by default."""
+"""GPUs by name; fp32 is without TF32, as is PyTorch's default."""
 
 
 def find_card(name: str) -> Card:
-    """Return the card *name*, in whatever case.
+    """Return the card *name*; case does not matter.
 
     Raises:
         ConfigError: if it is not in the table.
@@ -53,13 +53,13 @@ def find_card(name: str) -> Card:
 
 
 def bytes_of(memory: str) -> float:
-    """Return the bytes of a text such as ``24``, ``24GB``, ``24 GiB`` or ``900 MB``; GB without a unit.
+    """Return the bytes in a text such as ``24``, ``24GB``, ``24 GiB`` or ``900 MB``; the default unit is GB.
 
     Raises:
-        ConfigError: if it is no amount of memory.
+        ConfigError: if it is not an amount of memory.
     """
     units = {"": 1e9, "MB": 1e6, "GB": 1e9, "TB": 1e12, "MIB": 2.0**20, "GIB": 2.0**30, "TIB": 2.0**40}
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([MGT]I?B)?\s*", memory.upper())
     if not found or float(found[1]) == 0:
-        raise ConfigError(f"'{memory}' is no amount of memory: give one such as 24GB or 900MB")
+        raise ConfigError(f"expected an amount of memory such as 24GB or 900MB, got '{memory}'")
     return float(found[1]) * units[found[2] or ""]

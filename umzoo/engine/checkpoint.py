@@ -1,6 +1,6 @@
-"""Run checkpoints: folders that appear whole or not at all, and are checked before they are believed.
+"""Run checkpoints: folders that are written atomically and verified when they are loaded.
 
-``checkpoints/step-00000500/`` holds ``state.pt`` (tensors and plain values, read like any untrusted file) and
+``checkpoints/step-00000500/`` holds ``state.pt`` (tensors and plain values, read as an untrusted file) and
 ``meta.json`` (step, format, sha256). A checkpoint is written under a temporary name, fsynced and renamed.
 """
 
@@ -22,14 +22,14 @@ from umzoo.weights.importers.pickled import read_pickled
 
 FORMAT = 1
 BEST = "best"
-"""Name of the checkpoint with the best weights, which is kept beside the newest ones."""
+"""Name of the checkpoint with the best weights, which is kept in addition to the newest ones."""
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     """Write *state* as ``folder/step-XXXXXXXX`` and remove all but the newest *keep* checkpoints.
 
     Raises:
-        CheckpointError: if it cannot be written; what was there before stays.
+        CheckpointError: if it cannot be written; earlier checkpoints are kept.
     """
     final = _write(folder, f"step-{step:08d}", step, state)
     for old in _all(folder)[:-keep]:
@@ -38,7 +38,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
 
 
 def save_best(folder: Path, state: dict[str, Any]) -> Path:
-    """Write *state* as ``folder/best``, in place of an earlier one; it is never removed for being old.
+    """Write *state* as ``folder/best``, replacing an earlier one; it does not count as one of the newest checkpoints.
 
     Raises:
         CheckpointError: if it cannot be written.
@@ -76,20 +76,20 @@ def latest_checkpoint(folder: Path) -> Path | None:
 
 
 def step_of(path: Path) -> int:
-    """Return the step of the checkpoint *path*, by its name."""
+    """Return the step in the name of the checkpoint *path*."""
     return int(path.name.removeprefix("step-"))
 
 
 def best_checkpoint(folder: Path) -> Path | None:
-    """Return the checkpoint under *folder* that was kept as the best, or None."""
+    """Return the best checkpoint under *folder*, or None."""
     return folder / BEST if (folder / BEST / "meta.json").is_file() else None
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read the state of checkpoint *path*, onto the CPU.
+    """Read the state of checkpoint *path* to the CPU.
 
     Raises:
-        CheckpointError: if it is damaged, with the checkpoint to go back to.
+        CheckpointError: if it is damaged; the message names an earlier checkpoint.
     """
     try:
         meta = json_table(read_text(path / "meta.json"), path / "meta.json")
@@ -108,10 +108,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def fitting(path: Path) -> Iterator[None]:
-    """Turn what is raised inside, where the state of checkpoint *path* is used, into an error in one line.
+    """Convert exceptions in code that uses the state of checkpoint *path* to a CheckpointError.
 
     Raises:
-        CheckpointError: if the state is not that of the run.
+        CheckpointError: if the state does not fit the run.
     """
     try:
         yield
@@ -122,7 +122,7 @@ def fitting(path: Path) -> Iterator[None]:
 
 
 def _require_whole(state: Any) -> None:
-    """Refuse what no run writes; weights alone lack what only resuming needs."""
+    """Raise ValueError if *state* lacks the entries of every checkpoint; best checkpoints have fewer than others."""
     if not isinstance(state, dict):
         raise ValueError(f"state.pt holds a {type(state).__name__}")
     if not isinstance(state.get("model"), dict) or type(state.get("step")) is not int or state["step"] < 0:

@@ -1,4 +1,4 @@
-"""Where a training runs, by Accelerate, and the global random state of each pass."""
+"""Devices and processes of a training, handled by Accelerate, and the global random state of each pass."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from umzoo.engine.trackers import check_trackers
 from umzoo.errors import ConfigError
 
 _STREAM = 0xD207
-"""Keeps these seeds apart from others made from the same step."""
+"""Distinguishes these seeds from others of the same step."""
 PATIENCE = timedelta(hours=2)
-"""How long processes wait for each other: the main one may evaluate or write meanwhile."""
+"""Timeout of processes that wait for each other, while the main one evaluates or writes."""
 PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
-"""Our names of precisions to Accelerate's."""
+"""Names of precisions in recipes to those of Accelerate."""
 
 
 def build_accelerator(config: TrainerConfig, cpu: bool, folder: Path) -> Accelerator:
-    """Return Accelerate's handle on devices, processes and trackers.
+    """Return the Accelerator for devices, processes and trackers.
 
     Args:
         config: precision, accumulation and trackers.
-        cpu: leave a GPU alone.
-        folder: where trackers that write files may do so.
+        cpu: run on the CPU.
+        folder: folder for files of trackers.
 
     Raises:
-        ConfigError: if the device cannot do the precision, or there is no such tracker.
+        ConfigError: if the device does not support the precision, or there is no such tracker.
     """
     check_trackers(config.trackers)
     _forget_other_settings(PRECISION[config.precision], cpu)
@@ -50,7 +50,7 @@ def build_accelerator(config: TrainerConfig, cpu: bool, folder: Path) -> Acceler
     except ValueError as error:
         raise ConfigError(f"trainer.precision '{config.precision}' does not work on this device: {error}") from None
     if not accelerator.is_main_process:
-        logging.getLogger("umzoo").setLevel(logging.ERROR)  # what the main process says is said once
+        logging.getLogger("umzoo").setLevel(logging.ERROR)  # only the main process logs
     return accelerator
 
 
@@ -65,6 +65,6 @@ def _forget_other_settings(precision: str, cpu: bool) -> None:
 
 
 def seed_pass(seed: int, step: int, slot: int) -> None:
-    """Set the global random state, which dropout and stochastic depth use, for the pass of *step* from *slot* on."""
+    """Set the global random state (dropout, stochastic depth) for the pass of *step* that starts at *slot*."""
     (word,) = np.random.SeedSequence((_STREAM, seed, step, slot)).generate_state(1, np.uint64).tolist()
     torch.manual_seed(word >> 1)

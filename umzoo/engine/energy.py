@@ -1,4 +1,4 @@
-"""Energy that a GPU takes, where its driver tells (NVML, through the package ``nvidia-ml-py``)."""
+"""Energy consumption of a GPU, measured by NVML (package ``nvidia-ml-py``)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ JOULES_PER_KWH = 3.6e6
 
 
 class EnergyMeter:
-    """The energy that *device* has taken since the meter was made.
+    """Measures the energy consumed by *device* since the meter was made.
 
-    NVML counts in mJ since the driver was loaded, whatever process used it.
+    NVML counts the energy of all processes in mJ since the driver was loaded.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -23,7 +23,7 @@ class EnergyMeter:
         self._first = self._count()
 
     def joules(self) -> float | None:
-        """Return the energy in J; None where nobody tells."""
+        """Return the energy in J; None if it cannot be measured."""
         now = self._count()
         return None if now is None or self._first is None else now - self._first
 
@@ -38,7 +38,7 @@ class EnergyMeter:
 
 
 def _open(device: torch.device) -> tuple[Any, Any]:
-    """NVML and its handle on *device*; None for what there is not."""
+    """Return the NVML module and its handle of *device*; None if they are not available."""
     if device.type != "cuda":
         return None, None
     try:
@@ -56,6 +56,6 @@ def _open(device: torch.device) -> tuple[Any, Any]:
 
 
 def total(parts: list[float | None]) -> float | None:
-    """Return the sum of what is known; None if nothing is."""
+    """Return the sum of *parts* that are not None; None if all are."""
     known = [part for part in parts if part is not None]
     return sum(known) if known else None

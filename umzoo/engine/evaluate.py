@@ -1,8 +1,7 @@
-"""Looks at a network between steps: panels of what the tasks see and answer, the health of its
-features, and the linear probe for the modality.
+"""Evaluates a network between steps: panels of the tasks' inputs and outputs, feature health, and the modality probe.
 
-Evaluation reads crops of its own, drawn by another seed in the training process, so it never moves the training's
-sampling; it touches no global random state.
+Evaluation samples its own crops with another seed, so it does not affect the sampling of the training. It does not
+change the global random state.
 """
 
 from __future__ import annotations
@@ -27,19 +26,19 @@ from umzoo.fields import Fields, Rng, to_device
 from umzoo.pretext.model import PretextModel
 
 EVALUATION = 1 << 32
-"""Added to the seed for evaluation, so that its crops are not the training's."""
+"""Offset of the seed for evaluation, so that its crops differ from those of the training."""
 PANEL_CROPS = 8
-"""Crops per modality, on average, among which a panel's are chosen."""
+"""Average number of crops per modality from which those of a panel are chosen."""
 
 
 class Evaluator:
-    """Evaluates a :class:`PretextModel` on crops of *store*, all modalities alike.
+    """Evaluates a :class:`PretextModel` on crops of *store*, with uniform sampling of modalities.
 
     Args:
-        store: where the crops come from.
+        store: source of the crops.
         config: the run's data options.
         seed: the run's seed.
-        device: where the model lies.
+        device: device of the model.
     """
 
     def __init__(self, store: Store, config: DataConfig, seed: int, device: torch.device) -> None:
@@ -54,8 +53,8 @@ class Evaluator:
             return [batch for _, batch in zip(range(count), loader, strict=False)]
 
     def probe(self, model: PretextModel, crops: int, step: int = 0, steps: int = 1) -> dict[str, float]:
-        """Health of the pooled features of *crops* crops, the tasks' shares of the encoder's gradient on the first
-        batch of them, and the balanced accuracy of a fresh linear probe for the modality, where there are several.
+        """Return metrics of *crops* crops: health of the pooled features, the tasks' shares of the encoder's gradient
+        on the first batch, and, with several modalities, the balanced accuracy of a linear probe for the modality.
         """
         features, labels, groups = [], [], []
         batches = self._batches(crops)
@@ -79,16 +78,16 @@ class Evaluator:
 
     @cached_property
     def _subjects(self) -> list[int]:
-        """A number per volume, equal for volumes of one subject."""
+        """A number for each volume, equal for volumes of one subject."""
         numbers = np.zeros(len(self.store), np.int64)
         for number, members in enumerate(self.store.records.groups("source", "subject").values()):
             numbers[members] = number
         return numbers.tolist()  # type: ignore[no-any-return]
 
     def panels(self, model: PretextModel, folder: Path, step: int, steps: int) -> None:
-        """Write the pictures of each forward pass: of each modality the patch richest in contrast.
+        """Write pictures of each forward pass, with the patch of highest contrast of each modality.
 
-        The panel of the shared pass is ``panel-STEP.png``, that of a task's own ``panel-STEP-TASK.png``.
+        The panel of the shared pass is ``panel-STEP.png``, that of a task's own pass ``panel-STEP-TASK.png``.
         """
         rows: dict[str, dict[str, Fields]] = {}
         now = _now(step, steps, self.device)
@@ -101,7 +100,7 @@ class Evaluator:
             save_panel(folder / f"panel-{step:08d}{name}.png", sorted(found.items(), key=lambda row: row[0]))
 
     def _richest(self) -> dict[int, tuple[Fields, dict[str, int]]]:
-        """Those batches, by their number, that hold a modality's patch of most contrast, and which item it is."""
+        """Return the batches with a modality's patch of highest contrast, by number, and the item of each modality."""
         best: dict[str, tuple[float, int, int]] = {}
         batches = self._batches(PANEL_CROPS * (len(self.store.modalities) or 1))
         batches = [to_unit(to_device(raw, self.device)) for raw in batches]
@@ -117,7 +116,7 @@ class Evaluator:
 
 
 class Evaluating:
-    """Switches a module to eval mode without gradients, and back."""
+    """While entered, a module is in eval mode and gradients are disabled."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module, self.was_training, self.no_grad = module, module.training, torch.no_grad()
@@ -132,7 +131,7 @@ class Evaluating:
 
 
 def _now(step: int, steps: int, device: torch.device) -> Fields:
-    """The fields of a batch that say where the training stands."""
+    """Return the fields ``progress`` and ``step`` of a batch."""
     return {"progress": torch.tensor(step / steps, device=device), "step": torch.tensor(step)}
 
 
@@ -144,7 +143,7 @@ def _pooled(model: PretextModel, batch: Fields) -> Tensor:
 
 
 def _pictures(model: PretextModel, batch: Fields, rng: Rng) -> Iterator[tuple[str, Fields]]:
-    """Yield the pictures of each forward pass, and what its panel's name ends in."""
+    """Yield the suffix of the panel's file name and the pictures of each forward pass."""
     with Evaluating(model):
         for made in model.passes(batch, rng):
             images: Fields = {}

@@ -1,4 +1,4 @@
-"""A run becomes a weights folder."""
+"""Export of a run to a weights folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from umzoo.weights.folder.licenses import require_license
 from umzoo.weights.folder.writer import LOCAL_PATH, save_folder
 
 OF_THE_MACHINE = frozenset({"step", "lr", "wait", "patches_per_second"})
-"""What a line of metrics says that is no result of the training."""
+"""Logged values that are not results of the training."""
 
 
 def export_run(
@@ -47,22 +47,22 @@ def export_run(
 ) -> WeightsInfo:
     """Write the newest checkpoint of *run*, or the best one, as a weights folder.
 
-    It holds the network that a task exports (:meth:`umzoo.PretextTask.exported`), or else the moving average where
-    the run kept one.
+    It holds the network that a task exports (:meth:`umzoo.PretextTask.exported`), else the backbone, as moving average
+    if the run has one.
 
     Args:
         run: the run.
         folder: the weights folder to write.
-        license: SPDX identifier of the weights; "unknown" takes that of the weights the run began with, if any.
+        license: SPDX identifier of the weights; "unknown" uses that of the initial weights, if there are any.
         name: ``architecture.tag``; by default the backbone's name and the recipe's.
-        license_link: text of a license that is called ``other``.
-        best: take the checkpoint that did best by the recipe's ``trainer.probe_task``.
+        license_link: address of a license called ``other``.
+        best: export the best checkpoint by the recipe's ``trainer.probe_task``.
 
     Raises:
-        ConfigError: if the run has no such checkpoint, or two tasks would export networks of their own.
+        ConfigError: if the run has no such checkpoint, or two tasks would export their own networks.
         CheckpointError: if the checkpoint is damaged.
-        WeightsError: if *folder* holds something else, *license* is none, or the weights that the run began with do
-            not allow it.
+        WeightsError: if *folder* holds something else, *license* is not a license, or the initial weights do not allow
+            it.
     """
     require_license(license, license_link)
     path = best_state(run) if best else newest_state(run)
@@ -81,20 +81,20 @@ def export_run(
 
 
 def exported_network(model: PretextModel) -> Backbone:
-    """Return the network whose weights are written: the backbone, or what a task exports.
+    """Return the network to export: that of a task, else the backbone.
 
     Raises:
-        ConfigError: if two tasks would export networks of their own.
+        ConfigError: if two tasks would export their own networks.
     """
     teachers = {label: model.task_exported(label) for label in model.tasks}
     own = {name: network for name, network in teachers.items() if network is not model.backbone}
     if len(own) > 1:
-        raise ConfigError(f"pretext tasks {' and '.join(own)} would each export a network of its own: train with one")
+        raise ConfigError(f"pretext tasks {' and '.join(own)} would each export their own network: train with one")
     return next(iter(own.values()), model.backbone)
 
 
 def _trained_heads(model: PretextModel) -> dict[str, Tensor]:
-    """State of the tasks without the modules of theirs that are not trained, such as a teacher."""
+    """Return the state of the tasks without untrained modules, such as a teacher."""
     frozen = tuple(
         f"{name}."
         for name, module in model.tasks.named_modules()
@@ -132,7 +132,7 @@ def _describe(
 
 
 def _without_paths(value: Any) -> Any:
-    """Return the options *value*; of a path on this machine, such as that of a teacher, only the last part stays."""
+    """Return the options *value* with local paths, such as that of a teacher, reduced to their last part."""
     if isinstance(value, dict):
         return {name: _without_paths(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -171,7 +171,7 @@ def _count(names: Iterable[str]) -> dict[str, int]:
 
 
 def _commit() -> str | None:
-    """Git commit of a source checkout of umzoo, or None."""
+    """Return the Git commit of umzoo's source checkout, or None."""
     root = Path(umzoo.__file__).parents[1]
     if not (root / ".git").exists():
         return None

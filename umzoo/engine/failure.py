@@ -1,4 +1,4 @@
-"""Remembers in a run's folder that its training failed, and says what to do."""
+"""Records the failure of a training in the run's folder, and logs how to continue."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ FAILED = "failed.json"
 
 
 class Failure:
-    """While entered, an exception is noted in ``failed.json``, and the log says what to do; a retry removes the note.
+    """While entered, an exception is recorded in ``failed.json`` and the log says how to continue; a retry removes it.
 
     Args:
         folder: the run's folder.
-        active: False on all processes but the main one.
-        step: gives the step that the training is at.
-        remedy: gives the sentence that says how to go on.
+        active: False on all processes except the main one.
+        step: returns the current step.
+        remedy: returns a sentence on how to continue.
     """
 
     def __init__(self, folder: Path, active: bool, step: Callable[[], int], remedy: Callable[[], str]) -> None:
@@ -39,10 +39,10 @@ class Failure:
         try:
             note = {"step": self.step(), "error": in_one_line(value)}
             self.file.write_text(json.dumps(note), encoding="utf-8")
-        except OSError as error:  # such as a full disk, which may be why it failed
+        except OSError as error:  # such as a full disk, possibly the cause of the failure
             log.warning("cannot write %s: %s", self.file, error)
 
 
 def has_failed(folder: Path) -> bool:
-    """Whether the last training in *folder* ended in an exception."""
+    """Return whether the last training in *folder* ended in an exception."""
     return (folder / FAILED).is_file()

@@ -1,4 +1,4 @@
-"""A step on fake tensors: its memory and its operations are counted, and nothing is computed."""
+"""A training step on fake tensors, which counts memory and operations without computing."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from umzoo.engine.trial_step import AUTOCAST, Call, Passes
 from umzoo.plugins import zoo
 
 IMAGES = 4
-"""Images per patch that a step keeps beside activations: as read, corrupted, and both in the network's input space."""
+"""Images per patch that a step keeps besides activations: clean and corrupted, both also in the input space."""
 
 
 @dataclass(frozen=True)
 class FakeStep:
-    """What a pass of a batch, forward and backward, and an update take.
+    """Cost of forward and backward pass of a batch and of an update.
 
     Attributes:
-        parameters: of the backbone.
-        memory: bytes at the peak.
-        state: bytes of a checkpoint, without what belongs to tasks.
+        parameters: number of parameters of the backbone.
+        memory: peak memory in bytes.
+        state: bytes of a checkpoint, without the tasks.
         operations: floating-point operations of matrix products and convolutions.
     """
 
@@ -39,7 +39,7 @@ class FakeStep:
 
 
 def take_fake_step(recipe: Recipe, batch: int, passes: Passes, again: bool) -> FakeStep:
-    """Take the *passes* of a step of *recipe* with *batch* patches; *again* computes activations anew."""
+    """Run the *passes* of a step of *recipe* with *batch* patches; *again* enables activation checkpointing."""
     precision = AUTOCAST[recipe.trainer.precision]
     with FakeTensorMode(allow_non_fake_inputs=True):
         network: Backbone = zoo().backbones.build(recipe.backbone, "backbone", patch_size=recipe.data.patch_size)
@@ -63,7 +63,7 @@ def take_fake_step(recipe: Recipe, batch: int, passes: Passes, again: bool) -> F
 
 
 def _moved(optimizer: Optimizer, network: Backbone) -> Optimizer:
-    """The *optimizer* with the state that its first step makes."""
+    """Return *optimizer* after a first step, which allocates its state."""
     for value in network.parameters():
         value.grad = torch.zeros_like(value)
     optimizer.step()

@@ -1,4 +1,4 @@
-"""Whether features are alive: collapse shows here long before it shows in a loss."""
+"""Health of features: their collapse shows here long before it shows in a loss."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 
 DEAD = 0.01
-"""A channel is dead if it varies less than this share of the median channel."""
+"""A channel is dead if its standard deviation is at most this fraction of the median."""
 FALL = 0.5
-"""Share of the first effective rank below which a run is warned about."""
+"""Fraction of the initial effective rank below which a warning is logged."""
 MOST_DEAD = 0.25
-"""Share of dead channels, beyond those there were at first, above which a run is warned about."""
+"""Increase of the fraction of dead channels above which a warning is logged."""
 
 
 def feature_health(features: Tensor) -> dict[str, float]:
-    """Return effective rank, deviation and share of dead channels of pooled *features* ``(N, C)``.
+    """Return effective rank, standard deviation and fraction of dead channels of pooled *features* ``(N, C)``.
 
     The effective rank is the exponential of the entropy of the singular values of the centered features (Roy and
-    Vetterli, EUSIPCO 2007; RankMe, Garrido et al., ICML 2023): at most the lesser of N - 1 and C.
+    Vetterli, EUSIPCO 2007; RankMe, Garrido et al., ICML 2023): at most min(N - 1, C).
     """
     centered = features.double() - features.double().mean(0)
     if len(centered) < 2 or not centered.isfinite().all():
@@ -33,7 +33,7 @@ def feature_health(features: Tensor) -> dict[str, float]:
 
 
 def decline(first: Mapping[str, float], now: Mapping[str, float]) -> str | None:
-    """Return one line if features have become much poorer since *first*, else None."""
+    """Return a description of the decline if features are much less diverse than at *first*, else None."""
     if now["health.rank"] < FALL * first["health.rank"]:
         return f"the effective rank of the features fell from {first['health.rank']:.1f} to {now['health.rank']:.1f}"
     if now["health.dead"] > first["health.dead"] + MOST_DEAD:

@@ -1,4 +1,4 @@
-"""How much each pretext task moves the encoder: a weight in a recipe says little of it."""
+"""Contribution of each pretext task to the encoder's gradient, which weights in a recipe hardly show."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from umzoo.pretext.model import PretextModel
 
 
 def gradient_shares(model: PretextModel, batch: Fields, rng: Rng) -> dict[str, float]:
-    """Return ``gradient.TASK``, each task's share of the summed norms of the weighted losses' gradients in the encoder.
+    """Return ``gradient.TASK``: the norm of a task's weighted gradient in the encoder, relative to the sum of norms.
 
-    Losses are those of evaluation mode. Empty with fewer than two tasks, or where no task moves the encoder.
+    Losses are computed in eval mode. The result is empty with fewer than two tasks, or without any gradient.
 
     Args:
-        model: network and tasks; nothing of it is changed.
-        batch: a batch, ``image`` in [0, 1].
-        rng: draws of views and corruptions.
+        model: network and tasks; it is not changed.
+        batch: a batch with ``image`` in [0, 1].
+        rng: random numbers for views and corruptions.
     """
     if len(model.tasks) < 2:
         return {}
@@ -40,7 +40,7 @@ def gradient_shares(model: PretextModel, batch: Fields, rng: Rng) -> dict[str, f
 
 
 def _norm(loss: Tensor, parameters: Sequence[Tensor]) -> Tensor:
-    """Norm of the gradient of *loss* in *parameters*; its graph stays, as other losses may share it."""
+    """Return the norm of the gradient of *loss* in *parameters*; keeps the graph, which other losses may share."""
     if not loss.requires_grad:
         return loss.new_zeros(())
     found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)

@@ -1,4 +1,4 @@
-"""The methods that a training must implement, and those that it may."""
+"""Required and optional methods of trainings."""
 
 from __future__ import annotations
 
@@ -18,72 +18,72 @@ log = logging.getLogger(__name__)
 
 
 class Hooks(ABC):
-    """The part of a training that its subclasses fill in; :class:`umzoo.engine.training.Training` calls it."""
+    """Methods that subclasses of :class:`umzoo.engine.training.Training` implement, and that it calls."""
 
     folder: Path
     config: TrainerConfig
     optim: OptimConfig
     seed: int
     shardable: ClassVar[bool] = False
-    """Whether ``trainer.shard`` is an option: it looks at ``self.whole`` only, and keeps no best checkpoint."""
+    """Whether ``trainer.shard`` is supported; then :meth:`evaluate` uses only ``self.whole`` and keeps no best one."""
 
     @abstractmethod
     def require_new(self) -> None:
-        """Raise ConfigError if a new run would overwrite something; called on the main process, first of all."""
+        """Raise ConfigError if a new run would overwrite something; called first, on the main process."""
 
     @abstractmethod
     def begin(self) -> None:
-        """Write the folder of a new run; called on the main process, once all is built."""
+        """Write the folder of a new run; called on the main process after the model is built."""
 
     @abstractmethod
     def build_model(self) -> nn.Module:
-        """Return what is trained; ``model(batch, rng)`` gives an :class:`~umzoo.pretext.model.Output`."""
+        """Return the trained module; ``model(batch, rng)`` returns an :class:`~umzoo.pretext.model.Output`."""
 
     @property
     @abstractmethod
     def batch_size(self) -> int:
-        """Items of a pass, as configured; a resumed training may take fewer."""
+        """Configured number of items per pass; a resumed training may use fewer."""
 
     @abstractmethod
     def batches(self, step: int) -> AbstractContextManager[Iterator[Fields]]:
-        """Open the endless batches of ``self.share`` from *step* on, each item a pure function of (seed, step, slot).
+        """Open the endless batches of ``self.share``, starting at *step*; (seed, step, slot) determine each item.
 
-        An attribute ``wait_seconds`` of the iterator, if there is one, is logged as the share of time spent waiting.
+        If the iterator has an attribute ``wait_seconds``, the fraction of time spent waiting is logged.
         """
 
     @abstractmethod
     def prepare_batch(self, raw: Fields, rng: Rng) -> tuple[Fields, Rng]:
-        """Take *raw* to the device and make of it what the model reads, by draws from *rng*; return what is left."""
+        """Move *raw* to the device and convert it to the model's input; return it and the generator for the model."""
 
     @abstractmethod
     def evaluate(self, last: bool) -> dict[str, float]:
-        """Return metrics to log, as far as any are due at ``self.step``; draw pictures, keep the best checkpoint.
+        """Return metrics that are due at ``self.step``; draw pictures, and save the best checkpoint.
 
-        It is called before the first step and after each, on the main process, and must not touch global random
-        state. *last* is True after the last step.
+        It is called on the main process, before the first step and after each step, and must not change the global
+        random state. *last* is True after the last step.
         """
 
     def looks(self, last: bool) -> bool:
-        """Whether :meth:`evaluate` will look at the model now, for which it must be whole."""
+        """Return whether :meth:`evaluate` will use the model now, for which a sharded model must be gathered."""
         return True
 
     def network(self, model: nn.Module) -> nn.Module:
-        """Return the part of *model* that is compiled, and that the moving average follows; all of it by default."""
+        """Return the part of *model* that is compiled and averaged (EMA); all of it by default."""
         return model
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]] | None:
-        """Return groups of parameters for the optimizer, or None for one group with decay and one without.
+        """Return parameter groups for the optimizer, or None for one group with weight decay and one without.
 
         A group may have its own ``weight_decay``, and an ``lr_scale``: a factor on the learning rate at every step.
         """
         return None
 
     def may_leave_out(self) -> bool:
-        """Whether some trained parameters may get no gradient in a step, which DDP must know beforehand."""
+        """Return whether trained parameters may get no gradient in a step, which DDP must know in advance."""
         return False
 
     def losses(self) -> Sequence[str]:
-        """Names of the parts of an output that are losses, to be named where one is not finite."""
+        """Return the names of losses in an output's parts, for warnings of non-finite losses."""
         return ()
 
     def items(self, raw: Fields) -> int:
@@ -91,35 +91,35 @@ class Hooks(ABC):
         return int(next(iter(raw.values())).shape[0])
 
     def before_step(self) -> None:  # noqa: B027 - optional
-        """Do what comes before step ``self.step``, such as freezing; a function of the step alone."""
+        """Called before step ``self.step``, for example to freeze layers; must depend on the step only."""
 
     def after_update(self, finite: bool) -> None:  # noqa: B027 - optional
-        """Do what comes after an update; where not *finite*, it was skipped."""
+        """Called after an update, which was skipped if not *finite*."""
 
     def state(self) -> dict[str, Any]:
-        """Return what checkpoints hold beyond the training's own: plain values and tensors, by names of their own."""
+        """Return additional plain values and tensors for checkpoints, with distinct names."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:  # noqa: B027 - optional
-        """Take back what :meth:`state` gave; *state* is the whole checkpoint."""
+        """Restore the values of :meth:`state`; *state* is the whole checkpoint."""
 
     def should_stop(self) -> bool:
-        """Whether the training is over before its last step; a function of what :meth:`state` holds."""
+        """Return whether to stop before the last step; must depend on the values of :meth:`state` only."""
         return False
 
     def saves_first(self) -> bool:
-        """Whether step 0 gets a checkpoint, as what the run began with may be gone when it is resumed."""
+        """Return whether to save a checkpoint at step 0, as initial weights may be missing when the run is resumed."""
         return False
 
     def no_checkpoint(self) -> None:
-        """Resume a run that has no checkpoint; by default it starts at step 0."""
+        """Called to resume a run without checkpoint; by default it starts at step 0."""
         log.warning("%s has no checkpoint yet: starting at step 0", self.folder)
 
     def settings(self) -> dict[str, Any]:
-        """Return what the run is configured with, for the trackers."""
+        """Return the options of the run, for the trackers."""
         options = {"optim": self.optim, "trainer": self.config}
         return {"seed": self.seed, **{name: config.model_dump(mode="json") for name, config in options.items()}}
 
     def remedy(self) -> str:
-        """Say how to go on with a run that failed."""
+        """Return a sentence on how to continue a failed run."""
         return f"resume the run in {self.folder}, if need be with other options"

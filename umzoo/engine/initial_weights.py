@@ -1,4 +1,4 @@
-"""Pre-training that goes on from weights, instead of from random values."""
+"""Pre-training that starts from weights instead of random initialization."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Start(Config):
-    """The weights that a run began with; kept in ``start.json``, and named by the weights that are exported."""
+    """Initial weights of a run, recorded in ``start.json`` and in exported weights."""
 
     base: BaseModel = Field(description="which weights")
     license: str = Field(description="their license, which holds for what is trained from them unless another is given")
@@ -32,15 +32,15 @@ class Start(Config):
 
 
 def start_from(folder: Path, backbone: Backbone, input: InputSpec) -> Start:
-    """Copy the weights in *folder* into *backbone*, as far as they fit; return what to remember of them.
+    """Copy matching weights from *folder* into *backbone*; return a record of them.
 
     Args:
         folder: a weights folder.
         backbone: the network of the run, changed in place.
-        input: what the run will feed it; the log tells where the weights saw something else.
+        input: input of the network in the run; differences from that of the weights are logged.
 
     Raises:
-        WeightsError: if they cannot be read, are of another family, or set too little.
+        WeightsError: if they cannot be read, are of another family, or cover too little of the network.
     """
     report = transfer(folder, backbone, input=input)
     info = read_info(folder)
@@ -58,7 +58,7 @@ def start_from(folder: Path, backbone: Backbone, input: InputSpec) -> Start:
 
 
 def trained_input(store: Store, recipe: Recipe, backbone: Backbone) -> InputSpec:
-    """Return what *backbone* sees when *recipe* is run on *store*."""
+    """Return the input of *backbone* in a run of *recipe* on *store*."""
     return store.info.input.model_copy(
         update={"space": backbone.info.input_space, "patch_size": recipe.data.patch_size}
     )

@@ -1,4 +1,4 @@
-"""One training at a time in a run's folder."""
+"""Lock that allows one training at a time in a run's folder."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from umzoo.errors import ConfigError
 log = logging.getLogger(__name__)
 
 LOCK = ".lock"
-"""File in the run's folder that a training holds; the system lets it go however the process ends."""
+"""Lock file in the run's folder; the operating system releases it when the process ends."""
 
 
 class RunLock:
-    """Keeps other trainings out of *folder* until it is released, or gone.
+    """Prevents other trainings in *folder* until it is released or the process ends.
 
     Args:
         folder: the run's folder.
-        active: False on all processes but the main one.
+        active: False on all processes except the main one.
     """
 
     def __init__(self, folder: Path, active: bool) -> None:
@@ -36,10 +36,10 @@ class RunLock:
         self.release()
 
     def acquire(self) -> None:
-        """Take the lock; where the file system has none, go on without.
+        """Acquire the lock; warn and continue without it if the file system does not support locks.
 
         Raises:
-            ConfigError: if another training has it.
+            ConfigError: if another training holds it.
         """
         if not self.active:
             return
@@ -54,5 +54,5 @@ class RunLock:
             log.warning("%s cannot be locked (%s): start no other training there", self.folder, error)
 
     def release(self) -> None:
-        """Let the lock go, if it is held."""
+        """Release the lock if it is held."""
         self._lock.release(force=True)

@@ -1,4 +1,4 @@
-"""What a run writes while it trains: ``metrics.jsonl``, TensorBoard events, and a progress bar or log lines."""
+"""Logs of a run: ``metrics.jsonl``, TensorBoard events, and a progress bar or log lines."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from umzoo.terminal import Terminal
 log = logging.getLogger(__name__)
 
 MAX_METRICS = 1 << 30
-"""Bytes of ``metrics.jsonl`` that are read."""
+"""Maximum size of ``metrics.jsonl`` in bytes."""
 
 
 class RunLog:
-    """Writes metrics of the main process; on the others it does nothing.
+    """Writes metrics on the main process; does nothing on others.
 
     Args:
         folder: the run's folder.
-        steps: optimizer steps of the run, for the bar.
-        start: step to begin at; lines of later steps, from before an interruption, are dropped.
-        active: False on all processes but the main one.
-        also: is called with the step and the finite metrics, their names as TensorBoard has them.
+        steps: optimizer steps of the run, for the progress bar.
+        start: first step; lines of later steps, written before an interruption, are dropped.
+        active: False on all processes except the main one.
+        also: called with the step and the finite metrics, named as in TensorBoard.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class RunLog:
             self._events.close()
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
-        """Record *metrics* at *step*; numbers that are not finite are written as null."""
+        """Record *metrics* at *step*; non-finite numbers are written as null."""
         if not self.active:
             return
         line = {"step": step} | {k: (round(v, 6) if math.isfinite(v) else None) for k, v in metrics.items()}
@@ -99,7 +99,7 @@ class RunLog:
 
 
 def read_metrics(file: Path) -> list[dict[str, Any]]:
-    """Return the lines of a ``metrics.jsonl``; a torn last line is left out.
+    """Return the lines of a ``metrics.jsonl``; an incomplete last line is left out.
 
     Raises:
         ConfigError: if another line is damaged.
@@ -117,6 +117,6 @@ def _metrics(line: str, where: str) -> dict[str, Any]:
 
 
 def _drop_after(file: Path, step: int) -> None:
-    """Keep only the lines up to *step*, so that a resumed run does not repeat itself."""
+    """Keep only the lines up to *step*, so that a resumed run does not write lines twice."""
     kept = [line for line in read_metrics(file) if line["step"] <= step]
     replace_text(file, "".join(json.dumps(line) + "\n" for line in kept))

@@ -1,4 +1,4 @@
-"""Averages metrics of all processes between two log lines, without waiting for the device in between."""
+"""Averages metrics of all processes between two log lines, without synchronizing the device in between."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _alone(mine: Any) -> Sequence[Any]:
 
 
 class Meter:
-    """Collects metrics, each a scalar or one number per item with NaN for items that do not count."""
+    """Collects metrics: scalars, or one number per item with NaN for ignored items."""
 
     def __init__(self) -> None:
         self._values: dict[str, list[Tensor]] = {}
@@ -30,9 +30,9 @@ class Meter:
         self._items += items
 
     def flush(self, waited: float, gather: Callable[[Any], Sequence[Any]] = _alone) -> dict[str, float]:
-        """Return the means since the last call, with the speed and *waited* seconds as a share of the time.
+        """Return the means since the last call, the speed, and *waited* seconds as a fraction of the time.
 
-        *gather* gives what all processes called it with; each of them must flush then.
+        *gather* returns the arguments of all processes, each of which must call this method.
         """
         seconds = max(time.perf_counter() - self._since, 1e-9)
         sums = {name: _sum_and_count(torch.cat(values).double()) for name, values in self._values.items()}
@@ -45,7 +45,7 @@ class Meter:
 
 
 def _sum_and_count(values: Tensor) -> tuple[float, int]:
-    """Sum and number of those that are not NaN."""
+    """Return sum and count of values that are not NaN."""
     return float(values.nansum()), int((~values.isnan()).sum())
 
 

@@ -1,4 +1,4 @@
-"""Optimizer and learning-rate schedule, both timm's."""
+"""Optimizer and learning rate schedule, both from timm."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from umzoo.engine.recipe import OptimConfig
 from umzoo.errors import ConfigError
 
 CHANGEABLE = ("lr", "initial_lr", "lr_scale", "weight_decay", "momentum", "betas")
-"""Options in the groups of an optimizer that come from the configuration, not from the checkpoint."""
+"""Options of parameter groups that come from the configuration instead of the checkpoint."""
 
 
 def build_optimizer(config: OptimConfig, model: nn.Module, groups: list[dict[str, Any]] | None = None) -> Optimizer:
-    """Return timm's optimizer *config.name* over *groups*, or over *model* with no decay on biases and norms.
+    """Return timm's optimizer *config.name* for *groups*, or for *model* without weight decay on biases and norms.
 
-    A group's ``lr_scale`` is a factor on the learning rate, which timm's schedules honor.
+    A group's ``lr_scale`` is a factor on the learning rate, which timm's schedulers apply.
 
     Raises:
-        ConfigError: if timm knows no such optimizer.
+        ConfigError: if timm has no such optimizer.
     """
     from timm.optim import create_optimizer_v2
 
@@ -38,7 +38,7 @@ def build_optimizer(config: OptimConfig, model: nn.Module, groups: list[dict[str
 
 
 def build_schedule(config: OptimConfig, optimizer: Optimizer, steps: int) -> Any:
-    """Return timm's scheduler over *steps*; its ``step_update(step)`` is a pure function of the step."""
+    """Return timm's scheduler for *steps*; ``step_update(step)`` depends on the step only."""
     from timm.scheduler import CosineLRScheduler, PolyLRScheduler
     from timm.scheduler.scheduler import Scheduler
 
@@ -56,7 +56,7 @@ def build_schedule(config: OptimConfig, optimizer: Optimizer, steps: int) -> Any
 
 
 def load_optimizer(optimizer: Any, state: dict[str, Any]) -> None:
-    """Load *state* into *optimizer*, but for the options that a resumed run may change, which stay as configured."""
+    """Load *state* into *optimizer*, except options that a resumed run may change, which stay as configured."""
     kept = [{key: group[key] for key in CHANGEABLE if key in group} for group in optimizer.param_groups]
     optimizer.load_state_dict(state)
     for group, options in zip(optimizer.param_groups, kept, strict=True):

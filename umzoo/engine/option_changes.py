@@ -1,4 +1,4 @@
-"""Options that may change while a run goes on: they say how long and how fast it trains, not what the weights mean."""
+"""Options that may change when a run is resumed: those of length and speed, not of the learned representation."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 OPEN = ("optim", "trainer")
 """Tables of a recipe whose options may change."""
 FIXED = {
-    "optim.name": "the state in the checkpoints is that of the optimizer the run began with",
-    "trainer.ema": "it says which weights are exported",
+    "optim.name": "checkpoints hold the state of the original optimizer",
+    "trainer.ema": "it determines which weights are exported",
 }
-"""Options of these tables that may not, and why."""
+"""Options of these tables that may not change, with reasons."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """An option that was changed: its dotted key, and its values before and after."""
+    """A changed option: its dotted key, and its values before and after."""
 
     key: str
     before: Any
@@ -34,7 +34,7 @@ class Change:
 
 
 def with_changes(run: Run, overrides: Sequence[str]) -> Run:
-    """Return *run* with *overrides* such as ``"optim.lr=1e-4"`` in its recipe; nothing is written yet.
+    """Return *run* with *overrides* such as ``"optim.lr=1e-4"`` in its recipe, without writing it.
 
     Raises:
         ConfigError: if a key is unknown, a value is wrong, or an option may not change.
@@ -47,12 +47,12 @@ def with_changes(run: Run, overrides: Sequence[str]) -> Run:
 
 def _check(key: str) -> None:
     if key in FIXED:
-        raise ConfigError(f"'{key}' cannot change while a run goes on: {FIXED[key]}; begin a new run")
+        raise ConfigError(f"'{key}' cannot change in a resumed run: {FIXED[key]}; start a new run")
     table, _, option = key.partition(".")
     if table not in OPEN or not option:
         raise ConfigError(
-            f"'{key}' cannot change while a run goes on, as it says what the weights mean: only options of"
-            f" {' and '.join(OPEN)} can, such as optim.lr=1e-4 or trainer.steps=2000; begin a new run"
+            f"'{key}' cannot change in a resumed run: only options of {' and '.join(OPEN)} can, such as optim.lr=1e-4"
+            " or trainer.steps=2000; start a new run"
         )
 
 
@@ -65,7 +65,7 @@ def _differences(old: Recipe, new: Recipe) -> list[Change]:
 
 
 def record_changes(run: Run, step: int) -> None:
-    """Write what changed in *run* at *step*: the new recipe, the place of the data, and a line for each option."""
+    """Record the changes of *run* at *step*: the new recipe, the location of the data, and each changed option."""
     file = run.folder / "run.json"
     before = json_table(read_text(file), file)
     content = {**before, "data": located(run.data)}

@@ -1,4 +1,4 @@
-"""Pictures of a run: the learning curves, and panels of patches as the tasks see and answer them."""
+"""Pictures of a run: learning curves, and panels with the tasks' inputs and outputs for patches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from umzoo.files import written_whole
 from umzoo.pretext.variance import explained
 
 NO_CURVE = frozenset({"step", "loss", "lr", "wait", "patches_per_second"})
-"""What is logged and not drawn: the weighted sum of losses that have curves of their own, and how fast it went."""
+"""Logged values without a curve: the sum of losses that have their own curves, and values of speed."""
 EXPLAINED_SHARE = "share of variance explained"
 TITLES = {
     "psnr": "PSNR (dB)",
@@ -26,14 +26,14 @@ TITLES = {
     "std": "deviation of features",
 }
 TO_BEAT = ("mean", "baseline", "identity")
-"""Metrics that a loss is drawn beside: what answers score that take no learning."""
+"""Baseline metrics of trivial predictions, drawn next to a loss."""
 CURVES_PER_ROW = 4
 MARGIN = 0.6
-"""Inches left of and below each picture, for its labels."""
+"""Margin left of and below each picture for its labels, in inches."""
 
 
 def save_panel(file: Path, rows: Sequence[tuple[str, Mapping[str, Tensor]]]) -> None:
-    """Write one row per modality: the middle axial slices of patches ``(D, H, W)`` in [0, 1], by title."""
+    """Write one row per modality with the middle axial slices of patches ``(D, H, W)`` in [0, 1], by title."""
     titles = list(dict.fromkeys(title for _, images in rows for title in images))
     figure, axes = _figure(len(rows), len(titles), size=2.2)
     for line, (name, images) in zip(axes, rows, strict=True):
@@ -49,7 +49,7 @@ def save_panel(file: Path, rows: Sequence[tuple[str, Mapping[str, Tensor]]]) -> 
 
 
 def judgment(title: str, images: Mapping[str, Tensor]) -> str:
-    """What to say below the picture *title*: of what was restored, how much of the clean patch it explains."""
+    """Return the text below the picture *title*: for a restored patch, the explained variance of the clean patch."""
     if title != "restored" or "clean" not in images or title not in images:
         return ""
     clean, restored = images["clean"].float(), images["restored"].float()
@@ -71,10 +71,10 @@ def save_curves(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
 
 
 def curve_groups(logged: Iterable[str]) -> dict[str, list[str]]:
-    """Return the *logged* metrics by the title of the axis they share; losses come first.
+    """Group the *logged* metrics by the title of their axes; losses come first.
 
-    Beside a task's loss is what it has to beat (:data:`TO_BEAT`), and beside its ``accuracy``, ``chance``. Other
-    metrics of one name, and the shares of variance explained, share an axis.
+    A task's loss shares its axes with its baselines (:data:`TO_BEAT`), and ``accuracy`` with ``chance``. Other metrics
+    of equal names, and all metrics of explained variance, share axes.
     """
     losses: dict[str, list[str]] = {}
     others: dict[str, list[str]] = {}
@@ -92,7 +92,7 @@ def curve_groups(logged: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _draw(axis: Any, title: str, names: Sequence[str], lines: Sequence[Mapping[str, Any]]) -> None:
-    """Draw the metrics *names* on *axis*, smoothed over a fiftieth of the run."""
+    """Draw the metrics *names* on *axis*, with a moving average over 2 % of the run."""
     for name in names:
         points = [(line["step"], line[name]) for line in lines if line.get(name) is not None]
         if points:
@@ -109,7 +109,7 @@ def _draw(axis: Any, title: str, names: Sequence[str], lines: Sequence[Mapping[s
 
 
 def _figure(rows: int, columns: int, size: float) -> tuple[Any, Any]:
-    """A figure of axes *size* inches apart, with fixed margins: a layout that measures all text takes seconds."""
+    """Return a figure of axes *size* inches apart with fixed margins, as automatic layout takes seconds."""
     from matplotlib.figure import Figure
 
     width, height = columns * size, rows * size + 0.3
@@ -128,7 +128,7 @@ def _save(figure: Any, file: Path) -> None:
 
 
 def _limit(axis: Any, title: str) -> None:
-    """Keep what is far off (an untrained answer, a corrupted input taken for one) from flattening the other curves."""
+    """Limit the axis so that outliers, such as the baseline ``identity``, do not flatten the other curves."""
     if title == EXPLAINED_SHARE:
         axis.set_ylim(-0.2, 1)
         axis.axhline(0, color="gray", linewidth=0.5)

@@ -1,4 +1,4 @@
-"""What a run will take, before it is begun: parameters, memory, time, disk."""
+"""Estimates the cost of a run in advance: parameters, memory, time, disk."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from umzoo.engine.recipe import Recipe
 from umzoo.engine.trial_step import MODALITIES, NO_TARGETS, Targets, build_trial, observe, time_step
 
 BUDGET = {"cpu": 2e10, "cuda": 1e13}
-"""Operations of a step that is timed, at most: a second or so."""
+"""Maximum operations of a timed step, which take about a second."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will take.
+    """Estimated cost of a run.
 
     Attributes:
-        parameters: of the backbone.
-        memory: bytes of tensors at the peak of a step: weights, gradients, optimizer, moving average, activations.
-        disk: bytes of the checkpoints that are kept.
+        parameters: number of parameters of the backbone.
+        memory: peak bytes of tensors in a step: weights, gradients, optimizer, moving average, activations.
+        disk: bytes of the kept checkpoints.
         batch: patches per pass.
         passes: accumulated passes per step.
-        checkpointing: whether activations are computed anew.
-        seconds: of a step, without waiting for data.
-        steps: of the run.
-        source: how the time was found.
+        checkpointing: whether activation checkpointing is on.
+        seconds: duration of a step, without waiting for data.
+        steps: steps of the run.
+        source: source of the time estimate.
     """
 
     parameters: int
@@ -44,7 +44,7 @@ class Plan:
     source: str
 
     def lines(self) -> list[str]:
-        """Return what is to be said, a line for each."""
+        """Return the plan as lines of text."""
         options = f"data.batch_size={self.batch} trainer.accumulate={self.passes}"
         if self.checkpointing:
             options += " trainer.activation_checkpointing=true"
@@ -57,7 +57,7 @@ class Plan:
         ]
 
     def line(self) -> str:
-        """Return all in one line."""
+        """Return the plan in one line."""
         return (
             f"plan: {self.parameters / 1e6:.1f} M parameters, peak memory about {self.memory / 1e9:.2f} GB in tensors,"
             f" about {_time(self.seconds)} per step and {_time(self.seconds * self.steps)} for {self.steps} steps,"
@@ -73,19 +73,19 @@ def make_plan(
     modalities: tuple[str, ...] = MODALITIES,
     targets: Targets = NO_TARGETS,
 ) -> Plan:
-    """Return what *recipe* takes.
+    """Return the estimated cost of *recipe*.
 
-    A small step is taken to see which passes it makes; a step on fake tensors, for which nothing is allocated, tells
-    memory and operations of the recipe's own batch and patch. What tasks keep for themselves is left out.
+    A small step is run to find its forward passes. A step on fake tensors, which allocates nothing, then gives memory
+    and operations for the recipe's batch and patch. Activations of the tasks are not counted.
 
     Args:
-        recipe: what is to be trained.
-        limit: bytes for which the largest batch is found that fits, accumulated to the same step; with less than one
-            patch needs, activations are computed anew.
-        card: tells the time by its data sheet; by default a step of a smaller patch is timed on *device*.
-        device: the CPU if None.
-        modalities: those of the store.
-        targets: those of the store.
+        recipe: the recipe.
+        limit: memory in bytes; the largest fitting batch is chosen and accumulated to the same step size. If no batch
+            fits, activation checkpointing is enabled.
+        card: GPU whose data sheet gives the time; by default a step with a smaller patch is timed on *device*.
+        device: device of the timed step; None is the CPU.
+        modalities: modalities of the store.
+        targets: targets of the store.
     """
     device = device or torch.device("cpu")
     small = build_trial(recipe, 0, modalities, targets)
@@ -114,7 +114,7 @@ def make_plan(
 
 
 def _time(seconds: float) -> str:
-    """*seconds* in the unit that suits them."""
+    """Format *seconds* with a suitable unit."""
     for unit, length in (("days", 86400 * 3), ("h", 3600 * 2), ("min", 120)):
         if seconds >= length:
             return f"{seconds / {'days': 86400, 'h': 3600, 'min': 60}[unit]:.1f} {unit}"

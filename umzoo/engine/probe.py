@@ -1,4 +1,4 @@
-"""How well a fresh linear probe tells labels from frozen features: what invariance really means."""
+"""Linear probe of labels in frozen features; for the modality, a low accuracy means invariance."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from torch.nn import functional
 
 
 def linear_probe(features: Tensor, labels: Tensor, groups: Tensor, repeats: int = 5, seed: int = 0) -> float:
-    """Balanced accuracy of logistic regression, trained and tested on different groups.
+    """Return the balanced accuracy of logistic regression, trained and tested on different groups.
 
     Args:
         features: ``(N, C)``.
-        labels: int64 ``(N,)``; -1 is left out.
-        groups: int64 ``(N,)``; a group (a subject) is never on both sides.
-        repeats: random halvings, over which the accuracy is averaged.
-        seed: of the halvings.
+        labels: int64 ``(N,)``; -1 is ignored.
+        groups: int64 ``(N,)``; a group (subject) is never in both training and test set.
+        repeats: number of random splits into halves, over which the accuracy is averaged.
+        seed: seed of the splits.
 
     Returns:
-        Mean over classes of the share that is right; NaN if some class has fewer than two groups, or a feature
-        is not finite.
+        Mean recall over classes; NaN if a class has fewer than two groups, or a feature is not finite.
     """
     known = labels >= 0
     features, labels, groups = features[known].double(), labels[known], groups[known]
@@ -47,7 +46,7 @@ def _score(features: Tensor, labels: Tensor, train: Tensor, classes: Tensor) -> 
 
 
 def _fit(inputs: Tensor, targets: Tensor, n_classes: int, penalty: float = 1e-2) -> nn.Linear:
-    """Class-balanced logistic regression with an L2 *penalty*, fitted by L-BFGS from zero."""
+    """Fit class-balanced logistic regression with an L2 *penalty* by L-BFGS, initialized with zeros."""
     model = nn.Linear(inputs.shape[1], n_classes, dtype=inputs.dtype)
     nn.init.zeros_(model.weight)
     nn.init.zeros_(model.bias)

@@ -1,4 +1,4 @@
-"""Recipes: TOML files that say what is trained, on what, and how. Closed: an unknown key is an error."""
+"""Recipes: TOML files with all options of a pre-training. An unknown key is an error."""
 
 from __future__ import annotations
 
@@ -18,28 +18,30 @@ from umzoo.spec import ComponentSpec, TaskSpec
 
 
 class PretextConfig(Config):
-    """What the network sees, and what it must answer."""
+    """Corruptions of the input, and pretext tasks."""
 
-    corruptions: tuple[ComponentSpec, ...] = Field((), description="applied in this order to the shared view")
+    corruptions: tuple[ComponentSpec, ...] = Field((), description="corruptions of the shared view, in order")
     tasks: tuple[TaskSpec, ...] = Field(min_length=1, description="pretext tasks and their weights")
 
 
 class OptimConfig(Config):
-    """Optimizer and schedule, both timm's."""
+    """Optimizer and learning rate schedule, both from timm."""
 
-    name: str = Field("adamw", description="optimizer, a name of timm's create_optimizer_v2")
+    name: str = Field("adamw", description="name of an optimizer in timm's create_optimizer_v2")
     lr: float = Field(3e-4, gt=0, description="peak learning rate")
     weight_decay: float = Field(1e-5, ge=0, description="weight decay (not on biases and norms)")
     momentum: float = Field(
-        0.9, ge=0, lt=1, description="momentum of optimizers that have one; those with betas keep timm's"
+        0.9, ge=0, lt=1, description="momentum, for optimizers that have one; those with betas use timm's defaults"
     )
-    schedule: Literal["cosine", "poly", "constant"] = Field("cosine", description="decay after warm-up")
+    schedule: Literal["cosine", "poly", "constant"] = Field(
+        "cosine", description="learning rate schedule after warm-up"
+    )
     warmup_steps: int = Field(0, ge=0, description="steps of linear warm-up")
-    clip: float | None = Field(1.0, gt=0, description="greatest norm of the gradient")
+    clip: float | None = Field(1.0, gt=0, description="maximum norm of the gradient")
 
 
 class TrainerConfig(Config):
-    """Length, precision, and what is written when."""
+    """Length and precision of the training, and intervals of its outputs."""
 
     steps: int = Field(1000, ge=1, description="optimizer steps")
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="precision of forward and backward")
@@ -48,35 +50,35 @@ class TrainerConfig(Config):
     channels_last: bool = Field(False, description="channels-last-3d memory format")
     activation_checkpointing: bool = Field(
         False,
-        description="keep the inputs of the backbone's blocks only, and compute the rest again: less memory, slower",
+        description="activation checkpointing of the backbone's blocks: less memory, but slower",
     )
     shard: bool = Field(
-        False, description="share out weights, gradients and optimizer to all processes (FSDP2), for large networks"
+        False, description="shard weights, gradients and optimizer over all processes (FSDP2), for large networks"
     )
-    ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 is off")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average (EMA) of the weights; 0 is off")
     checkpoint_every: int = Field(500, ge=1, description="steps between checkpoints")
-    keep: int = Field(2, ge=1, description="checkpoints kept")
+    keep: int = Field(2, ge=1, description="number of newest checkpoints to keep")
     log_every: int = Field(10, ge=1, description="steps between log lines")
     picture_every: int = Field(500, ge=1, description="steps between pictures")
     probe_every: int = Field(
-        500, ge=1, description="steps between looks at the features: their health, and a linear probe of the modality"
+        500, ge=1, description="steps between probes of the features: their health, and a linear probe of the modality"
     )
-    probe_volumes: int = Field(128, ge=2, description="volumes a probe looks at, at most")
+    probe_volumes: int = Field(128, ge=2, description="crops per probe")
     probe_task: str = Field(
         "",
-        description="TASK.toml of a labeled task that frozen features are tried on at the same steps; the best"
-        " checkpoint by it is kept, for export --best",
+        description="TASK.toml of a labeled task on which frozen features are evaluated at the same steps; the best"
+        " checkpoint is kept for export --best",
     )
     trackers: tuple[str, ...] = Field(
-        (), description="what to log to beside TensorBoard, by Accelerate's names: wandb, mlflow, comet_ml, ..."
+        (), description="trackers besides TensorBoard, by Accelerate's names: wandb, mlflow, comet_ml, ..."
     )
-    nan_patience: int = Field(5, ge=1, description="steps with a non-finite loss in a row before the run stops")
+    nan_patience: int = Field(5, ge=1, description="consecutive steps with a non-finite loss before the run stops")
 
 
 class Recipe(Config):
-    """Everything that defines a pre-training run, but for the data."""
+    """All options of a pre-training run except the data."""
 
-    name: str = Field("custom", description="tag of the weights: they are called architecture.tag")
+    name: str = Field("custom", description="tag of the weights, which are called architecture.tag")
     seed: int = Field(0, ge=0, description="seed of weights, sampling and corruptions")
     backbone: ComponentSpec = Field(description="backbone and its options")
     pretext: PretextConfig
@@ -100,7 +102,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def find_recipe(path: Path | str) -> Path:
-    """Return the file *path* names: a path, or a shipped recipe.
+    """Return the file of *path*, which is a path or the name of a shipped recipe.
 
     Raises:
         ConfigError: if there is no such file.
@@ -120,7 +122,7 @@ def shipped_recipes() -> dict[str, Path]:
 
 
 def dump_recipe(recipe: Recipe) -> str:
-    """Return the resolved *recipe* as TOML, every default written out."""
+    """Return the resolved *recipe* as TOML, including defaults."""
     return tomli_w.dumps(_without_none(recipe.model_dump(mode="json", by_alias=True)))
 
 

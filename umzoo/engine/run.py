@@ -32,21 +32,21 @@ MADE = frozenset(
     {"recipe.toml", "run.json", START, REPORT, FAILED, PROBE, "checkpoints", "metrics.jsonl", "metrics.tmp", "pictures"}
     | {"tensorboard"}
 )
-"""What a run writes into its folder."""
+"""Names of files and folders that a run writes into its folder."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A pre-training run on disk. ``run.json`` stays on the machine: it holds the path of the data.
+    """A pre-training run on disk. ``run.json`` holds the local path of the data and is never exported.
 
     Attributes:
         folder: the run's folder.
         recipe: the resolved recipe.
         data: path of the store.
-        volumes: ids of the volumes the run began with, or None for all of the store.
-        start: the weights it began with, or None for random ones.
-        changes: options that differ from those it had when it was last resumed.
-        overwrite: whether a new run may take the place of another, with checkpoints, in its folder.
+        volumes: ids of the volumes of the run, or None for all of the store.
+        start: initial weights, or None for random initialization.
+        changes: options that changed since it was last resumed.
+        overwrite: whether a new run may replace another run and its checkpoints in the folder.
     """
 
     folder: Path
@@ -68,9 +68,9 @@ class Run:
         return self.folder / "pictures"
 
     def require_empty(self) -> None:
-        """Make sure that nothing of value is lost by writing here.
+        """Check that a new run may be written into the folder.
 
-        A run that failed before its first checkpoint is worth nothing; another one is replaced with ``overwrite``.
+        A run that failed before its first checkpoint is replaced, other runs only with ``overwrite``.
 
         Raises:
             ConfigError: if the folder holds something else.
@@ -82,18 +82,18 @@ class Run:
             raise ConfigError(f"{self.folder} is not empty: choose another --out")
         if foreign := sorted(found - MADE):
             raise ConfigError(
-                f"{self.folder} is not empty, and holds what no run wrote ({', '.join(foreign)}): choose another --out,"
+                f"{self.folder} holds files that no run wrote ({', '.join(foreign)}): choose another --out,"
                 f" or continue the run with 'umzoo pretrain --resume {self.folder}'"
             )
         failed = has_failed(self.folder) and not has_checkpoint(self.folder)
         if not failed and not self.overwrite:
             raise ConfigError(
                 f"{self.folder} is not empty: continue it with 'umzoo pretrain --resume {self.folder}', choose another"
-                " --out, or put the new run in its place with --overwrite"
+                " --out, or replace it with --overwrite"
             )
 
     def begin(self, volumes: tuple[str, ...], start: Start | None = None) -> None:
-        """Write the folder of a new run over *volumes*, from the weights that *start* tells of.
+        """Write the folder of a new run on *volumes*, with the record *start* of its initial weights.
 
         Raises:
             ConfigError: if the folder already holds something.
@@ -112,18 +112,18 @@ class Run:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether *folder* holds a run."""
+    """Return whether *folder* holds a run."""
     return (folder / "run.json").is_file() and (folder / "recipe.toml").is_file()
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether the run in *folder* has a checkpoint of any kind."""
+    """Return whether the run in *folder* has a checkpoint of any kind."""
     checkpoints = folder / "checkpoints"
     return latest_checkpoint(checkpoints) is not None or (checkpoints / BEST).exists()
 
 
 def _remove(folder: Path) -> None:
-    """Remove what a run wrote into *folder*; what says that it is one goes last."""
+    """Remove the files of a run from *folder*; the files that mark it as a run are removed last."""
     for name in sorted(MADE, key=lambda name: name in ("run.json", "recipe.toml")):
         path = folder / name
         if path.is_dir() and not path.is_symlink():
@@ -137,16 +137,16 @@ def open_run(folder: Path, data: Path | None = None, overrides: Sequence[str] = 
 
     Args:
         folder: the run's folder.
-        data: replaces the path of a store that has moved.
-        overrides: changed options, such as ``"trainer.steps=2000"``; recorded once the run goes on.
+        data: new path of a store that has moved.
+        overrides: changed options, such as ``"trainer.steps=2000"``; recorded when the run is resumed.
 
     Raises:
-        ConfigError: if *folder* is not a run, is damaged, holds links to other places, or an option cannot change.
-        PluginError: if the package of one of its components is not installed.
+        ConfigError: if *folder* is not a run, is damaged, has links to other folders, or an option cannot change.
+        PluginError: if the package of a component is not installed.
     """
     if not is_run(folder):
         raise ConfigError(
-            f"{folder} is not a run (no run.json and recipe.toml): begin one with 'umzoo pretrain RECIPE'"
+            f"{folder} is not a run (no run.json and recipe.toml): start one with 'umzoo pretrain RECIPE'"
         )
     refuse_links(folder)
     data_path, volumes = _data(folder / "run.json")
@@ -159,7 +159,7 @@ def open_run(folder: Path, data: Path | None = None, overrides: Sequence[str] = 
 
 
 def _require_plugins(folder: Path, recipe: Recipe) -> None:
-    """Refuse the run in *folder* if a package that brought one of its components is not installed."""
+    """Raise PluginError if a package with a component of the run in *folder* is not installed."""
     packages = json_table(read_text(folder / "run.json"), folder / "run.json").get("plugins", {})
     if not isinstance(packages, dict) or not all(isinstance(version, str) for version in packages.values()):
         raise ConfigError(f"{folder / 'run.json'} is damaged: expected 'plugins' to be packages and their versions")
@@ -167,7 +167,7 @@ def _require_plugins(folder: Path, recipe: Recipe) -> None:
 
 
 def _data(file: Path) -> tuple[Path, tuple[str, ...] | None]:
-    """Path of the store, and the volumes, that *file* tells."""
+    """Return the path of the store and the volumes in *file*."""
     content = json_table(read_text(file), file)
     data, volumes = content.get("data"), content.get("volumes")
     listed = volumes is None or (isinstance(volumes, list) and all(isinstance(name, str) for name in volumes))
@@ -177,30 +177,30 @@ def _data(file: Path) -> tuple[Path, tuple[str, ...] | None]:
 
 
 def open_data(run: Run) -> Store:
-    """Open the store of *run*, with the volumes that it began with.
+    """Open the store of *run*, with the volumes from its start.
 
     Raises:
-        DataError: if it is not there any more, or cannot be used.
+        DataError: if it does not exist any more, or cannot be read.
     """
     if run.volumes is not None and as_url(run.data) is None and not run.data.exists():
         raise DataError(
-            f"the store of {run.folder} is not at {run.data}: if it has moved, say where it is now, with"
+            f"the store of {run.folder} is not at {run.data}: if it has moved, give its new path with"
             f" 'umzoo pretrain --resume {run.folder} --data STORE'"
         )
     return open_store(run.data, only=run.volumes)
 
 
 def finished(run: Run) -> bool:
-    """Whether the newest checkpoint of *run* is that of its last step.
+    """Return whether the newest checkpoint of *run* is that of its last step.
 
     Raises:
-        ConfigError: if ``trainer.steps`` is less than what it has done already.
+        ConfigError: if ``trainer.steps`` is less than the number of finished steps.
     """
     if (newest := latest_checkpoint(run.checkpoints)) is None:
         return False
     step, steps = step_of(newest), run.recipe.trainer.steps
     if step > steps:
-        raise ConfigError(f"trainer.steps={steps} is less than the {step} steps that {run.folder} has done already")
+        raise ConfigError(f"trainer.steps={steps} is less than the {step} steps that {run.folder} has finished")
     return step == steps
 
 
@@ -218,14 +218,14 @@ def newest_state(run: Run) -> Path:
 
 
 def best_state(run: Run) -> Path:
-    """Return the checkpoint of *run* that did best by ``trainer.probe_task``.
+    """Return the best checkpoint of *run* by ``trainer.probe_task``.
 
     Raises:
         ConfigError: if there is none.
     """
     if (found := best_checkpoint(run.checkpoints)) is None:
         raise ConfigError(
-            f"{run.folder} has no best checkpoint: a run keeps one if its recipe names a labeled task as"
-            " trainer.probe_task; leave out --best to export the newest"
+            f"{run.folder} has no best checkpoint, which needs a labeled task as trainer.probe_task in the recipe:"
+            " leave out --best to export the newest"
         )
     return found

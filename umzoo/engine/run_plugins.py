@@ -1,4 +1,4 @@
-"""Packages that brought the components of a recipe, and what to say if one is gone."""
+"""Packages of the components of a recipe, and the error if one is missing."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from umzoo.plugins import zoo
 
 
 def plugins_of(recipe: Recipe) -> dict[str, str]:
-    """Return the packages that brought components of *recipe*, with their versions; umzoo itself is left out."""
+    """Return the packages of the components of *recipe*, except umzoo, with their versions."""
     found = zoo()
     plugins = [found.plugin_of(kind, name) for kind, name in _parts(recipe) if name in found.registries[kind]]
     return {plugin.origin: plugin.version for plugin in plugins if plugin.origin not in ("", "umzoo")}
 
 
 def require_plugins(recipe: Recipe, packages: Mapping[str, str], what: str) -> None:
-    """Make sure that the components of *recipe* are there.
+    """Check that the components of *recipe* are installed.
 
     Args:
-        recipe: what *what* was made with.
-        packages: that brought its components, with their versions.
-        what: what needs them, for the message.
+        recipe: recipe of *what*.
+        packages: packages of its components, with their versions.
+        what: description of the object that needs them, for the message.
 
     Raises:
-        PluginError: naming the packages that are not installed.
+        PluginError: if not; the message names the missing packages.
     """
     if not packages or all(name in zoo().registries[kind] for kind, name in _parts(recipe)):
         return
@@ -39,7 +39,7 @@ def require_plugins(recipe: Recipe, packages: Mapping[str, str], what: str) -> N
 
 
 def _parts(recipe: Recipe) -> list[tuple[str, str]]:
-    """Kind and name of each component of *recipe*."""
+    """Return kind and name of each component of *recipe*."""
     corruptions, tasks = recipe.pretext.corruptions, recipe.pretext.tasks
     named = [("corruption", spec.name) for spec in corruptions] + [("pretext_task", spec.name) for spec in tasks]
     return [("backbone", recipe.backbone.name), *named]

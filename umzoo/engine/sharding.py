@@ -1,4 +1,4 @@
-"""A model shared out to all processes by PyTorch's FSDP2 (Zhao et al., arXiv 2304.11277), and put together again."""
+"""Sharding of a model over all processes by PyTorch's FSDP2 (Zhao et al., arXiv 2304.11277), and gathering."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from umzoo.engine.blocks import blocks
 
 
 def shard(model: nn.Module, network: nn.Module, device: torch.device) -> None:
-    """Share out the parameters of *model* to all processes: the blocks of its part *network* are gathered one by one.
+    """Shard the parameters of *model* over all processes; the blocks of its part *network* are gathered one by one.
 
-    Call *model* itself afterwards, never a part of it.
+    Afterwards, call *model* itself and never a part of it.
     """
     mesh = init_device_mesh(device.type, (get_world_size(),))
     for block in blocks(network):
@@ -29,9 +29,9 @@ def shard(model: nn.Module, network: nn.Module, device: torch.device) -> None:
 
 
 def gathered(state: Any, keep: bool = True) -> Any:
-    """Return the nested *state* with whole tensors on the CPU; all processes must call it.
+    """Return the nested *state* with full tensors on the CPU; all processes must call it.
 
-    Where not *keep*, nothing is kept of them, as another process does.
+    If not *keep*, tensors are replaced by None, for processes that do not need them.
     """
     if isinstance(state, Mapping):
         return {key: gathered(value, keep) for key, value in state.items()}
@@ -44,19 +44,19 @@ def gathered(state: Any, keep: bool = True) -> Any:
 
 
 def scattered(state: Mapping[str, Tensor], like: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the whole tensors of *state* shared out as those of *like* are, by name; each process has *state*."""
+    """Return the full tensors of *state*, sharded like those of equal names in *like*; each process needs *state*."""
     return {name: _part(value, like.get(name)) for name, value in state.items()}
 
 
 def scattered_optimizer(state: dict[str, Any], optimizer: Any) -> dict[str, Any]:
-    """Return the *state* of an optimizer shared out as its parameters are."""
+    """Return the *state* of an optimizer, sharded like its parameters."""
     parameters = [value for group in optimizer.param_groups for value in group["params"]]
     parts = {number: _of_parameter(found, parameters[number]) for number, found in state["state"].items()}
     return {**state, "state": parts}
 
 
 def _of_parameter(found: Mapping[str, Any], parameter: Tensor) -> dict[str, Any]:
-    """What an optimizer keeps for *parameter*: what has its shape lies where it lies."""
+    """Return the optimizer's state of *parameter*; tensors of its shape are sharded like it."""
     alike = {name for name, it in found.items() if isinstance(it, Tensor) and it.shape == parameter.shape}
     return {name: _part(value, parameter) if name in alike else value for name, value in found.items()}
 
@@ -68,10 +68,10 @@ def _part(value: Any, like: Any) -> Any:
 
 
 class Replica:
-    """A whole copy of a model that is shared out, on the CPU of one process, for looking at it.
+    """A full copy of a sharded model on the CPU of one process, for evaluation.
 
     Args:
-        model: not yet shared out.
+        model: the model before sharding.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -79,7 +79,7 @@ class Replica:
 
     @contextmanager
     def filled(self, state: Mapping[str, Any], device: torch.device) -> Iterator[nn.Module]:
-        """Give the copy, with the whole *state*, on *device* for as long as the context lasts."""
+        """While entered, provide the copy with the full *state* on *device*."""
         self._model.load_state_dict(state)
         try:
             yield self._model.to(device)

@@ -1,4 +1,4 @@
-"""Turns signals into a request to stop after the current step."""
+"""Converts signals to a request to stop after the current step."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 from typing_extensions import Self
 
 INSISTENT = (signal.SIGTERM, signal.SIGINT)
-"""Signals that act as usual when another one has come before."""
+"""Signals that have their default effect when they arrive a second time."""
 PATIENT = tuple(getattr(signal, name) for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name))
-"""Signals that only ask to stop, however often they come: a terminal that closes may send several."""
+"""Signals that only request a stop, also repeatedly: a closing terminal may send several."""
 
 
 class StopRequest:
-    """While entered, the first signal is only noted in ``signum``; a second SIGTERM or SIGINT acts as usual.
+    """While entered, the first signal is only stored in ``signum``; a second SIGTERM or SIGINT has its default effect.
 
-    With *launched*, the process was started by a launcher, which passes signals on that the process may have got
-    already, and kills it if it takes too long: then no signal does more than ask.
+    With *launched*, all signals only request a stop: the launcher of the process may forward signals that it has
+    already received, and kills it after a timeout.
 
-    SIGHUP and SIGUSR1, by which terminals and schedulers tell of the end, never do more than ask. A SIGHUP that is
-    ignored, as under nohup, stays so.
+    SIGHUP and SIGUSR1, by which terminals and schedulers announce the end, always only request a stop. A SIGHUP that
+    is ignored, as under nohup, remains ignored.
     """
 
     def __init__(self, launched: bool = False) -> None:
@@ -51,5 +51,5 @@ class StopRequest:
 
 
 def _ignored(number: int) -> bool:
-    """Whether *number* is one that only asks, and the process was started to ignore it."""
+    """Return whether *number* only requests a stop, and the process was started to ignore it."""
     return number in PATIENT and signal.getsignal(number) is signal.SIG_IGN

@@ -1,4 +1,4 @@
-"""Pre-training as a job of SLURM that is queued again, and goes on, until it is done."""
+"""Pre-training as a SLURM job that is requeued and resumed until it is finished."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from umzoo.errors import ConfigError
 
 STOPPED = 128 + signal.SIGUSR1
-"""Exit status of a run that SIGUSR1 stopped; all is saved then."""
+"""Exit status of a run that SIGUSR1 stopped after saving."""
 TIME = re.compile(r"(\d+-)?\d+(:\d\d){0,2}")
 
 SCRIPT = """#!/bin/bash
@@ -47,17 +47,17 @@ class SlurmJob:
     """A pre-training on a cluster.
 
     Attributes:
-        recipe: file, or name of a shipped one.
-        overrides: changes to it.
+        recipe: file, or name of a shipped recipe.
+        overrides: overrides of the recipe's options.
         data: the store.
         out: folder of the run.
-        nodes: machines.
-        gpus: GPUs, and processes, per machine; 0 trains with one process per machine on the CPU.
+        nodes: number of nodes.
+        gpus: GPUs and processes per node; 0 trains with one process per node on the CPU.
         cpus: cores per process.
-        time: limit, as SLURM writes it: ``12:00:00``, ``2-00:00:00``.
-        notice: seconds before the limit at which the run is told to save and stop.
-        extra: more options of ``sbatch``, such as ``--partition=gpu``.
-        python: the interpreter, at the same path on all machines.
+        time: time limit in SLURM's format: ``12:00:00``, ``2-00:00:00``.
+        notice: seconds before the limit at which the run is signaled to save and stop.
+        extra: further options of ``sbatch``, such as ``--partition=gpu``.
+        python: the interpreter, at the same path on all nodes.
 
     Raises:
         ConfigError: if an option cannot be written into the file.
@@ -77,16 +77,16 @@ class SlurmJob:
 
     def __post_init__(self) -> None:
         if not TIME.fullmatch(self.time):
-            raise ConfigError(f"--time '{self.time}' is no time of SLURM: give hours:minutes:seconds, or days-hours")
+            raise ConfigError(f"--time expects SLURM's hours:minutes:seconds or days-hours, got '{self.time}'")
         for option in self.extra:
             if not re.fullmatch(r"--?\w[^\n]*", option):
-                raise ConfigError(f"'{option}' is no option of sbatch: give one such as --partition=gpu")
+                raise ConfigError(f"expected an option of sbatch such as --partition=gpu, got '{option}'")
 
     def script(self) -> str:
-        """Return the file for ``sbatch``."""
+        """Return the script for ``sbatch``."""
         log, recipe = f"{self.out.resolve()}.slurm.log", self.recipe
         if re.search(r"[\n\"\\]", log):
-            raise ConfigError(f"the log {log} cannot be named in a file for sbatch: choose another --out")
+            raise ConfigError(f"a script for sbatch cannot hold the path of the log {log}: choose another --out")
         options = [
             f"--job-name=umzoo-{re.sub(r'[^A-Za-z0-9_.-]', '_', self.out.name)}",
             f"--nodes={self.nodes}",

@@ -1,4 +1,4 @@
-"""Whether a step trains what it should: losses that are not finite, and parameters that no gradient reaches."""
+"""Checks of training steps for non-finite losses and for parameters without gradient."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from umzoo.pretext.model import Output
 log = logging.getLogger(__name__)
 
 STEPS = 10
-"""Steps in which a parameter may wait for its first gradient: tasks may train their parts in turn."""
+"""Steps within which a parameter must get its first gradient; tasks may train their parts in turn."""
 NAMED = 4
-"""Parameters that a warning names."""
+"""Maximum number of parameters named in a warning."""
 
 
 def poisoned(loss: Tensor) -> Tensor:
-    """Return *loss* ``()``, with a gradient that is not finite where *loss* is not: some NaN have finite gradients.
+    """Return *loss* ``()`` with a non-finite gradient if *loss* is not finite, as some NaN have finite gradients.
 
-    Through the reduced gradient all processes learn of it, and skip the step together.
+    The reduced gradient is then non-finite on all processes, which skip the step together.
     """
     return loss * torch.where(loss.detach().isfinite(), 1.0, torch.nan)
 
 
 class Untrained:
-    """Finds the parameters of *model* that get no gradient in the first steps after a start.
+    """Finds parameters of *model* that get no gradient in the first steps after a start.
 
     Args:
-        model: what is trained.
-        steps: steps to look at, at most: those of the run, or the first, where DDP takes no parameter without one.
+        model: the trained module.
+        steps: maximum number of steps to check: those of the run, or one with DDP, which requires all gradients.
     """
 
     def __init__(self, model: nn.Module, steps: int) -> None:
@@ -43,10 +43,10 @@ class Untrained:
         self._left = min(STEPS, steps)
 
     def look(self) -> None:
-        """Look at the gradients of a step; in the end warn of parameters that never had one.
+        """Check the gradients of a step; after the last check, warn of parameters that never had one.
 
         Raises:
-            ComponentError: if no gradient at all has reached the backbone.
+            ComponentError: if the backbone got no gradient at all.
         """
         if self._left == 0:
             return
@@ -68,25 +68,25 @@ class Untrained:
 
 
 class NonFinite:
-    """Counts the steps in a row whose loss or gradient is not finite.
+    """Counts consecutive steps with a non-finite loss or gradient.
 
     Args:
-        patience: the run is stopped after so many.
-        checkpoints: folder of the run's checkpoints, the last of which is named then.
+        patience: number of such steps that stops the run.
+        checkpoints: folder of the run's checkpoints; the error message names the last one.
     """
 
     def __init__(self, patience: int, checkpoints: Path) -> None:
         self.patience, self.checkpoints, self._steps = patience, checkpoints, 0
 
     def reset(self) -> None:
-        """Forget the steps so far, as one was finite."""
+        """Reset the count after a finite step."""
         self._steps = 0
 
     def count(self, step: int, output: Output, losses: Sequence[str]) -> None:
-        """Warn of *step*, whose *output* has parts that are *losses*.
+        """Count and warn of *step*; *losses* are the names of losses in the parts of *output*.
 
         Raises:
-            UmzooError: if it is one too many.
+            UmzooError: if the count reaches the patience.
         """
         self._steps += 1
         culprits = [name for name in losses if not output.parts[name].isfinite()]

@@ -1,4 +1,4 @@
-"""Looks at a labeled task between steps: does the number move that the pre-training is for?"""
+"""Evaluates the network on a labeled task between steps of the pre-training."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from umzoo.spec import InputSpec
 from umzoo.weights.folder.info import WeightsInfo
 
 TaskProbe = Callable[[Backbone], dict[str, float]]
-"""Gives metrics of a frozen network, whose ``weights_info`` says what it expects; :data:`SCORE` is among them."""
+"""Returns metrics of a frozen network, including :data:`SCORE`; its ``weights_info`` specifies the input."""
 SCORE = "probe.task"
-"""The metric that decides which step is the best one; more is better."""
+"""The metric that selects the best checkpoint; higher is better."""
 
 
 def probe_task(
     probe: TaskProbe, model: PretextModel, average: nn.Module | None, input: InputSpec, name: str
 ) -> dict[str, float]:
-    """Return what *probe* finds for the network that would be exported now.
+    """Return the metrics of *probe* for the network that would be exported now.
 
     Args:
         probe: the probe.
-        model: what is trained.
+        model: the trained model.
         average: the moving average of its backbone, or None.
-        input: what the backbone sees in training.
-        name: of the weights.
+        input: input of the backbone in training.
+        name: name of the weights.
     """
     network = exported_network(model)
     if network is model.backbone and isinstance(average, Backbone):

@@ -1,4 +1,4 @@
-"""Weights & Biases, MLflow and others, beside TensorBoard: whatever Accelerate can log to."""
+"""Experiment trackers besides TensorBoard, such as Weights & Biases and MLflow, through Accelerate."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from umzoo.errors import ConfigError, in_one_line, nearest
 log = logging.getLogger(__name__)
 
 PROJECT = "umzoo"
-"""Project or experiment that the runs are filed under."""
+"""Project or experiment name of the runs."""
 NAME_OPTION = {"wandb": "name", "mlflow": "run_name"}
-"""How these trackers call the name of a run; the others give one of their own."""
+"""Option of each tracker for the name of a run; other trackers generate names."""
 
 
 def check_trackers(names: Sequence[str]) -> None:
-    """Make sure that each of *names* can be logged to.
+    """Check that the trackers *names* are available.
 
     Raises:
         ConfigError: if Accelerate does not know one, or its package is not installed.
@@ -44,12 +44,12 @@ def check_trackers(names: Sequence[str]) -> None:
 
 
 class Trackers:
-    """While entered, hands metrics on to the trackers that *accelerator* was made with.
+    """While entered, sends metrics to the trackers of *accelerator*.
 
     Args:
         accelerator: made with ``log_with``.
         run: name of the run.
-        settings: what the run was configured with; nested tables are flattened to dotted keys.
+        settings: options of the run; nested tables are flattened to dotted keys.
     """
 
     def __init__(self, accelerator: Accelerator, run: str, settings: Mapping[str, Any]) -> None:
@@ -63,11 +63,11 @@ class Trackers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
-        for tracker in self.accelerator.trackers:  # end_training() would also end the group of processes
+        for tracker in self.accelerator.trackers:  # end_training() would also end the process group
             self._try(tracker.finish)
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Log *metrics*, which must be finite, at *step*; a tracker that fails is warned of once, and left alone."""
+        """Log the finite *metrics* at *step*; after a failure, warn once and stop logging."""
         if not self._failed:
             self._try(lambda: self.accelerator.log(dict(metrics), step=step))
 
@@ -77,11 +77,11 @@ class Trackers:
         except Exception as error:  # noqa: BLE001 - an error of a tracking service must not end the training
             self._failed = True
             names = ", ".join(str(name) for name in self.accelerator.log_with)
-            log.warning("%s cannot be written to (%s): the run goes on without it", names, in_one_line(error))
+            log.warning("logging to %s failed (%s): the run continues without it", names, in_one_line(error))
 
 
 def flat(settings: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-    """Return *settings* with dotted keys; lists become JSON, as trackers take plain values only."""
+    """Return *settings* with dotted keys; lists become JSON, as trackers accept only plain values."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):

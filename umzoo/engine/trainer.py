@@ -1,4 +1,4 @@
-"""Pre-training: takes a recipe and a store to a trained network."""
+"""Pre-training of a network by a recipe on a store."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ log = logging.getLogger(__name__)
 class Trainer(Training):
     """Pre-trains the network of *run*.
 
-    A resumed run equals the uninterrupted one; on the CPU bit for bit.
+    A resumed run gives the same results as an uninterrupted one, on the CPU bit for bit.
 
     Args:
-        run: what to train; its folder must exist (see :meth:`Run.begin`) when ``resume`` is set.
+        run: the run; its folder must exist (see :meth:`Run.begin`) when ``resume`` is set.
         resume: continue from the newest checkpoint.
-        cpu: stay on the CPU even if there is a GPU.
-        weights: a weights folder that a new run begins with, as far as it fits; random values if None.
-        task_probe: does what ``trainer.probe_task`` asks for: ``umzoo.downstream.evaluate.online.online_probe(run)``.
+        cpu: run on the CPU even if there is a GPU.
+        weights: weights folder that initializes matching parameters of a new run; None for random initialization.
+        task_probe: probe for ``trainer.probe_task``: ``umzoo.downstream.evaluate.online.online_probe(run)``.
 
     Raises:
-        ConfigError: if the recipe asks for a probe of a task and there is none, or the network is shared out.
+        ConfigError: if the recipe has a ``trainer.probe_task`` but there is no probe, or the network is sharded.
     """
 
     model: PretextModel
@@ -64,13 +64,13 @@ class Trainer(Training):
         self.run, self.recipe, self.weights, self.task_probe = run, run.recipe, weights, task_probe
         if run.recipe.trainer.probe_task and task_probe is None:
             raise ConfigError(
-                "the recipe's trainer.probe_task needs a probe: train by 'umzoo pretrain', or give the Trainer"
+                "the recipe's trainer.probe_task needs a probe: train with 'umzoo pretrain', or give the Trainer"
                 " task_probe=umzoo.downstream.evaluate.online.online_probe(run)"
             )
         if run.recipe.trainer.probe_task and run.recipe.trainer.shard:
-            raise ConfigError("trainer.probe_task needs the whole network: leave out it, or trainer.shard")
+            raise ConfigError("trainer.probe_task does not support trainer.shard: leave out one of them")
         if run.recipe.trainer.shard and task_probe is not None:
-            raise ConfigError("trainer.shard does not go with trainer.probe_task, whose best weights one process keeps")
+            raise ConfigError("trainer.shard does not support a task_probe: leave out one of them")
         self.store = open_data(run)
         self.start: Start | None = None
         self._declined = False
@@ -91,7 +91,7 @@ class Trainer(Training):
         self.run.begin(self.store.records.ids, self.start)
 
     def build_model(self) -> PretextModel:
-        """Build what the recipe describes; it begins with the weights, if there are any."""
+        """Build the model of the recipe, and load initial weights if there are any."""
 
         def fill(backbone: Backbone) -> None:
             if self.weights is not None:
@@ -105,7 +105,7 @@ class Trainer(Training):
         return backbone
 
     def may_leave_out(self) -> bool:
-        """Without a dense task, parameters of levels made for the decoder only get no gradient."""
+        """Return True without dense tasks: then parameters of levels that only the decoder uses get no gradient."""
         return not any(task.dense for task in self.model.tasks.values())
 
     def losses(self) -> list[str]:
@@ -118,12 +118,12 @@ class Trainer(Training):
         return self.recipe.data.batch_size
 
     def batches(self, step: int) -> AbstractContextManager[Loader]:
-        """Open the crops of this process from *step* on."""
+        """Open the crops of this process, starting at *step*."""
         self.loader = Loader(self.store, self.recipe.data, self.seed, self.share, start_step=step)
         return self.loader
 
     def prepare_batch(self, raw: Fields, rng: Rng) -> tuple[Fields, Rng]:
-        """Take *raw* to the device and to [0, 1], and add where the training stands."""
+        """Move *raw* to the device, scale it to [0, 1], and add ``progress`` and ``step``."""
         batch = to_unit(to_device(raw, self.device), rng.fork(0))
         if self.config.channels_last:
             batch["image"] = batch["image"].contiguous(memory_format=torch.channels_last_3d)
@@ -132,16 +132,16 @@ class Trainer(Training):
         return batch, rng.fork(1)
 
     def after_update(self, finite: bool) -> None:
-        """Tell the tasks that the optimizer has stepped."""
+        """Notify the tasks of the optimizer step."""
         if finite:
             self.model.after_step()
 
     def looks(self, last: bool) -> bool:
-        """Whether a probe or panels are due."""
+        """Return whether a probe or panels are due."""
         return last or 0 in (self.step % self.config.probe_every, self.step % self.config.picture_every)
 
     def evaluate(self, last: bool) -> dict[str, float]:
-        """Draw the panels and probe the features, as far as they are due."""
+        """Draw panels and probe the features if they are due."""
         config, metrics = self.config, {}
         if self.step % config.probe_every == 0 or last:
             metrics = self.evaluator.probe(self.whole, config.probe_volumes, self.step, config.steps)
@@ -152,7 +152,7 @@ class Trainer(Training):
         return metrics
 
     def _probe_task(self) -> dict[str, float]:
-        """Try the features on the labeled task, if there is one, and keep the best weights but those of the start."""
+        """Evaluate the features on the labeled task, if there is one, and save the best weights after step 0."""
         if self.task_probe is None:
             return {}
         input = trained_input(self.store, self.recipe, self.model.backbone)
@@ -164,14 +164,14 @@ class Trainer(Training):
         return found
 
     def _warn_of_decline(self, metrics: dict[str, float]) -> None:
-        """Warn once if the features are much poorer than at the first probe, which the log holds."""
+        """Warn once if the features are much less diverse than at the first probe in the log."""
         first = next((line for line in read_metrics(self.log.file) if line.get("health.rank") is not None), None)
         if first is not None and not self._declined and (what := decline(first, metrics)):
             self._declined = True
             log.warning("step %d: %s: look at the weights of the tasks, or lower optim.lr", self.step, what)
 
     def state(self) -> dict[str, Any]:
-        """Return what was found out about the data, by all processes, and the best score of the labeled task."""
+        """Return unreadable volumes, modalities and targets of the data, and the best score of the labeled task."""
         return {
             "quarantined": dict(self.quarantined),
             "modalities": list(self.store.modalities),
@@ -180,12 +180,12 @@ class Trainer(Training):
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take back which volumes could not be read, and the best score of the labeled task."""
+        """Restore the unreadable volumes and the best score of the labeled task."""
         self.quarantined.update(state["quarantined"])
         self._best_score = float(state.get("best_score", self._best_score))
 
     def save(self) -> None:
-        """Write a checkpoint, with the volumes that any process could not read."""
+        """Write a checkpoint, with the volumes that were unreadable in any process."""
         for found in gather_object([self.loader.quarantined]):
             for volume, reason in found.items():
                 if volume not in self.quarantined and volume not in self.loader.quarantined:
@@ -194,11 +194,11 @@ class Trainer(Training):
         super().save()
 
     def saves_first(self) -> bool:
-        """Whether the run began with weights."""
+        """Return whether the run has initial weights."""
         return self.start is not None
 
     def no_checkpoint(self) -> None:
-        """Start at step 0, unless the run began with weights, which are not at hand."""
+        """Start at step 0, unless the run has initial weights, which are not available any more."""
         if (start := self.run.start) is not None:
             base = start.base.repository or start.base.name
             raise ConfigError(
@@ -211,8 +211,8 @@ class Trainer(Training):
         return self.recipe.model_dump(mode="json", by_alias=True)
 
     def remedy(self) -> str:
-        """Name the command that goes on, or begins again."""
+        """Return a sentence with the command that continues or restarts the run."""
         if (newest := latest_checkpoint(self.checkpoints)) is None:
-            return f"it has no checkpoint yet, so a new run may begin in {self.folder}, with other options if need be"
+            return f"it has no checkpoint yet: start a new run in {self.folder}, if needed with other options"
         command = f"umzoo pretrain --resume {self.folder}"
-        return f"continue from {newest.name} with '{command}', if need be with other options, such as optim.lr=1e-4"
+        return f"continue from {newest.name} with '{command}', if needed with other options, such as optim.lr=1e-4"

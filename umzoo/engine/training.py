@@ -1,6 +1,6 @@
-"""What every training does, whatever is trained: the loop, its precision, its checkpoints and its log.
+"""Base class of all trainings: the loop, precision, checkpoints and logs.
 
-Devices and processes are Accelerate's business; optimizer, schedule and moving average are timm's.
+Accelerate handles devices and processes; timm provides optimizer, schedule and moving average.
 """
 
 from __future__ import annotations
@@ -49,30 +49,30 @@ log = logging.getLogger(__name__)
 
 
 class Training(Hooks):
-    """Trains what a subclass builds, in the run's *folder*.
+    """Trains the model of a subclass, in the run's *folder*.
 
-    Everything random must be a function of (seed, step, slot), where the slots of a step are numbered through all
-    processes and passes; the rest of the state is in the checkpoints. So a resumed training equals the uninterrupted
-    one; on the CPU bit for bit. With another number of processes the items of a step stay the same, and are shared
-    anew. A subclass sets what its hooks need before
-    it calls this constructor, which calls ``require_new``, ``build_model`` and ``begin``.
+    All randomness must be determined by (seed, step, slot), where slots number the items of a step over all processes
+    and passes; checkpoints hold the rest of the state. So a resumed training gives the same results as an uninterrupted
+    one, on the CPU bit for bit. With another number of processes, the items of a step are the same and distributed
+    anew. A subclass must set the attributes of its hooks before it calls this constructor, which calls
+    ``require_new``, ``build_model`` and ``begin``.
 
     Args:
         folder: the run's folder.
-        config: length, precision, and what is written when.
+        config: length, precision, and intervals of outputs.
         optim: optimizer and schedule.
-        seed: of everything random.
+        seed: seed of all randomness.
         resume: continue from the newest checkpoint.
-        cpu: stay on the CPU even if there is a GPU.
+        cpu: run on the CPU even if there is a GPU.
 
     Attributes:
-        model: what :meth:`build_model` gave, on the device.
+        model: the module of :meth:`build_model`, on the device.
         ema: timm's moving average of :meth:`network`, or None.
-        step: optimizer steps done.
-        samples: items seen so far, by all processes.
-        share: which part of each step this process takes.
+        step: number of finished optimizer steps.
+        samples: number of items used so far, over all processes.
+        share: part of each step that this process computes.
         log: the run's log, while :meth:`fit` runs.
-        whole: while :meth:`evaluate` runs, the model to look at: where it is shared out, a whole copy.
+        whole: the model to evaluate, while :meth:`evaluate` runs; a full copy if the model is sharded.
     """
 
     whole: nn.Module
@@ -110,12 +110,12 @@ class Training(Hooks):
 
     @property
     def device(self) -> torch.device:
-        """Where the training runs."""
+        """Device of the training."""
         return self.accelerator.device  # type: ignore[no-any-return]
 
     @property
     def _process(self) -> tuple[int, int]:
-        """Number of this process, and of processes."""
+        """Index of this process, and number of processes."""
         return self.accelerator.process_index, self.accelerator.num_processes
 
     @property
@@ -136,10 +136,10 @@ class Training(Hooks):
     # -- building -----------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        """Make model, optimizer, schedule and moving average."""
+        """Build model, optimizer, schedule and moving average."""
         config = self.config
         if config.shard and not self.shardable:
-            raise ConfigError("trainer.shard is an option of pre-training only: leave it out")
+            raise ConfigError("trainer.shard is only supported in pre-training: leave it out")
         self.model = self.build_model().to(self.device)
         set_seed(self.seed, device_specific=True)
         if config.channels_last:
@@ -167,13 +167,13 @@ class Training(Hooks):
 
     @property
     def sharded(self) -> bool:
-        """Whether the parameters are shared out to several processes."""
+        """Whether the parameters are sharded over several processes."""
         return self.config.shard and self.accelerator.num_processes > 1
 
     def _shard(self) -> None:
-        """Share out model and moving average; blocks are compiled one by one."""
+        """Shard model and moving average; blocks are compiled one by one."""
         if self.accelerator.scaler is not None:
-            raise ConfigError("trainer.shard does not go with trainer.precision 'fp16': take 'bf16'")
+            raise ConfigError("trainer.shard does not support trainer.precision 'fp16': use 'bf16'")
         if self.is_main:
             self._replica = Replica(self.model)
         if self.config.compile:
@@ -186,7 +186,7 @@ class Training(Hooks):
     # -- the loop -----------------------------------------------------------------------------------------------
 
     def fit(self) -> int | None:
-        """Train to the end; return the signal that stopped it earlier, if one did.
+        """Train to the end; return the signal if one stopped the training, else None.
 
         Raises:
             UmzooError: if the loss stays non-finite, the data runs out or a checkpoint cannot be written.
@@ -217,7 +217,7 @@ class Training(Hooks):
         return self.step >= self.config.steps or bool(self._greatest(int(self.should_stop())))
 
     def _train_step(self, batches: Iterator[Fields]) -> None:
-        """One optimizer step: ``accumulate`` batches forward and backward, then the update."""
+        """Run one optimizer step: ``accumulate`` batches forward and backward, then the update."""
         began = time.perf_counter()
         self.before_step()
         for part in range(self.share.passes):
@@ -236,13 +236,13 @@ class Training(Hooks):
         self.seconds += time.perf_counter() - began
 
     def _draws(self, part: int) -> Rng:
-        """Return the draws of pass *part* of this step, and set the global random state for it."""
+        """Return the generator of pass *part* of this step, and set the global random state for it."""
         _, slots = self.share.place(self.step * self.share.passes + part)
         seed_pass(self.seed, self.step, slots.start)
         return Rng(self.seed, self.step, device=self.device, items=slots)
 
     def _update(self, output: Output) -> None:
-        """Clip and step, or skip the step if loss or gradient are not finite."""
+        """Clip gradients and step, or skip the step if loss or gradient are not finite."""
         norm = self.accelerator.clip_grad_norm_(self.wrapped.parameters(), self.optim.clip or math.inf)
         finite = bool(torch.isfinite(gathered(norm)))
         if finite or self.accelerator.scaler is not None:  # the scaler skips bad steps itself, and must see them
@@ -261,7 +261,7 @@ class Training(Hooks):
     # -- what is written ----------------------------------------------------------------------------------------
 
     def _report(self) -> None:
-        """Log and evaluate when it is due."""
+        """Log and evaluate if it is due."""
         last = self.step == self.config.steps
         if self.step % self.config.log_every == 0 or last:
             total = getattr(self._batches, "wait_seconds", 0.0)
@@ -287,11 +287,11 @@ class Training(Hooks):
     # -- state --------------------------------------------------------------------------------------------------
 
     def _agree(self, signum: int | None) -> int | None:
-        """The signal that any process has received, so that all stop at the same step."""
+        """Return the signal that any process has received, so that all processes stop at the same step."""
         return self._greatest(signum or 0) or None
 
     def _greatest(self, value: int) -> int:
-        """The greatest *value* of all processes."""
+        """Return the greatest *value* of all processes."""
         if self.accelerator.num_processes == 1:
             return value
         return int(self.accelerator.gather(torch.tensor([value], device=self.device)).max())
@@ -316,14 +316,14 @@ class Training(Hooks):
         }
 
     def save_best(self) -> None:
-        """Keep the weights of this step as the best ones, whatever comes later; for :meth:`evaluate` to call.
+        """Save the weights of this step as the best ones; called by :meth:`evaluate`.
 
-        The folder ``checkpoints/best`` holds what a checkpoint does, but for what only resuming needs.
+        The folder ``checkpoints/best`` holds a checkpoint without the state that only resuming needs.
         """
         log.info("step %d is the best so far: saved %s", self.step, save_best(self.checkpoints, self._weights()))
 
     def load_best(self) -> int | None:
-        """Set model and moving average to the best weights; return their step, or None where none are kept."""
+        """Load the best weights into model and moving average; return their step, or None if there are none."""
         if (path := best_checkpoint(self.checkpoints)) is None:
             return None
         state = load_checkpoint(path)
@@ -371,7 +371,7 @@ class Training(Hooks):
         self.load_state(state)
 
     def _divide(self, state: dict[str, Any]) -> None:
-        """Share the items of a step anew, as many as before, unless ``trainer.accumulate`` was changed."""
+        """Distribute the same number of items per step over the processes, unless ``trainer.accumulate`` changed."""
         if state.get("accumulate") != self.config.accumulate:
             return
         self.share = share = Share.of(state["items_per_step"], self.batch_size, *self._process)

@@ -1,4 +1,4 @@
-"""One small step of a recipe that is really taken: which forward passes it makes, and how long it takes."""
+"""Runs one small step of a recipe to find its forward passes and its duration."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ MODALITIES = ("ct", "mr")
 Targets = Mapping[str, Target]
 NO_TARGETS: Targets = MappingProxyType({})
 SMALLEST = 16
-"""Voxels of an edge below which patches are not halved."""
+"""Minimum edge of halved patches, in voxels."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A forward pass of the backbone: images per patch of the batch, size relative to the patch, if a map is made."""
+    """A forward pass of the backbone: images per patch of the batch, size relative to the patch, and dense features."""
 
     items: float
     size: tuple[float, ...]
@@ -42,7 +42,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Trial:
-    """A recipe with a smaller patch, what was built of it, and the targets of the store."""
+    """A recipe with a smaller patch, its model, and the targets of the store."""
 
     recipe: Recipe
     model: PretextModel
@@ -59,18 +59,18 @@ class Trial:
 
 @dataclass(frozen=True)
 class Passes:
-    """What a step is made of.
+    """Forward passes of a step, and memory of the tasks.
 
     Attributes:
-        calls: the forward passes of the backbone.
-        beside: bytes of what the tasks hold: parameters, with gradients and moments where they are trained.
+        calls: forward passes of the backbone.
+        beside: bytes of the tasks' parameters, with gradients and optimizer moments if they are trained.
     """
 
     calls: tuple[Call, ...]
     beside: int
 
     def together(self) -> Call:
-        """Return all as one pass of whole patches, which takes about as much: activations grow with the voxels."""
+        """Return an equivalent single pass of full patches: activations are about proportional to voxels."""
         items = sum(call.items * prod(call.size) for call in self.calls)
         return Call(items, (1.0, 1.0, 1.0), any(call.dense for call in self.calls))
 
@@ -78,7 +78,7 @@ class Passes:
 def build_trial(
     recipe: Recipe, voxels: float, modalities: tuple[str, ...] = MODALITIES, targets: Targets = NO_TARGETS
 ) -> Trial:
-    """Build *recipe* with its patch halved, if need be, to at most *voxels*, as far as its tasks and network allow."""
+    """Build *recipe* with its patch halved to at most *voxels*, as far as its tasks and network allow."""
     patches = list(_halves(recipe.data.patch_size))
     fitting = [patch for patch in patches if prod(patch) <= voxels]
     for patch in [*fitting, *reversed(patches[: len(patches) - len(fitting)])]:
@@ -101,7 +101,7 @@ def _halves(patch: Size) -> Iterator[Size]:
 
 
 def observe(trial: Trial) -> Passes:
-    """Take a step of two patches, and tell what it was made of."""
+    """Run a step of two patches, and return its forward passes."""
     calls: list[Call] = []
     model, patch, items = trial.model, trial.recipe.data.patch_size, min(2, trial.recipe.data.batch_size)
 
@@ -116,11 +116,11 @@ def observe(trial: Trial) -> Passes:
     handle.remove()
     beside = sum(value.numel() * (16 if value.requires_grad else 4) for value in model.tasks.parameters())
     dense = any(task.dense for task in model.tasks.values())
-    return Passes(tuple(calls) or (Call(1.0, (1.0, 1.0, 1.0), dense),), beside)  # a task may take the network apart
+    return Passes(tuple(calls) or (Call(1.0, (1.0, 1.0, 1.0), dense),), beside)  # a task may call submodules only
 
 
 def time_step(trial: Trial, batch: int, device: torch.device, count: int = 2) -> float:
-    """Return the seconds of a step of the *trial* with *batch* patches on *device*; one before is not counted."""
+    """Return the seconds of a step of the *trial* with *batch* patches on *device*, after one warm-up step."""
     recipe, model = trial.recipe, trial.model.to(device)
     optimizer, precision = build_optimizer(recipe.optim, model), AUTOCAST[recipe.trainer.precision]
     fields = to_device(trial.batch(batch), device)

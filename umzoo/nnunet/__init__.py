@@ -1,1 +1,1 @@
-"""nnU-Net v2 as a place to use pre-trained weights: planning, fine-tuning, and files for its own commands."""
+"""Use of pre-trained weights in nnU-Net v2: planning, fine-tuning, and checkpoint files for its commands."""

@@ -1,4 +1,4 @@
-"""nnU-Net as it is installed and set up here."""
+"""The local installation and setup of nnU-Net."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from packaging.version import Version
 from umzoo.errors import ConfigError, DataError, in_one_line
 
 OLDEST = "2.8"
-"""The first release that looks for trainers in ``nnUNet_extTrainer``."""
+"""The first release that searches for trainers in ``nnUNet_extTrainer``."""
 
 TRAINER = "nnUNetTrainerUmzoo"
-"""umzoo's trainer, by the name that nnU-Net finds it by."""
+"""Class name of umzoo's trainer, by which nnU-Net finds it."""
 
 EXT_TRAINERS = Path(__file__).parent / "ext_trainers"
-"""Holds one module, which names the trainer; nnU-Net imports every module in the folders it searches."""
+"""Folder with one module, which imports the trainer; nnU-Net imports every module in the folders it searches."""
 
 _SEARCHED = "nnUNet_extTrainer"
 
 
 def require_nnunet() -> None:
-    """Check that nnU-Net can be used here.
+    """Check that nnU-Net is installed and usable.
 
     Raises:
-        ConfigError: if it is missing or too old, or torchvision, which its trainers import, does not fit torch.
+        ConfigError: if it is missing or too old, or torchvision, which its trainers import, is incompatible with torch.
     """
     try:
         installed = version("nnunetv2")
@@ -39,13 +39,13 @@ def require_nnunet() -> None:
     except (ImportError, RuntimeError, OSError) as error:
         reason = in_one_line(error, 200)
         raise ConfigError(
-            f"torchvision does not fit torch ({reason}), and all of nnU-Net's trainers need it:"
-            " install torch and torchvision from one index"
+            f"torchvision is incompatible with torch ({reason}), and all of nnU-Net's trainers need it:"
+            " install torch and torchvision from the same index"
         ) from None
 
 
 def make_trainer_findable() -> None:
-    """Put umzoo's trainer before the user's own folders of trainers, in the environment of this process."""
+    """Put umzoo's trainer before the user's trainer folders, in the environment of this process."""
     others = [folder for folder in os.environ.get(_SEARCHED, "").split(os.pathsep) if folder]
     folders = [str(EXT_TRAINERS), *(folder for folder in others if folder != str(EXT_TRAINERS))]
     os.environ[_SEARCHED] = os.pathsep.join(folders)
@@ -55,7 +55,7 @@ def require_trainer(name: str) -> None:
     """Check that nnU-Net finds the trainer *name*, and that it is one of umzoo's.
 
     Raises:
-        ConfigError: if not, with what makes a trainer of one's own such a one.
+        ConfigError: if not; the message explains how to derive such a trainer.
     """
     if name == TRAINER:
         return
@@ -69,17 +69,17 @@ def require_trainer(name: str) -> None:
     except (RuntimeError, ImportError, AttributeError, AssertionError) as error:
         reason = in_one_line(error, 200)
         raise ConfigError(
-            f"nnU-Net finds no trainer '{name}' ({reason}): let {_SEARCHED} name the folder of its module"
+            f"nnU-Net finds no trainer '{name}' ({reason}): set {_SEARCHED} to the folder of its module"
         ) from None
     if not issubclass(kind, UmzooMixin):
         raise ConfigError(
-            f"the trainer '{name}' loads no weights of umzoo: make one of it, 'class My{name}(UmzooMixin, {name})',"
-            " with 'from umzoo.nnunet.training.trainer import UmzooMixin', and give '-tr'"
+            f"the trainer '{name}' cannot load weights of umzoo: derive 'class My{name}(UmzooMixin, {name})',"
+            " with 'from umzoo.nnunet.training.trainer import UmzooMixin', and give it as '-tr'"
         )
 
 
 def require_device(device: str, count: int = 1) -> None:
-    """Check that there is what a training is to run on.
+    """Check that *count* devices of type *device* are available.
 
     Raises:
         ConfigError: if not.
@@ -90,18 +90,18 @@ def require_device(device: str, count: int = 1) -> None:
         raise ConfigError(f"unknown device '{device}': give cuda, cpu or mps")
     if device == "cuda" and torch.cuda.device_count() < count:
         raise ConfigError(
-            f"{count} GPU(s) asked for, PyTorch sees {torch.cuda.device_count()} here: train on a machine with them,"
-            " or give '-device cpu', which takes very long; '--dry-run' shows what the weights would do"
+            f"expected {count} GPU(s), PyTorch finds {torch.cuda.device_count()}: train on a machine with GPUs,"
+            " or give '-device cpu', which is very slow; '--dry-run' shows the transfer of the weights"
         )
     if device == "mps" and not torch.backends.mps.is_available():
-        raise ConfigError("PyTorch sees no 'mps' device here: give '-device cpu'")
+        raise ConfigError("PyTorch finds no 'mps' device: give '-device cpu'")
 
 
 def dataset_name(dataset: str) -> str:
-    """Return the full name of *dataset*, which may be its number.
+    """Return the full name of *dataset*, which may be a number.
 
     Raises:
-        DataError: if no data set, or several, have that number.
+        DataError: if no data set or several data sets have that number.
     """
     from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
 
@@ -109,8 +109,8 @@ def dataset_name(dataset: str) -> str:
         return str(maybe_convert_to_dataset_name(dataset))
     except (RuntimeError, ValueError):
         raise DataError(
-            f"no data set, or several, for '{dataset}' in {_setting('nnUNet_raw')}, {_setting('nnUNet_preprocessed')}"
-            f" and {_setting('nnUNet_results')}: give its number or its full name"
+            f"expected one data set '{dataset}', found none or several in {_setting('nnUNet_raw')},"
+            f" {_setting('nnUNet_preprocessed')} and {_setting('nnUNet_results')}: give its number or its full name"
         ) from None
 
 
@@ -120,7 +120,7 @@ def dataset_number(name: str) -> int:
 
 
 def preprocessed_folder(dataset: str) -> Path:
-    """Return nnU-Net's folder of preprocessed data and plans of *dataset*.
+    """Return nnU-Net's folder with preprocessed data and plans of *dataset*.
 
     Raises:
         ConfigError: if ``nnUNet_preprocessed`` is not set.
@@ -136,14 +136,14 @@ def preprocessed_folder(dataset: str) -> Path:
 
 
 def folder_of(variable: str) -> Path:
-    """Return the folder that nnU-Net's environment variable *variable* names.
+    """Return the folder in nnU-Net's environment variable *variable*.
 
     Raises:
         ConfigError: if it is not set.
     """
     value = os.environ.get(variable)
     if not value:
-        raise ConfigError(f"the environment variable {variable} is not set: nnU-Net keeps its folders there")
+        raise ConfigError(f"the environment variable {variable} is not set: set it to nnU-Net's folder")
     return Path(value)
 
 

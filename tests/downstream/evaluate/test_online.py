@@ -48,7 +48,7 @@ def test_a_probe_that_nobody_does_is_refused(new_run, balls, tmp_path):  # noqa:
     with pytest.raises(ConfigError, match="online_probe"):
         Trainer(run, cpu=True)
     both = new_run("both", f"trainer.probe_task={balls}", "trainer.shard=true")
-    with pytest.raises(ConfigError, match="needs the whole network"):
+    with pytest.raises(ConfigError, match="does not support trainer.shard"):
         Trainer(both, cpu=True, task_probe=online_probe(both))
     with pytest.raises(ConfigError, match="nowhere.toml"):
         online_probe(new_run("nowhere", f"trainer.probe_task={tmp_path / 'nowhere.toml'}"))

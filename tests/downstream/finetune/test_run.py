@@ -164,7 +164,7 @@ def test_cases_of_the_test_are_judged_once_in_the_end(tmp_path):
 def test_the_last_step_can_be_kept_whatever_validation_says(tmp_path):
     file = write(tmp_path)
     summary = run(file, tmp_path / "run", "strategy.checkpoint=last", "strategy.validate_every=1").summary
-    assert summary["step"] == 4 and "chose nothing" in summary["note"]
+    assert summary["step"] == 4 and "no selection" in summary["note"]
 
 
 def test_training_ends_where_validation_gains_no_more(tmp_path):

@@ -129,7 +129,7 @@ def test_networks_without_an_answer_are_refused(tmp_path, segmenter, body):
     other = make_model(
         tmp_path, {"name": "segmentation", "classes": 2}, Answer(task="segmentation", classes=("a", "b"))
     )
-    with pytest.raises(ConfigError, match="answer differently"):
+    with pytest.raises(ConfigError, match="one task with equal classes"):
         predict([segmenter, other], scan)
 
 

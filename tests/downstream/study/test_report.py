@@ -76,7 +76,7 @@ def test_failures_and_validation_cases_are_owned_up_to(tmp_path):
 def test_rows_of_something_else_are_refused(tmp_path):
     write_made_up(tmp_path)
     (tmp_path / "cells.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match="none of a study"):
+    with pytest.raises(DataError, match="has columns a, b, expected cell"):
         write_report(tmp_path)
 
 

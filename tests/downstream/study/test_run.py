@@ -185,7 +185,7 @@ def test_a_command_runs_a_cell_and_says_why_it_failed(done, tmp_path):
     from umzoo.downstream.study.launch import run_cells
 
     [(ended, why)] = run_cells(config, [cell], Launch(how.file, out, 1, "", True))
-    assert ended == cell and "pre-training of arm 'restored' with seed 0 is not there" in why
+    assert ended == cell and "pre-training of arm 'restored' with seed 0 is not finished" in why
     assert not is_done(out / cell.name) and read_state(out / cell.name)["failed"] == why
 
 
@@ -207,7 +207,7 @@ def test_the_forecast_times_a_few_steps(done, tmp_path):
         ('recipe = "recipe.toml"\n', "", "needs both 'recipe' and 'data'"),
         ('name = "restored"\nrecipe = "recipe.toml"\ndata = "store"', 'name = "other"', "no arm has"),
         ('name = "restored"', 'name = "scratch"', "two arms are called 'scratch'"),
-        ('file = "organs.toml"', 'file = "livers.toml"', "is not there"),
+        ('file = "organs.toml"', 'file = "livers.toml"', "does not exist: give 'file'"),
         ("labels = [1]", "labels = [0]", "label budget"),
     ],
 )

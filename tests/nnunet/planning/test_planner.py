@@ -258,7 +258,7 @@ def test_what_is_missing_is_said_with_its_command(dataset, narrow_weights, folde
     (preprocessed / "dataset_fingerprint.json").unlink()
     with pytest.raises(DataError, match="run 'nnUNetv2_extract_fingerprint -d 501'"):
         propose("501", folder)
-    with pytest.raises(UmzooError, match="no data set"):
+    with pytest.raises(UmzooError, match="expected one data set"):
         propose("77", folder)
 
 

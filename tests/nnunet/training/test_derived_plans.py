@@ -67,7 +67,7 @@ def test_plain_unet_is_refused_with_the_command_to_plan_anew(nnunet, weights):
     [
         ({"configuration": "3d_fulres"}, ConfigError, "did you mean '3d_fullres'"),
         ({"configuration": "2d"}, ConfigError, "is 2D"),
-        ({"dataset": "902"}, DataError, "no data set"),
+        ({"dataset": "902"}, DataError, "expected one data set '902', found none"),
         ({"dataset": "Dataset902_Nothing"}, DataError, "plan the data set first"),
         ({"base": "other"}, ConfigError, f"no plans 'other' .*{PLANS}"),
         ({"reference": "nowhere"}, WeightsError, "no weights 'nowhere'"),
@@ -88,7 +88,7 @@ def test_data_must_be_preprocessed(nnunet, weights):
 def test_derived_plans_are_no_base(weights):
     asked = request_of(weights)
     derive_plans(asked)
-    with pytest.raises(ConfigError, match=f"derived already: give '-p {PLANS}'"):
+    with pytest.raises(ConfigError, match=f"already derived plans: give '-p {PLANS}'"):
         derive_plans(request_of(weights, base=asked.plans_name))
 
 
@@ -100,7 +100,7 @@ def test_plans_that_were_trained_with_are_not_replaced(weights, tmp_path):
     fold = tmp_path / "results" / "Dataset901_Spheres" / f"nnUNetTrainerUmzoo__{asked.plans_name}__3d_fullres/fold_0"
     fold.mkdir(parents=True)  # begun, and no checkpoint yet
     derive_plans(request_of(weights, "finetuning.epochs=99"))
-    with pytest.raises(ConfigError, match="says otherwise.*--name"):
+    with pytest.raises(ConfigError, match="has other options.*--name"):
         derive_plans(asked, write=False)
     derive_plans(request_of(weights, name="another"))
 
@@ -165,7 +165,7 @@ def test_names_that_nnunet_could_not_use_are_refused(nnunet, weights, name):
 
 def test_plans_of_nnunets_own_are_not_replaced(nnunet, weights):
     before = (nnunet / "nnUNetPlans.json").read_bytes()
-    with pytest.raises(ConfigError, match="nnU-Net's own: give another --name"):
+    with pytest.raises(ConfigError, match="plans of nnU-Net and are not replaced: give another --name"):
         derive_plans(request_of(weights, name="nnUNetPlans"))
     assert (nnunet / "nnUNetPlans.json").read_bytes() == before
 

@@ -43,8 +43,8 @@ def test_recipes_give_positive_rates(name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"frozen": 11}, "11 frozen epochs are more than the 10"),
-        ({"restart": True}, "restart needs frozen epochs"),
+        ({"frozen": 11}, r"frozen must be at most epochs \(10\), got 11"),
+        ({"restart": True}, "restart needs frozen between 1 and epochs - 1, got 0 of 10"),
         ({"warmup": 11}, "a warm-up of 11 epochs does not fit a phase of 10"),
         ({"restart": True, "frozen": 3, "warmup": 4}, "does not fit a phase of 3"),
     ],

@@ -196,7 +196,8 @@ def test_weights_that_cannot_be_loaded_stop_the_training(weights, fold, damage, 
         (weights / "model.safetensors").write_bytes(content)
     trainer = make_trainer(asked)
     with pytest.raises(
-        WeightsError, match={"gone": "there is no folder", "replaced": "others than", "altered": "sha256"}[damage]
+        WeightsError,
+        match={"gone": "there is no folder", "replaced": "have changed since", "altered": "sha256"}[damage],
     ):
         trainer.run_training()
     assert trainer.current_epoch == 0
@@ -232,7 +233,7 @@ def test_a_trainer_of_ones_own_starts_from_the_weights(nnunet, weights, tmp_path
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"device": "cuda"}, "PyTorch sees 0 here"),
+        ({"device": "cuda"}, "PyTorch finds 0"),
         ({"device": "gpu"}, "unknown device 'gpu'"),
         ({"tr": "nnUNetTrainerNoMirroring"}, "class MynnUNetTrainerNoMirroring.UmzooMixin"),
         ({"tr": "Nothing"}, "finds no trainer 'Nothing'"),

@@ -1,1 +1,1 @@
-"""Pages in one file, of a store, a run, weights or an evaluation: they need no server and can be sent."""
+"""Self-contained HTML pages of a store, a run, weights or an evaluation."""

@@ -1,4 +1,4 @@
-"""One HTML file that needs neither network nor server: pictures are in it, and nothing is loaded from elsewhere."""
+"""A self-contained HTML file: pictures are embedded, and it needs neither network nor server."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 
 
 class Page:
-    """Collects what is shown, from top to bottom.
+    """Collects the content of a page, from top to bottom.
 
     Args:
-        title: stands at the top, and in the browser's tab.
+        title: heading of the page and title of the browser tab.
     """
 
     def __init__(self, title: str) -> None:
@@ -56,12 +56,12 @@ class Page:
         self._parts.append(f"<figure>{image}<figcaption>{escaped(caption)}</figcaption></figure>")
 
     def stack(self, slices: Sequence[bytes], caption: str, ratio: float) -> None:
-        """Add JPEG *slices* that a slider goes through, from the middle one on.
+        """Add JPEG *slices* with a slider, which starts at the middle slice.
 
         Args:
-            slices: of one volume, in order.
-            caption: what they are.
-            ratio: width over height of a slice, in mm.
+            slices: slices of one volume, in order.
+            caption: text below the picture.
+            ratio: physical width of a slice over its height.
         """
         uris, middle = [data_uri(it, "image/jpeg") for it in slices], len(slices) // 2
         listed = ",".join(f'"{uri}"' for uri in uris)
@@ -72,7 +72,7 @@ class Page:
         )
 
     def markdown(self, text: str, folder: Path) -> None:
-        """Add Markdown *text*, whose pictures lie in *folder*; HTML in it is shown as text."""
+        """Add Markdown *text* with pictures from *folder*; HTML in it is escaped."""
         from markdown_it import MarkdownIt
 
         body = re.sub(r"\A---\n.*?\n---\n|<!--.*?-->\n?", "", text, flags=re.DOTALL)
@@ -98,12 +98,12 @@ class Page:
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """Return *content* as an address that holds it."""
+    """Return *content* of MIME type *kind* as a data URI."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _embedded(name: str, folder: Path) -> str:
-    """The beginning of an image's tag with the picture *name* of *folder* in it; an empty one if it is none of its."""
+    """Return the start of an ``img`` tag with the embedded picture *name*; empty if *folder* has no such picture."""
     file = folder / name
     if Path(name).name != name or file.suffix.lower() not in TYPES or file.is_symlink() or not file.is_file():
         return '<img src=""'

@@ -1,4 +1,4 @@
-"""The page of a store: how many volumes of what, and slices of some of them."""
+"""The page of a store: counts of volumes, and slices of some of them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from umzoo.downstream.browse.page import Page
 from umzoo.errors import DataError
 
 VOLUMES = 8
-"""Volumes that are shown, at most."""
+"""Maximum number of volumes shown."""
 SLICES = 32
-"""Slices of a volume that are shown, at most."""
+"""Maximum number of slices shown of a volume."""
 EDGE = 256
-"""Pixels of a slice along its longer edge, at most."""
+"""Maximum number of pixels along the longer edge of a slice."""
 
 
 def store_page(store: Store, volumes: int = VOLUMES) -> Page:
-    """Return the page of *store* with at most *volumes* volumes, evenly spread over modalities and data sets."""
+    """Return the page of *store* with at most *volumes* volumes, spread evenly over modalities and data sets."""
     page = Page(f"Store {store.path.name}")
     page.paragraph(f"{len(store)} volumes")
     groups = store.records.groups("modality", "source", "modality_from")

@@ -11,20 +11,21 @@ from umzoo.data.loading.config import Size
 
 
 class EmbedConfig(Config):
-    """What a vector stands for, and how it is made."""
+    """Options of embedding: regions, feature levels, pooling and windows."""
 
     per: Literal["scan", "window", "roi"] = Field(
-        "scan", description="one vector a scan, a window, or a label of a mask"
+        "scan", description="region of one vector: a scan, a window, or a label of a mask"
     )
     levels: tuple[int, ...] = Field(
-        (-1,), min_length=1, description="levels of features, 0 the finest, -1 the coarsest; several are joined"
+        (-1,), min_length=1, description="feature levels, from 0 (finest) to -1 (coarsest); several are concatenated"
     )
     pooling: Literal["mean", "max", "mean+max"] = Field(
-        "mean", description="how the cells of a level become one number a channel"
+        "mean", description="pooling of a level over its voxels, to one number per channel"
     )
     patch_size: Size | None = Field(
-        None, description="window in voxels (D, H, W); default: that of the weights, smaller where the scan is"
+        None,
+        description="window in voxels (D, H, W); by default that of the weights, at most the size of the scan",
     )
-    overlap: float = Field(0.0, ge=0, lt=1, description="least share by which neighboring windows overlap")
-    batch_size: int = Field(1, ge=1, description="windows a forward pass")
+    overlap: float = Field(0.0, ge=0, lt=1, description="minimum overlap of neighboring windows, as a fraction")
+    batch_size: int = Field(1, ge=1, description="windows per forward pass")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="precision of the forward pass")

@@ -16,15 +16,15 @@ from umzoo.scans.windows import size_of
 
 
 def dense_features(model: Backbone | Model, scan: Scan, level: int | None = None, overlap: float = OVERLAP) -> Tensor:
-    """Return a feature map ``(C, D, H, W)`` on the image of *scan*.
+    """Return a feature map ``(C, D, H, W)`` on the grid of the image of *scan*.
 
-    Windows overlap and are blended with a Gaussian weight (MONAI's sliding window).
+    Overlapping windows are blended with Gaussian weights (MONAI's sliding-window inference).
 
     Args:
         model: a network of :func:`umzoo.from_pretrained`; a head is not used.
         scan: of :func:`umzoo.load_scan`.
-        level: a level of the encoder, interpolated to the image; None is the decoder's map.
-        overlap: share by which windows overlap.
+        level: encoder level, interpolated to the image; None selects the decoder's output.
+        overlap: overlap of neighboring windows, as a fraction.
 
     Raises:
         ConfigError: if the network has no decoder and no *level* is given, or MONAI is not installed.

@@ -1,4 +1,4 @@
-"""What ``umzoo embed`` needs beside the vectors: masks of scans, maps on disk."""
+"""Reading of masks and writing of dense feature maps for ``umzoo embed``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from umzoo.scans.scan import Scan
 
 
 def mask_reader(pattern: str) -> Callable[[Listed, Scan], Tensor]:
-    """Return what finds the mask of a scan at *pattern*, in which ``{name}`` is the scan's file name without suffix."""
+    """Return a function that loads a scan's mask from *pattern*; ``{name}`` is the scan's file name without suffix."""
 
     def read(listed: Listed, scan: Scan) -> Tensor:
         stem = stem_of(listed.file) if listed.file else scan.name
@@ -30,9 +30,9 @@ def mask_reader(pattern: str) -> Callable[[Listed, Scan], Tensor]:
 def write_dense(
     model: Backbone | Model, listing: Listing, out: Path, progress: Progress
 ) -> tuple[tuple[str, str], ...]:
-    """Write the feature map of each scan into *out*, on its own grid; return what was left out and why.
+    """Write the feature map of each scan into *out*, on the scan's original grid; return skipped scans with reasons.
 
-    Maps that are there already are kept.
+    Existing maps are not computed again.
 
     Raises:
         DataError: if no map could be written.

@@ -1,4 +1,4 @@
-"""Vectors of many scans in one file: resumed where it was interrupted, and the same bytes however often that was."""
+"""Writes vectors of many scans to one table; an interrupted run can be resumed and gives identical bytes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from umzoo.scans.scan import Scan
 
 @dataclass(frozen=True)
 class Embedded:
-    """What came of it: rows written, and scans that were left out with the reason."""
+    """Result of embedding: number of rows, and skipped scans with reasons."""
 
     rows: int
     skipped: tuple[tuple[str, str], ...]
@@ -40,21 +40,21 @@ def embed_scans(
     mask_of: Callable[[Listed, Scan], Tensor] | None = None,
     progress: Progress = no_progress,
 ) -> Embedded:
-    """Embed every scan of *listing* and write the table *out*, a row for each vector.
+    """Embed every scan of *listing* and write the table *out*, one row per vector.
 
-    What is done is kept in ``OUT.partial`` until the table is written, so an interrupted call goes on. A scan that
-    cannot be used is left out and named.
+    Finished vectors are cached in ``OUT.partial`` until the table is written, so an interrupted call can be resumed.
+    Unusable scans are skipped and reported.
 
     Args:
         model: a network of :func:`umzoo.from_pretrained`.
         listing: of :func:`umzoo.scans.listing.list_scans`.
-        out: a name that ends in .parquet, .csv or .npz.
+        out: file that ends in .parquet, .csv or .npz.
         config: options.
-        mask_of: gives the mask of a scan, for ``per = "roi"``.
-        progress: called with scans done, scans in all, and scans left out.
+        mask_of: returns the mask of a scan, for ``per = "roi"``.
+        progress: called with the numbers of scans done, scans in total, and scans skipped.
 
     Raises:
-        ConfigError: if the suffix is another one, or ``OUT.partial`` was begun with other weights or options.
+        ConfigError: if the suffix is not supported, or ``OUT.partial`` was begun with other weights or options.
     """
     if out.suffix not in SUFFIXES:
         raise ConfigError(f"--out expects a name that ends in {', '.join(SUFFIXES)}, got '{out.name}'")

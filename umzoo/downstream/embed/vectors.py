@@ -1,4 +1,4 @@
-"""Features of the windows of a scan, pooled over regions while the windows go by."""
+"""Features of a scan's windows, pooled over regions one window at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from umzoo.scans.scan import Scan
 from umzoo.scans.windows import BODY_SHARE, Size, Window, body, pad_to, size_of, window_size, windows
 
 DEFAULT_PATCH: Size = (96, 96, 96)
-"""Window of weights that do not say what they were trained on."""
+"""Window for weights that do not state their patch size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +29,8 @@ class Embedding:
 
     Args:
         vectors: float32 ``(n, d)``.
-        regions: what each vector stands for: ``""`` for the scan, ``"z,y,x"`` for the first voxel of a window, or the
-            label of the mask.
+        regions: region of each vector: ``""`` for the scan, ``"z,y,x"`` (first voxel) for a window, or the label of
+            the mask.
     """
 
     vectors: Tensor
@@ -41,15 +41,17 @@ class Embedding:
         """The only vector ``(d,)``.
 
         Raises:
-            ConfigError: if there are several.
+            ConfigError: if there are several vectors.
         """
         if len(self.vectors) != 1:
-            raise ConfigError(f"there are {len(self.vectors)} vectors: take .vectors, whose rows .regions names")
+            raise ConfigError(
+                f"expected one vector, got {len(self.vectors)}: use .vectors, with rows named by .regions"
+            )
         return self.vectors[0]
 
 
 class _Pool:
-    """Mean and maximum of features over weighted cells, one window after the other."""
+    """Running mean and maximum of features over weighted feature voxels."""
 
     def __init__(self) -> None:
         self.total: Tensor | None = None
@@ -57,7 +59,7 @@ class _Pool:
         self.peak: Tensor | None = None
 
     def add(self, level: Tensor, weights: Tensor) -> None:
-        """Add the cells of *level* ``(C, d, h, w)`` with their *weights* ``(d, h, w)``, the share that counts."""
+        """Add the voxels of *level* ``(C, d, h, w)`` with *weights* ``(d, h, w)`` from 0 to 1."""
         if not (mass := float(weights.sum())):
             return
         total = (level * weights).sum(dim=(1, 2, 3))
@@ -67,7 +69,7 @@ class _Pool:
         self.weight += mass
 
     def result(self, pooling: str) -> Tensor | None:
-        """The pooled vector, None if no cell counted."""
+        """Return the pooled vector, or None if all weights were 0."""
         if self.total is None or self.peak is None:
             return None
         parts = {"mean": self.total / self.weight, "max": self.peak}
@@ -79,20 +81,20 @@ def embed(
 ) -> Embedding:
     """Return vectors of *scan* from the frozen features of *model*.
 
-    Windows slide over the body. The cells of a level that lie in the scan are pooled over all windows, so padding
-    never counts, and a vector does not depend on what else is embedded.
+    Windows slide over the body. Feature voxels inside the scan are pooled over all windows: padding has no influence,
+    and a vector does not depend on the other scans.
 
     Args:
         model: a network of :func:`umzoo.from_pretrained`; a head is not used.
         scan: of :func:`umzoo.load_scan`.
-        config: options; or give them by name, such as ``pooling="mean+max"``.
+        config: options; single options can be passed as keywords, such as ``pooling="mean+max"``.
         roi: int64 ``(D, H, W)``, a mask on the image of the scan (:func:`umzoo.scans.labels.load_labels`); one vector
-            for each label but 0.
+            for each label except 0.
         options: of :class:`EmbedConfig`.
 
     Raises:
         ConfigError: if an option is wrong, or *per* is "roi" without a mask.
-        DataError: if the mask does not lie on the image, or is empty.
+        DataError: if the mask has another shape than the image, or is empty.
     """
     if roi is not None:
         options.setdefault("per", "roi")
@@ -113,7 +115,7 @@ def embed(
     rows = {name: [pool.result(config.pooling) for pool in found] for name, found in sorted(pools.items())}
     rows = {name: parts for name, parts in rows.items() if all(part is not None for part in parts)}
     if not rows:
-        raise DataError(f"no region of '{scan.name}' holds a cell of the features: is the mask empty?")
+        raise DataError(f"no region of '{scan.name}' holds a voxel of the features: give a mask that is not empty")
     return Embedding(torch.stack([torch.cat(parts) for parts in rows.values()]).cpu(), tuple(rows))  # type: ignore[arg-type]
 
 
@@ -126,9 +128,9 @@ def _levels(backbone: Backbone, levels: tuple[int, ...]) -> list[int]:
 
 
 def _regions(scan: Scan, config: EmbedConfig, roi: Tensor | None, chosen: Sequence[Window]) -> Mapping[str, Tensor]:
-    """Weights ``(D, H, W)`` by name; where every window is a region of its own, it gives the name.
+    """Return weights ``(D, H, W)`` by region; with one region per window, the only name is empty.
 
-    A voxel that several windows show counts as one.
+    A voxel in several windows has a total weight of 1.
     """
     size = scan.image.shape[1:]
     if config.per == "window":
@@ -144,7 +146,7 @@ def _regions(scan: Scan, config: EmbedConfig, roi: Tensor | None, chosen: Sequen
 
 
 def _once(size: torch.Size, chosen: Sequence[Window]) -> Tensor:
-    """One over the number of windows that show a voxel ``(D, H, W)``; 1 where none does."""
+    """Return ``(D, H, W)``: one over the number of windows that contain a voxel, 1 if none does."""
     seen = torch.zeros(size)
     for window in chosen:
         seen[window] += 1
@@ -152,7 +154,7 @@ def _once(size: torch.Size, chosen: Sequence[Window]) -> Tensor:
 
 
 def _cut(mask: Tensor, window: Window) -> Tensor:
-    """The part of *mask* in *window*; what lies beyond the image counts nothing."""
+    """Return the part of *mask* in *window*, padded with 0 beyond the image."""
     part = mask[window]
     margins = [
         side
@@ -163,16 +165,16 @@ def _cut(mask: Tensor, window: Window) -> Tensor:
 
 
 def _shrink(weights: Tensor, level: Tensor) -> Tensor:
-    """The share of each cell of *level* ``(C, d, h, w)`` that counts."""
+    """Return the mean weight in each voxel of *level* ``(C, d, h, w)``."""
     size = (level.shape[1], level.shape[2], level.shape[3])
     return functional.adaptive_avg_pool3d(weights[None], size)[0].to(level.device)
 
 
 def patch_size(backbone: Backbone, shape: Size, wanted: Size | None) -> Size:
-    """Return the window that *backbone* is given of an image of *shape*.
+    """Return the window size of *backbone* for an image of *shape*.
 
     Raises:
-        ConfigError: if the network cannot take the *wanted* window.
+        ConfigError: if the network does not support the *wanted* window.
     """
     fixed = getattr(backbone.config, "input_shape", None)
     known = backbone.weights_info.input.patch_size if backbone.weights_info is not None else None
@@ -187,7 +189,7 @@ def patch_size(backbone: Backbone, shape: Size, wanted: Size | None) -> Size:
 def _features(
     backbone: Backbone, image: Tensor, chosen: Sequence[Window], config: EmbedConfig
 ) -> Iterator[tuple[Window, list[Tensor]]]:
-    """Each of the *chosen* windows with its levels ``(C, d, h, w)``."""
+    """Yield each of the *chosen* windows with its levels ``(C, d, h, w)``."""
     device = next(backbone.parameters()).device
     left = iter(chosen)
     backbone.eval()
@@ -200,7 +202,7 @@ def _features(
 
 
 def body_windows(found: list[Window], image: Tensor) -> list[Window]:
-    """The windows that show the body; all if none does."""
+    """Return the windows that contain the body; all windows if none does."""
     mask = body(image)
     kept = [window for window in found if mask[window].float().mean() > BODY_SHARE]
     return kept or found

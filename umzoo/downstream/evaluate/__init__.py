@@ -1,4 +1,4 @@
-"""Do these weights help on this data? Probes of frozen features, with controls, intervals and tests."""
+"""Evaluation of weights on labeled data: probes of frozen features, with controls, intervals and tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vectors of a task's cases by several networks, each kept on disk."""
+"""Vectors of a task's cases by several networks, cached on disk."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from umzoo.spec import InputSpec
 log = logging.getLogger(__name__)
 
 SIMPLE = "intensity and size"
-"""Name of the control that knows no anatomy."""
+"""Name of the control without anatomical features."""
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 View = Callable[[Scan, Case], Scan]
-"""What becomes of a scan before it is embedded; its ``repr`` says what it does."""
+"""Transform of a scan before embedding; its ``repr`` is part of the cache key."""
 
 
 def embed_cases(
@@ -44,19 +44,19 @@ def embed_cases(
     progress: Progress,
     view: View | None = None,
 ) -> dict[str, dict[str, NDArray[Any]]]:
-    """Return the vector of each case by network, and its simple numbers (:data:`SIMPLE`) as the first network sees it.
+    """Return the vector of each case by network, and its simple features (:data:`SIMPLE`).
 
-    The networks of one of the *pairs* expect the same input, and what they give is kept in one file a case. A case
-    that cannot be used is left out with a warning.
+    The networks of one pair expect the same input, and their vectors are cached in one file per case. The simple
+    features come from the input of the first pair. An unusable case is left out with a warning.
 
     Args:
-        cases: what is embedded.
+        cases: cases to embed.
         pairs: networks by name.
-        cache: folder that keeps what is done.
+        cache: folder of the cache.
         config: options of embedding.
-        crop: voxels (D, H, W) about the center of the mask, or of the scan; None takes the whole scan.
-        progress: called with cases done, cases in all, and cases left out.
-        view: what becomes of a scan before it is embedded; None leaves it as it is.
+        crop: size of a crop (D, H, W) at the center of the mask, or of the scan; None takes the whole scan.
+        progress: called with the numbers of cases done, cases in total, and cases left out.
+        view: transform of a scan before embedding, or None.
     """
     cuts = _cuts(cases, pairs, cache, crop, progress)
     folders = [
@@ -90,7 +90,7 @@ def _rows(
     seen: tuple[Cut | None, View | None],
     scans: dict[str, Scan],
 ) -> list[NDArray[Any]]:
-    """A vector by each network and the simple numbers, from *file* if it is there; *scans* holds what was read."""
+    """Return a vector per network and the simple features, from *file* if it exists; *scans* caches loaded scans."""
     if not file.is_file():
         spec = input_of(next(iter(networks.values())))
         key = _input(spec)
@@ -114,7 +114,7 @@ def _cuts(
     crop: Size | None,
     progress: Progress,
 ) -> list[Cut | None]:
-    """What is cut for each of the *pairs*; networks that expect the same input share it."""
+    """Return the crop of each of the *pairs*; networks with the same input have the same crop."""
     if crop is None:
         return [None] * len(pairs)
     done = count()
@@ -131,12 +131,12 @@ def _input(spec: InputSpec) -> str:
 
 
 def _seen(networks: Mapping[str, Backbone], cut: Cut | None, view: View | None) -> str:
-    """What the networks see of a case."""
+    """Return a text that identifies the input of the networks, for the cache key."""
     return f"{input_of(next(iter(networks.values()))).model_dump_json()} {cut} {view}"
 
 
 def simple_features(scan: Scan) -> NDArray[np.float32]:
-    """Mean, deviation and quantiles of each channel, and size in mm and voxels: all that knows no anatomy."""
+    """Return mean, standard deviation and quantiles of each channel, and the size in voxels and in mm."""
     values = scan.image.flatten(1).double().numpy()
     numbers = [values.mean(1), values.std(1), *np.quantile(values, QUANTILES, axis=1)]
     shape = np.array(scan.image.shape[1:], float)

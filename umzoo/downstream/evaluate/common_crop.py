@@ -1,4 +1,4 @@
-"""Crops of one size that hold no padding, so that none tells how large a scan is."""
+"""Crops of equal size without padding, so that a crop does not reveal the size of a scan."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from umzoo.spec import InputSpec
 log = logging.getLogger(__name__)
 
 LEAST = 4
-"""Voxels along each axis that a crop must show."""
+"""Minimum size of a crop along each axis, in voxels."""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Voxels (D, H, W) before the center of a case, and from it on, that every case has."""
+    """Extent of a crop (D, H, W) before and behind the center, in voxels, which every case has."""
 
     before: Size
     behind: Size
 
     @property
     def size(self) -> Size:
-        """Voxels (D, H, W) of the crop."""
+        """Size (D, H, W) of the crop in voxels."""
         depth, height, width = (a + b for a, b in zip(self.before, self.behind, strict=True))
         return depth, height, width
 
     def __call__(self, scan: Scan, case: Case) -> Scan:
-        """Return *scan* cut about the center of the case's mask, or its own."""
+        """Return *scan*, cropped at the center of the case's mask, or else of the scan."""
         start = np.array(_center(scan, case)) - np.array(self.before)
         image = cut(scan.image.numpy(), start, self.size, float(scan.image.min()))
         shift = np.eye(4)
@@ -51,24 +51,24 @@ class Cut:
 
 
 def common_cut(cases: Sequence[Case], spec: InputSpec, wanted: Size, cache: Path, tell: Callable[[], None]) -> Cut:
-    """Return the largest crop of at most *wanted* voxels that lies within every one of *cases*.
+    """Return the largest crop of at most *wanted* voxels that lies within all *cases*.
 
-    A crop that reaches beyond some scans would have to be padded there, and a network sees where the padding begins:
-    the crop would tell how large the scan is, which often goes with the answer. So all crops end where one does.
+    A crop that reaches beyond a scan needs padding, which reveals the size of the scan to the network, and the size
+    often correlates with the target. Therefore all crops are as small as the smallest one.
 
     Args:
-        cases: those that cannot be read are passed over.
-        spec: what the network expects.
-        wanted: voxels (D, H, W).
-        cache: folder that keeps the room about the center of each case.
+        cases: cases; unreadable ones are skipped.
+        spec: input of the network.
+        wanted: size (D, H, W) in voxels.
+        cache: folder that caches the extent of each case around its center.
         tell: called after each case.
 
     Raises:
-        DataError: if a case leaves less than :data:`LEAST` voxels.
+        DataError: if the crop would be smaller than :data:`LEAST` voxels.
     """
     room = _room_of(cases, spec, cache, tell)
     if not room:
-        raise DataError(f"none of {len(cases)} cases can be read, so there is nothing to cut crops from")
+        raise DataError(f"none of {len(cases)} cases can be read: check the paths of the images")
     half = np.array([*(size // 2 for size in wanted), *(size - size // 2 for size in wanted)])
     found = np.minimum(half, np.array(list(room.values())).min(axis=0)).astype(int).tolist()
     common = Cut((found[0], found[1], found[2]), (found[3], found[4], found[5]))
@@ -85,7 +85,7 @@ def common_cut(cases: Sequence[Case], spec: InputSpec, wanted: Size, cache: Path
 def _room_of(
     cases: Sequence[Case], spec: InputSpec, cache: Path, tell: Callable[[], None]
 ) -> Mapping[str, Sequence[int]]:
-    """Voxels before the center and from it on, by case."""
+    """Return the voxels before and behind the center of each case."""
     key = repr((spec.model_dump_json(exclude={"patch_size"}), [(case.id, case.images, case.mask) for case in cases]))
     file = cache / file_name(key).replace(".npz", ".json")
     if file.is_file():
@@ -101,7 +101,7 @@ def _room_of(
         except ConfigError:
             raise
         except UmzooError as error:
-            log.debug("%s: %s", case.id, error)  # reading it again says why it is left out
+            log.debug("%s: %s", case.id, error)  # embedding reads the case again and warns
         else:
             room[case.id] = [*center.tolist(), *(np.array(scan.image.shape[1:]) - center).tolist()]
         tell()

@@ -1,4 +1,4 @@
-"""A linear decoder of voxels' features: discriminants of classes with a common covariance (Fisher, 1936)."""
+"""A linear decoder of voxel features: linear discriminant analysis (Fisher, 1936)."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 SHRINKAGE = (1e-3, 1e-2, 1e-1)
-"""What is added to the diagonal of the covariance, features having a spread of 1."""
+"""Values added to the diagonal of the covariance of features with standard deviation 1."""
 PRIORS = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Power of the classes' shares: 0 takes all as equally frequent, 1 as frequent as they are."""
+"""Exponents of the class frequencies in the prior: 0 gives a uniform prior, 1 the observed frequencies."""
 ABSENT = -1e9
 
 
 @dataclass(frozen=True)
 class Voxels:
-    """Voxels drawn from a scan: features ``(m, F)``, classes ``(m,)``, and how many voxels each stands for ``(m,)``."""
+    """Sampled voxels of a scan: features ``(m, F)``, classes ``(m,)`` and sampling weights ``(m,)``."""
 
     rows: NDArray[Any]
     labels: NDArray[np.int64]
@@ -27,7 +27,7 @@ class Voxels:
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over voxels by class: how many ``(K,)``, features ``(K, F)``, their products ``(K, F, F)``, and shares."""
+    """Sums over voxels by class: counts ``(K,)``, features ``(K, F)``, products ``(K, F, F)`` and weights ``(K,)``."""
 
     counts: NDArray[np.float64]
     sums: NDArray[np.float64]
@@ -36,7 +36,7 @@ class Moments:
 
     @classmethod
     def of(cls, drawn: Sequence[Voxels], classes: int) -> Moments:
-        """Sum over the voxels of several scans."""
+        """Return the sums over the voxels of several scans."""
         rows = np.concatenate([one.rows for one in drawn]).astype(np.float32)
         labels, shares = np.concatenate([one.labels for one in drawn]), np.concatenate([one.shares for one in drawn])
         of_class = [rows[labels == number] for number in range(classes)]
@@ -58,14 +58,14 @@ class Moments:
 
 @dataclass(frozen=True)
 class Decoder:
-    """Answers ``weight @ features + bias``: *weight* ``(K, F)``, *bias* ``(K,)``."""
+    """Computes ``weight @ features + bias``: *weight* ``(K, F)``, *bias* ``(K,)``."""
 
     weight: NDArray[np.float64]
     bias: NDArray[np.float64]
 
 
 def discriminant(moments: Moments, shrinkage: float, prior: float) -> Decoder:
-    """Return the decoder of *moments*; a class that was not there is never answered."""
+    """Return the decoder of *moments*; it never predicts a class without voxels."""
     known = moments.counts > 0
     counts = moments.counts.clip(1)[:, None]
     means = moments.sums / counts
@@ -80,9 +80,9 @@ def discriminant(moments: Moments, shrinkage: float, prior: float) -> Decoder:
 
 
 def choose_decoder(parts: Mapping[int, Moments], drawn: Mapping[int, Sequence[Voxels]]) -> Decoder:
-    """Return the decoder of all *parts*, with the settings that do best on each part, learned from the others.
+    """Return the decoder of all *parts*, with settings chosen by cross-validation over them.
 
-    What is best has the greatest Dice of the classes but 0, estimated from the *drawn* voxels of each part.
+    The best settings have the greatest mean Dice of all classes except 0, estimated from the *drawn* voxels.
     """
     total = _sum(list(parts.values()))
     settings = [(shrinkage, prior) for shrinkage in SHRINKAGE for prior in PRIORS]
@@ -109,7 +109,7 @@ def _sum(moments: Sequence[Moments]) -> Moments:
 
 
 def _overlap(said: NDArray[Any], truth: NDArray[Any], shares: NDArray[Any], classes: int) -> NDArray[Any]:
-    """By class: voxels that are right, and the sum of those said and those true."""
+    """Return, by class, the weights of correct voxels, and the sum of the weights of predicted and of true voxels."""
     right = np.bincount(truth[said == truth], weights=shares[said == truth], minlength=classes)
     both = np.bincount(said, weights=shares, minlength=classes) + np.bincount(truth, weights=shares, minlength=classes)
     return np.stack([right, both])

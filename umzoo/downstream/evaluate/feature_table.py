@@ -1,4 +1,4 @@
-"""What is compared on labeled scans, and the features of several references for them."""
+"""Labeled scans with the references to compare, and the features of these references."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ Kind = Literal["classification", "multilabel", "regression", "survival", "segmen
 
 @dataclass(frozen=True)
 class Compared:
-    """Labeled scans, and what is compared on them.
+    """Labeled scans, and the references and controls to compare on them.
 
     Attributes:
         names: references and controls.
-        targets: index of the class ``(n,)``; 0 or 1 per label ``(n, k)``; numbers ``(n, k)``; time, event ``(n, 2)``;
-            of segmentation anything ``(n, ...)``.
-        subjects: person of each scan ``(n,)``.
+        targets: class index ``(n,)``; 0 or 1 per label ``(n, k)``; numbers ``(n, k)``; time, event ``(n, 2)``; for
+            segmentation any array ``(n, ...)``.
+        subjects: subject of each scan ``(n,)``.
         kind: classification, multilabel, regression, survival or segmentation.
-        random: reference to the name of its control, random weights of the same network, drawn several times.
-        simple: name of the control that knows intensities and sizes or places; empty if there is none.
+        random: reference to the name of its control, the same network with random weights.
+        simple: name of the control with intensities and sizes or positions only; empty if there is none.
         classes: names of the classes, labels or numbers.
-        folds: outer fold of each scan ``(n,)``, where the data brings its own.
+        folds: outer fold of each scan ``(n,)``, if the data defines folds.
 
     Raises:
-        DataError: if arrays do not fit together, or one person is in two folds.
+        DataError: if the lengths of arrays differ, or one subject is in two folds.
     """
 
     names: tuple[str, ...]
@@ -59,17 +59,17 @@ class Compared:
 
     @property
     def references(self) -> tuple[str, ...]:
-        """Names of the references that are no controls."""
+        """Names of the references without the controls."""
         return tuple(name for name in self.names if name not in self.controls)
 
 
 class FeatureTable(Compared):
-    """Labeled scans, each with a vector per reference; the rest as in :class:`Compared`.
+    """Labeled scans as in :class:`Compared`, with a feature vector per reference.
 
-    *features* are ``(n, d)``; those of random weights may be ``(r, n, d)``, of r drawings.
+    *features* have shape ``(n, d)``; those of r random initializations may be ``(r, n, d)``.
 
     Raises:
-        DataError: if arrays do not fit together or are not finite, or one person is in two folds.
+        DataError: if the lengths of arrays differ, values are not finite, or one subject is in two folds.
     """
 
     features: Mapping[str, NDArray[Any]]
@@ -95,7 +95,7 @@ class FeatureTable(Compared):
 
 
 def targets_of(task: Task, cases: Sequence[Case]) -> NDArray[Any]:
-    """Return the answers of *cases* as :class:`Compared` has them; zeros of a segmentation."""
+    """Return the targets of *cases* in the layout of :class:`Compared`; zeros for a segmentation."""
     if task.kind == "segmentation":
         return np.zeros((len(cases), 1))
     targets = np.array([case.targets for case in cases])
@@ -103,11 +103,11 @@ def targets_of(task: Task, cases: Sequence[Case]) -> NDArray[Any]:
 
 
 def refuse_leaks(subjects: NDArray[Any], folds: NDArray[Any]) -> None:
-    """Raise DataError if scans of one person are in two folds."""
+    """Raise DataError if scans of one subject are in two folds."""
     for subject in np.unique(subjects):
         found = np.unique(folds[subjects == subject])
         if len(found) > 1:
             raise DataError(
                 f"subject '{subject}' is in folds {', '.join(map(str, found))}:"
-                " all scans of one person belong in one fold, or the numbers are too good"
+                " put all scans of one subject in one fold, else the metrics are too optimistic"
             )

@@ -1,4 +1,4 @@
-"""References compared by fine-tuning: each trained and judged on the same persons as its twin from scratch."""
+"""Comparison of references by fine-tuning, each with the same network trained from scratch on the same folds."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TUNED = "fine-tuning"
 
 @dataclass(frozen=True)
 class _Runs:
-    """All that the runs of an evaluation share."""
+    """Settings common to all runs of an evaluation."""
 
     options: FinetuneConfig
     task: Task
@@ -54,22 +54,22 @@ def evaluate_finetuned(
     *,
     cpu: bool = False,
 ) -> tuple[Evaluation, tuple[str, ...]]:
-    """Fine-tune every one of *references* and its twin from scratch for each fold, budget and seed, and compare them.
+    """Fine-tune each of *references* and its twin from scratch for each fold, budget and seed, and compare them.
 
-    Nothing is chosen by the persons held out: a run is validated once, when its steps are done. Folds, labels, head
-    and batches of a seed are the same for all, and a seed is another drawing of the twin's weights. Tasks with an
-    answer a scan have simple numbers as a control too. What is done is kept, and interrupted runs are continued.
+    Held-out subjects select nothing: a run is validated once, after its last step. All references have the same folds,
+    labeled subsets, heads and batches for a seed; each seed also initializes the twin anew. Tasks with one target per
+    scan also have the simple features as a control. Finished runs are cached, and interrupted runs are resumed.
 
     Args:
-        options: of the fine-tuning.
-        file: paths in the options are relative to it.
+        options: options of the fine-tuning.
+        file: TOML file; paths in the options are relative to it.
         references: name to weights.
-        cache: folder that keeps scans and answers.
+        cache: folder that caches scans and predictions.
         config: options of the comparison.
-        cpu: stay on the CPU.
+        cpu: run on the CPU.
 
     Raises:
-        ConfigError: if an option makes no sense here.
+        ConfigError: if an option would select a model on held-out cases.
         DataError: if too few cases can be used.
         UmzooError: if a signal stopped a run.
     """
@@ -98,17 +98,17 @@ def evaluate_finetuned(
 
 
 def _without_choices(options: FinetuneConfig, task: Task) -> FinetuneConfig:
-    """*options* that validate once, in the end."""
+    """Return *options* with a single validation after the last step."""
     strategy = options.strategy
     if strategy.name == "probe" and len(strategy.probe_rates) > 1:
-        raise ConfigError("several strategy.probe_rates would be chosen by the scans held out: give one")
+        raise ConfigError("several strategy.probe_rates would be selected on held-out scans: give one")
     last = {"checkpoint": "last", "validate_every": options.trainer.steps, "patience": None}
-    strategy = strategy.model_copy(update=last)  # the held-out cases must not choose the step
+    strategy = strategy.model_copy(update=last)  # the held-out cases must not select the checkpoint
     return options.model_copy(update={"task": task.config, "strategy": strategy})
 
 
 def _usable(runs: _Runs, origins: Sequence[Origin]) -> tuple[list[Case], InputSpec]:
-    """The cases that every network can be given, and what the first of them expects."""
+    """Return the cases that are usable for every network, and the input of the first network."""
     specs = [expected_input(origin, runs.options, channels_of(runs.task.cases))[1] for origin in origins]
     known = [set(cache_cases(runs.cache / "scans", runs.task, it, runs.options.data.dtype)) for it in specs]
     cases = [case for case in runs.task.cases if case.split != "test" and all(case.id in ids for ids in known)]
@@ -134,7 +134,7 @@ def _table(
 
 
 def _rows(runs: _Runs, origin: Origin, split: Split, seed: int) -> list[Row]:
-    """The rows of the held-out cases, from one run; it is done once, and its checkpoints are not kept."""
+    """Return the rows of the held-out cases of one run; the rows are cached and the checkpoints deleted."""
     options = runs.options.model_copy(update={"seed": seed})
     folder = runs.cache / "runs" / _digest(options, origin, split)
     file = folder.with_suffix(".json")
@@ -153,7 +153,7 @@ def _rows(runs: _Runs, origin: Origin, split: Split, seed: int) -> list[Row]:
             cpu=runs.cpu,
         )
         if (signal := run.fit()) is not None:
-            raise UmzooError(f"stopped by signal {signal}: give the same command to go on")
+            raise UmzooError(f"stopped by signal {signal}, progress is saved: repeat the command to continue")
         rows = run.best_rows or run.judge(run.validation_cases, [run.best_head])[0]
         replace_text(file, json.dumps(rows))
         shutil.rmtree(folder)
@@ -170,7 +170,7 @@ def _digest(options: FinetuneConfig, origin: Origin, split: Split) -> str:
 
 
 def _scores(task: Task, row: Row) -> list[float]:
-    """The numbers of *row* that are judged."""
+    """Return the predictions or metrics of *row* that are evaluated."""
     if task.kind == "segmentation":
         return [row["dice"], *(row[f"dice.{name}"] for name in task.classes[1:])]
     if task.kind == "survival":
@@ -180,7 +180,7 @@ def _scores(task: Task, row: Row) -> list[float]:
 
 
 def _plain(table: Compared, cases: Sequence[Case], spec: InputSpec, config: EvaluateConfig) -> dict[Key, NDArray[Any]]:
-    """Answers of a linear probe of simple numbers."""
+    """Return the out-of-fold predictions of a linear probe on simple features."""
     numbers = np.stack([simple_features(read_case(case, spec)) for case in cases])
     features = FeatureTable({SIMPLE: numbers}, table.targets, table.subjects, table.kind, folds=table.folds)
     return {key: it for key, it in out_of_fold(features, config).items() if key[1] == "linear"}

@@ -1,4 +1,4 @@
-"""Outer folds, and which subjects of a training fold are labeled."""
+"""Outer folds, and the labeled subjects of a training fold."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from umzoo.errors import DataError
 
 BINS = 4
-"""Quantiles by which numbers are stratified."""
+"""Quantile bins by which numeric targets are stratified."""
 
 
 def strata(targets: NDArray[Any], kind: str) -> NDArray[np.int64]:
-    """Return the group that each scan is balanced by: class, rarest label, event, or quantile of the first number."""
+    """Return the stratum of each scan: class, rarest label, event, or quantile of the first number."""
     if kind == "classification":
         return targets.astype(np.int64)
     if kind == "survival":
@@ -28,7 +28,7 @@ def strata(targets: NDArray[Any], kind: str) -> NDArray[np.int64]:
 
 
 def assign_folds(groups: NDArray[Any], subjects: NDArray[Any], folds: int, seed: int) -> NDArray[np.int64]:
-    """Return the fold of each scan ``(n,)``: whole subjects, balanced by *groups*.
+    """Return the fold of each scan ``(n,)``, grouped by subject and stratified by *groups*.
 
     Raises:
         DataError: if there are fewer subjects than folds.
@@ -48,16 +48,16 @@ def assign_folds(groups: NDArray[Any], subjects: NDArray[Any], folds: int, seed:
 
 
 def _usable(groups: NDArray[Any], folds: int) -> NDArray[Any]:
-    """*groups* with those that are smaller than *folds* made one, as they cannot be balanced."""
+    """Merge groups with fewer scans than *folds* into one, because they cannot be stratified."""
     values, counts = np.unique(groups, return_counts=True)
     merged = np.where(np.isin(groups, values[counts < folds]), -1, groups)
     return np.zeros_like(groups) if (merged == -1).all() else merged
 
 
 def labeled_order(groups: NDArray[Any], subjects: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
-    """Return the subjects in the order in which they are labeled: one of each group first, then in proportion.
+    """Return the subjects in labeling order: first one of each group, then in proportion to the groups.
 
-    Budgets are beginnings of this one order, so the subjects of a small budget are in every larger one.
+    A budget takes the first subjects of this order, so a small budget is a subset of every larger one.
     """
     names, first = np.unique(subjects, return_index=True)
     drawn = rng.permutation(len(names))
@@ -70,6 +70,6 @@ def labeled_order(groups: NDArray[Any], subjects: NDArray[Any], rng: np.random.G
 
 
 def size_of(budget: str, available: int) -> int:
-    """Subjects of a *budget* such as ``"10"`` or ``"25%"``, of those *available*."""
+    """Return the number of subjects of a *budget* such as ``"10"`` or ``"25%"``: at least 2, at most *available*."""
     wanted = round(float(budget[:-1]) / 100 * available) if budget.endswith("%") else int(budget)
     return min(max(wanted, 2), available)

@@ -1,4 +1,4 @@
-"""Linear models with a squared penalty, many of them over the same rows in one optimization."""
+"""Linear models with an L2 penalty; many models over the same rows are fitted in one optimization."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 Loss = Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]]
-"""Answers ``(n, B, k)`` of B models -> loss of each row ``(n, B)``, and its gradient ``(n, B, k)``."""
+"""Outputs ``(n, B, k)`` of B models -> loss of each row ``(n, B)``, and its gradient ``(n, B, k)``."""
 FREE = 1e-4
-"""Penalty of the constant, which keeps it finite where all answers are alike."""
+"""Penalty on the intercept, which keeps it finite if all targets are equal."""
 FAR = -1e9
-"""Answer for a class that was not there to learn from."""
+"""Logit of a class without training rows."""
 
 
 def fit_linear(
     kind: str, rows: NDArray[Any], targets: NDArray[Any], used: NDArray[Any], penalties: NDArray[Any]
 ) -> NDArray[Any]:
-    """Fit B models to the same *rows*; return their coefficients ``(r + 1, B, k)``, the constant last.
+    """Fit B models to the same *rows*; return their coefficients ``(r + 1, B, k)``, the intercept last.
 
-    Classification is multinomial logistic, multilabel logistic for each label, survival Cox's proportional hazards
-    (JRSS B 1972) with Breslow's ties. All are one L-BFGS over scaled coefficients: steps cost a product of matrices,
-    whatever B is, so inner folds and penalties are cheap.
+    Classification is multinomial logistic regression, multilabel is logistic regression per label, and survival is
+    Cox's proportional hazards model (JRSS B 1972) with Breslow's treatment of ties. One L-BFGS optimizes the scaled
+    coefficients of all models, so each step is one matrix product, and inner folds and penalties are cheap.
 
     Args:
         kind: classification, multilabel or survival.
-        rows: ``(n, r)`` along orthogonal axes, with a mean squared norm of 1.
+        rows: features ``(n, r)`` with orthogonal columns and a mean squared norm of 1.
         targets: one-hot classes ``(n, k)``, 0 or 1 per label ``(n, k)``, or time and event ``(n, 2)``.
-        used: which rows each model learns from, 0 or 1, ``(n, B)``.
-        penalties: of each model, on the mean loss, ``(B,)``.
+        used: training rows of each model, 0 or 1, ``(n, B)``.
+        penalties: L2 penalty of each model, relative to its mean loss, ``(B,)``.
     """
     from scipy.optimize import minimize
 
@@ -55,7 +55,7 @@ def fit_linear(
 
 
 def answers(kind: str, coefficients: NDArray[Any], rows: NDArray[Any], known: NDArray[Any]) -> NDArray[Any]:
-    """Return probabilities or risks ``(m, B, k)`` of *rows* ``(m, r)``; *known* ``(B, k)`` are the classes learned."""
+    """Return probabilities or risks ``(m, B, k)`` of *rows* ``(m, r)``; *known* ``(B, k)`` marks trained classes."""
     linear = np.tensordot(rows, coefficients[:-1], axes=1) + coefficients[-1]
     if kind == "survival":
         return np.asarray(linear)
@@ -63,7 +63,7 @@ def answers(kind: str, coefficients: NDArray[Any], rows: NDArray[Any], known: ND
 
 
 def known_classes(targets: NDArray[Any], used: NDArray[Any]) -> NDArray[Any]:
-    """Return which classes or labels the rows *used* ``(n, B)`` hold, ``(B, k)``."""
+    """Return which classes or labels occur in the rows *used* ``(n, B)``: ``(B, k)``."""
     return np.asarray(used.T @ targets > 0)
 
 
@@ -87,7 +87,7 @@ def _binary(targets: NDArray[Any], used: NDArray[Any]) -> Loss:
 
 
 def _hazards(targets: NDArray[Any], used: NDArray[Any]) -> Loss:
-    """Minus the log of the partial likelihood; a person is at risk as long as none with a later time is gone."""
+    """Negative log partial likelihood; the risk set of an event holds all subjects with the same or a later time."""
     order = np.argsort(-targets[:, 0], kind="stable")
     ranks = np.searchsorted(-targets[order, 0], -targets[order, 0], side="left")
     ends = np.searchsorted(-targets[order, 0], -targets[order, 0], side="right") - 1

@@ -1,4 +1,4 @@
-"""Masks by frozen features: a linear decoder of voxels, trained on some persons and judged by Dice on others."""
+"""Segmentation from frozen features: a linear decoder of voxels, scored by Dice on held-out subjects."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from umzoo.scans.listing import Progress, no_progress
 from umzoo.scans.load import input_of
 
 PLACE = "intensity and place"
-"""Name of the control that knows no anatomy."""
+"""Name of the control without anatomical features."""
 VOXELS = 1000
-"""Voxels of a scan that a decoder learns from: half of them background, the classes alike."""
+"""Training voxels per scan: half of them background, the rest split evenly among the classes."""
 DECODER = "decoder"
 
 Made = tuple[int, str, NDArray[Any], Decoder]
-"""Number of the seed, label budget, scans held out, and the decoder for them."""
+"""Index of the seed, label budget, held-out scans, and their decoder."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What is compared: features of voxels, the scans as their network expects them, and a name for the cache."""
+    """A reference: its source of voxel features, preprocessed scans, and cache key."""
 
     source: Source
     cases: Sequence[CachedCase]
@@ -57,22 +57,22 @@ def evaluate_masks(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> tuple[Evaluation, tuple[str, ...]]:
-    """Compare *references* on the segmentation *task*; return what was found, and the ids of the cases.
+    """Compare *references* on the segmentation *task*; return the evaluation and the ids of the cases.
 
-    Dice is that on the image as the network expects it. Controls are random weights of the same networks, and
-    intensity and place of each voxel. Features are computed twice, for the voxels to learn from and for the masks:
-    they would not fit on a disk.
+    Dice is computed on the preprocessed image. Controls are the same networks with random weights, and intensity and
+    position of each voxel. Features are computed twice, for training and for prediction, because they are too large to
+    store.
 
     Args:
-        task: its cases with the split "test" stay out.
+        task: the task; cases of the split "test" are not used.
         references: networks of :func:`umzoo.from_pretrained` by name.
-        cache: folder that keeps scans and voxels.
+        cache: folder that caches scans and voxels.
         config: options.
-        seed: of the random weights.
-        progress: called with passes over a case done, such passes in all, and 0.
+        seed: seed of the random weights.
+        progress: called with the numbers of passes over a case done and in total, and 0.
 
     Raises:
-        DataError: if too few cases can be used.
+        DataError: if there are too few usable cases.
     """
     config = config or EvaluateConfig()
     random = control_names(references) if config.draws else {}
@@ -105,7 +105,7 @@ def evaluate_masks(
 def _references(
     task: Task, networks: Mapping[str, Backbone], cache: Path, seed: int, draws: int
 ) -> dict[str, list[Reference]]:
-    """References, their random weights, and the plain control, which sees what the first of them sees."""
+    """Return references, their random twins, and the simple control on the input of the first reference."""
     made: dict[str, list[Reference]] = {}
     random, plain = control_names(networks), list[Reference]()
     for name, network in networks.items():
@@ -134,7 +134,7 @@ def _judged(
     cache: Path,
     tell: Callable[[], None],
 ) -> dict[Key, NDArray[Any]]:
-    """Dice ``(S, n, K)``, first the mean over the classes, then each but the background."""
+    """Return Dice ``(S, n, K)``: first the mean over the classes, then each class except the background."""
     cases = {case.case.id: case for case in reference.cases}
     drawn = []
     for id in ids:
@@ -151,7 +151,7 @@ def _judged(
 
 
 def _voxels(reference: Reference, case: CachedCase, classes: int, cache: Path) -> Voxels:
-    """Voxels of *case*, drawn alike for all references, with their features."""
+    """Return sampled voxels of *case* with their features; sampling is the same for all references."""
     file = cache / reference.key / file_name(repr((case.case.id, case.case.images)))
     if not file.is_file():
         points, labels, shares = _drawn(case, classes)
@@ -163,7 +163,7 @@ def _voxels(reference: Reference, case: CachedCase, classes: int, cache: Path) -
 
 
 def _drawn(case: CachedCase, classes: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Voxels ``(m, 3)``, their classes, and how many each stands for."""
+    """Return sampled voxels ``(m, 3)``, their classes, and their sampling weights."""
     rng = np.random.default_rng(zlib.crc32(case.case.id.encode()))
     label, parts = _label(case), []
     present = [number for number in range(classes) if (label == number).any()]
@@ -181,11 +181,11 @@ def _label(case: CachedCase) -> NDArray[Any]:
 
 
 def _decoders(drawn: Sequence[Voxels], classes: int, table: Compared, config: EvaluateConfig) -> list[Made]:
-    """A decoder for each seed, budget and outer fold; the other outer folds choose its settings."""
+    """Return a decoder for each seed, budget and outer fold; its settings are chosen on the other outer folds."""
     made: list[Made] = []
     everything = list(splits(table, config))
 
-    @lru_cache(maxsize=2 * config.folds)  # at the full budget, a fold is the same part of all the others
+    @lru_cache(maxsize=2 * config.folds)  # at the full budget, all outer folds use the same inner parts
     def moments(members: tuple[int, ...]) -> Moments:
         return Moments.of([drawn[place] for place in members], classes)
 
@@ -200,7 +200,7 @@ def _decoders(drawn: Sequence[Voxels], classes: int, table: Compared, config: Ev
 
 
 def _dice(reference: Reference, case: CachedCase, task: Task, made: Sequence[Made]) -> list[list[float]]:
-    """A row of Dice for each decoder, from one pass over the scan."""
+    """Return a row of Dice for each decoder, from one pass over the scan."""
     weight = torch.from_numpy(np.concatenate([one[3].weight for one in made])).float()
     bias = torch.from_numpy(np.concatenate([one[3].bias for one in made])).float()
     image = torch.from_numpy(case.image.astype(np.float32))

@@ -1,7 +1,8 @@
-"""Metrics of out-of-fold scores under weights of the scans, for many weights at once.
+"""Metrics of out-of-fold scores with weighted scans, vectorized over sets of weights.
 
 Scores have shape ``(S, n, k)``: seeds, scans, outputs. Weights have shape ``(B, n)``; a metric returns ``(B,)``, the
-mean over seeds. Ones give the metric itself, counts of drawn subjects give the bootstrap. What is undefined is NaN.
+mean over seeds. Weights of one give the metric itself; counts of resampled subjects give the bootstrap. Undefined
+metrics are NaN.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ Metric = Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], NDArray[Any]]
 
 
 def comparable(targets: NDArray[Any], kind: str) -> list[NDArray[Any]]:
-    """Return, per output, which pairs of scans are ordered by truth: ``(n, n)``, 1 where the first should score higher.
+    """Return, per output, the comparable pairs of scans: ``(n, n)``, 1 if the first should score higher.
 
-    Classification and multilabel give AUROC, one class against the rest; survival gives Harrell's C-index.
+    They define AUROC (one class against the rest) for classification and multilabel, Harrell's C-index for survival.
     """
     if kind == "survival":
         time, event = targets[:, 0], targets[:, 1] > 0
@@ -31,24 +32,24 @@ def comparable(targets: NDArray[Any], kind: str) -> list[NDArray[Any]]:
 
 
 def order(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
-    """Return ``(n, n)``: in how many of the seeds *first* ``(S, n)`` is above *second*, a tie counts half."""
+    """Return ``(n, n)``: the fraction of seeds in which *first* ``(S, n)`` is above *second*; a tie counts half."""
     above = first[:, :, None] > second[:, None, :]
     return np.asarray((above + 0.5 * (first[:, :, None] == second[:, None, :])).mean(axis=0))
 
 
 def concordance(targets: NDArray[Any], scores: NDArray[Any], weights: NDArray[Any], kind: str) -> NDArray[Any]:
-    """Share of ordered pairs that the scores order alike, mean over outputs."""
+    """Fraction of comparable pairs that the scores order correctly, mean over outputs."""
     values = []
     for column, pairs in enumerate(comparable(targets, kind)):
         kernel = order(scores[..., column], scores[..., column]) * pairs
         values.append(ratio(((weights @ kernel) * weights).sum(1), ((weights @ pairs) * weights).sum(1)))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a drawing without any pair
+        warnings.simplefilter("ignore", RuntimeWarning)  # a bootstrap sample without any pair
         return np.nanmean(values, axis=0) if len(values) > 1 else values[0]
 
 
 def auroc(targets: NDArray[Any], scores: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
-    """Area under the ROC curve; with several classes the mean of one against the rest."""
+    """Area under the ROC curve; with several classes, the mean over one-against-rest curves."""
     return concordance(targets, scores, weights, "classification" if targets.ndim == 1 else "multilabel")
 
 
@@ -58,7 +59,7 @@ def c_index(targets: NDArray[Any], scores: NDArray[Any], weights: NDArray[Any]) 
 
 
 def balanced_accuracy(targets: NDArray[Any], scores: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
-    """Mean of the classes' recalls; of labels, mean of both recalls of each at 0.5."""
+    """Mean recall over classes; for multilabel, mean of sensitivity and specificity at 0.5 over labels."""
     if targets.ndim == 1:
         hits = (scores.argmax(-1) == targets).mean(axis=0)
         return _mean_recall(targets, hits, weights)
@@ -67,7 +68,7 @@ def balanced_accuracy(targets: NDArray[Any], scores: NDArray[Any], weights: NDAr
 
 
 def r2(targets: NDArray[Any], scores: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
-    """Explained share of the variance, mean over outputs; below 0 is worse than the mean of the scans."""
+    """Coefficient of determination, mean over outputs; below 0 is worse than predicting the mean of the scans."""
     error = ((scores - targets) ** 2).mean(axis=0)
     total = weights.sum(1, keepdims=True)
     mean = weights @ targets / total
@@ -81,7 +82,7 @@ def mae(targets: NDArray[Any], scores: NDArray[Any], weights: NDArray[Any]) -> N
 
 
 def spearman(targets: NDArray[Any], scores: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
-    """Rank correlation, mean over outputs; ranks are those of all scans also in the bootstrap."""
+    """Spearman's rank correlation, mean over outputs; the bootstrap keeps the ranks among all scans."""
     from scipy.stats import rankdata
 
     truth = rankdata(targets, axis=0)
@@ -89,7 +90,7 @@ def spearman(targets: NDArray[Any], scores: NDArray[Any], weights: NDArray[Any])
 
 
 def dice(targets: NDArray[Any], scores: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
-    """Mean over scans of the first of their *scores*, the mean Dice of the classes."""
+    """Mean over scans of the first column of *scores*, the mean Dice over classes."""
     return np.asarray((weights @ scores.mean(axis=0)[:, 0]) / weights.sum(1))
 
 
@@ -107,7 +108,7 @@ def _mean_recall(truth: NDArray[Any], hits: NDArray[Any], weights: NDArray[Any])
 
 
 def ratio(above: NDArray[Any], below: NDArray[Any]) -> NDArray[Any]:
-    """*above* / *below*, NaN where *below* is 0."""
+    """Return *above* / *below*, NaN where *below* is 0."""
     return np.asarray(np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 1e-12))
 
 
@@ -118,14 +119,14 @@ METRICS: dict[str, dict[str, Metric]] = {
     "survival": {"c_index": c_index},
     "segmentation": {"dice": dice},
 }
-"""Kind to its metrics; the first is the one that references are compared by."""
+"""Kind of task to its metrics; the first is the primary metric, by which references are compared."""
 
 
 def primary(kind: str) -> str:
-    """Name of the metric that decides.
+    """Return the name of the primary metric.
 
     Raises:
-        DataError: if *kind* is none that can be probed.
+        DataError: if *kind* cannot be evaluated.
     """
     if kind not in METRICS:
         raise DataError(f"cannot evaluate a task of kind '{kind}': expected {', '.join(METRICS)}")

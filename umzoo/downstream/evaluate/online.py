@@ -1,4 +1,4 @@
-"""A probe of a labeled task for a pre-training: ``trainer.probe_task``."""
+"""The probe of a labeled task during pre-training: ``trainer.probe_task``."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from umzoo.engine.run import PROBE, Run
 from umzoo.engine.task_probe import SCORE
 
 CONTROL = "probe.task.plain"
-"""What features that know no anatomy reach: it does not move."""
+"""Metric of the simple control, which is constant during training."""
 NETWORK, SCANS = "network", "scans"
 
 
 class OnlineProbe:
-    """Cross-validated score of frozen features on a labeled task, as ``umzoo evaluate`` finds it, with one drawing.
+    """Cross-validated score of frozen features on a labeled task, as in ``umzoo evaluate``, with one seed.
 
-    Of masks it is the Dice of a linear decoder of voxels, else the metric of a linear probe of the coarsest level
-    (mean and maximum).
+    For a segmentation it is the Dice of a linear decoder of voxels, else the primary metric of a linear probe on the
+    coarsest level (mean and maximum pooling).
 
     Args:
-        task: TASK.toml with a table [task]; its cases with the split "test" stay out.
-        folder: keeps the scans of a segmentation.
+        task: TASK.toml with a table [task]; cases of the split "test" are not used.
+        folder: cache folder for the scans of a segmentation.
 
     Raises:
         ConfigError: if the task cannot be read.
@@ -42,7 +42,7 @@ class OnlineProbe:
         self.config = EvaluateConfig(seeds=1, draws=0, bootstrap=100, permutations=100)
 
     def __call__(self, network: Backbone) -> dict[str, float]:
-        """Return the score, and that of the control."""
+        """Return the scores of *network* and of the control."""
         found = self._evaluate({NETWORK: network})
         for path in self.folder.iterdir():
             if path.name != SCANS:
@@ -63,7 +63,7 @@ class OnlineProbe:
 
 
 def online_probe(run: Run) -> OnlineProbe | None:
-    """Return the probe that the recipe of *run* asks for, or None.
+    """Return the probe in the recipe of *run*, or None.
 
     Raises:
         ConfigError: if its task cannot be read.

@@ -1,4 +1,4 @@
-"""Probes of frozen features: linear models and nearest neighbors, with settings chosen by inner folds."""
+"""Probes of frozen features: linear models and nearest neighbors, with settings chosen on inner folds."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from umzoo.downstream.evaluate.folds import assign_folds, strata
 from umzoo.downstream.evaluate.linear import answers, fit_linear, known_classes
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""Penalties of linear models, for features of which a scan has a mean squared norm of 1."""
+"""Penalties of linear models, for feature vectors with a mean squared norm of 1."""
 NEIGHBORS = (3, 5, 10)
-"""Neighbors of kNN."""
+"""Numbers of neighbors of kNN."""
 PROBES = {"classification": ("linear", "knn"), "multilabel": ("linear", "knn"), "regression": ("linear", "knn")}
-"""Kind to its probes; the first decides. Survival has Cox's model alone."""
+"""Kind of task to its probes; comparisons use the first. Other kinds, such as survival, have the linear one only."""
 
 
 def reduce(train: NDArray[Any], test: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Standardize by *train* ``(n, d)`` and turn both onto the at most ``n - 1`` principal axes that *train* spans.
+    """Standardize by *train* ``(n, d)`` and project both onto the at most ``n - 1`` principal axes of *train*.
 
-    Models with a squared penalty, and distances between training rows, are the same there: a rotation alters neither.
-    Rows are scaled so that those of *train* have a mean squared norm of 1, whatever d.
+    The projection is a rotation, so it preserves models with an L2 penalty and distances between training rows. Rows
+    are scaled so that those of *train* have a mean squared norm of 1.
     """
     mean, spread = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
-    spread = np.where(spread > 1e-10 * np.abs(mean).clip(1e-300), spread, np.inf)  # a constant tells nothing
+    spread = np.where(spread > 1e-10 * np.abs(mean).clip(1e-300), spread, np.inf)  # constant features become 0
     a, b = (train - mean) / spread, (test - mean) / spread
     if a.shape[1] > a.shape[0]:
         values, vectors = np.linalg.eigh(a @ a.T)
@@ -41,7 +41,7 @@ def reduce(train: NDArray[Any], test: NDArray[Any]) -> tuple[NDArray[Any], NDArr
 def inner_folds(
     kind: str, targets: NDArray[Any], subjects: NDArray[Any], folds: int, seed: int
 ) -> NDArray[np.int64] | None:
-    """Return the inner fold of each training scan ``(n,)``, None if there are too few subjects for that."""
+    """Return the inner fold of each training scan ``(n,)``, or None if there are too few subjects."""
     groups = targets.argmax(1) if kind == "classification" else strata(targets, kind)
     least = min(len(np.unique(subjects[groups == group])) for group in np.unique(groups))
     folds = min(folds, least if kind != "regression" else len(np.unique(subjects)))
@@ -58,9 +58,9 @@ def probe(
     held: NDArray[Any],
     inner: NDArray[np.int64] | None,
 ) -> NDArray[Any]:
-    """Fit probe *name* on *rows* ``(n, r)`` of :func:`reduce`, and score the rows *held*: ``(m, k)``.
+    """Fit the probe *name* on *rows* ``(n, r)`` from :func:`reduce`; return scores ``(m, k)`` of the rows *held*.
 
-    Its setting is that of the least loss over the folds *inner* ``(n,)``, the middle one without.
+    The setting with the smallest loss over the folds *inner* ``(n,)`` is used, or the middle one without folds.
 
     Targets are as in :class:`umzoo.downstream.evaluate.feature_table.FeatureTable`, but classes are one-hot.
     """
@@ -74,7 +74,7 @@ def probe(
 def _likelihood(
     kind: str, rows: NDArray[Any], targets: NDArray[Any], held: NDArray[Any], inner: NDArray[np.int64] | None
 ) -> NDArray[Any]:
-    """Logistic models and Cox's: every inner fold with every penalty, and all rows with every penalty, at once."""
+    """Fit logistic or Cox models for all combinations of inner fold and penalty, and on all rows, at once."""
     parts = [] if inner is None else list(np.unique(inner))
     tried = PENALTIES if parts else PENALTIES[len(PENALTIES) // 2 :][:1]
     used = np.stack([np.ones(len(rows)), *(inner != part for part in parts)], axis=1).repeat(len(tried), axis=1)
@@ -93,7 +93,7 @@ def _likelihood(
 def _ridge(
     rows: NDArray[Any], targets: NDArray[Any], held: NDArray[Any], inner: NDArray[np.int64] | None
 ) -> NDArray[Any]:
-    """Ridge regression; what the inner folds would answer follows from the hat matrix, without fitting again."""
+    """Ridge regression; predictions for inner folds follow from the hat matrix without refitting."""
     mean = targets.mean(axis=0)
     spread = np.where(targets.std(axis=0) > 0, targets.std(axis=0), 1.0)
     wanted = (targets - mean) / spread
@@ -108,7 +108,7 @@ def _ridge(
 
 
 def _left_out(hat: NDArray[Any], targets: NDArray[Any], part: NDArray[Any]) -> float:
-    """Squared error on the rows *part* of the model that never saw them."""
+    """Return the squared error on the rows *part* of the model fitted without them."""
     residual = (targets - hat @ targets)[part]
     return float((np.linalg.solve(np.eye(int(part.sum())) - hat[np.ix_(part, part)], residual) ** 2).sum())
 
@@ -116,7 +116,7 @@ def _left_out(hat: NDArray[Any], targets: NDArray[Any], part: NDArray[Any]) -> f
 def _neighbors(
     kind: str, rows: NDArray[Any], targets: NDArray[Any], held: NDArray[Any], inner: NDArray[np.int64] | None
 ) -> NDArray[Any]:
-    """Mean target of the nearest rows, closer ones counting more."""
+    """Return the distance-weighted mean target of the nearest rows."""
     from scipy.spatial.distance import cdist
 
     count = NEIGHBORS[len(NEIGHBORS) // 2]
@@ -135,7 +135,7 @@ def nearest(distances: NDArray[Any], targets: NDArray[Any], count: int) -> NDArr
 
 
 def _loss(scores: NDArray[Any], targets: NDArray[Any], kind: str) -> float:
-    """Summed squared error of numbers, log loss of probabilities, discordance of risks."""
+    """Return the sum of squared errors of numbers, log losses of probabilities, or discordance of risks."""
     if kind == "regression":
         return float((((scores - targets) / targets.std(axis=0).clip(1e-12)) ** 2).sum())
     if kind == "survival":

@@ -1,7 +1,7 @@
-"""What else can be read from features: modality, source, spacing, side and scale of a scan.
+"""Probes of scan properties in the features: modality, source, spacing, side and scale.
 
-Less is better where an answer should not depend on it. Side and scale are planted: half of the scans are mirrored, or
-shown at another scale.
+Low scores are better for properties that predictions should not depend on. Side and scale are synthetic: half of the
+scans are mirrored, or resampled to another scale.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from umzoo.scans.windows import Size
 ZOOM = 4 / 3
 """Factor between the two scales."""
 LEAST = 10
-"""Persons of each class that a property needs."""
+"""Minimum number of subjects of each class of a property."""
 SPREAD = 0.05
-"""Standard deviation of the logarithm of the spacing below which it is taken as the same."""
+"""Standard deviation of the log spacing up to which spacings are considered equal."""
 
 
 def is_altered(case: Case) -> bool:
-    """Whether *case* is one of those that are changed: a coin that its name throws."""
+    """Return whether *case* is altered; a hash of its id selects about half of the cases."""
     return bool(zlib.crc32(case.id.encode()) & 1)
 
 
@@ -54,15 +54,15 @@ class Mirrored:
 
 @dataclass(frozen=True)
 class Zoomed:
-    """Shows half of the scans as a whole, and of the others the middle, magnified to the same size.
+    """Magnifies the center of half of the scans to the full size; the other scans keep their scale.
 
-    Both pass through the grid of the middle, so that sharpness does not tell them apart.
+    Both are resampled through the grid of the center, so that sharpness does not distinguish them.
     """
 
     factor: float = ZOOM
 
     def __call__(self, scan: Scan, case: Case) -> Scan:
-        """Return *scan* at one of both scales, with its size."""
+        """Return *scan* at one of the two scales, with unchanged size."""
         size = scan.image.shape[1:]
         small = [max(1, round(n / self.factor)) for n in size]
         if is_altered(case):
@@ -74,7 +74,7 @@ class Zoomed:
 
 
 VIEWS: dict[str, View] = {"side": Mirrored(), "scale": Zoomed()}
-"""Planted properties."""
+"""Synthetic properties."""
 
 
 def property_tables(
@@ -87,10 +87,10 @@ def property_tables(
     progress: Progress = no_progress,
     draws: int = 1,
 ) -> dict[str, FeatureTable]:
-    """Return a table of features for each property that differs between the cases of *task*, whatever its kind.
+    """Return a table of features for each property that varies between the cases of *task*, of any kind.
 
     Arguments are those of :func:`~umzoo.downstream.evaluate.references.feature_table`. Modality, source and spacing
-    are those of the files; a property that does not differ enough is left out.
+    come from the files; a property with too little variation is left out.
     """
     cases = [case for case in task.cases if case.split != "test"]
     pairs = with_controls(references, seed, draws)
@@ -109,7 +109,7 @@ def property_tables(
 
 
 def _observed(cases: Sequence[Case], references: Mapping[str, Backbone]) -> dict[str, tuple[Kind, dict[str, Any]]]:
-    """Modality, source and spacing in log mm of the files, by case, where they differ enough."""
+    """Return modality, source and spacing in log mm of the files by case, if they vary enough."""
     spec = input_of(next(iter(references.values())))
     found: dict[str, dict[str, Any]] = {"modality": {}, "source": {}, "spacing": {}}
     for case in cases:
@@ -118,7 +118,7 @@ def _observed(cases: Sequence[Case], references: Mapping[str, Backbone]) -> dict
         except ConfigError:
             raise
         except UmzooError:
-            continue  # embedding it says why it is left out
+            continue  # embedding warns of this case
         found["modality"][case.id] = "+".join(scan.modality)
         found["source"][case.id] = scan.source
         found["spacing"][case.id] = float(np.log(scan.original.spacing).mean())
@@ -133,7 +133,7 @@ def _observed(cases: Sequence[Case], references: Mapping[str, Backbone]) -> dict
 
 
 def _common(cases: Sequence[Case], values: Mapping[str, str]) -> dict[str, str]:
-    """*values* by case, but for those of too few persons."""
+    """Return *values* by case, without values of too few subjects."""
     persons: dict[str, set[str]] = {}
     for case in cases:
         persons.setdefault(values.get(case.id, ""), set()).add(case.subject)

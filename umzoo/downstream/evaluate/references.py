@@ -1,4 +1,4 @@
-"""Features of several weights for the cases of a task, with the controls that go with them."""
+"""Features of several weights and their controls for the cases of a task."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def feature_table(
     progress: Progress = no_progress,
     draws: int = 1,
 ) -> tuple[FeatureTable, tuple[str, ...]]:
-    """Embed the cases of *task* with every reference, with random weights of the same networks, and by simple numbers.
+    """Embed the cases of *task* with every reference, its random twins, and the simple features.
 
-    Cases of the split "test" stay out. A case that cannot be used by one reference is left out for all.
+    Cases of the split "test" are not used. A case that is unusable for one reference is left out for all.
 
     Args:
-        task: its cases are what is embedded; no segmentation.
+        task: task to embed, not a segmentation.
         references: networks of :func:`umzoo.from_pretrained` by name.
-        cache: folder that keeps what is done.
+        cache: folder of the cache.
         config: options of embedding.
-        crop: voxels (D, H, W) cut about the center of the mask, or of the scan, fewer where a scan has no more (see
+        crop: maximum size (D, H, W) in voxels of a crop at the center of the mask, or of the scan (see
             :func:`~umzoo.downstream.evaluate.common_crop.common_cut`); None takes the whole scan.
-        seed: of the random weights.
-        progress: called with cases done, cases in all, and cases left out.
-        draws: of the random weights; 0: none are compared.
+        seed: seed of the random weights.
+        progress: called with the numbers of cases done, cases in total, and cases left out.
+        draws: number of random initializations; 0: no such control.
 
     Returns:
         The table and the ids of its cases.
@@ -53,7 +53,7 @@ def feature_table(
         DataError: if no case can be used.
     """
     if task.kind == "segmentation":
-        raise ConfigError("a vector answers for a whole scan, not for masks: use evaluate_masks")
+        raise ConfigError("expected a task with one target per scan, got a segmentation: use evaluate_masks")
     cases = [case for case in task.cases if case.split != "test"]
     random = control_names(references) if draws else {}
     features = embed_cases(cases, with_controls(references, seed, draws), cache, config, crop, progress)
@@ -64,7 +64,7 @@ def feature_table(
 
 
 def control_names(references: Mapping[str, Backbone]) -> dict[str, str]:
-    """Return the name of each reference's control, random weights of the same network."""
+    """Return the name of each reference's control, the same network with random weights."""
     return {
         name: f"random {network.name}" if len(references) == 1 else f"random weights like {name}"
         for name, network in references.items()
@@ -72,7 +72,7 @@ def control_names(references: Mapping[str, Backbone]) -> dict[str, str]:
 
 
 def with_controls(references: Mapping[str, Backbone], seed: int, draws: int = 1) -> list[dict[str, Backbone]]:
-    """Return each of the *references* together with *draws* random weights of the same network, by name and number."""
+    """Return each of the *references* together with *draws* random twins, by name and number."""
     random = control_names(references)
     return [
         {name: network, **{f"{random[name]}#{draw}": random_twin(network, seed + draw) for draw in range(draws)}}
@@ -83,7 +83,7 @@ def with_controls(references: Mapping[str, Backbone], seed: int, draws: int = 1)
 def stacked(
     features: Mapping[str, Mapping[str, NDArray[Any]]], cases: Sequence[Case], random: Mapping[str, str]
 ) -> dict[str, NDArray[Any]]:
-    """Return the features ``(n, d)`` of *cases* by reference, and those of its random weights ``(r, n, d)``."""
+    """Return the features ``(n, d)`` of *cases* by reference, and those of its random twins ``(r, n, d)``."""
     arrays = {name: np.stack([rows[case.id] for case in cases]) for name, rows in features.items()}
     found = {name: array for name, array in arrays.items() if "#" not in name or name in random}
     for control in random.values():
@@ -92,7 +92,7 @@ def stacked(
 
 
 def random_twin(network: Backbone, seed: int) -> Backbone:
-    """Return the same network with random weights, which expects the same input."""
+    """Return a network of the same architecture and input with random weights."""
     twin = fresh_backbone(network.spec, seed)
     twin.weights_info = network.weights_info
     return twin.to(next(network.parameters()).device).eval()
@@ -115,10 +115,10 @@ def _table(
 
 
 def at_spacing(network: Backbone, spacing: str) -> Backbone:
-    """Return *network*, which from now on expects *spacing*: mm "D,H,W", "native", or "" for that of its weights.
+    """Set the input spacing of *network* to *spacing*: mm "D,H,W", "native", or "" for that of its weights; return it.
 
     Raises:
-        ConfigError: if *spacing* is something else.
+        ConfigError: if *spacing* has another format.
     """
     if not spacing:
         return network
@@ -135,7 +135,7 @@ def at_spacing(network: Backbone, spacing: str) -> Backbone:
 
 
 def named(references: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Yield networks under the names of their weights, numbered where two have one name."""
+    """Yield networks with the names of their weights, numbered if names repeat."""
     counts: dict[str, int] = {}
     for name, network in references:
         counts[name] = counts.get(name, 0) + 1

@@ -1,4 +1,4 @@
-"""The page of an evaluation: verdicts, one table, two pictures."""
+"""The report of an evaluation: verdicts, one table, two pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from umzoo.downstream.evaluate.run import Evaluation, Score
 from umzoo.downstream.evaluate.statistics import TITLES
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Told apart by color-blind readers too (Okabe and Ito); controls are gray."""
+"""Colors of references, distinguishable for color-blind readers (Okabe and Ito); controls are gray."""
 GRAY = "#888888"
 
 
@@ -40,7 +40,7 @@ def write_page(found: Evaluation, title: str, folder: Path) -> Path:
 
 
 def add_properties(page: Path, found: Mapping[str, Evaluation]) -> None:
-    """Write into *page* what else can be read from the features, by property."""
+    """Append the probes of scan properties to *page*."""
     lines = [
         "## What else can be read",
         "Linear probes of the same features for what an answer should mostly not depend on. Better means here that more"
@@ -57,7 +57,7 @@ def add_properties(page: Path, found: Mapping[str, Evaluation]) -> None:
 
 
 def table(found: Evaluation) -> str:
-    """All metrics of all references as a Markdown table."""
+    """Return all metrics of all references as a Markdown table."""
     metrics = list(METRICS[found.table.kind])
     rows: dict[tuple[str, str, str], dict[str, Score]] = {}
     for score in found.scores:
@@ -100,7 +100,7 @@ def draw_labels(found: Evaluation, file: Path) -> None:
 
 
 def _deciding(found: Evaluation) -> dict[tuple[str, str], Score]:
-    """The score that each reference is compared by at each budget: that of its first probe."""
+    """Return the score by which each reference is compared at each budget: that of its first probe."""
     scores: dict[tuple[str, str], Score] = {}
     for score in found.scores:
         if score.metric == primary(found.table.kind):
@@ -126,7 +126,7 @@ def _code(name: str) -> str:
 
 
 def _axes(width: float, height: float) -> tuple[Any, Any]:
-    """A figure that needs no display, and its axis."""
+    """Return a figure that needs no display, and its axis."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")

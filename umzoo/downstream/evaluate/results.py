@@ -1,4 +1,4 @@
-"""Results in files and on model cards."""
+"""Writes results to files and model cards."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ HUB_TASKS = {
     "regression": "image-regression",
     "segmentation": "image-segmentation",
 }
-"""Kind to the Hub's name of the task, where it is not image-classification."""
+"""Kind of task to the Hub's task name; other kinds are image-classification."""
 
 
 def card_results(found: Evaluation, reference: str, dataset: str) -> tuple[Result, ...]:
-    """Return what the model card of *reference* shows: the deciding metric at each budget, and each comparison."""
+    """Return the results on the model card of *reference*: the primary metric and the comparisons at each budget."""
     task, metric = HUB_TASKS.get(found.table.kind, "image-classification"), primary(found.table.kind)
     count = len(np.unique(found.table.subjects))
     how = f"{found.method}, {found.config.folds}-fold by subject, {found.config.seeds} seeds, n = {count}"
@@ -43,9 +43,9 @@ def card_results(found: Evaluation, reference: str, dataset: str) -> tuple[Resul
 
 
 def write_results(found: Evaluation, references: Mapping[str, WeightsInfo | None], dataset: str, folder: Path) -> Path:
-    """Write ``results.json``, which ``umzoo push --results`` puts on the model cards; return it.
+    """Write ``results.json``, which ``umzoo push --results`` adds to model cards; return the file.
 
-    Each entry names the sums of the weights that it is about.
+    Each entry holds the checksums of its weights.
     """
     entries = []
     for name, info in references.items():
@@ -57,21 +57,21 @@ def write_results(found: Evaluation, references: Mapping[str, WeightsInfo | None
 
 
 def results_for(file: Path, info: WeightsInfo) -> tuple[Result, ...]:
-    """Return what *file* of :func:`write_results` says of the weights *info*, after the results that they have.
+    """Return the results of the weights *info*: their present ones, then those in *file* of :func:`write_results`.
 
-    A result for the same task, data set and metric is replaced.
+    A new result replaces a present one for the same task, data set and metric.
 
     Raises:
-        WeightsError: if *file* cannot be read, or is not about these weights.
+        WeightsError: if *file* cannot be read, or has no results of these weights.
     """
     try:
         entries = read_json_list(file)
         of_weights = [entry["results"] for entry in entries if info.files and entry["files"] == info.files]
         found = [Result.parse(result) for results in of_weights for result in results]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{file} is no results.json of 'umzoo evaluate': {in_one_line(error)}") from None
+        raise WeightsError(f"{file} is not a results.json of 'umzoo evaluate': {in_one_line(error)}") from None
     if not of_weights:
-        raise WeightsError(f"{file} says nothing of {info.name}: its results are of other weights")
+        raise WeightsError(f"{file} has no results of {info.name}: give the results.json of these weights")
     new = {(result.task, result.dataset, result.metric) for result in found}
     return (*(old for old in info.results if (old.task, old.dataset, old.metric) not in new), *found)
 
@@ -94,7 +94,7 @@ def write_rows(found: Evaluation, scans: Sequence[str], folder: Path) -> None:
 
 
 def _predictions(found: Evaluation, scans: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """One row a scan, seed, reference, probe and budget."""
+    """Yield one row per scan, seed, reference, probe and budget."""
     names = found.table.classes
     for (reference, probe, budget), scores in found.predictions.items():
         for number, rows in enumerate(scores):
@@ -118,7 +118,7 @@ def _write(file: Path, rows: Any) -> None:
 
 
 def _finite(value: Any) -> Any:
-    """*value* with NaN as None, as JSON knows none."""
+    """Return *value* with None for NaN, which JSON does not support."""
     if isinstance(value, dict):
         return {name: _finite(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""From a table of features to out-of-fold scores, intervals and comparisons."""
+"""Evaluates a table of features: out-of-fold scores, intervals and comparisons."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from umzoo.downstream.evaluate.statistics import (
 Key = tuple[str, str, str]
 """Reference, probe, label budget."""
 METHODS = {"decoder": "frozen features, linear decoder of voxels", "fine-tuning": "fine-tuning of the whole network"}
-"""What is no probe of a scan's vector."""
+"""Descriptions of methods other than probes of scan vectors."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class Score:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found.
+    """Result of an evaluation.
 
     Attributes:
-        table: what was evaluated.
-        config: how.
+        table: evaluated scans and references.
+        config: options.
         predictions: out-of-fold scores ``(S, n, k)``.
         scores: every metric with its interval.
-        comparisons: each reference with its controls and with the others, by the deciding probe and metric.
+        comparisons: each reference with its controls and the other references, by the first probe and primary metric.
     """
 
     table: Compared
@@ -64,12 +64,12 @@ class Evaluation:
 
     @property
     def probe(self) -> str:
-        """Name of the probe that decides."""
+        """Name of the probe by which references are compared."""
         return next(iter(self.predictions))[1]
 
     @property
     def method(self) -> str:
-        """How answers were made, in words."""
+        """Description of the method of prediction."""
         return METHODS.get(self.probe, f"frozen features, {self.probe} probe")
 
 
@@ -87,9 +87,9 @@ def evaluate(table: FeatureTable, config: EvaluateConfig | None = None) -> Evalu
 def conclude(
     table: Compared, config: EvaluateConfig, predictions: dict[Key, NDArray[Any]], draws: int | None = None
 ) -> Evaluation:
-    """Return metrics, intervals and comparisons of *predictions* ``(S, n, k)``, whatever made them.
+    """Return metrics, intervals and comparisons of *predictions* ``(S, n, k)`` of any method.
 
-    Those of random weights are of *draws* drawings, one after the other; None: as many as their length tells.
+    Predictions of the random control are concatenated over *draws* initializations; None infers it from their length.
     """
     weights = draw_weights(table.subjects, config.bootstrap, config.seed)
     judged = {key: judge(scores, table.targets, table.kind, weights) for key, scores in predictions.items()}
@@ -98,9 +98,9 @@ def conclude(
 
 
 def out_of_fold(table: FeatureTable, config: EvaluateConfig) -> dict[Key, NDArray[Any]]:
-    """Return scores ``(S, n, k)`` of every scan by probes that saw no scan of its subject; of r drawings r S.
+    """Return scores ``(S, n, k)`` of every scan by probes trained on other subjects; r S for r initializations.
 
-    Folds, and the subjects that are labeled, are the same for all references, controls and probes.
+    Folds and labeled subjects are the same for all references, controls and probes.
     """
     targets, outputs = _trained_on(table), _outputs(table)
     probes = PROBES.get(table.kind, ("linear",))
@@ -124,7 +124,7 @@ def out_of_fold(table: FeatureTable, config: EvaluateConfig) -> dict[Key, NDArra
 
 
 def splits(table: Compared, config: EvaluateConfig) -> Iterator[tuple[int, str, NDArray[Any], NDArray[Any], int]]:
-    """Yield number of the seed, budget, scans to train on, scans to score, and seed."""
+    """Yield index of the seed, label budget, training scans, held-out scans, and seed."""
     groups = strata(table.targets, table.kind)
     for number in range(config.seeds):
         seed = config.seed + number
@@ -163,7 +163,7 @@ def _scores(
 
 
 def pairs_of(table: Compared) -> list[tuple[str, str]]:
-    """Return what is compared: each reference with its random weights, the simple features, and later references."""
+    """Return the pairs to compare: each reference with its random twin, the simple features, and later references."""
     pairs = []
     for position, name in enumerate(table.references):
         others = [table.random.get(name, ""), table.simple, *table.references[position + 1 :]]
@@ -174,7 +174,7 @@ def pairs_of(table: Compared) -> list[tuple[str, str]]:
 def _comparisons(
     table: Compared, config: EvaluateConfig, judged: dict[Key, Judged], draws: int | None
 ) -> Iterator[Comparison]:
-    """Comparisons by the deciding probe; those of one budget are one family of Holm's correction."""
+    """Yield comparisons by the first probe; those of one budget are one family of Holm's correction."""
     swaps = (config.permutations, config.level, config.seed)
     for budget in config.labels:
         family = []

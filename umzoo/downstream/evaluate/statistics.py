@@ -1,4 +1,4 @@
-"""Intervals over subjects, paired tests between references, and what they amount to in words."""
+"""Bootstrap intervals over subjects, paired tests between references, and verdicts in words."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from umzoo.downstream.evaluate.metrics import METRICS, comparable, order, primary
 
 POWER = 0.8
-"""Probability with which the least visible difference would be seen."""
+"""Statistical power that defines the smallest detectable difference."""
 
 WIDENING = 1.25
-"""How much larger the spread of a difference of cross-validated scores is taken to be than that over subjects.
+"""Factor on the bootstrap standard deviation of a difference of cross-validated scores.
 
-Scores of a fold share one model, so they are not independent, and other training subjects would give other models;
-no unbiased estimate of that variance exists (Bengio and Grandvalet, JMLR 2004). The factor makes the rate of false
-differences of the whole pipeline nominal where it was measured (``benchmarks/evaluate.py``).
+Scores of a fold come from one model, so they are not independent, and other training subjects would give other models;
+no unbiased estimate of that variance exists (Bengio and Grandvalet, JMLR 2004). With this factor, the measured rate of
+false differences of the whole pipeline is nominal (``benchmarks/evaluate.py``).
 """
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A value and the interval of the percentile bootstrap over subjects."""
+    """A value and its percentile bootstrap interval over subjects."""
 
     value: float
     low: float
@@ -34,22 +34,22 @@ class Interval:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two references by one metric at one label budget.
+    """Comparison of two references by one metric at one label budget.
 
     Attributes:
         first: reference.
-        second: reference or control that it is compared with.
-        metric: name.
+        second: reference or control that *first* is compared with.
+        metric: name of the metric.
         budget: label budget.
-        difference: of first minus second, with its interval.
-        p: of the permutation test, two-sided.
-        adjusted: p after Holm's correction over the family.
-        visible: least difference that would be seen with probability :data:`POWER`, after the correction.
-        subjects: how many.
-        level: nominal probability of a false difference, over the family.
-        spread: standard deviation of the difference over the bootstrap's drawings.
-        chance: difference that another drawing of random weights exceeds with a probability of at most *level*; 0
-            where the second is no such control, or was drawn once.
+        difference: first minus second, with its interval.
+        p: two-sided p-value of the permutation test.
+        adjusted: p-value after Holm's correction over the family.
+        visible: smallest difference detected with probability :data:`POWER`, after the correction.
+        subjects: number of subjects.
+        level: significance level over the family.
+        spread: standard deviation of the difference over the bootstrap.
+        chance: difference that another random initialization exceeds with a probability of at most *level*; 0 if the
+            second is not such a control, or has one initialization.
     """
 
     first: str
@@ -67,7 +67,7 @@ class Comparison:
 
     @property
     def decision(self) -> int:
-        """1: first is better; -1: worse; 0: no difference seen. Test, interval and drawings have to agree."""
+        """1: first is better; -1: worse; 0: no difference found. Test, interval and *chance* have to agree."""
         sure = self.adjusted <= self.level and self.difference.low * self.difference.high > 0
         return int(np.sign(self.difference.value)) if sure and abs(self.difference.value) > self.chance else 0
 
@@ -86,7 +86,7 @@ class Comparison:
 
     @property
     def _drawings(self) -> str:
-        """Says so where random weights differ more among each other than the persons could tell apart."""
+        """A remark if the variation between random initializations exceeds the smallest detectable difference."""
         if self.chance <= self.visible:
             return ""
         return f", but random weights alone differ by up to {self.chance:.2f} from drawing to drawing"
@@ -103,7 +103,7 @@ TITLES = {
 
 
 def draw_weights(subjects: NDArray[Any], count: int, seed: int) -> NDArray[Any]:
-    """Return how often each scan is in each of *count* bootstrap samples of the subjects: ``(count, n)``."""
+    """Return the multiplicity of each scan in each of *count* bootstrap samples of the subjects: ``(count, n)``."""
     names, member = np.unique(subjects, return_inverse=True)
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=count)
@@ -111,7 +111,7 @@ def draw_weights(subjects: NDArray[Any], count: int, seed: int) -> NDArray[Any]:
 
 
 def interval(value: float, drawn: NDArray[Any], level: float) -> Interval:
-    """Percentile interval of the drawings *drawn* ``(B,)`` around *value*."""
+    """Return *value* with the percentile interval of its bootstrap values *drawn* ``(B,)``."""
     drawn = drawn[np.isfinite(drawn)]
     if not len(drawn):
         return Interval(value, float("nan"), float("nan"))
@@ -121,7 +121,7 @@ def interval(value: float, drawn: NDArray[Any], level: float) -> Interval:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Out-of-fold scores ``(S, n, k)`` of one reference, their metric, and that of the drawings ``(B,)``."""
+    """Out-of-fold scores ``(S, n, k)`` of one reference, their metric, and its bootstrap values ``(B,)``."""
 
     scores: NDArray[Any]
     value: float
@@ -129,7 +129,7 @@ class Judged:
 
 
 def judge(scores: NDArray[Any], targets: NDArray[Any], kind: str, weights: NDArray[Any]) -> Judged:
-    """Return *scores* with the deciding metric of *kind*; *weights* ``(B, n)`` are those of :func:`draw_weights`."""
+    """Return *scores* with the primary metric of *kind*; *weights* ``(B, n)`` are those of :func:`draw_weights`."""
     metric = METRICS[kind][primary(kind)]
     value = float(metric(targets, scores, np.ones((1, len(targets))))[0])
     return Judged(scores, value, metric(targets, scores, weights))
@@ -146,18 +146,18 @@ def compare(
     draws: int = 1,
     widening: float = 1.0,
 ) -> Comparison:
-    """Compare two references for the same scans.
+    """Compare two references on the same scans.
 
     Args:
-        names: of both.
-        judged: both; the second may have more scores, those of several drawings one after the other.
+        names: names of both.
+        judged: scores of both; the second may hold several random initializations, concatenated.
         targets: as in :class:`~umzoo.downstream.evaluate.feature_table.Compared`.
-        subjects: person of each scan.
-        kind: of the task.
+        subjects: subject of each scan.
+        kind: kind of the task.
         budget: label budget.
-        swaps: number of permutations, level and seed.
-        draws: drawings of random weights that the second holds.
-        widening: of the difference's spread, see :data:`WIDENING`.
+        swaps: number of permutations, significance level and seed.
+        draws: number of random initializations in the second.
+        widening: factor on the standard deviation of the difference, see :data:`WIDENING`.
     """
     permutations, level, seed = swaps
     first, second = judged
@@ -174,7 +174,7 @@ def compare(
 
 
 def _widened(p: float, widening: float) -> float:
-    """The two-sided *p* of a normal statistic whose standard deviation is *widening* times as large."""
+    """Return the two-sided *p* of a normal statistic after its standard deviation is multiplied by *widening*."""
     from scipy.stats import norm
 
     return p if widening == 1 else float(2 * norm.sf(norm.isf(p / 2) / widening))
@@ -183,10 +183,10 @@ def _widened(p: float, widening: float) -> float:
 def chance_of_drawings(
     first: NDArray[Any], second: NDArray[Any], targets: NDArray[Any], kind: str, draws: int, level: float
 ) -> float:
-    """Return the difference to the mean of *draws* random drawings that one more exceeds with probability *level*.
+    """Return the deviation from the mean of *draws* random initializations that another exceeds with *level*.
 
-    It is the prediction interval of a normal distribution, from the differences of *first* ``(S, n, k)`` to each of
-    the drawings that *second* ``(S, n, k)`` holds one after the other. One drawing tells nothing: 0.
+    It is the prediction interval of a normal distribution, from the differences between *first* ``(S, n, k)`` and each
+    initialization in *second* ``(S, n, k)``, which are concatenated. With a single initialization, it is 0.
     """
     from scipy.stats import t
 
@@ -199,16 +199,16 @@ def chance_of_drawings(
 
 
 def visible_difference(spread: float, level: float) -> float:
-    """Least true difference that is seen with probability :data:`POWER` by a test of *level*, from its *spread*."""
+    """Return the smallest difference that a test of *level* detects with probability :data:`POWER`."""
     from scipy.stats import norm
 
     return float((norm.ppf(1 - level / 2) + norm.ppf(POWER)) * spread)
 
 
 def swap_test(gains: NDArray[Any], subjects: NDArray[Any], permutations: int, seed: int) -> float:
-    """Two-sided p that exchanging the two references' scores, subject by subject, makes a difference as large.
+    """Return the two-sided p-value of a permutation test that swaps the scores of two references by subject.
 
-    *gains* ``(n,)`` are what each scan adds to the difference (:func:`gains`): an exchange turns its sign.
+    *gains* ``(n,)`` are the contributions of scans to the difference (:func:`gains`): a swap changes their sign.
     """
     names, member = np.unique(subjects, return_inverse=True)
     of_subject = np.bincount(member, weights=gains)
@@ -218,11 +218,11 @@ def swap_test(gains: NDArray[Any], subjects: NDArray[Any], permutations: int, se
 
 
 def gains(scores: tuple[NDArray[Any], NDArray[Any]], targets: NDArray[Any], kind: str) -> NDArray[Any]:
-    """Return what each scan adds to the difference of two references' *scores* ``(S, n, k)``.
+    """Return the contribution of each scan to the difference of two references' *scores* ``(S, n, k)``.
 
-    A concordance is a sum over pairs of scans. If scans change sides, a pair of which one did compares scores of two
-    references, so scores are ranked within their reference first. The sum over the pairs of scan i then is linear in
-    the sign of its exchange: all products of two signs cancel.
+    A concordance is a sum over pairs of scans. If one scan of a pair is swapped, the pair compares scores of two
+    references, so scores are first ranked within their reference. The sum over the pairs of scan i is then linear in
+    the sign of its swap: all products of two signs cancel.
     """
     if kind == "segmentation":
         return np.asarray((scores[0] - scores[1]).mean(axis=0)[:, 0] / len(targets))
@@ -240,9 +240,9 @@ def gains(scores: tuple[NDArray[Any], NDArray[Any]], targets: NDArray[Any], kind
 
 
 def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Return one family of *comparisons* with p adjusted by Holm's method (Holm, Scand J Stat 1979).
+    """Return one family of *comparisons* with p-values adjusted by Holm's method (Holm, Scand J Stat 1979).
 
-    The least visible difference becomes that of the level at which each would be rejected, given the p of the others.
+    The smallest detectable difference is updated to the level at which each is rejected, given the other p-values.
     """
     ranks = sorted(range(len(comparisons)), key=lambda number: comparisons[number].p)
     adjusted, largest = list(comparisons), 0.0
@@ -256,7 +256,7 @@ def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 
 def _critical(others: Sequence[float], level: float) -> float:
-    """The greatest p that is rejected beside the sorted p of the *others*."""
+    """Return the greatest p-value that is rejected, given the sorted p-values of the *others*."""
     count = len(others) + 1
     rejected = 0
     while rejected < len(others) and others[rejected] <= level / (count - rejected):

@@ -16,9 +16,9 @@ from umzoo.downstream.inference import slide
 from umzoo.scans.windows import Size, Window, pad_to, size_of, windows
 
 OVERLAP = 0.25
-"""Share by which neighboring windows overlap."""
+"""Overlap of neighboring windows, as a fraction."""
 BLURS = (3, 7)
-"""Edges, in voxels, of the neighborhoods whose mean the control knows."""
+"""Edges, in voxels, of the neighborhoods whose mean is a feature of the control."""
 
 Maps = Callable[[Tensor], list[Tensor]]
 """Windows ``(B, C, D, H, W)`` -> maps ``(B, c, d, h, w)`` of any size, which are interpolated to the window."""
@@ -26,13 +26,13 @@ Maps = Callable[[Tensor], list[Tensor]]
 
 @dataclass(frozen=True)
 class Source:
-    """What gives every voxel of an image its features.
+    """Source of features for every voxel of an image.
 
     Attributes:
-        maps: of windows.
-        channels: what the windows are cut from, of an image ``(C, D, H, W)``.
-        patch: size of the windows.
-        device: that of *maps*.
+        maps: computes feature maps of windows.
+        channels: converts an image ``(C, D, H, W)`` to the channels of the windows.
+        patch: size of the windows, for the size of an image.
+        device: device of *maps*.
     """
 
     maps: Maps
@@ -56,7 +56,7 @@ class Source:
     def linear(self, image: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Return ``weight @ features + bias`` at every voxel of *image* ``(C, D, H, W)``: ``(n, D, H, W)``.
 
-        The product is taken on the maps as they are and interpolated then, as both are linear.
+        The product is computed at the resolution of each map and then interpolated, which is equivalent and cheaper.
 
         Args:
             image: the image.
@@ -79,7 +79,7 @@ class Source:
 
 
 def network_maps(network: Backbone, patch: Callable[[Size], Size]) -> Source:
-    """Every level of the encoder, and the decoder's map where the weights hold a trained decoder."""
+    """Return every encoder level, and the decoder's output if the weights hold a trained decoder."""
     info = network.weights_info
     dense = network.info.decoder_channels is not None and info is not None and "decoder" in info.parts
 
@@ -94,7 +94,7 @@ def network_maps(network: Backbone, patch: Callable[[Size], Size]) -> Source:
 
 
 def plain_maps(patch: Callable[[Size], Size]) -> Source:
-    """Intensity, its square and its mean over neighborhoods; place in the scan, and products of its coordinates."""
+    """Return intensity, its square and neighborhood means; the position in the scan, and products of coordinates."""
 
     def maps(crops: Tensor) -> list[Tensor]:
         image, place = crops[:, :-3], crops[:, -3:]
@@ -110,7 +110,7 @@ def plain_maps(patch: Callable[[Size], Size]) -> Source:
 
 
 def _assigned(found: list[Window], points: NDArray[np.int64]) -> Iterator[tuple[Window, NDArray[np.int64]]]:
-    """Each window with the points that are nearest to its center."""
+    """Yield each window with the points that are nearest to its center."""
     centers = np.array([[(axis.start + axis.stop - 1) / 2 for axis in window] for window in found])
     nearest = np.abs(points[:, None] - centers[None]).max(axis=2).argmin(axis=1)
     for number in np.unique(nearest):
@@ -118,7 +118,7 @@ def _assigned(found: list[Window], points: NDArray[np.int64]) -> Iterator[tuple[
 
 
 def _sample(level: Tensor, points: Tensor, patch: Size) -> Tensor:
-    """Values ``(m, c)`` of the map *level* ``(1, c, d, h, w)`` at the voxels *points* ``(m, 3)`` of the window."""
+    """Return values ``(m, c)`` of the map *level* ``(1, c, d, h, w)`` at voxels *points* ``(m, 3)`` of the window."""
     places = (2 * points.float() + 1) / torch.tensor(patch) - 1
     grid = places.flip(1)[None, :, None, None].to(level.device, level.dtype)
     values = functional.grid_sample(level, grid, padding_mode="border", align_corners=False)

@@ -1,4 +1,4 @@
-"""Augmentation of a batch on its device: flips, rotation and scale, then gamma, noise and brightness; or nnU-Net's."""
+"""Augmentation on the device of the batch: flip, rotation, scaling, gamma, noise, brightness; or that of nnU-Net."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from umzoo.fields import Fields, Rng
 
 
 class Augmentation:
-    """Changes ``image`` ``(B, C, D, H, W)``, and ``label`` ``(B, 1, D, H, W)`` where the space changes."""
+    """Augments ``image`` ``(B, C, D, H, W)``; spatial transforms also apply to ``label`` ``(B, 1, D, H, W)``."""
 
     def __init__(self, config: AugmentationConfig) -> None:
         self.config = config
@@ -24,7 +24,7 @@ class Augmentation:
         self.noise = Noise(Noise.Config(p=config.p, std=(0.0, config.noise)))
 
     def __call__(self, batch: Fields, rng: Rng) -> Fields:
-        """Return a changed copy of *batch*, a function of it and *rng*."""
+        """Return an augmented copy of *batch*; all randomness comes from *rng*."""
         if not self.config.enabled:
             return batch
         if self.config.law == "nnunet":
@@ -48,7 +48,7 @@ class Augmentation:
         return {**batch, **moved}
 
     def _affine(self, image: Tensor, rng: Rng) -> Tensor:
-        """Matrices ``(B, 3, 4)`` from places in the result to places in *image*, both from -1 to 1 along x, y, z."""
+        """Matrices ``(B, 3, 4)`` from output to input coordinates, both from -1 to 1 along x, y, z."""
         config, count = self.config, len(image)
         moved = rng.bernoulli((count,), config.p).float()[:, None]
         angles = rng.uniform((count, 3), -1, 1) * math.radians(config.rotation) * moved * _turnable(image)
@@ -60,7 +60,7 @@ class Augmentation:
         return torch.cat([turn, turn.new_zeros(count, 3, 1)], dim=2)
 
     def _recolor(self, image: Tensor, rng: Rng) -> Tensor:
-        """Gamma, noise and brightness in the range of each channel of a crop, taken as [0, 1]."""
+        """Apply gamma, noise and brightness after scaling each channel of a crop to [0, 1]; undo the scaling."""
         low, high = image.amin((2, 3, 4), keepdim=True), image.amax((2, 3, 4), keepdim=True)
         extent = (high - low).clamp_min(1e-6)
         unit = (image - low) / extent
@@ -71,9 +71,9 @@ class Augmentation:
 
 
 def _turnable(image: Tensor) -> Tensor:
-    """1 for each axis (x, y, z) that *image* may be turned about; thin crops are turned in their plane alone.
+    """Return 1 for each axis (x, y, z) that *image* may be rotated about; thin crops are rotated in plane only.
 
-    A crop is thin where its least edge is under a third of its greatest, as in nnU-Net: its voxels are no cubes then.
+    A crop is thin if its shortest edge is less than a third of its longest, as in nnU-Net: such crops are anisotropic.
     """
     edges = torch.tensor(image.shape[:1:-1], device=image.device)
     thin = 3 * edges.min() < edges.max()

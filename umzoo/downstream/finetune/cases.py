@@ -1,4 +1,4 @@
-"""Scans of a task as the network expects them, read once and kept as memory-mapped arrays."""
+"""Preprocessed scans of a task, cached on disk as memory-mapped arrays."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from umzoo.terminal import Terminal
 log = logging.getLogger(__name__)
 
 POINTS = 2000
-"""Labeled voxels remembered per case, for crops that are centered on one."""
+"""Foreground voxels cached per case, as centers of crops."""
 
 
-class UnusableScan(DataError):  # noqa: N818 - says what it is
-    """A scan or its labels cannot be read as the network expects them."""
+class UnusableScan(DataError):  # noqa: N818
+    """A scan or its labels cannot be preprocessed for the network."""
 
 
 @dataclass(frozen=True)
 class CachedCase:
-    """A case on disk.
+    """A case in the cache.
 
     Attributes:
-        case: what it is.
+        case: the case.
         image: ``(C, D, H, W)``, memory-mapped.
         label: ``(D, H, W)``, memory-mapped; None without label map.
-        points: labeled voxels ``(n, 3)``, every class alike.
-        center: voxel (D, H, W) that center crops lie on.
-        least: value of what lies beyond the image.
+        points: sampled foreground voxels ``(n, 3)``, about as many of each class.
+        center: voxel (D, H, W) at which center crops are taken.
+        least: minimum of the image, which pads crops beyond it.
         modality: one per channel.
     """
 
@@ -58,12 +58,12 @@ class CachedCase:
 
 
 def cache_cases(folder: Path, task: Task, spec: InputSpec, dtype: str = "float32") -> dict[str, CachedCase]:
-    """Return the cases of *task* by id; those that *folder* does not hold yet are read and kept there.
+    """Return the cases of *task* by id; cases that *folder* lacks are preprocessed and cached there.
 
-    Scans that cannot be used are left out, each with a warning that says why.
+    Unusable scans are left out, each with a warning that gives the reason.
 
     Raises:
-        DataError: if that is more than half of them, or a label map has labels without a class.
+        DataError: if more than half of the scans are unusable, or a label map has labels without a class.
     """
     folder.mkdir(parents=True, exist_ok=True)
     cached, refused = {}, []
@@ -85,7 +85,7 @@ def cache_cases(folder: Path, task: Task, spec: InputSpec, dtype: str = "float32
 
 
 def _digest(case: Case, spec: InputSpec, dtype: str) -> str:
-    """A name that changes with whatever the arrays depend on."""
+    """Return a cache key of everything that the arrays depend on."""
     files = [*case.images, *filter(None, (case.label, case.mask))]
     parts = [spec.model_dump_json(exclude={"patch_size"}), dtype, *case.modality]
     parts += [f"{file}:{file.stat().st_mtime_ns}" for file in files]
@@ -93,7 +93,7 @@ def _digest(case: Case, spec: InputSpec, dtype: str) -> str:
 
 
 def _keep(place: Path, case: Case, spec: InputSpec, dtype: str, task: Task) -> None:
-    """Read *case* into the folder *place*; another process may do the same at the same time."""
+    """Preprocess *case* into the folder *place*; other processes may do so concurrently."""
     try:
         with written_whole(place) as temporary:
             temporary.mkdir()
@@ -124,7 +124,7 @@ def _write(folder: Path, case: Case, spec: InputSpec, dtype: str, task: Task) ->
 
 
 def read_case(case: Case, spec: InputSpec) -> Scan:
-    """Read the scan of *case* as *spec* says, with the modality that the task tells; see :func:`umzoo.load_scan`."""
+    """Read the scan of *case* for the input *spec*, with the task's modality; see :func:`umzoo.load_scan`."""
     named = tuple(filter(None, case.modality))
     told = None if not named else named[0] if len(named) == 1 else named[: spec.in_channels]
     return load_scan(case.image, spec, modality=told)
@@ -146,7 +146,7 @@ def _open(folder: Path, case: Case) -> CachedCase:
 
 
 def _points(label: NDArray[Any]) -> NDArray[np.int64]:
-    """Labeled voxels, as many of each class where there are so many; a function of *label*."""
+    """Sample foreground voxels deterministically, with the same limit for each class."""
     rng = np.random.default_rng(0)
     kinds = [kind for kind in np.unique(label) if kind]
     found = [np.argwhere(label == kind) for kind in kinds]
@@ -155,12 +155,12 @@ def _points(label: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def channels_of(cases: Iterable[Case]) -> int:
-    """Channels of the scans: images per case, or volumes of a file that holds all.
+    """Return the number of channels: image files per case, or modalities if one file holds all channels.
 
     Raises:
-        DataError: if cases differ.
+        DataError: if the cases differ in it.
     """
     counts = {max(len(case.images), len(case.modality)) for case in cases}
     if len(counts) > 1:
-        raise DataError(f"all cases must have as many channels, got {', '.join(map(str, sorted(counts)))}")
+        raise DataError(f"all cases must have the same number of channels, got {', '.join(map(str, sorted(counts)))}")
     return counts.pop()

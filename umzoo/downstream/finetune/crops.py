@@ -1,4 +1,4 @@
-"""Crops of cached scans: what is seen is a function of (seed, item) alone."""
+"""Crops of cached scans; the seed and the number of a crop determine it completely."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 class Crops:
     """Endless batches of training crops.
 
-    Every case is seen once before any is seen again. Fields: ``image`` ``(B, C, D, H, W)``, ``label``
-    ``(B, 1, D, H, W)`` of segmentation, ``targets`` ``(B, n)`` of other tasks.
+    Each epoch takes one crop of every case, in random order. Fields: ``image`` ``(B, C, D, H, W)``, ``label``
+    ``(B, 1, D, H, W)`` for segmentation, ``targets`` ``(B, n)`` for other tasks.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Crops:
         self.share = share or Share(config.batch_size)
 
     def open(self, step: int) -> AbstractContextManager[Iterator[Fields]]:
-        """Batches of this process from *step* on."""
+        """Return the batches of this process, starting at *step*."""
         return nullcontext(self._from(step * self.share.passes))
 
     def _from(self, start: int) -> Iterator[Fields]:
@@ -68,7 +68,7 @@ class Crops:
         return fields
 
     def _start(self, cached: CachedCase, rng: np.random.Generator) -> NDArray[np.int64]:
-        """First voxel of a crop; it may lie outside where the crop is larger than the scan."""
+        """Return the first voxel of a crop; it may lie outside the scan if the crop is larger."""
         patch, shape = np.array(self.patch), np.array(cached.image.shape[1:])
         if cached.label is None and self.config.view == "center":
             shift = np.rint(rng.uniform(-1, 1, 3) * self.config.jitter * patch)
@@ -81,7 +81,7 @@ class Crops:
 
 
 def say_padding(cases: Sequence[CachedCase], patch: Size) -> None:
-    """Warn where center crops reach beyond scans: padding shows their size, which may tell the answer."""
+    """Warn if center crops reach beyond scans: padding reveals the scan's size, which may predict the target."""
     edges = np.array(patch)
     starts = [np.array(cached.center) - edges // 2 for cached in cases]
     shapes = [np.array(cached.image.shape[1:]) for cached in cases]
@@ -90,8 +90,8 @@ def say_padding(cases: Sequence[CachedCase], patch: Size) -> None:
     )
     if padded:
         log.warning(
-            "crops of %s reach beyond %d of %d scans: their size shows in the padding, and a network may learn that"
-            " instead of the anatomy; the smallest scan has %s voxels (data.patch_size)",
+            "crops of %s reach beyond %d of %d scans: the padding reveals the size of a scan, and a network may learn"
+            " it instead of the anatomy; the smallest scan has %s voxels (lower data.patch_size)",
             "x".join(map(str, patch)), padded, len(cases), "x".join(map(str, np.min(shapes, axis=0))),
         )  # fmt: skip
 

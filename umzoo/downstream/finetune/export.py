@@ -1,4 +1,4 @@
-"""The weights folder of a fine-tuned network."""
+"""Export of a fine-tuned network to a weights folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from umzoo.heads.model import Model
 
 
 def export(training: FineTuningRun, metrics: Mapping[str, float | None]) -> None:
-    """Write the weights folder of *training*, with head, answer and *metrics*."""
+    """Write the weights folder of *training*, with the head, the meaning of its outputs, and *metrics*."""
     task, learner = training.task, training.judged.cpu()
     backbone = learner.backbone
     sources: dict[str, int] = {task.name: len(training.train_cases)}
@@ -48,10 +48,10 @@ def export(training: FineTuningRun, metrics: Mapping[str, float | None]) -> None
 
 
 def _channels(modality: Sequence[str]) -> list[str]:
-    """Names of the channels: their modality, numbered where several have one."""
+    """Return a name for each channel: its modality, numbered if several channels have the same."""
     return [name if modality.count(name) == 1 else f"{name}_{number}" for number, name in enumerate(modality)]
 
 
 def tag_of(name: str) -> str:
-    """Return *name* as the tag of weights."""
+    """Return *name* in lower case, with other characters replaced by underscores, for use as a weights tag."""
     return "".join(letter if letter.isalnum() else "_" for letter in name.lower())

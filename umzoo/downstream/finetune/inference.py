@@ -1,4 +1,4 @@
-"""Answers for whole scans."""
+"""Inference on whole scans."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from umzoo.downstream.inference import mean_over_windows, slide
 def logits_of_scan(
     network: Callable[[Tensor], Tensor], cached: CachedCase, config: CropConfig, patch: Size, device: torch.device
 ) -> Tensor:
-    """Return logits ``(n, D, H, W)`` of a label map, or ``(n,)`` per scan."""
+    """Return logits ``(n, D, H, W)`` for segmentation, or ``(n,)`` per scan for other tasks."""
     if cached.label is None and config.view == "center":
         return network(center_crop(cached, patch)[None].to(device))[0].float().cpu()
     image = torch.from_numpy(cached.image.astype("float32"))

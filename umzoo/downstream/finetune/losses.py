@@ -1,4 +1,4 @@
-"""Losses by kind of task."""
+"""Losses for each kind of task."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Loss = Callable[[Tensor, Fields], Tensor]
 
 
 def build_loss(task: Task, weight: Tensor | None) -> Loss:
-    """Return the loss of logits or numbers and a batch; targets of regression are standardized already."""
+    """Return the loss, a function of network outputs and a batch; it expects standardized regression targets."""
     if task.kind == "segmentation":
         from monai.losses import DiceCELoss
 
@@ -50,10 +50,10 @@ def cox_loss(risk: Tensor, time: Tensor, event: Tensor) -> Tensor:
 
 
 def class_weights(config: FinetuneConfig, task: Task, train: Sequence[CachedCase]) -> Tensor | None:
-    """Return the weights ``(n,)`` that the strategy asks for, mean 1 (of positives, for several labels).
+    """Return the class weights ``(n,)`` of the strategy, with mean 1; for multilabel, the weights of positives.
 
     Raises:
-        ConfigError: if there are not as many as classes, or the task has none.
+        ConfigError: if the number of weights differs from that of the classes, or the task has no classes.
     """
     wanted = config.strategy.class_weights
     if wanted == "none":

@@ -1,4 +1,4 @@
-"""The network of a fine-tuning: a backbone from weights or from random values, and a head that both share."""
+"""The network of a fine-tuning: a backbone from weights or random initialization, and a head."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ from umzoo.weights.transfer import TransferReport
 log = logging.getLogger(__name__)
 
 HEADS = {"multilabel": "classification"}
-"""Kinds of task whose head has another name."""
+"""Kinds of task whose head has a different name."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a network begins with: *weights*, or random values in the network of the reference *like*."""
+    """Initialization: from *weights*, or random with the architecture of the reference *like*."""
 
     weights: str | None = None
     like: str | None = None
 
 
 def expected_input(origin: Origin, config: FinetuneConfig, channels: int) -> tuple[ComponentSpec, InputSpec]:
-    """Return the backbone and what it shall see.
+    """Return the backbone and its input.
 
     Raises:
-        ConfigError: if nothing says which network to train.
+        ConfigError: if no network is given.
         WeightsError: if the reference cannot be read.
     """
     if ref := origin.weights or origin.like:
@@ -87,7 +87,7 @@ def _log_report(report: TransferReport) -> None:
 
 
 def fresh_backbone(spec: ComponentSpec, seed: int, in_channels: int = 1) -> Backbone:
-    """Return the backbone *spec* with random values that are a function of *seed*; one channel keeps what it says."""
+    """Return the backbone *spec*, initialized with *seed*; *in_channels* above 1 overrides that of *spec*."""
     changes = {} if in_channels == 1 else {"in_channels": in_channels}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -95,7 +95,7 @@ def fresh_backbone(spec: ComponentSpec, seed: int, in_channels: int = 1) -> Back
 
 
 def build_head(task: Task, config: FinetuneConfig, backbone: Backbone) -> Head:
-    """Return the head; equal seeds give equal values, whatever the backbone holds."""
+    """Return the head; its initial values depend on the seed, not on the values of the backbone."""
     name = HEADS.get(task.kind, task.kind)
     options: dict[str, Any] = {"name": name}
     if task.kind == "segmentation":
@@ -113,13 +113,13 @@ def build_head(task: Task, config: FinetuneConfig, backbone: Backbone) -> Head:
 
 
 class Learner(nn.Module):
-    """A backbone, its heads (one; a probe has one per learning rate) and the loss.
+    """A backbone, its heads (a probe has one per learning rate, other strategies one) and the loss.
 
     Args:
         backbone: the network.
-        heads: answer from the same features.
-        loss: of one head's answer.
-        augment: changes a batch in training.
+        heads: heads on the same features.
+        loss: loss of one head's output and a batch.
+        augment: augments a training batch.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class Learner(nn.Module):
         return Output(torch.stack(losses).sum())
 
     def answers(self, image: Tensor) -> list[Tensor]:
-        """Return each head's answer to *image* ``(B, C, D, H, W)``."""
+        """Return each head's output for *image* ``(B, C, D, H, W)``."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.kept):
             features = self.backbone(image, dense=self._dense)
         return [head(features) for head in self.heads]
@@ -147,24 +147,24 @@ class Learner(nn.Module):
         return any(getattr(head, "dense", False) for head in self.heads)
 
     def measure_norms(self, images: Iterable[Tensor]) -> None:
-        """Measure the running statistics of the batch norms on *images* ``(B, C, D, H, W)``; without any, do nothing.
+        """Recompute the running statistics of batch norms, if there are any, on *images* ``(B, C, D, H, W)``.
 
-        Averages over the steps of a training are those of networks that no longer are, and with small batches they are
-        noise (Wu and Johnson, Rethinking "Batch" in BatchNorm, arXiv 2105.07576).
+        Running averages of training come from earlier values of the network, and are noisy with small batches (Wu and
+        Johnson, Rethinking "Batch" in BatchNorm, arXiv 2105.07576).
         """
         if any(isinstance(module, _BatchNorm) for module in self.backbone.modules()):
             device = next(self.backbone.parameters()).device
             recalibrate(self.backbone, (image.to(device) for image in images))
 
     def keep(self, everything: bool) -> None:
-        """Freeze the backbone; its encoder alone if the decoder goes on learning."""
+        """Freeze the whole backbone; only the encoder if a head uses the decoder and not *everything* is frozen."""
         self.kept = everything or not self._dense
         parameters = self.backbone.parameters() if self.kept else encoder_parameters(self.backbone, self._names())
         for parameter in parameters:
             parameter.requires_grad_(False)
 
     def release(self) -> None:
-        """Let the backbone learn."""
+        """Unfreeze the backbone."""
         self.kept = False
         self.backbone.requires_grad_(True)
 
@@ -172,7 +172,7 @@ class Learner(nn.Module):
         return frozenset(named_tensors(self.backbone))
 
     def groups(self, layer_decay: float, rates: list[float]) -> list[dict[str, Any]]:
-        """Return groups for the optimizer: one set per head with the factors *rates*, and the backbone's by stage."""
+        """Return the optimizer's parameter groups: those of each head with its factor in *rates*, then each stage's."""
         groups = []
         for head, rate in zip(self.heads, rates, strict=True):
             groups += _by_decay(list(head.parameters()), rate)
@@ -182,7 +182,7 @@ class Learner(nn.Module):
 
 
 def _by_decay(parameters: list[Tensor], scale: float) -> list[dict[str, Any]]:
-    """Two groups: biases and norms have no weight decay."""
+    """Split into two groups: biases and norms get no weight decay."""
     plain = [parameter for parameter in parameters if parameter.ndim <= 1]
     others = [parameter for parameter in parameters if parameter.ndim > 1]
     groups = [{"params": others, "lr_scale": scale}, {"params": plain, "lr_scale": scale, "weight_decay": 0.0}]

@@ -1,4 +1,4 @@
-"""Pictures of segmentations: image, truth and answer."""
+"""Pictures of segmentations: image, ground truth and prediction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHOWN = 4
 
 
 def save_overlays(file: Path, training: FineTuningRun, head: int) -> None:
-    """Draw image, truth and answer of some validation cases, each in the axial slice with the most labeled voxels."""
+    """Draw image, ground truth and prediction of validation cases, in the axial slice with the most foreground."""
     from matplotlib.figure import Figure
 
     cases = training.validation_cases[:SHOWN]

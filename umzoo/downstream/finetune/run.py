@@ -1,4 +1,4 @@
-"""A fine-tuning from task to weights folder: one split, one fold, or all folds."""
+"""Runs a fine-tuning, from a task to a weights folder: on one split, one fold, or all folds."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _AGAIN = "remove the run, and train it again"
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """What a fine-tuning came to.
+    """Result of a fine-tuning.
 
     Attributes:
-        folder: of the run.
-        signal: that stopped it before its end, or None.
-        summary: content of ``summary.json``; empty where it was stopped.
+        folder: the run's folder.
+        signal: number of the signal that interrupted the run, or None.
+        summary: content of ``summary.json``; empty for an interrupted run.
     """
 
     folder: Path
@@ -49,16 +49,16 @@ def finetune(
     cpu: bool = False,
     cases: Path | None = None,
 ) -> FinetuneResult:
-    """Fine-tune on the task of *config*, the options in the TOML *file*, and write weights, rows and summary to *out*.
+    """Fine-tune on the task of *config*, read from the TOML *file*; write weights, predictions and summary to *out*.
 
     Args:
         config: all options.
-        file: paths in the options are relative to it.
+        file: TOML file; paths in the options are relative to it.
         out: folder of the run.
-        origin: what the network begins with.
-        fold: fold to validate on, from 0; None takes the split of the data, or draws one.
-        cpu: stay on the CPU.
-        cases: folder of the scans as the network expects them, which several runs may share; by default in *out*.
+        origin: initialization of the network.
+        fold: fold to validate on, from 0; None uses the split of the data, or a random one.
+        cpu: run on the CPU.
+        cases: cache folder of preprocessed scans, which several runs may share; by default in *out*.
 
     Raises:
         ConfigError: if an option is wrong, or *out* holds a run.
@@ -73,7 +73,7 @@ def finetune(
 def finetune_folds(
     config: FinetuneConfig, file: Path, out: Path, origin: Origin, *, cpu: bool = False
 ) -> list[FinetuneResult]:
-    """Fine-tune once per fold into ``out/fold-0`` ..., and write ``out/folds.json``; folds that are done are kept."""
+    """Fine-tune once per fold into ``out/fold-0`` ..., and write ``out/folds.json``; finished folds are skipped."""
     task = make_task(config.task, file)
     config = config.model_copy(update={"task": task.config})
     results = []
@@ -95,10 +95,10 @@ def resume(folder: Path, *, cpu: bool = False) -> FinetuneResult:
     """Continue the run in *folder*.
 
     Raises:
-        ConfigError: if it is no run of a fine-tuning.
+        ConfigError: if it is not a fine-tuning run.
     """
     if not (folder / RUN).is_file():
-        raise ConfigError(f"{folder} is no run of 'umzoo finetune' ({RUN} is missing): give its folder")
+        raise ConfigError(f"{folder} is not a run of 'umzoo finetune' ({RUN} is missing): give the folder of a run")
     about = _read_about(folder / RUN)
     config = FinetuneConfig.parse(about["config"])
     task = make_task(config.task, folder / RUN)
@@ -116,7 +116,7 @@ def _read_about(file: Path) -> dict[str, Any]:
         "cases": str,
     }
     if wrong := [key for key, kind in kinds.items() if not isinstance(about[key], kind)]:
-        raise ConfigError(f"{file} is damaged: it has another {', '.join(wrong)} than was written; {_AGAIN}")
+        raise ConfigError(f"{file} is damaged: {', '.join(wrong)} has an unexpected type; {_AGAIN}")
     return about
 
 
@@ -135,7 +135,7 @@ def open_finetuning(
     cpu: bool = False,
     resuming: bool = False,
 ) -> FineTuningRun:
-    """Return the training of a fine-tuning, ready to :meth:`fit`; see :func:`finetune`."""
+    """Return a fine-tuning run, ready to :meth:`fit`; see :func:`finetune`."""
     network = expected_input(origin, config, channels_of(task.cases))
     about = {
         "config": config.model_dump(mode="json", by_alias=True, exclude_none=True),

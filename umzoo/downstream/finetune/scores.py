@@ -1,4 +1,4 @@
-"""How good answers are, per case and over all of them."""
+"""Metrics of predictions, per case and over all cases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from umzoo.downstream.tasks import Task
 
 Row = dict[str, Any]
-"""A case of ``validation.csv``: case, subject, and what was answered."""
+"""A row of ``validation.csv``: case, subject, and metrics or predictions."""
 MAIN = {
     "segmentation": "dice",
     "classification": "auroc",
@@ -27,7 +27,7 @@ RESAMPLES = 1000
 
 
 def dice_row(task: Task, answer: Tensor, label: NDArray[Any]) -> Row:
-    """Return Dice of each class of *answer* ``(D, H, W)``; NaN for a class that is in neither."""
+    """Return the Dice of each class of *answer* ``(D, H, W)``; NaN for a class absent from both label maps."""
     from monai.metrics import compute_dice
     from monai.networks.utils import one_hot
 
@@ -41,7 +41,7 @@ def dice_row(task: Task, answer: Tensor, label: NDArray[Any]) -> Row:
 
 
 def answer_row(task: Task, answer: Tensor, targets: Sequence[float]) -> Row:
-    """Return the truth and what *answer* ``(n,)`` says: probabilities, numbers or the log of the hazard."""
+    """Return the ground truth and the prediction *answer* ``(n,)``: probabilities, numbers or the log hazard."""
     if task.kind == "classification":
         shares = answer.softmax(0).tolist()
         row = {"truth": task.classes[int(targets[0])], "predicted": task.classes[int(answer.argmax())]}
@@ -55,12 +55,12 @@ def answer_row(task: Task, answer: Tensor, targets: Sequence[float]) -> Row:
 
 
 def metrics_of(task: Task, rows: Sequence[Row]) -> dict[str, float]:
-    """Return the metrics of *rows*; NaN where they are not defined, such as AUROC with one class."""
+    """Return the metrics of *rows*; NaN for undefined metrics, such as AUROC with one class."""
     return _METRICS[task.kind](task, _table(rows))
 
 
 def intervals(task: Task, rows: Sequence[Row], seed: int) -> dict[str, tuple[float, float]]:
-    """Return 95 % percentile intervals of the metrics, from bootstrap samples of the persons; none for one person."""
+    """Return 95 % percentile intervals of the metrics, bootstrapped over subjects; empty with one subject."""
     table, rng = _table(rows), np.random.default_rng(seed)
     persons = [np.flatnonzero(table["subject"] == name) for name in sorted({row["subject"] for row in rows})]
     if len(persons) < 2:
@@ -108,7 +108,7 @@ def _regression(task: Task, table: Mapping[str, NDArray[Any]]) -> dict[str, floa
 
 
 def _survival(task: Task, table: Mapping[str, NDArray[Any]]) -> dict[str, float]:
-    """Harrell's concordance (JAMA 247, 1982): the share of comparable pairs that the risks put in order."""
+    """Harrell's concordance (JAMA 247, 1982): the fraction of comparable pairs that the risks order correctly."""
     time, event, risk = table["time"], table["event"] > 0, table["risk"]
     comparable = event[:, None] & (time[:, None] < time[None, :])
     right = (risk[:, None] > risk[None, :]) + 0.5 * (risk[:, None] == risk[None, :])
@@ -116,7 +116,7 @@ def _survival(task: Task, table: Mapping[str, NDArray[Any]]) -> dict[str, float]
 
 
 def _auroc(truth: NDArray[Any], score: NDArray[Any]) -> float:
-    """The share of pairs of a positive and a negative that the scores put in order (Mann and Whitney, 1947)."""
+    """The fraction of positive-negative pairs that the scores order correctly (Mann and Whitney, 1947)."""
     from scipy.stats import rankdata
 
     positives, negatives = int(truth.sum()), int((~truth).sum())

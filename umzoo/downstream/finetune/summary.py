@@ -1,4 +1,4 @@
-"""What a fine-tuning came to: a row per case, ``summary.json``, and a summary over folds."""
+"""Results of a fine-tuning: a row per case, ``summary.json``, and a summary over folds."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ log = logging.getLogger(__name__)
 Summary = dict[str, Any]
 SUMMARY, VALIDATION = "summary.json", "validation.csv"
 NOTES = {
-    "best": "the step was chosen by these cases, so the numbers are too good; 'task.test' keeps persons for the end",
-    "last": "the weights after the last step: these cases chose nothing",
+    "best": "the checkpoint was selected on these cases, so the metrics are optimistic; 'task.test' holds out subjects",
+    "last": "the last checkpoint: no selection on these cases",
 }
-"""What the numbers of the validation are worth, by the weights that are kept."""
+"""Caveat on the validation metrics, for each ``strategy.checkpoint``."""
 NAMES = frozenset({"case", "subject", "truth", "predicted"})
-"""Columns of rows that hold names."""
+"""Columns of text."""
 
 
 def finish(training: FineTuningRun) -> Summary:
-    """Take the weights that are kept, and write rows, summary, pictures and the weights folder.
+    """Load the selected checkpoint; write rows, summary, pictures and the weights folder.
 
-    They are validated anew only if that was before an interruption; the test cases are judged here alone.
+    Validation is repeated only if its rows were lost by an interruption. The test cases are used here only.
     """
     training.load_best()
     head = training.best_head
@@ -75,7 +75,7 @@ def told(scores: Mapping[str, Any]) -> dict[str, str]:
 
 
 def warn_of_unlearned(task: Task, rows: Sequence[Row]) -> None:
-    """Name the classes of a segmentation that answers never meet: two that look alike are told apart late."""
+    """Warn of classes of a segmentation with Dice 0 in every case: similar classes need longer training."""
     if task.kind == "segmentation":
         never = [name for name in task.classes[1:] if not any(row[f"dice.{name}"] > 0 for row in rows)]
         if never:
@@ -89,14 +89,14 @@ def _metrics(file: Path) -> dict[str, Any]:
     remedy = "remove its run, and train it again"
     metrics = read_json(file, "metrics", remedy=remedy)["metrics"]
     if not isinstance(metrics, dict):
-        raise ConfigError(f"{file} is damaged: its metrics are no table; {remedy}")
+        raise ConfigError(f"{file} is damaged: its 'metrics' must be a table; {remedy}")
     return metrics
 
 
 def over_folds(task: Task, folders: Sequence[Path], seed: int) -> Summary:
-    """Return mean and deviation of every metric over the runs in *folders*, one per fold, and what all cases say.
+    """Return mean and standard deviation of each metric over the runs in *folders*, one per fold.
 
-    In ``all``, each case is judged by the network that has not seen it, and intervals are over persons.
+    ``all`` holds the metrics of all cases pooled, each held out from its network, with intervals over subjects.
     """
     summaries = [_metrics(folder / SUMMARY) for folder in folders]
     rows = [row for folder in folders for row in read_rows(folder / VALIDATION)]
@@ -109,7 +109,7 @@ def over_folds(task: Task, folders: Sequence[Path], seed: int) -> Summary:
 
 
 def _test(training: FineTuningRun, head: int) -> Summary:
-    """Judge the test cases, and write ``test.csv``; nothing without any."""
+    """Predict the test cases, if there are any, and write ``test.csv``."""
     if not training.test_cases:
         return {}
     rows = training.judge(training.test_cases, [head])[0]

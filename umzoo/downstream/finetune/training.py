@@ -1,4 +1,4 @@
-"""Fine-tuning as a training: crops of labeled scans in, the best weights by validation out."""
+"""The training loop of fine-tuning: crops of labeled scans, validation, and selection of the checkpoint."""
 
 from __future__ import annotations
 
@@ -32,35 +32,36 @@ from umzoo.weights.transfer.saved_report import save_report
 
 RUN = "finetune.json"
 STATISTICS = 64
-"""Scans, at most, from which the standardization of pooled features is taken."""
+"""Maximum number of scans from which pooled features are standardized."""
 
 
 class Phases:
-    """Sets the rate of every group, a function of the step; it has the interface of timm's schedules."""
+    """Sets the learning rate of every group at each step; has the interface of timm's schedulers."""
 
     def __init__(self, optimizer: Any, options: FineTuning) -> None:
         self.optimizer, self.options = optimizer, options
 
     def step_update(self, step: int) -> None:
-        """Set the rates of *step*."""
+        """Set the learning rates of *step*."""
         rate = self.options.rate(min(step, self.options.epochs - 1))
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["lr_scale"]
 
 
 class FineTuningRun(Training):
-    """Trains a network on the training cases of *split*, and keeps the best by its validation cases.
+    """Trains a network on the training cases of *split*, and selects the best checkpoint on the validation cases.
 
     Args:
         folder: the run's folder.
         config: all options.
         task: the task.
-        split: who is trained and validated on.
-        origin: what the network begins with.
+        split: training, validation and test cases.
+        origin: initialization of the network.
         network: backbone and the input it expects.
         cases: folder of the cached scans.
+        about: content of ``finetune.json``.
         resume: continue from the newest checkpoint.
-        cpu: stay on the CPU.
+        cpu: run on the CPU.
     """
 
     model: Learner
@@ -89,7 +90,7 @@ class FineTuningRun(Training):
         self.test_cases = [cached[case.id] for case in split.test if case.id in cached]
         if not self.train_cases or not self.validation_cases:
             counts = f"{len(self.train_cases)} cases to train on and {len(self.validation_cases)} to validate on"
-            raise ConfigError(f"expected cases for both, got {counts}: correct the splits of the table")
+            raise ConfigError(f"expected training and validation cases, got {counts}: correct the splits of the table")
         self.unusable = sorted(case.id for case in used if case.id not in cached)
         if task.kind != "segmentation" and config.data.view == "center":
             say_padding(self.train_cases, self.patch)
@@ -112,7 +113,7 @@ class FineTuningRun(Training):
             )
 
     def begin(self) -> None:
-        """Write what the run is."""
+        """Write ``finetune.json``, which describes the run."""
         self.pictures.mkdir(parents=True, exist_ok=True)
         (self.folder / RUN).write_text(json.dumps(self.about, indent=1), encoding="utf-8")
         if self.report is not None:
@@ -132,14 +133,14 @@ class FineTuningRun(Training):
         return learner
 
     def _unchanged(self) -> Iterator[Tensor]:
-        """Batches of training crops ``(B, C, D, H, W)`` without augmentation, always the same."""
+        """Return a fixed sequence of training batches ``(B, C, D, H, W)`` without augmentation."""
         crops = Crops(self.train_cases, self.options.data, self.patch, self.seed)
         count = min(STATISTICS, len(self.train_cases)) // self.options.data.batch_size
         return (crops.batch(number)["image"] for number in range(max(1, count)))
 
     @property
     def judged(self) -> Learner:
-        """What is validated and exported: the moving average, if there is one."""
+        """The network that is validated and exported: the moving average (EMA), if there is one."""
         return self.model if self.ema is None else self.ema.module  # type: ignore[no-any-return]
 
     def _rates(self) -> list[float]:
@@ -148,7 +149,7 @@ class FineTuningRun(Training):
         return [rate / lr for rate in strategy.probe_rates] if strategy.name == "probe" else [strategy.head_rate]
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
-        """Return the heads and the backbone by stage."""
+        """Return the parameter groups of the heads and of each backbone stage."""
         learner: Learner = model  # type: ignore[assignment]
         return learner.groups(self.options.strategy.layer_decay, self._rates())
 
@@ -158,18 +159,18 @@ class FineTuningRun(Training):
         return self.options.data.batch_size
 
     def batches(self, step: int) -> AbstractContextManager[Iterator[Fields]]:
-        """Open the crops of this process from *step* on."""
+        """Open the batches of this process, starting at *step*."""
         return Crops(self.train_cases, self.options.data, self.patch, self.seed, self.share).open(step)
 
     def prepare_batch(self, raw: Fields, rng: Rng) -> tuple[Fields, Rng]:
-        """Take *raw* to the device; numbers of regression are standardized."""
+        """Move *raw* to the device; regression targets are standardized."""
         batch = to_device(raw, self.device)
         if self.task.kind == "regression":
             batch["targets"] = (batch["targets"] - self.mean.to(self.device)) / self.std.to(self.device)
         return batch, rng
 
     def before_step(self) -> None:
-        """Freeze or release the backbone, as the phase says."""
+        """Freeze or unfreeze the backbone, according to the phase."""
         self.model.train()
         if self.step < self.phases.frozen:
             self.model.keep(everything=self.options.strategy.name == "probe")
@@ -179,11 +180,11 @@ class FineTuningRun(Training):
             self.model.release()
 
     def may_leave_out(self) -> bool:
-        """Parts of the backbone may be frozen, or unused without a dense map."""
+        """Return True: parts of the backbone may be frozen, or unused without dense features."""
         return True
 
     def evaluate(self, last: bool) -> dict[str, float]:
-        """Validate when it is due; keep the best weights."""
+        """Validate if it is due; save the best weights."""
         if self.step == 0 or not (last or self.step % self.options.validate_every == 0):
             return {}
         name = MAIN[self.task.kind]
@@ -208,21 +209,21 @@ class FineTuningRun(Training):
         return gain if math.isfinite(gain) else -1e30
 
     def should_stop(self) -> bool:
-        """Whether validation has not gained for too long."""
+        """Return whether the validation has not improved for ``strategy.patience`` validations."""
         patience = self.options.strategy.patience
         return patience is not None and self.step - self.best_step >= patience * self.options.validate_every > 0
 
     def state(self) -> dict[str, Any]:
-        """Return what early stopping knows."""
+        """Return the state of checkpoint selection."""
         return {"best": self.best, "best_step": self.best_step, "best_head": self.best_head}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take it back."""
+        """Restore the state of checkpoint selection."""
         self.best, self.best_step, self.best_head = state["best"], state["best_step"], state["best_head"]
 
     @torch.no_grad()
     def judge(self, cases: Sequence[CachedCase], heads: Sequence[int]) -> list[list[Row]]:
-        """Return, for each of *heads*, one row per case."""
+        """Predict *cases*; return one row per case for each of *heads*."""
         was_training = self.judged.training
         self.judged.eval()
         rows = [[self._row(cached, head) for cached in cases] for head in heads]
@@ -238,7 +239,7 @@ class FineTuningRun(Training):
 
     @torch.no_grad()
     def answer(self, cached: CachedCase, head: int) -> Tensor:
-        """Return logits or numbers of one scan, in the units of the table."""
+        """Return the output for one scan: logits, or numbers in the units of the table."""
         answer = logits_of_scan(
             lambda image: self.judged.answers(image)[head], cached, self.options.data, self.patch, self.device
         )
@@ -246,7 +247,7 @@ class FineTuningRun(Training):
 
 
 def _target_statistics(task: Task, cases: Sequence[CachedCase]) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of the numbers to predict."""
+    """Mean and standard deviation of the regression targets; 0 and 1 for other tasks."""
     if task.kind != "regression":
         return torch.zeros(1), torch.ones(1)
     targets = torch.tensor([cached.case.targets for cached in cases])
@@ -255,7 +256,7 @@ def _target_statistics(task: Task, cases: Sequence[CachedCase]) -> tuple[Tensor,
 
 @torch.no_grad()
 def _standardize(learner: Learner, crops: Sequence[Tensor]) -> None:
-    """Set the statistics of pooled features of each head."""
+    """Set the statistics by which each head standardizes its pooled features."""
     was_training = learner.training
     learner.eval()
     heads: list[PooledHead] = list(learner.heads)  # type: ignore[arg-type]

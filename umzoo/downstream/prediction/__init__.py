@@ -1,1 +1,1 @@
-"""What a fine-tuned network says of scans it has not seen, on their own grids."""
+"""Predictions of fine-tuned networks for new scans, on their original grids."""

@@ -1,4 +1,4 @@
-"""One scan's answer: from one network, or from several as an ensemble."""
+"""Prediction for one scan, by one network or by an ensemble."""
 
 from __future__ import annotations
 
@@ -21,41 +21,44 @@ from umzoo.scans.windows import Size, size_of
 
 
 def answer_of(model: Any) -> Answer:
-    """Return what the numbers of *model* mean.
+    """Return the description of the outputs of *model*.
 
     Raises:
         ConfigError: if it has no trained head.
     """
     if not isinstance(model, Model) or model.answer is None:
         name = model.name if isinstance(model, Backbone) else type(model).__name__
-        raise ConfigError(f"{name} has no trained head, so it answers nothing: fine-tune it with 'umzoo finetune'")
+        raise ConfigError(f"{name} has no trained head to predict with: fine-tune it with 'umzoo finetune'")
     return model.answer
 
 
 def predict(models: Model | Sequence[Model], scan: Scan, *, flips: bool = False, mask: Tensor | None = None) -> Tensor:
-    """Return the answer of one network, or the mean answer of several, for *scan*.
+    """Return the prediction of one network, or the mean prediction of several, for *scan*.
 
     Args:
-        models: of :func:`umzoo.from_pretrained`, with trained heads that answer alike.
+        models: networks of :func:`umzoo.from_pretrained`, with trained heads of the same task and classes.
         scan: of :func:`umzoo.load_scan`.
-        flips: average over the eight flips of the image too.
-        mask: labels ``(D, H, W)`` on the image; a network that was trained on crops about a mask sees that of its
-            center, instead of that of the scan.
+        flips: average over all eight flips of the image (test-time augmentation).
+        mask: labels ``(D, H, W)`` on the image; networks that predict from one crop take it at the center of the mask
+            instead of that of the scan.
 
     Returns:
-        Of a segmentation the probability of each class on the image, float32 ``(n, D, H, W)``; of a classification
-        the probability of each class ``(n,)``; of a regression the numbers in the units of the training ``(n,)``;
-        of survival the log-risk ``(1,)``.
+        Segmentation: probability of each class on the image, float32 ``(n, D, H, W)``. Classification: probability of
+        each class ``(n,)``. Regression: numbers in the units of the training data ``(n,)``. Survival: log-risk
+        ``(1,)``.
 
     Raises:
-        ConfigError: if a network has no trained head, or the heads answer differently.
+        ConfigError: if a network has no trained head, or the heads differ in task, classes or targets.
     """
     members = [models] if isinstance(models, nn.Module) else list(models)
     answers = [answer_of(model) for model in members]
     first = answers[0]
     for other in answers[1:]:
         if (other.task, other.classes, other.targets) != (first.task, first.classes, first.targets):
-            raise ConfigError(f"the networks answer differently ({first.task}, {other.task}): they are no ensemble")
+            raise ConfigError(
+                f"an ensemble needs networks of one task with equal classes, got {first.task} and {other.task}:"
+                " choose weights of the same task"
+            )
     axes = [axes for count in range(4) for axes in combinations((2, 3, 4), count)] if flips else [()]
     total: Tensor | None = None
     for model, answer in zip(members, answers, strict=True):
@@ -69,7 +72,7 @@ def predict(models: Model | Sequence[Model], scan: Scan, *, flips: bool = False,
 
 @torch.inference_mode()
 def _one(model: Model, answer: Answer, scan: Scan, flipped: tuple[int, ...], mask: Tensor | None) -> Tensor:
-    """The answer of one network to one flip of the image."""
+    """Return the prediction of one network for one flip of the image."""
     model.eval()
     device = next(model.parameters()).device
     size = _trained_size(model, scan.image)
@@ -89,7 +92,7 @@ def _one(model: Model, answer: Answer, scan: Scan, flipped: tuple[int, ...], mas
 
 
 def _meaning(logits: Tensor, answer: Answer) -> Tensor:
-    """Logits ``(n,)`` as probabilities, or as numbers in the units of the training."""
+    """Convert outputs ``(n,)`` to probabilities, or to numbers in the units of the training data."""
     if answer.task == "classification":
         return logits.softmax(0)
     if answer.task == "multilabel":
@@ -100,7 +103,7 @@ def _meaning(logits: Tensor, answer: Answer) -> Tensor:
 
 
 def _trained_size(model: Model, image: Tensor) -> Size:
-    """The window that the network was trained on, or one that suits it where the weights do not say."""
+    """Return the patch size of the training, or a suitable one if the weights do not state it."""
     info = model.weights_info
     known: Size | None = info.input.patch_size if info is not None else None
     return known or patch_size(model.backbone, size_of(image), None)

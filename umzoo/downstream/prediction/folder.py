@@ -1,4 +1,4 @@
-"""Predictions of many scans: masks on their own grids, or a table."""
+"""Predictions for many scans: label maps on their original grids, or a table."""
 
 from __future__ import annotations
 
@@ -38,25 +38,25 @@ def predict_scans(
     mask: Callable[[Listed, Scan], Tensor] | None = None,
     progress: Progress = no_progress,
 ) -> tuple[tuple[str, str], ...]:
-    """Predict every scan of *listing* into the folder *out*; return what was left out and why.
+    """Predict every scan of *listing* into the folder *out*; return skipped scans with reasons.
 
-    A segmentation is a NIfTI label map on the scan's own grid with the label values of the training, beside
-    ``labels.json``, which names them. Other answers are rows of ``predictions.csv``. What is there already is kept, so
-    an interrupted call goes on.
+    A segmentation is a NIfTI label map on the scan's original grid with the label values of the training data;
+    ``labels.json`` names them. Other predictions are rows of ``predictions.csv``. Existing predictions are kept, so an
+    interrupted call can be resumed.
 
     Args:
         models: one network, or several as an ensemble.
         listing: of :func:`umzoo.scans.listing.list_scans`.
         out: the folder.
-        flips: average over flips of the image.
-        probabilities: write the probability maps of a segmentation too.
+        flips: average over all flips of the image.
+        probabilities: also write the probability maps of a segmentation.
         pictures: draw each segmentation over its scan.
-        mask: finds the mask of a scan that crops are centered on; by default they are at the scan's center.
-        progress: called with scans done, scans in all, and scans left out.
+        mask: returns the mask on which crops of a scan are centered; by default they are at the scan's center.
+        progress: called with the numbers of scans done, scans in total, and scans skipped.
 
     Raises:
         ConfigError: if a network has no trained head.
-        DataError: if nothing could be predicted.
+        DataError: if no scan could be predicted.
     """
     answer = answer_of(models[0])
     out.mkdir(parents=True, exist_ok=True)
@@ -78,14 +78,14 @@ def predict_scans(
 
 
 def label_values(answer: Answer) -> dict[str, int]:
-    """The value of each class in label maps: those of the training's files, or the order of the classes."""
+    """Return the value of each class in label maps: that of the training data, or its index."""
     return {name: answer.labels.get(name, number) for number, name in enumerate(answer.classes)}
 
 
 def to_label_map(scan: Scan, probabilities: Tensor, values: Sequence[int]) -> OriginalImage:
-    """Bring class *probabilities* ``(n, D, H, W)`` onto the scan's own grid, and take the greatest.
+    """Resample class *probabilities* ``(n, D, H, W)`` to the scan's original grid, and take the most probable class.
 
-    Each class is interpolated linearly; *values* are what the label map holds for the classes.
+    Each class is interpolated linearly; *values* are the values of the classes in the label map.
     """
     best: NDArray[Any] | None = None
     labels: NDArray[Any] | None = None
@@ -103,7 +103,7 @@ def to_label_map(scan: Scan, probabilities: Tensor, values: Sequence[int]) -> Or
 
 
 def _mask_file(out: Path, listed: Listed) -> Path:
-    """The mask of a scan; it has the scan's own file name, and folders above it in front where it has none."""
+    """Return the output file of a scan, named after its file, or after its listed name if it has none."""
     stem = stem_of(listed.file) if listed.file else listed.name.replace("/", "_")
     return out / f"{stem}.nii.gz"
 
@@ -137,14 +137,14 @@ def _tabulate(out: Path, listed: Listed, scan: Scan, found: Tensor, answer: Answ
 
 
 def _chosen(answer: Answer, numbers: Sequence[float]) -> str:
-    """The class of greatest probability; of two, the second from its threshold on."""
+    """Return the most probable class; of two classes, the second if it reaches its threshold."""
     if len(answer.classes) == 2 and answer.classes[1] in answer.thresholds:
         return answer.classes[numbers[1] >= answer.thresholds[answer.classes[1]]]
     return answer.classes[int(np.argmax(numbers))]
 
 
 def _known(table: Path) -> set[str]:
-    """Scans that have a row already."""
+    """Return the scans that already have a row."""
     if not table.is_file():
         return set()
     with table.open(encoding="utf-8", newline="") as stream:

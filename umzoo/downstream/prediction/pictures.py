@@ -17,9 +17,10 @@ PLANES = ("axial", "coronal", "sagittal")
 
 
 def save_overlay(file: Path, scan: Scan, labels: Tensor, classes: Sequence[str]) -> None:
-    """Draw the slices of *scan* with the most labeled voxels, *labels* ``(D, H, W)`` over them.
+    """Draw the slices of *scan* with the most foreground voxels, overlaid with *labels* ``(D, H, W)``.
 
-    Left of the picture is the patient's right, up is anterior or superior, in the proportions of the spacing.
+    The left of the picture is the patient's right, and up is anterior or superior. Pixels have the aspect ratio of the
+    spacing.
 
     Raises:
         ConfigError: if the image is not in canonical (z, y, x), LPS order.
@@ -47,13 +48,13 @@ def save_overlay(file: Path, scan: Scan, labels: Tensor, classes: Sequence[str])
 
 
 def _is_canonical(scan: Scan) -> bool:
-    """Whether D, H and W run to S, P and L."""
+    """Return whether D, H and W run towards S, P and L."""
     direction = scan.grid.affine[:3, :3] / np.linalg.norm(scan.grid.affine[:3, :3], axis=0)
     return bool(min(direction[2, 0], direction[1, 1], direction[0, 2]) > 0.5)
 
 
 def _draw(axes: Any, image: Any, mask: Any, spacing: Sequence[float], plane: str) -> None:
-    """One slice; coronal and sagittal ones are turned upside down, since D runs upwards."""
+    """Draw one slice; coronal and sagittal slices are flipped vertically, since D runs upwards."""
     if plane != "axial":
         image, mask = image[::-1], mask[::-1]
     low, high = np.percentile(image, (0.5, 99.5))

@@ -1,4 +1,4 @@
-"""Studies: arms x tasks x label budgets x seeds, each cell a training of the engine, and a page of what they found."""
+"""Studies: one training for each combination of arm, task, label budget and seed, and a report of the results."""
 
 from __future__ import annotations
 

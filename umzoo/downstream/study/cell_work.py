@@ -1,4 +1,4 @@
-"""The work of one cell: a pre-training or a fine-tuning by the engine, begun or gone on with."""
+"""Runs or resumes one cell: a pre-training or a fine-tuning."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from umzoo.engine.trainer import Trainer
 from umzoo.errors import ConfigError, UmzooError
 
 
-class Stopped(UmzooError):  # noqa: N818 - says what it is
-    """A signal stopped the cell; all is saved."""
+class Stopped(UmzooError):  # noqa: N818
+    """A signal stopped the cell; its progress is saved."""
 
 
 def run_cell(config: StudyConfig, out: Path, cell: Cell, cpu: bool = False) -> None:
-    """Do the work of *cell* in ``out/cell.name``, unless it is done; go on with what is begun.
+    """Run *cell* in ``out/cell.name``; resume an interrupted one, and skip a finished one.
 
     Raises:
-        ConfigError: if it was begun with other options.
+        ConfigError: if the cell was begun with other options.
         Stopped: if a signal stopped it.
-        UmzooError: whatever the training raises.
+        UmzooError: if the training raises it.
     """
     folder = out / cell.name
     options = options_of(config, cell)
@@ -47,7 +47,7 @@ def run_cell(config: StudyConfig, out: Path, cell: Cell, cpu: bool = False) -> N
 
 
 def options_of(config: StudyConfig, cell: Cell) -> dict[str, Any]:
-    """Return what the result of *cell* depends on, but for the content of files."""
+    """Return the options that the result of *cell* depends on."""
     arm = config.arm(cell.arm)
     left_out = {"finetune"} if arm.seed is not None else {"finetune", "seed"}
     options: dict[str, Any] = {"arm": arm.model_dump(mode="json", exclude=left_out), "seed": cell.seed}
@@ -95,16 +95,18 @@ def _finetune(config: StudyConfig, out: Path, cell: Cell, cpu: bool) -> None:
 
 
 def origin_of(config: StudyConfig, out: Path, cell: Cell) -> Origin:
-    """Return what the network of a fine-tuning begins with."""
+    """Return the initialization of a fine-tuning."""
     arm = config.arm(cell.arm)
     source = config.arm(arm.like or "") if arm.is_random else arm
     begun = pretraining_of(source, cell.seed)
     if source.weights is None and not is_done(out / begun.name):
-        raise UmzooError(f"the pre-training of arm '{source.name}' with seed {begun.seed} is not there")
+        raise UmzooError(
+            f"the pre-training of arm '{source.name}' with seed {begun.seed} is not finished: run it first"
+        )
     ref = source.weights or str(out / begun.name / "weights")
     return Origin(like=ref) if arm.is_random else Origin(ref)
 
 
 def _require_whole(signum: int | None) -> None:
     if signum is not None:
-        raise Stopped(f"stopped by signal {signum}, all is saved: the same command goes on")
+        raise Stopped(f"stopped by signal {signum}, progress is saved: repeat the command to continue")

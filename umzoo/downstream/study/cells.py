@@ -1,4 +1,4 @@
-"""The cells of a study: one training each, in a folder of its own."""
+"""The cells of a study: each is one training with its own folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from umzoo.errors import ConfigError, nearest
 from umzoo.files import read_json, replace_text
 
 STATE = "cell.json"
-"""What a cell's folder says of it: options, seconds, whether it is done, or why it failed."""
+"""State file in a cell's folder: options, seconds, whether it is done, and the reason if it failed."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Cell:
     """One training of a study.
 
     Attributes:
-        kind: what it is.
+        kind: kind of training.
         arm: name of the arm.
-        seed: of everything random in it.
-        task: name of the task of a fine-tuning.
-        labels: label budget of a fine-tuning.
-        fold: that it is validated on; None is the split of the data.
+        seed: seed of the training.
+        task: name of the task, for a fine-tuning.
+        labels: label budget, for a fine-tuning.
+        fold: validation fold; None uses the split of the data.
     """
 
     kind: Literal["pretraining", "finetuning"]
@@ -38,25 +38,25 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Its folder, relative to that of the study."""
+        """Folder of the cell, relative to that of the study."""
         fold = [] if self.fold is None else [f"fold-{self.fold}"]
         parts = [self.kind, self.task, self.arm, self.labels.replace("%", "percent"), f"seed-{self.seed}", *fold]
         return "/".join(filter(None, parts))
 
 
 def pretrainings(config: StudyConfig) -> Iterator[Cell]:
-    """Yield the pre-trainings of the arms that have a recipe: one for each seed, or one for all."""
+    """Yield the pre-trainings of arms with a recipe: one per seed, or one for all seeds if the arm has a seed."""
     trained = [arm for arm in config.arms if arm.recipe is not None]
     yield from dict.fromkeys(pretraining_of(arm, seed) for seed in config.seeds for arm in trained)
 
 
 def pretraining_of(arm: ArmConfig, seed: int) -> Cell:
-    """Return the pre-training that *arm* begins with in the fine-tunings of *seed*."""
+    """Return the pre-training that initializes *arm* in the fine-tunings of *seed*."""
     return Cell("pretraining", arm.name, seed if arm.seed is None else arm.seed)
 
 
 def finetunings(config: StudyConfig) -> Iterator[Cell]:
-    """Yield the fine-tunings, those of one seed one after another, so that pairs are complete early."""
+    """Yield the fine-tunings, ordered by seed, so that pairs of arms are complete early."""
     for seed in config.seeds:
         for task in config.tasks:
             for labels in config.labels:
@@ -68,7 +68,7 @@ def cell_named(config: StudyConfig, name: str) -> Cell:
     """Return the cell *name*.
 
     Raises:
-        ConfigError: if there is none of that name.
+        ConfigError: if there is no such cell.
     """
     cells = {cell.name: cell for cell in (*pretrainings(config), *finetunings(config))}
     if name not in cells:
@@ -77,7 +77,7 @@ def cell_named(config: StudyConfig, name: str) -> Cell:
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """Return what *folder* says of its cell; nothing where it was never begun, or that is damaged."""
+    """Return the state of the cell in *folder*; empty if the file is missing or damaged."""
     try:
         return read_json(folder / STATE)
     except ConfigError:
@@ -85,12 +85,12 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 def write_state(folder: Path, **state: Any) -> None:
-    """Add *state* to what *folder* says of its cell."""
+    """Update the state of the cell in *folder*."""
     folder.mkdir(parents=True, exist_ok=True)
     content = {**read_state(folder), **state}
     replace_text(folder / STATE, json.dumps(content, indent=1))
 
 
 def is_done(folder: Path) -> bool:
-    """Whether the cell in *folder* has ended well."""
+    """Return whether the cell in *folder* has finished successfully."""
     return bool(read_state(folder).get("done"))

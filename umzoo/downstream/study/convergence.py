@@ -1,4 +1,4 @@
-"""How soon: learning curves by step, and the step at which an arm reaches a share of what the control ends with."""
+"""Convergence: learning curves, and the step at which an arm reaches a fraction of the control's final value."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from umzoo.downstream.finetune.scores import LOWER_IS_BETTER, MAIN
 
 SHARE = 0.9
 Curve = dict[int, float]
-"""Step to value, mean over folds."""
+"""Step to metric, averaged over folds."""
 Curves = dict[tuple[str, str, str], Curve]
 """Arm, label budget and seed to its curve."""
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """When an arm reached :data:`SHARE` of the control's final value.
+    """Number of steps in which an arm reached :data:`SHARE` of the control's final value.
 
     Attributes:
-        arm: its name.
+        arm: name of the arm.
         labels: label budget.
-        steps: median over the seeds; infinite where most never reached it.
-        ratio: median over seeds of its steps to those of the control with the same seed; NaN without a pair.
-        reached: seeds that reached it.
-        seeds: how many there are.
+        steps: median over the seeds; infinite if most seeds never reached it.
+        ratio: median over seeds of its steps relative to those of the control with the same seed; NaN without a pair.
+        reached: number of seeds that reached it.
+        seeds: number of seeds.
     """
 
     arm: str
@@ -38,7 +38,7 @@ class Arrival:
 
 
 def curves_of(rows: Sequence[dict[str, str]], name: str = "metric") -> Curves:
-    """Return the curves *name* of one task's rows."""
+    """Return the curves of the quantity *name* from the rows of one task."""
     found: dict[tuple[str, str, str], dict[int, list[float]]] = {}
     for row in rows:
         if row["name"] == name:
@@ -48,7 +48,7 @@ def curves_of(rows: Sequence[dict[str, str]], name: str = "metric") -> Curves:
 
 
 def arrivals(curves: Curves, kind: str, control: str) -> list[Arrival]:
-    """Return when each arm reached, with each label budget, a share of what the control ended with at the same seed."""
+    """Return the :class:`Arrival` of each arm and label budget, relative to the control with the same seeds."""
     lower = MAIN[kind] in LOWER_IS_BETTER
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for (arm, labels, seed), curve in curves.items():
@@ -62,7 +62,7 @@ def arrivals(curves: Curves, kind: str, control: str) -> list[Arrival]:
 
 
 def _first(curve: Curve, target: float, lower: bool) -> float:
-    """The first step of *curve* that reaches *target*."""
+    """Return the first step at which *curve* reaches *target*; infinite if it never does."""
     return next(
         (float(step) for step, value in curve.items() if (value <= target if lower else value >= target)), np.inf
     )

@@ -13,15 +13,15 @@ from umzoo.downstream.study.convergence import Curves
 from umzoo.downstream.study.results import Result
 
 STYLES = ("-", "--", ":")
-"""Of lines: each serves as many arms as there are colors."""
+"""Line styles; each is used with every color before the next one."""
 FEW = 4
-"""Arms whose seeds can be drawn one by one."""
+"""Maximum number of arms for which single seeds are drawn."""
 Lines = dict[str, dict[str, str]]
 """Color and style of the line of each arm."""
 
 
 def arm_lines(arms: Sequence[str], control: str) -> Lines:
-    """Return a line per arm that no other has; the control is gray."""
+    """Return a distinct color and style for each arm; the control is gray."""
     lines: Lines = {control: {"color": GRAY, "linestyle": STYLES[0]}}
     for number, arm in enumerate(arm for arm in arms if arm != control):
         style = STYLES[number // len(COLORS) % len(STYLES)]
@@ -30,9 +30,9 @@ def arm_lines(arms: Sequence[str], control: str) -> Lines:
 
 
 def save_learning(file: Path, curves: Curves, lines: Lines, metric: str) -> None:
-    """Draw the curves of each arm: thin lines for its seeds, a thick one for their mean; a panel per label budget.
+    """Draw a panel per label budget, with thin lines for an arm's seeds and a thick line for their mean.
 
-    Of many arms only the means are drawn.
+    With more than :data:`FEW` arms, only the means are drawn.
     """
     budgets = list(dict.fromkeys(labels for _, labels, _ in curves))
     figure, panels = _figure(len(budgets))
@@ -69,7 +69,7 @@ def save_labels(file: Path, results: Sequence[Result], lines: Lines, metric: str
 
 
 def _figure(panels: int) -> tuple[Any, Any]:
-    """A figure that needs no display, and its axes in one row."""
+    """Return a figure that needs no display, and its axes in one row."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.2 * panels + 0.6, 3.6), layout="constrained")

@@ -1,4 +1,4 @@
-"""How long a study will take: from cells that are done, or from a few steps that are timed."""
+"""Estimates the duration of a study from finished cells, or by timing a few steps."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from umzoo.engine.trainer import Trainer
 from umzoo.spec import ComponentSpec
 
 STEPS = 3
-"""Steps that are timed; the first is slower, so the forecast is cautious."""
+"""Number of timed steps; the first is slower, so the estimate is conservative."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Cells of one kind that are not done.
+    """Unfinished cells of one kind, and their duration.
 
     Attributes:
-        what: arm of pre-trainings, or task of fine-tunings.
-        cells: how many.
-        seconds: of each, by one process.
-        known: whether that is from cells that are done.
+        what: arm of the pre-trainings, or task of the fine-tunings.
+        cells: number of cells.
+        seconds: duration of one cell in one process.
+        known: whether the duration comes from finished cells.
     """
 
     what: str
@@ -41,7 +41,7 @@ class Forecast:
 
 
 def forecast(config: StudyConfig, out: Path, cpu: bool = False) -> Iterator[Forecast]:
-    """Yield, for each pre-trained arm and each task, what is not done and how long it takes."""
+    """Yield a forecast of the unfinished cells of each pre-trained arm and each task."""
     for arm in config.arms:
         cells = [cell for cell in pretrainings(config) if cell.arm == arm.name]
         yield from _forecast(f"pre-training of {arm.name}", config, out, cells, cpu)
@@ -64,7 +64,7 @@ def _forecast(what: str, config: StudyConfig, out: Path, cells: Sequence[Cell], 
 
 
 def time_pretraining(config: StudyConfig, cell: Cell, folder: Path, cpu: bool) -> float:
-    """Return the seconds that *cell* will take, from a few steps in *folder*."""
+    """Return the estimated seconds of *cell*, from a few steps in *folder*."""
     recipe = recipe_of(config, cell)
     short = recipe.model_copy(update={"trainer": recipe.trainer.model_copy(update={"steps": STEPS})})
     began = time.perf_counter()
@@ -75,7 +75,7 @@ def time_pretraining(config: StudyConfig, cell: Cell, folder: Path, cpu: bool) -
 
 
 def time_finetuning(config: StudyConfig, cell: Cell, folder: Path, cpu: bool) -> float:
-    """Return the seconds that *cell* will take, from a few steps and one validation in *folder*."""
+    """Return the estimated seconds of *cell*, from a few steps and one validation in *folder*."""
     options = finetune_config(config, cell)
     steps, every = options.trainer.steps, options.validate_every
     origin, short = _network(config, cell, _shortened(options))
@@ -97,7 +97,7 @@ def _shortened(options: FinetuneConfig) -> FinetuneConfig:
 
 
 def _network(config: StudyConfig, cell: Cell, options: FinetuneConfig) -> tuple[Origin, FinetuneConfig]:
-    """The network of *cell* with random values; that of a recipe need not have been trained yet."""
+    """Return the randomly initialized network of *cell*, which needs no finished pre-training."""
     arm = config.arm(cell.arm)
     source = config.arm(arm.like or "") if arm.is_random else arm
     if source.weights is not None:

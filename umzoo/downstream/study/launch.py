@@ -1,4 +1,4 @@
-"""Cells in parallel: each a process of its own, on this machine or on the workers of a Dask scheduler."""
+"""Runs cells in parallel, each in its own process, on this machine or on the workers of a Dask scheduler."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Launch:
 
     Attributes:
         file: STUDY.toml.
-        out: folder of the study; workers on other machines must see it under the same path.
-        jobs: processes at a time; 0 works in this one.
-        scheduler: address of a Dask scheduler, instead of processes of this machine.
-        cpu: stay on the CPU.
+        out: folder of the study; it must have the same path on all workers.
+        jobs: number of parallel processes; 0 runs the cells in the current process.
+        scheduler: address of a Dask scheduler to use instead of local processes.
+        cpu: run on the CPU.
     """
 
     file: Path
@@ -39,7 +39,7 @@ class Launch:
 
 
 def run_cells(config: StudyConfig, cells: Sequence[Cell], how: Launch) -> Iterator[tuple[Cell, str]]:
-    """Run *cells*; yield each with why it failed, or with nothing, as they end."""
+    """Run *cells*; yield each finished cell with the reason of its failure, or an empty text."""
     ended: Iterator[tuple[Cell, str]]
     if how.scheduler:
         results = on_dask(partial(_in_process, how=how), cells, how.scheduler)
@@ -74,7 +74,7 @@ def _in_processes(cells: Sequence[Cell], how: Launch) -> Iterator[tuple[Cell, st
 
 
 def _in_process(cell: Cell, how: Launch, threads: int | None = None) -> str:
-    """Run *cell* by a command of its own, which writes ``cell.log``; return why it failed."""
+    """Run *cell* in a subprocess that writes ``cell.log``; return the reason of its failure."""
     log = how.out / cell.name / "cell.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "umzoo", "study", str(how.file), "--out", str(how.out), "--cell", cell.name]
@@ -89,7 +89,7 @@ def _in_process(cell: Cell, how: Launch, threads: int | None = None) -> str:
 
 
 def _reason(log: Path, code: int) -> str:
-    """The last line of *log*, where the command says what went wrong."""
+    """Return the last line of *log*, which holds the error message."""
     lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     last = lines[-1].removeprefix("error: ") if lines and code > 0 else f"the process ended with status {code}"
     return in_one_line(last)

@@ -1,4 +1,4 @@
-"""The page of a study, from its rows: tables, learning curves, label efficiency, and what failed."""
+"""The report of a study: tables, learning curves, label efficiency, and failed cells."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from umzoo.files import read_json
 PROTOCOL = "study.json"
 """The options of a study, in its folder."""
 HOW = (
-    "Arms share seeds, folds, labeled subjects, crops and the values of their heads. Values are means over seeds;"
-    " intervals (95 %) are of a bootstrap that draws seeds and subjects. Differences are paired: the same seed, the"
-    " same subjects. Steps are those to {share:.0%} of what the control ends with, at the same seed."
-    " A difference is bold where its interval leaves out 0 and there are at least {few} seeds: with fewer, the luck of"
-    " one seed is not in the interval."
+    "All arms have the same seeds, folds, labeled subjects, crops and initial heads. Values are means over seeds."
+    " Intervals (95 %) come from a bootstrap over seeds and subjects. Differences are paired by seed and subject."
+    " Steps are those to {share:.0%} of the control's final value with the same seed."
+    " A difference is bold if its interval excludes 0 and there are at least {few} seeds: with fewer, the interval does"
+    " not cover the variation between seeds."
 )
 FEW = 3
-"""Seeds from which a difference may be bold."""
+"""Minimum number of seeds for a bold difference."""
 
 
 def write_report(folder: Path) -> Path:
-    """Make ``README.md`` and its pictures from the rows in *folder*; return the page.
+    """Write ``README.md`` and its pictures from the rows in *folder*; return the page.
 
     Raises:
         DataError: if *folder* holds no rows of a study.
@@ -56,7 +56,7 @@ def read_protocol(folder: Path) -> StudyConfig:
     """Return the options of the study in *folder*.
 
     Raises:
-        DataError: if it holds none.
+        DataError: if it holds no study.
     """
     remedy = "run 'umzoo study STUDY.toml' first"
     if not (folder / PROTOCOL).is_file():
@@ -65,7 +65,7 @@ def read_protocol(folder: Path) -> StudyConfig:
 
 
 def _rates(config: StudyConfig) -> Iterator[str]:
-    """Yield what arms have to themselves beyond what they begin with."""
+    """Yield a sentence for each arm with overrides of the fine-tuning."""
     for arm in config.arms:
         if arm.finetune:
             yield f"Arm {arm.name} alone is fine-tuned with {', '.join(f'`{change}`' for change in arm.finetune)}."

@@ -1,4 +1,4 @@
-"""What the arms reached, and paired differences from the control, with intervals over seeds and subjects."""
+"""Metrics of the arms, and paired differences from the control, with intervals over seeds and subjects."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ LEVEL = 0.05
 
 
 def primary(kind: str) -> str:
-    """Name of the metric that tasks of *kind* are judged by; of all, more is better."""
+    """Return the primary metric of tasks of *kind*; for all of them, higher is better."""
     return "dice" if kind == "segmentation" else primary_of_scores(kind)
 
 
 @dataclass(frozen=True)
 class Group:
-    """The answers of one arm at one seed: all folds together.
+    """Predictions of one arm with one seed, over all folds.
 
     Attributes:
-        cases: their names, sorted.
-        subjects: person of each ``(n,)``.
-        scores: Dice ``(n,)`` of segmentation, or numbers ``(n, k)``.
-        targets: index of the class ``(n,)``, or numbers ``(n, k)``; Dice needs none.
+        cases: names of the cases, sorted.
+        subjects: subject of each case ``(n,)``.
+        scores: Dice ``(n,)`` for segmentation, else predictions ``(n, k)``.
+        targets: class index ``(n,)``, or numbers ``(n, k)``; empty for segmentation.
     """
 
     cases: tuple[str, ...]
@@ -52,12 +52,12 @@ class Result:
     """One arm on one task with one label budget.
 
     Attributes:
-        arm: its name.
+        arm: name of the arm.
         labels: label budget.
-        value: mean over seeds.
-        difference: from the control over the seeds that both have; None for the control itself.
-        ahead: seeds in which it is above the control.
-        seeds: how many both have.
+        value: mean of the metric over seeds.
+        difference: mean difference from the control over common seeds; None for the control itself.
+        ahead: number of seeds with which the arm is better than the control.
+        seeds: number of common seeds.
         by_seed: metric of each seed.
     """
 
@@ -71,7 +71,7 @@ class Result:
 
 
 def group_rows(rows: Rows, kind: str) -> dict[tuple[str, str, str], Group]:
-    """Return the answers of one task by arm, label budget and seed."""
+    """Return the predictions of one task by arm, label budget and seed."""
     found: dict[tuple[str, str, str], dict[str, dict[str, str]]] = {}
     for row in rows:
         cases = found.setdefault((row["arm"], row["labels"], row["seed"]), {})
@@ -104,8 +104,8 @@ def _group(cases: dict[str, dict[str, str]], kind: str) -> Group:
 def compare_arms(groups: dict[tuple[str, str, str], Group], kind: str, control: str, seed: int = 0) -> list[Result]:
     """Return the result of every arm and label budget.
 
-    Intervals are of a bootstrap that draws seeds and, apart from them, subjects, and weighs each answer by the product
-    (Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1, 2007); arms of a pair get the same drawings.
+    Intervals come from a bootstrap that resamples seeds and subjects independently and weights each prediction by the
+    product (Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1, 2007). All arms have the same resamples.
     """
     subjects = np.unique(np.concatenate([group.subjects for group in groups.values()]))
     seeds = np.unique([key[2] for key in groups])
@@ -124,7 +124,7 @@ def compare_arms(groups: dict[tuple[str, str, str], Group], kind: str, control: 
 
 
 def _drawn(group: Group, kind: str, subjects: NDArray[np.str_], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The metric of *group* as it is, then under each drawing ``(1 + B,)``."""
+    """Return the metric of *group*, followed by that of each bootstrap resample ``(1 + B,)``."""
     of_case = weights[:, np.searchsorted(subjects, group.subjects)]
     return group.metric(kind, np.concatenate([np.ones((1, of_case.shape[1])), of_case]))
 
@@ -132,7 +132,7 @@ def _drawn(group: Group, kind: str, subjects: NDArray[np.str_], weights: NDArray
 def _over_seeds(
     values: dict[str, NDArray[np.float64]], seeds: NDArray[np.str_], weights: NDArray[np.float64]
 ) -> Interval:
-    """Mean over seeds and its interval, of the metric and its drawings by seed."""
+    """Return the mean over seeds with its interval, from *values*: the metric and its resamples by seed."""
     stacked = np.stack(list(values.values()))
     of_seed = weights[:, np.searchsorted(seeds, list(values))].T
     defined = np.where(np.isfinite(stacked[:, 1:]), of_seed, 0.0)

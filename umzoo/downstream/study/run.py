@@ -1,4 +1,4 @@
-"""A study from protocol to page."""
+"""Runs a study and writes its report."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from umzoo.errors import ConfigError
 from umzoo.files import replace_text
 
 Ended = Callable[[Cell, str], None]
-"""Is told of each cell that has ended, and why it failed, if it did."""
+"""Callback for each finished cell, with the reason if it failed."""
 
 
 class Study(NamedTuple):
-    """What a study came to.
+    """Result of a study.
 
     Attributes:
-        page: its ``README.md``.
-        failed: cells that failed, each with the reason.
+        page: the report, ``README.md``.
+        failed: failed cells with reasons.
     """
 
     page: Path
@@ -32,27 +32,27 @@ class Study(NamedTuple):
 
 
 def waiting(config: StudyConfig, out: Path) -> list[Cell]:
-    """Return the cells that are not done, pre-trainings first."""
+    """Return the unfinished cells, pre-trainings first."""
     return [cell for cell in (*pretrainings(config), *finetunings(config)) if not is_done(out / cell.name)]
 
 
 def claim_study(config: StudyConfig, out: Path) -> None:
-    """Write the protocol into *out*, a folder that is new, empty or a study's.
+    """Write the protocol into the folder *out*, which must be new, empty, or that of a study.
 
     Raises:
         ConfigError: if it holds something else.
     """
     if out.exists() and not (out / PROTOCOL).is_file() and (out.is_file() or any(out.iterdir())):
-        raise ConfigError(f"{out} is not empty, and holds no study: choose another --out")
+        raise ConfigError(f"{out} is not empty and holds no study: choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     replace_text(out / PROTOCOL, json.dumps(config.model_dump(mode="json"), indent=1) + "\n")
 
 
 def run_study(config: StudyConfig, how: Launch, ended: Ended = lambda cell, why: None) -> Study:
-    """Run what is not done of the study in ``how.out``, and write rows and page.
+    """Run the unfinished cells of the study in ``how.out``; write rows and report.
 
-    Pre-trainings come first; fine-tunings of a pre-training that failed fail with it. Rows are written after each
-    cell, the page also where that is interrupted.
+    Pre-trainings run first; if one fails, its fine-tunings fail too. Rows are updated after each cell. The report is
+    written at the end, also after an interruption.
 
     Raises:
         ConfigError: if the folder holds something else.

@@ -1,4 +1,4 @@
-"""Tidy rows of a study: of its cells, of every answer, and of the curves; the page is made from these alone."""
+"""Tidy tables of a study: cells, predictions and learning curves; they are the only input of the report."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ COLUMNS = {
     ANSWERS: (*KEY, "part", "case", "subject", "name", "value"),
     CURVES: (*KEY, "step", "name", "value"),
 }
-"""Columns of each file; ``name`` is that of a metric or of a number a case is answered with."""
+"""Columns of each file; ``name`` is the name of a metric or predicted number."""
 Row = dict[str, Any]
 
 
 def collect(config: StudyConfig, out: Path) -> None:
-    """Write the rows of all cells of the study in *out*, as far as they have ended."""
+    """Write the rows of all cells of the study in *out*, with the results of finished cells."""
     cells = [*pretrainings(config), *finetunings(config)]
     write_rows(out / CELLS, (_cell(config, out, cell) for cell in cells))
     done = [cell for cell in cells if cell.kind == "finetuning" and read_state(out / cell.name).get("done")]
@@ -57,7 +57,7 @@ def _key(cell: Cell) -> Row:
 
 
 def _answers(run: Path, cell: Cell) -> Iterator[Row]:
-    """What each test case was answered with; validation cases where the task has no test cases."""
+    """Yield the predictions for test cases, or for validation cases if the task has no test cases."""
     part = "test" if (run / "test.csv").is_file() else "validation"
     with (run / f"{part}.csv").open(encoding="utf-8", newline="") as stream:
         for line in csv.DictReader(stream):
@@ -66,7 +66,7 @@ def _answers(run: Path, cell: Cell) -> Iterator[Row]:
 
 
 def _curves(config: StudyConfig, run: Path, cell: Cell) -> Iterator[Row]:
-    """Training loss and the deciding metric of validation, by step."""
+    """Yield training loss and primary validation metric by step."""
     names = {"loss": "loss", f"val.{MAIN[finetune_config(config, cell).task.kind]}": "metric"}
     for line in read_metrics(run / "metrics.jsonl"):
         for name, title in names.items():
@@ -75,7 +75,7 @@ def _curves(config: StudyConfig, run: Path, cell: Cell) -> Iterator[Row]:
 
 
 def write_rows(file: Path, rows: Iterable[Row]) -> None:
-    """Write *rows* with the columns that *file* has by its name."""
+    """Write *rows* with the columns that :data:`COLUMNS` lists for the name of *file*."""
     with written_whole(file) as new, new.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, COLUMNS[file.name], extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
@@ -86,7 +86,7 @@ def read_rows(file: Path) -> Sequence[dict[str, str]]:
     """Return the rows of *file*.
 
     Raises:
-        DataError: if it is not there, or is none of a study.
+        DataError: if it cannot be read, or is not a table of a study.
     """
     try:
         with file.open(encoding="utf-8", newline="") as stream:
@@ -94,8 +94,11 @@ def read_rows(file: Path) -> Sequence[dict[str, str]]:
             rows = list(reader)
     except OSError as error:
         raise DataError(
-            f"{file} cannot be read ({error.strerror}): give the folder of a study, with its rows"
+            f"{file} cannot be read ({error.strerror}): give the folder of a study with its tables"
         ) from None
     if set(reader.fieldnames or ()) != set(COLUMNS[file.name]):
-        raise DataError(f"{file} has columns {', '.join(reader.fieldnames or ())}: it is none of a study")
+        raise DataError(
+            f"{file} has columns {', '.join(reader.fieldnames or ())}, expected {', '.join(COLUMNS[file.name])}:"
+            " give the folder of a study"
+        )
     return rows

@@ -1,4 +1,4 @@
-"""Labeled tasks: which scans, which answers, which persons, and how they are split."""
+"""Labeled tasks: their scans, targets and subjects, and the split into training, validation and test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a table says of a case, as numbers."""
+"""Converts the targets in a table from text to numbers."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from umzoo.downstream.tasks.rows import Row, Rows
 from umzoo.errors import DataError, nearest
 
 MISSING = frozenset({"", "na", "n/a", "nan", "none", "null", "?"})
-"""What stands for an answer that is missing, in small letters."""
+"""Lower-case texts that mean a missing value."""
 _TRUTH = {"1": 1.0, "0": 0.0, "true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "y": 1.0, "n": 0.0}
 LEAST_OF_A_CLASS = 2
-"""Cases that a class needs."""
+"""Fewest cases of a class."""
 
 
 def class_names(config: TaskConfig, rows: Rows) -> dict[str, str]:
-    """Return the classes in order, value in the table to name; the targets' names where there are no classes.
+    """Return the classes in order, as a mapping from value in the table to name; without classes, the target names.
 
     Raises:
-        DataError: if nothing names the classes of label maps, or a class has too few cases.
+        DataError: if the classes of label maps have no names, or a class has too few cases.
     """
     if config.kind == "segmentation":
         return _label_values(config, rows)
@@ -43,10 +43,10 @@ def class_names(config: TaskConfig, rows: Rows) -> dict[str, str]:
 def read_targets(
     config: TaskConfig, rows: Rows, classes: dict[str, str], id: str, row: Row
 ) -> tuple[float, ...] | None:
-    """Return the answers of *row*, none for segmentation; None if one is missing, or its class is not wanted.
+    """Return the targets of *row*, empty for segmentation; None if a target is missing or its class is not listed.
 
     Raises:
-        DataError: if a value is not what the kind of the task asks for.
+        DataError: if a value is invalid for this kind of task.
     """
     values = [row[column] for column in config.targets]
     if any(is_missing(value) for value in values):
@@ -65,12 +65,12 @@ def read_targets(
 
 
 def is_missing(value: str) -> bool:
-    """Whether *value* stands for nothing."""
+    """Return whether *value* means a missing value."""
     return value.lower() in MISSING
 
 
 def plain(value: str) -> str:
-    """*value* with whole numbers written as such, so that ``1``, ``1.0`` and ``01`` are one class."""
+    """Return *value* with whole numbers in one notation, so that ``1``, ``1.0`` and ``01`` are the same class."""
     try:
         number = float(value)
     except ValueError:
@@ -90,7 +90,7 @@ def _label_values(config: TaskConfig, rows: Rows) -> dict[str, str]:
 
 
 def _order(value: str) -> tuple[bool, float, str]:
-    """Numbers by size, before names by letters."""
+    """Sort key: numbers come first in numeric order, then names in alphabetical order."""
     try:
         return False, float(value), value
     except ValueError:

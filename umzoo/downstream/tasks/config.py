@@ -16,14 +16,14 @@ Names = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isi
 
 
 def _values(given: Any) -> Any:
-    """Classes by the value they have in the table; a list names the values themselves."""
+    """Return a mapping from value in the table to class name; in a list, each value is its own name."""
     if isinstance(given, Mapping):
         return {str(value): str(name) for value, name in given.items()}
     return {str(value): str(value) for value in given} if isinstance(given, list | tuple) else given
 
 
 class TaskConfig(Config):
-    """What is to be learnt, and from which table or folder."""
+    """Kind of the task, and the table or folder with its data."""
 
     name: str = Field("", description="name of the task; by default that of the TOML file")
     kind: Kind = Field(description="segmentation, classification, multilabel, regression or survival (time, event)")
@@ -31,24 +31,32 @@ class TaskConfig(Config):
         description="folder with dataset.json (nnU-Net raw, Decathlon), or a table (.csv, .jsonl); relative to the TOML"
     )
     table: Path | None = Field(None, description="table (.csv, .jsonl) that is joined to a folder; relative to data")
-    key: str = Field("case", description="column of the table that names the case")
+    key: str = Field("case", description="column with the names of the cases")
     image: Names = Field(("image",), description="column of the image, or one column per channel")
     images: Names = Field((), description="pattern of image files, such as 'imagesTr/{case}.nii.gz'; one per channel")
     label: str = Field("label", description="column of the label map, or a pattern such as 'masks/{case}.nii.gz'")
-    mask: str | None = Field(None, description="column or pattern of a mask that crops are centered on")
-    targets: Names = Field((), description="columns of the answers; of survival: time, event (1: seen, 0: censored)")
+    mask: str | None = Field(None, description="column or pattern of a mask on which crops are centered")
+    targets: Names = Field(
+        (), description="columns of the targets; for survival: time, event (1: observed, 0: censored)"
+    )
     classes: Annotated[dict[str, str], BeforeValidator(_values)] = Field(
         {}, description='classes in order, as in the table: ["no", "yes"], or with names: { 0 = "no", 1 = "yes" }'
     )
-    subject: str | None = Field(None, description="column of the person; by default 'subject', or each case is one")
-    split: str | None = Field(None, description="column with train, validation or test; by default 'split', if any")
-    fold: str | None = Field(None, description="column with the fold of each case; by default 'fold', if any")
-    modality: Names = Field((), description="modality, or one per channel; by default that of the data")
+    subject: str | None = Field(
+        None, description="column of the subject; by default 'subject', else each case is its own subject"
+    )
+    split: str | None = Field(
+        None, description="column with train, validation or test; by default 'split', if it exists"
+    )
+    fold: str | None = Field(None, description="column with the fold of each case; by default 'fold', if it exists")
+    modality: Names = Field((), description="modality, or one per channel; by default read from the data")
     folds: int = Field(5, ge=2, le=100, description="folds of cross-validation")
     test: float = Field(
-        0.0, ge=0, lt=1, description="share of the persons that are judged once, in the end, where the data names none"
+        0.0, ge=0, lt=1, description="fraction of the subjects held out for the final test, if the data has no split"
     )
-    validation: float = Field(0.2, gt=0, le=0.5, description="share of the persons to validate on, without folds")
+    validation: float = Field(
+        0.2, gt=0, le=0.5, description="fraction of the subjects to validate on, without cross-validation"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,4 +1,4 @@
-"""Splits into training and validation, grouped by person and stratified by answer."""
+"""Splits into training and validation, grouped by subject and stratified by target."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from umzoo.downstream.tasks.task import Case
 
 BINS = 4
-"""Quantiles by which numbers are stratified."""
+"""Quantile bins by which numeric targets are stratified."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Cases to train on, to validate on, and to leave alone until the end."""
+    """Training, validation and held-out test cases."""
 
     train: tuple[Case, ...]
     validation: tuple[Case, ...]
@@ -28,7 +28,7 @@ class Split:
 
     @classmethod
     def of(cls, cases: Sequence[Case]) -> Split:
-        """The split that *cases* name themselves; those that name none are trained on."""
+        """Return the split given by each case's ``split``; cases without one are training cases."""
         parts = {"train": [], "validation": [], "test": []}  # type: dict[str, list[Case]]
         for case in cases:
             parts[case.split or "train"].append(case)
@@ -56,13 +56,13 @@ def split_cases(cases: Sequence[Case], kind: str, classes: Sequence[str], folds:
 
 
 def draw_subjects(cases: Sequence[Case], kind: str, share: float, seed: int) -> frozenset[str]:
-    """Return a *share* of the persons, drawn by *seed* alone and balanced by answer."""
+    """Return a fraction *share* of the subjects, stratified by target; *seed* fixes the random choice."""
     held = _drawn(cases, kind, max(2, round(1 / share)), seed)[0]
     return frozenset(case.subject for case, out in zip(cases, held, strict=True) if out)
 
 
 def strata(cases: Sequence[Case], kind: str) -> NDArray[np.int64]:
-    """Return the group each case is balanced by: its class, its rarest label, its event, or a quantile."""
+    """Return the stratum of each case: its class, its rarest label, its event, or a quantile of its target."""
     if kind == "segmentation":
         return np.zeros(len(cases), np.int64)
     targets = np.array([case.targets for case in cases])
@@ -90,7 +90,7 @@ def _drawn(cases: Sequence[Case], kind: str, folds: int, seed: int) -> list[list
 
 
 def _common(groups: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
-    """*groups* with those that are smaller than *folds* made part of the greatest, as they cannot be balanced."""
+    """Merge groups with fewer cases than *folds* into the largest group, because they cannot be stratified."""
     values, counts = np.unique(groups, return_counts=True)
     rare = np.isin(groups, values[counts < folds])
     return np.where(rare, values[counts.argmax()], groups).astype(np.int64)

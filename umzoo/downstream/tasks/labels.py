@@ -1,4 +1,4 @@
-"""Label budgets: how many persons of a training set are labeled, and which."""
+"""Label budgets: the number of labeled training subjects, and their selection."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from umzoo.downstream.evaluate.folds import labeled_order, size_of
 from umzoo.downstream.tasks.folds import Split, strata
 
 Labels = Annotated[Budget, BeforeValidator(lambda given: str(given) if isinstance(given, int) else given)]
-"""A number of subjects, such as 8 or "8", or a share of them, such as "25%"."""
+"""A number of subjects, such as 8 or "8", or a percentage, such as "25%"."""
 
 
 def with_labels(split: Split, kind: str, budget: str, seed: int) -> Split:
-    """Return *split* with the training cases of *budget* persons, drawn by *seed* alone; the others are left out.
+    """Return *split* with the training cases of *budget* subjects only; *seed* fixes the random choice.
 
-    The persons of a small budget are in every larger one, and all kinds of answers come early.
+    A small budget is a subset of every larger one, and small budgets cover as many strata of targets as possible.
     """
     if budget == "100%":
         return split

@@ -1,4 +1,4 @@
-"""Read a labeled task, and refuse what would make its numbers wrong."""
+"""Reads a labeled task, and raises an error for data that would bias its metrics."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SPLITS = {
     "ts": "test",
     "": "",
 }
-"""Names of splits in tables."""
+"""Accepted names of splits in tables, and their standard names."""
 
 
 def load_task(path: Path | str, overrides: Sequence[str] = ()) -> Task:
@@ -54,7 +54,7 @@ def read_toml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Return the tables of the TOML file *path*, changed by *overrides*.
 
     Raises:
-        ConfigError: if there is no such file, it is no TOML, or an override leads to nothing.
+        ConfigError: if the file cannot be read, is not TOML, or an override cannot be applied.
     """
     try:
         content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -71,8 +71,8 @@ def make_task(config: TaskConfig, file: Path) -> Task:
     """Return the task of *config*, the options of the TOML *file*.
 
     Raises:
-        DataError: if a column is not there, a file is missing, a case is listed twice, a person is in two folds or
-            splits, an answer cannot be read, or nothing is left.
+        DataError: if a column or file is missing, a case is listed twice, a subject is in two folds or splits, a
+            target is invalid, or no case has a target.
     """
     config = config.model_copy(update={"name": config.name or file.stem, "data": (file.parent / config.data).resolve()})
     rows = _read(config)
@@ -110,7 +110,7 @@ def _read(config: TaskConfig) -> Rows:
 
 
 def _require_columns(config: TaskConfig, rows: Rows) -> None:
-    """Every column that is named must be there; those umzoo looks for by itself need not."""
+    """Raise DataError if a configured column is missing; default columns are optional."""
     wanted = [*config.targets, *([] if config.images else config.image)]
     wanted += [config.label] if config.kind == "segmentation" else []
     wanted += [name for name in (config.mask, config.subject, config.split, config.fold) if name]
@@ -118,7 +118,7 @@ def _require_columns(config: TaskConfig, rows: Rows) -> None:
 
 
 def _ids(config: TaskConfig, rows: Rows) -> list[str]:
-    """The names of the cases: column *key* if there is one, else the images' own, with folders if they must."""
+    """Return the case names: column *key* if it exists, else image file names, with folders where names repeat."""
     if config.key in rows.columns:
         return [row[config.key] for row in rows.rows]
     images = [rows.path(row, _image_columns(config, rows)[0]) for row in rows.rows]
@@ -130,7 +130,7 @@ def _ids(config: TaskConfig, rows: Rows) -> list[str]:
 
 
 def _image_columns(config: TaskConfig, rows: Rows) -> tuple[str, ...]:
-    """Columns or patterns of the images, one per channel; nnU-Net's further channels come by themselves."""
+    """Return columns or patterns of the images, one per channel; further channels of nnU-Net data are added."""
     if config.images:
         return config.images
     more = [name for name in rows.columns if name.startswith("image_") and name[6:].isdigit()]
@@ -138,7 +138,7 @@ def _image_columns(config: TaskConfig, rows: Rows) -> tuple[str, ...]:
 
 
 def _case(config: TaskConfig, rows: Rows, classes: dict[str, str], id: str, row: Row) -> Case | None:
-    """The case of *row*; None if it has no answer."""
+    """Return the case of *row*; None if it has no target."""
     label = rows.path(row, config.label) if config.kind == "segmentation" else None
     targets = read_targets(config, rows, classes, id, row)
     if targets is None or (config.kind == "segmentation" and label is None):
@@ -202,7 +202,7 @@ def _check_persons(rows: Rows, cases: Sequence[Case]) -> None:
             if seen.setdefault(case.subject, name) != name:
                 raise DataError(
                     f"{rows.where}: subject '{case.subject}' is in {what} '{seen[case.subject]}' and in '{name}':"
-                    " all scans of one person belong together, or the numbers are too good"
+                    " put all scans of one subject together, else the metrics are too optimistic"
                 )
     if any(case.fold for case in cases):
         lacking = [case.id for case in cases if not case.fold and case.split != "test"]

@@ -1,4 +1,4 @@
-"""Rows of a task's data: of a table, of a folder with ``dataset.json``, or of both joined."""
+"""Rows of a task's data, read from a table, from a folder with ``dataset.json``, or from both joined."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from umzoo.errors import DataError, in_one_line, nearest
 from umzoo.files import read_json
 
 Row = dict[str, str]
-"""Values by column, as text; an empty text is a value that is missing."""
+"""Column name to value, as text; an empty text is a missing value."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows, and where they come from.
+    """Rows and their origin.
 
     Attributes:
         where: the table or folder, for messages.
-        folder: paths of the rows are relative to it.
-        rows: all with the same columns.
-        classes: label value to name, of ``dataset.json``.
-        modality: one per channel, of ``dataset.json``.
+        folder: folder that paths in the rows are relative to.
+        rows: rows with equal columns.
+        classes: label value to name, from ``dataset.json``.
+        modality: one per channel, from ``dataset.json``.
         unlisted: cases of the folder that the table does not list.
     """
 
@@ -46,14 +46,14 @@ class Rows:
         return list(dict.fromkeys(name for row in self.rows for name in row))
 
     def require(self, columns: Iterable[str]) -> None:
-        """Raise DataError if one of *columns* is not there."""
+        """Raise DataError if one of *columns* is missing."""
         for name in columns:
             if name not in self.columns:
                 known = ", ".join(self.columns) or "none"
                 raise DataError(f"{self.where} has no column '{name}'{nearest(name, self.columns)}: it has {known}")
 
     def path(self, row: Mapping[str, str], column: str) -> Path | None:
-        """The file that *column*, or a pattern such as ``"imagesTr/{case}.nii.gz"``, names for *row*."""
+        """Return the file of *row* in *column*, or by a pattern such as ``"imagesTr/{case}.nii.gz"``."""
         if "{" in column:
             self.require(name for _, name, _, _ in string.Formatter().parse(column) if name)
             text = column.format_map(row)
@@ -63,13 +63,13 @@ class Rows:
 
 
 def read_table(file: Path) -> Rows:
-    """Read the CSV with a header line, or JSON lines, in *file*.
+    """Read *file*: CSV with a header line, or JSON lines.
 
     Raises:
         DataError: if it cannot be read, or has no rows.
     """
     if file.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{file} is no table that umzoo reads: give a {' or '.join(SUFFIXES)} file")
+        raise DataError(f"{file} is not a supported table: give a {' or '.join(SUFFIXES)} file")
     try:
         rows = [{str(key).strip(): _text(value) for key, value in row.items() if key} for _, row in read_lines(file)]
     except (OSError, ValueError, AttributeError, RecursionError, csv.Error) as error:
@@ -80,7 +80,7 @@ def read_table(file: Path) -> Rows:
 
 
 def read_folder(folder: Path) -> Rows:
-    """Read a data set in nnU-Net's raw or the Decathlon's layout.
+    """Read a data set in nnU-Net raw or Decathlon layout.
 
     The columns are ``case``, ``image`` (further channels: ``image_1`` ...) and ``label``.
 
@@ -101,7 +101,7 @@ def read_folder(folder: Path) -> Rows:
 
 
 def join(folder: Rows, table: Rows, key: str) -> Rows:
-    """Return the rows of *table*, each with the files that *folder* has for the case named in column *key*.
+    """Return the rows of *table*, each joined with the files of *folder* for the case in column *key*.
 
     Raises:
         DataError: if the table has no such column, or names a case that is not in the folder.
@@ -133,7 +133,7 @@ def _decathlon(entry: Any, folder: Path) -> Row:
 
 
 def _nnunet(folder: Path, content: Mapping[str, Any], data: DataSet) -> list[Row]:
-    """Rows of ``imagesTr/CASE_0000.nii.gz`` and ``labelsTr/CASE.nii.gz``."""
+    """Return rows for ``imagesTr/CASE_0000.nii.gz`` and ``labelsTr/CASE.nii.gz``."""
     ending = str(content.get("file_ending", ".nii.gz"))
     rows = []
     for first in sorted((folder / "imagesTr").glob(f"*_0000{ending}")):
@@ -146,7 +146,7 @@ def _nnunet(folder: Path, content: Mapping[str, Any], data: DataSet) -> list[Row
 
 
 def _label_names(folder: Path, content: Mapping[str, Any]) -> dict[str, str]:
-    """Label value to name, of either ``{"0": "background"}`` or ``{"background": 0}``."""
+    """Return label value to name, from either ``{"0": "background"}`` or ``{"background": 0}``."""
     labels = content.get("labels")
     if not isinstance(labels, dict):
         return {}

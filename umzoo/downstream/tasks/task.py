@@ -1,4 +1,4 @@
-"""A labeled task in memory: its cases and what their answers mean."""
+"""A labeled task in memory: its cases, classes and splits."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Case:
     Attributes:
         id: unique name.
         images: one file or DICOM folder per channel, or one file that holds all channels.
-        label: label map of segmentation.
-        mask: region that crops are centered on.
-        targets: index of the class; 0 or 1 per label; numbers; or time and event.
-        subject: the person; equal names are one person.
-        split: ``"train"``, ``"validation"``, ``"test"``, or empty where the data says nothing.
+        label: label map, for segmentation.
+        mask: mask on which crops are centered.
+        targets: class index; 0 or 1 per label; numbers; or time and event.
+        subject: subject of the scan; cases with equal names belong to one subject.
+        split: ``"train"``, ``"validation"``, ``"test"``, or empty if the data has no split.
         fold: name of the fold in the table, or empty.
-        modality: one per channel, or one for all; empty where unknown.
+        modality: one per channel, or one for all; empty if unknown.
     """
 
     id: str
@@ -37,7 +37,7 @@ class Case:
 
     @property
     def image(self) -> Path | list[Path]:
-        """What :func:`umzoo.load_scan` takes: a path, or one per channel."""
+        """Input of :func:`umzoo.load_scan`: a path, or one per channel."""
         return self.images[0] if len(self.images) == 1 else list(self.images)
 
 
@@ -48,8 +48,8 @@ class Task:
     Attributes:
         config: its options.
         cases: sorted by id.
-        classes: names of the classes (segmentation: background first), of the labels, or of the numbers.
-        left_out: cases without an answer.
+        classes: names of the classes (segmentation: background first), of the labels, or of the targets.
+        left_out: number of cases without a target.
     """
 
     config: TaskConfig
@@ -69,29 +69,29 @@ class Task:
 
     @property
     def outputs(self) -> int:
-        """Numbers a network answers with, per scan or voxel; survival has one, the log of the hazard."""
+        """Number of network outputs per scan or voxel; survival has one, the log hazard."""
         return 1 if self.kind == "survival" else len(self.classes)
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """The person of each case."""
+        """Subject of each case."""
         return tuple(case.subject for case in self.cases)
 
     def folds(self, seed: int = 0) -> tuple[Split, ...]:
-        """Return the folds of cross-validation: those of the data, else drawn by *seed* alone, grouped by person.
+        """Return the folds of cross-validation: those of the data, else random folds by *seed*, grouped by subject.
 
-        Cases whose split is test are in ``test`` of every fold; where there is none, the share ``test`` of the persons.
+        Every fold has the same ``test`` cases: those of the data's split, else a fraction ``test`` of the subjects.
 
         Raises:
-            DataError: if a class has too few persons for that many folds.
+            DataError: if a class has fewer subjects than there are folds.
         """
         return split_cases(self._with_test(seed), self.kind, self.classes, self.config.folds, seed)
 
     def split(self, seed: int = 0) -> Split:
-        """Return one split: that of the data, else a share ``validation`` of the persons, drawn by *seed* alone.
+        """Return one split: that of the data, else a random one by *seed* with a fraction ``validation`` of subjects.
 
         Raises:
-            DataError: if a class has too few persons.
+            DataError: if a class has too few subjects.
         """
         cases = self._with_test(seed)
         if any(case.split == "validation" for case in cases):
@@ -99,7 +99,7 @@ class Task:
         return split_cases(cases, self.kind, self.classes, round(1 / self.config.validation), seed)[0]
 
     def _with_test(self, seed: int) -> tuple[Case, ...]:
-        """The cases, with a share of the persons drawn for the test if the options ask for it and the data has none."""
+        """Return the cases; hold out random test subjects if the options require it and the data has no test split."""
         if not self.config.test or any(case.split == "test" for case in self.cases):
             return self.cases
         held = draw_subjects(self.cases, self.kind, self.config.test, seed)

@@ -1,4 +1,4 @@
-"""Where nnU-Net finds umzoo's trainer: ``nnUNet_extTrainer`` names this folder."""
+"""Makes umzoo's trainer known to nnU-Net, which searches this folder if it is in ``nnUNet_extTrainer``."""
 
 from umzoo.nnunet.training.trainer import nnUNetTrainerUmzoo
 

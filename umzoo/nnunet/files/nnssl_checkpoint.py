@@ -1,7 +1,7 @@
-"""Weights in the form of nnssl, which nnU-Net's trunk reads with ``nnUNetv2_preprocess_like_nnssl`` and others.
+"""Export to the checkpoint format of nnssl, which nnU-Net's main branch reads (``nnUNetv2_preprocess_like_nnssl``).
 
-The form is that of nnssl's checkpoints with an adaptation plan (https://github.com/MIC-DKFZ/nnssl). The reader takes
-encoder and stem only, and names them by their place in the network.
+The format is that of nnssl's checkpoints with an adaptation plan (https://github.com/MIC-DKFZ/nnssl). The reader loads
+encoder and stem only; the plan gives their module paths in the network.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ _PRIMUS_KEYS = {
 
 
 def export_nnssl(weights: Path, folder: Path) -> dict[str, Any]:
-    """Write the weights folder *weights* as *folder* in the form of nnssl; return the adaptation plan.
+    """Write the weights folder *weights* to *folder* in nnssl's format; return the adaptation plan.
 
     Raises:
-        ConfigError: if nnU-Net is missing, or the weights do not say what patches they were trained on.
-        WeightsError: if *folder* exists, or nnU-Net's reader has no such network.
+        ConfigError: if nnU-Net is missing, or the weights do not state their patch size.
+        WeightsError: if *folder* exists, or nnU-Net's reader does not support the network.
     """
     require_nnunet()
     if folder.exists():
@@ -73,16 +73,14 @@ def export_nnssl(weights: Path, folder: Path) -> dict[str, Any]:
 
 
 def adaptation_plan(info: WeightsInfo) -> dict[str, Any]:
-    """Return nnssl's adaptation plan for the weights that *info* describes.
+    """Return nnssl's adaptation plan for the weights *info*.
 
     Raises:
-        ConfigError: if they do not say what patches they were trained on.
-        WeightsError: if nnU-Net's reader has no such network.
+        ConfigError: if they do not state their patch size.
+        WeightsError: if nnU-Net's reader does not support the network.
     """
     if info.input.patch_size is None:
-        raise ConfigError(
-            f"{info.name} records no patch size, which nnssl's form needs: add it to input in config.json"
-        )
+        raise ConfigError(f"{info.name} has no patch size, which nnssl's format needs: add it to input in config.json")
     patch = list(info.input.patch_size)
     return {
         "architecture_plans": _architecture(info),
@@ -109,8 +107,8 @@ def _architecture(info: WeightsInfo) -> dict[str, Any]:
     entry = plan_of_backbone(info.backbone)
     if not entry["network_class_name"].endswith(RESENC):
         raise WeightsError(
-            f"{info.name} is a plain U-Net, whose stem nnU-Net's reader of nnssl's form cannot adapt:"
-            " write it for -pretrained_weights instead, without --nnssl"
+            f"{info.name} is a plain U-Net, whose stem nnU-Net's reader of nnssl checkpoints cannot adapt:"
+            " export it for -pretrained_weights instead, without --nnssl"
         )
     return {
         "arch_class_name": entry["network_class_name"],
@@ -136,7 +134,7 @@ def _configuration(info: WeightsInfo, patch: list[int]) -> dict[str, Any]:
 
 
 def _unet_state(weights: Path, info: WeightsInfo) -> dict[str, Tensor]:
-    """Tensors of nnU-Net's network under all names, without segmentation layers and untrained parts."""
+    """Return tensors of nnU-Net's network under all their names, without segmentation layers and untrained parts."""
     with torch.random.fork_rng(devices=[]):
         network = network_of_weights(info)
     transfer(weights, network, {"minimum": 1.0})
@@ -146,16 +144,16 @@ def _unet_state(weights: Path, info: WeightsInfo) -> dict[str, Tensor]:
 
 
 def _primus_state(weights: Path, info: WeightsInfo) -> dict[str, Tensor]:
-    """Tensors of the encoder by the names of nnU-Net's own Primus."""
+    """Return tensors of the encoder with the names of nnU-Net's Primus."""
     state = load_state(weights)
     return {name.removeprefix("encoder."): it for name, it in state.items() if name.startswith("encoder.")}
 
 
 def _check_primus(info: WeightsInfo) -> None:
-    """Compare the encoder with nnU-Net's preset, which has a fixed width, token size and kind of block.
+    """Check that the encoder equals nnU-Net's preset, which fixes width, token size and block type.
 
     Raises:
-        WeightsError: if the preset is another network.
+        WeightsError: if it differs.
     """
     from dynamic_network_architectures.architectures import primus
 
@@ -168,20 +166,20 @@ def _check_primus(info: WeightsInfo) -> None:
     if ours != theirs:
         other = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
         raise WeightsError(
-            f"{info.name} is another network than the {_PRIMUS[info.backbone.name]} that nnU-Net's reader builds;"
-            f" {len(other)} tensors differ, {other[0]} for one. It takes weights trained with layer_scale=0.1,"
+            f"{info.name} differs from the {_PRIMUS[info.backbone.name]} that nnU-Net's reader builds"
+            f" in {len(other)} tensors, such as {other[0]}: give weights trained with layer_scale=0.1,"
             " inner_norm=true, and the sizes of the preset"
         )
 
 
 def _encoder_shapes(network: nn.Module, prefix: str = "") -> dict[str, tuple[int, ...]]:
-    """Shapes of the tensors of a Primus' encoder, by the names of nnU-Net's own Primus."""
+    """Return shapes of the tensors of a Primus encoder, with the names of nnU-Net's Primus."""
     names = {name.removeprefix(prefix): tuple(it.shape) for name, it in network.state_dict().items()}
     return {name: shape for name, shape in names.items() if name.startswith(("eva.", "down_projection."))}
 
 
 def _write(folder: Path, checkpoint: dict[str, Any], texts: dict[str, dict[str, Any]]) -> None:
-    """Write the three files under a temporary name, flush them and give the folder its name."""
+    """Write the three files atomically."""
     try:
         with written_whole(folder) as temporary:
             temporary.mkdir(parents=True)

@@ -1,7 +1,7 @@
-"""Weights as one file for nnU-Net's own ``nnUNetv2_train -pretrained_weights``, whatever trainer is used.
+"""Export to a checkpoint file for ``nnUNetv2_train -pretrained_weights``, for any trainer.
 
-nnU-Net wants every tensor of the planned network in it, under each of its names and with the planned shape; the
-segmentation layers it leaves out.
+nnU-Net requires every tensor of the planned network in the file, under each of its names and with the planned shape,
+and ignores segmentation layers.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from umzoo.weights.transfer import TransferReport, TransferRules, transfer
 def convert(
     weights: Path, out: Path, planned: Planned | None = None, rules: TransferRules | Mapping[str, Any] | None = None
 ) -> TransferReport:
-    """Write the weights folder *weights* as *out* for ``-pretrained_weights``; return the report of the transfer.
+    """Write the weights folder *weights* to *out* for ``-pretrained_weights``; return the report of the transfer.
 
-    The file can be read with ``weights_only=True`` on any machine. What the weights do not hold is as random as in a
-    fresh network; the report says which tensors that are.
+    The file can be read with ``weights_only=True``. Tensors that the weights lack are initialized randomly; the report
+    lists them.
 
     Args:
         weights: a weights folder of ``resenc_unet_*`` or ``plainconv_unet``.
         out: file to write.
-        planned: configuration whose network the file is for; None: the network of the weights.
-        rules: what may be changed so that the weights fit.
+        planned: configuration with the target network; None uses the network of the weights.
+        rules: permitted adaptations of the weights.
 
     Raises:
         ConfigError: if nnU-Net is missing.
-        WeightsError: if *out* is there already, or the weights do not fit the network.
+        WeightsError: if *out* exists, or the weights do not fit the network.
     """
     require_nnunet()
     refuse_existing(out)
@@ -57,7 +57,7 @@ def convert(
 
 
 def network_of_weights(info: WeightsInfo, classes: int = 2) -> nn.Module:
-    """Return nnU-Net's own network for the weights that *info* describes, with random values.
+    """Return nnU-Net's network for the weights *info*, randomly initialized.
 
     Raises:
         WeightsError: if nnU-Net has no such network.
@@ -67,7 +67,7 @@ def network_of_weights(info: WeightsInfo, classes: int = 2) -> nn.Module:
 
 
 def provenance(info: WeightsInfo, report: TransferReport | None = None) -> dict[str, Any]:
-    """Return where a file's values come from, as plain values."""
+    """Return the origin of a file's values as JSON-compatible values."""
     return {
         "umzoo": __version__,
         "weights": info.name,
@@ -80,32 +80,32 @@ def provenance(info: WeightsInfo, report: TransferReport | None = None) -> dict[
 
 
 def planned_in(file: Path, configuration: str) -> Planned:
-    """Return *configuration* of the plans in *file*, which has ``dataset.json`` beside it.
+    """Return *configuration* of the plans in *file*, with ``dataset.json`` in the same folder.
 
     Raises:
-        ConfigError: if there is no ``dataset.json``.
+        ConfigError: if ``dataset.json`` is missing.
         DataError: if a file is damaged.
     """
     dataset = file.with_name("dataset.json")
     if not dataset.is_file():
-        raise ConfigError(f"there is no {dataset}, which says how many channels and classes the plans are for")
+        raise ConfigError(f"{dataset} is missing: copy it there from nnU-Net's folder of the data set")
     return Planned(read_json(file), configuration, read_json(dataset))
 
 
 def refuse_existing(out: Path) -> None:
-    """Keep what is there.
+    """Check that *out* can be written without overwriting.
 
     Raises:
-        WeightsError: if *out* exists, or the folder it shall be in does not.
+        WeightsError: if *out* exists, or its folder does not.
     """
     if out.exists():
         raise WeightsError(f"{out} exists already: give another name, or remove it")
     if not out.absolute().parent.is_dir():
-        raise WeightsError(f"there is no folder {out.absolute().parent}")
+        raise WeightsError(f"there is no folder {out.absolute().parent}: make it, or give another path")
 
 
 def save_file(content: Mapping[str, Any], out: Path) -> None:
-    """Write *content* with ``torch.save`` under a temporary name, flush it and give it the name *out*.
+    """Write *content* to *out* atomically with ``torch.save``.
 
     Raises:
         WeightsError: if it cannot be written.

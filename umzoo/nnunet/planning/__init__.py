@@ -1,1 +1,1 @@
-"""Plans of nnU-Net: the network they ask for, and plans that suit given weights."""
+"""Plans of nnU-Net: the planned network, and plans adapted to given weights."""

@@ -1,4 +1,4 @@
-"""Networks that plans may name. nnU-Net imports and calls whatever they name; here that is only what is listed."""
+"""Allow-list of network classes in plans: nnU-Net imports and calls any class that a plan names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NETWORKS = frozenset(
         *(f"{_HOME}.primus.{name}" for name in (*_PRIMUS, "PrimusV2", "PrimusV3")),
     )
 )
-"""Classes of dynamic_network_architectures, and where an older nnU-Net looked for one of them."""
+"""Allowed classes of dynamic_network_architectures, including an import path of older nnU-Net versions."""
 _LAYER_NAMES = (
     *(f"modules.conv.Conv{axes}d" for axes in (1, 2, 3)),
     *(f"modules.instancenorm.InstanceNorm{axes}d" for axes in (1, 2, 3)),
@@ -36,7 +36,7 @@ LAYERS = frozenset(
         *(f"dynamic_network_architectures.building_blocks.residual.{name}" for name in ("BasicBlockD", "BottleneckD")),
     )
 )
-"""Classes that arguments may name."""
+"""Allowed classes in arguments."""
 _ARGUMENTS = ("conv_op", "norm_op", "dropout_op", "nonlin", "block")
 _GIVEN = ("input_channels", "num_classes")
 MAX_VALUES, MAX_PARTS, MAX_NUMBER, MAX_ITEMS = 1 << 31, 100_000, 1 << 16, 256
@@ -49,11 +49,11 @@ def build_network(
     deep_supervision: bool | None = None,
     initialize: bool = True,
 ) -> nn.Module:
-    """Return the network of a plan's entry *architecture*, built by nnU-Net's own function on torch's default device.
+    """Return the network of a plan's entry *architecture*, built by nnU-Net on torch's default device.
 
     Raises:
-        WeightsError: if the entry names anything that is not listed here, its arguments are not numbers, or the
-            network is too large or cannot be built.
+        WeightsError: if the entry names a class that is not allowed, its arguments are not numbers, or the network is
+            too large or cannot be built.
     """
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
@@ -77,34 +77,34 @@ def build_network(
 
 
 def require_listed(architecture: Any) -> None:
-    """Refuse an entry *architecture* that names classes other than those listed, or holds anything but numbers.
+    """Check that the entry *architecture* names only allowed classes, and that its other arguments are numbers.
 
     Raises:
-        WeightsError: with the name that was refused.
+        WeightsError: if not; the message gives the offending name.
     """
     if not isinstance(architecture, Mapping):
-        raise WeightsError("the plan's entry 'architecture' is no table: plan the data set again")
+        raise WeightsError("the plan's entry 'architecture' must be a table: plan the data set again")
     name, arguments = architecture.get("network_class_name"), architecture.get("arch_kwargs")
     imported = architecture.get("_kw_requires_import")
     if not isinstance(name, str) or name not in NETWORKS:
         raise WeightsError(
-            f"the plan asks for the network {_short(name)}, which is not run: plans may be anybody's, and umzoo builds"
-            f" {', '.join(_UNETS[:2])} and Primus of dynamic_network_architectures only"
+            f"the plan names the network {_short(name)}, which is not allowed, as plans may be untrusted: use"
+            f" {', '.join(_UNETS[:2])} or Primus of dynamic_network_architectures"
         )
     if not isinstance(arguments, Mapping) or not isinstance(imported, (list, tuple)):
         raise WeightsError(f"the plan's {_short(name)} lacks its arguments (arch_kwargs, _kw_requires_import)")
     if refused := next(_refused(arguments, imported), None):
-        raise WeightsError(f"the plan's {_short(name)} has {refused}, which is not run: plans may be anybody's")
+        raise WeightsError(f"the plan's {_short(name)} has {refused}, which is not allowed, as plans may be untrusted")
 
 
 def _refused(arguments: Mapping[str, Any], imported: Any) -> Iterator[str]:
-    """Yield what is in the way, in words."""
+    """Yield a description of each argument that is not allowed."""
     for argument in imported:
         if argument not in _ARGUMENTS or argument not in arguments:
             yield f"an import for the argument {_short(argument)}"
     for argument, value in arguments.items():
         if argument in _GIVEN:
-            yield f"an argument {argument}, which is not the plan's to give"
+            yield f"an argument {argument}, which must not be in a plan"
         elif argument in imported:
             if value is not None and (not isinstance(value, str) or value not in LAYERS):
                 yield f"{argument} {_short(value)}"
@@ -113,7 +113,7 @@ def _refused(arguments: Mapping[str, Any], imported: Any) -> Iterator[str]:
 
 
 def _is_plain(value: Any, depth: int = 3) -> bool:
-    """Whether *value* is a number of reasonable size, or a short list or table of such."""
+    """Return whether *value* is a number of reasonable size, or a short list or table of such numbers."""
     if isinstance(value, Mapping):
         return depth > 0 and all(isinstance(key, str) for key in value) and _is_plain(list(value.values()), depth - 1)
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Networks between what nnU-Net plans and what weights were trained in, and what each takes from the weights."""
+"""Compromises between nnU-Net's planned network and that of the weights, and the coverage of each by the weights."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Origin = Literal["nnunet", "weights"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network that could be planned.
+    """A candidate network of plans.
 
     Attributes:
-        title: whose it is, in words.
+        title: description.
         architecture: the plan's entry.
-        patch: voxels (D, H, W); a multiple of what the strides come to.
+        patch: voxels (D, H, W); a multiple of the total stride.
         batch_size: patches per step.
-        memory: GB that training takes, by nnU-Net's estimate.
-        report: what it would take from the weights.
+        memory: GB of memory for training, by nnU-Net's estimate.
+        report: transfer of the weights to it.
     """
 
     title: str
@@ -42,23 +42,23 @@ class Candidate:
 
     @property
     def stages(self) -> int:
-        """Resolution stages."""
+        """Number of resolution stages."""
         return int(self.architecture["arch_kwargs"]["n_stages"])
 
     @property
     def coarsest(self) -> Size:
-        """Voxels (D, H, W) of the coarsest feature map of a patch."""
+        """Size (D, H, W) of the coarsest feature map of a patch, in voxels."""
         depth, height, width = divisor(self.architecture)
         return self.patch[0] // depth, self.patch[1] // height, self.patch[2] // width
 
 
 def fitted(own: Mapping[str, Any], options: UNetConfig, kernels: Origin) -> dict[str, Any]:
-    """Return nnU-Net's architecture *own* with stages, features and blocks of the weights, never more than planned.
+    """Return nnU-Net's architecture *own* with stages, features and blocks of the weights, with no more stages.
 
     Args:
-        own: the entry ``architecture`` that nnU-Net planned.
+        own: entry ``architecture`` of nnU-Net's plan.
         options: network of the weights.
-        kernels: whose kernels and strides it shall have.
+        kernels: source of kernels and strides.
     """
     planned = dict(own["arch_kwargs"])
     count = min(int(planned["n_stages"]), len(options.stage_features))
@@ -76,7 +76,7 @@ def candidate(
     state: Mapping[str, Tensor],
     batch_size: int | None = None,
 ) -> Candidate:
-    """Return a network for *settings* of a configuration with another *architecture*, and what it costs and takes."""
+    """Return the candidate with *architecture* for *settings* of a configuration, with memory and transfer report."""
     patch = rounded(settings["patch_size"], divisor(architecture))
     features = own.features(architecture, patch)
     batch_size = batch_size or own.batch_size(features, patch, settings["median_image_size_in_voxels"])
@@ -92,7 +92,7 @@ def shapes_only(weights: Path) -> dict[str, Tensor]:
 
 
 def divisor(architecture: Mapping[str, Any]) -> Size:
-    """Return what patches must be multiples of, in voxels (D, H, W)."""
+    """Return the total stride (D, H, W) in voxels, of which patch sizes must be multiples."""
     total = [1, 1, 1]
     for stride in architecture["arch_kwargs"]["strides"]:
         total = [before * step for before, step in zip(total, stride, strict=True)]

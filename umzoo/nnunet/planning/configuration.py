@@ -1,4 +1,4 @@
-"""One configuration of nnU-Net's plans: the network it asks for, and what that network will be fed."""
+"""One configuration of nnU-Net's plans: its network, and the input of that network."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ PLANNERS = {
     "nnUNetResEncUNetXLPlans": "nnUNetPlannerResEncXL",
     "nnUNetPlans": "ExperimentPlanner",
 }
-"""nnU-Net's planners, by the name of the plans they write."""
+"""Name of plans to the nnU-Net planner that writes them."""
 MALFORMED = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-"""What nnU-Net raises for plans that are not as it writes them."""
+"""Exceptions that nnU-Net raises for malformed plans."""
 
 
 read_json = partial(files.read_json, error=DataError)
@@ -45,7 +45,7 @@ class Planned:
 
     Attributes:
         plans: content of the plans file.
-        configuration: its name.
+        configuration: name of the configuration.
         dataset: content of ``dataset.json``.
     """
 
@@ -62,16 +62,16 @@ class Planned:
 
     @cached_property
     def settings(self) -> ConfigurationManager:
-        """nnU-Net's view of the configuration, inherited values filled in.
+        """nnU-Net's view of the configuration, including inherited values.
 
         Raises:
             ConfigError: if there is no such configuration, or it is not 3D.
             DataError: if the plans are damaged.
-            WeightsError: if they name a network or layers that are not listed.
+            WeightsError: if they name a network or layers that are not allowed.
         """
         known = self.plans.get("configurations")
         if not isinstance(known, Mapping) or not isinstance(self.plans.get("plans_name"), str):
-            raise DataError("these are no plans of nnU-Net: they lack 'configurations' or 'plans_name'")
+            raise DataError("the file lacks 'configurations' or 'plans_name': give plans of nnU-Net")
         if self.configuration not in known:
             hint = nearest(self.configuration, known)
             raise ConfigError(
@@ -85,7 +85,7 @@ class Planned:
             reason = in_one_line(f"{type(error).__name__}: {error}", 200)
             raise DataError(f"configuration '{self.configuration}' of {self.name} is damaged: {reason}") from None
         if axes != 3:
-            raise ConfigError(f"configuration '{self.configuration}' is 2D, and the weights are of 3D networks")
+            raise ConfigError(f"configuration '{self.configuration}' is 2D, but the weights need 3D: give a 3D one")
         return settings
 
     @property
@@ -95,7 +95,7 @@ class Planned:
 
     @property
     def in_channels(self) -> int:
-        """Channels of the input, those of a cascade's first stage included.
+        """Number of input channels, including those from a cascade's first stage.
 
         Raises:
             DataError: if plans or ``dataset.json`` are damaged.
@@ -107,7 +107,7 @@ class Planned:
 
     @property
     def classes(self) -> int:
-        """Channels of the answer.
+        """Number of output channels.
 
         Raises:
             DataError: if plans or ``dataset.json`` are damaged.
@@ -117,9 +117,9 @@ class Planned:
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
-        """Turn what nnU-Net raises for damaged files inside into an error in one line."""
+        """Convert exceptions that nnU-Net raises for damaged files to a DataError."""
         if (manager := self.plans.get("label_manager", "LabelManager")) != "LabelManager":
-            raise DataError(f"the plans {self.name} ask for the class {manager!r} to read labels, which is not run")
+            raise DataError(f"the plans {self.name} name the label manager {manager!r}, expected 'LabelManager'")
         try:
             yield
         except MALFORMED as error:
@@ -127,10 +127,10 @@ class Planned:
             raise DataError(f"{self.name} or its dataset.json is damaged: {reason}") from None
 
     def build(self) -> nn.Module:
-        """Return the planned network with random weights, on torch's default device.
+        """Return the planned network, randomly initialized, on torch's default device.
 
         Raises:
-            WeightsError: if the plans name a network or layers that are not listed, or it cannot be built.
+            WeightsError: if the plans name a network or layers that are not allowed, or it cannot be built.
         """
         settings = self.settings
         architecture = {
@@ -146,10 +146,10 @@ class Planned:
             return self.build()
 
     def input(self, seen: InputSpec) -> InputSpec:
-        """Return what the network will be fed, as far as nnU-Net says, for weights that have *seen* an input.
+        """Return the network's input according to nnU-Net, for weights trained on the input *seen*.
 
-        nnU-Net does not change the orientation of images, and :meth:`normalization` describes its normalization. The
-        rules and the orientation are therefore those of *seen*.
+        nnU-Net does not reorient images, and :meth:`normalization` describes its intensity normalization. Rules and
+        orientation are therefore those of *seen*.
         """
         settings = self.settings
         rescaled = all(scheme.startswith("Rescale") for scheme in settings.normalization_schemes)
@@ -169,7 +169,7 @@ class Planned:
         return report.model_copy(update={"warnings": (*report.warnings, *self.normalization())})
 
     def normalization(self) -> Iterator[str]:
-        """Yield one line for each channel that nnU-Net normalizes otherwise than by the z-score of each volume."""
+        """Yield a warning for each channel that nnU-Net does not normalize by the z-score of each volume."""
         names = list(channels_of(self.dataset).values())
         masks = self.settings.use_mask_for_norm
         for channel, scheme in enumerate(self.settings.normalization_schemes):
@@ -178,17 +178,20 @@ class Planned:
                 values = self.manager.foreground_intensity_properties_per_channel[str(channel)]
                 yield (
                     f"{label}: CTNormalization clips to {values['percentile_00_5']:g} ... {values['percentile_99_5']:g}"
-                    " and scales by mean and standard deviation of the data set's foreground; weights of umzoo and"
-                    " nnssl saw each volume scaled by its own"
+                    " and normalizes by mean and standard deviation of the data set's foreground; weights of umzoo and"
+                    " nnssl were trained with statistics of each volume"
                 )
             elif scheme != "ZScoreNormalization":
-                yield f"{label}: {scheme}; weights of umzoo and nnssl saw the z-score of each volume"
+                yield f"{label}: {scheme}; weights of umzoo and nnssl were trained with the z-score of each volume"
             elif masks[channel]:
-                yield f"{label}: z-score over nonzero voxels only; weights of umzoo and nnssl saw that of all voxels"
+                yield (
+                    f"{label}: z-score over nonzero voxels only; weights of umzoo and nnssl were trained with that"
+                    " of all voxels"
+                )
 
 
 def read_planned(folder: Path, plans: str, configuration: str) -> Planned:
-    """Return configuration *configuration* of the plans named *plans* in *folder* of ``nnUNet_preprocessed``.
+    """Return *configuration* of the plans *plans* in *folder* of ``nnUNet_preprocessed``.
 
     Raises:
         ConfigError: if there are no such plans.

@@ -1,4 +1,4 @@
-"""What nnU-Net itself would plan for a data set: its own planner is run, and nothing is written."""
+"""Runs nnU-Net's planner for a data set without writing files."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class OwnPlan:
     """nnU-Net's plans, and the planner that made them.
 
     Attributes:
-        planner: nnU-Net's planner, which knows its memory budget.
-        plans: content of the plans file it would write.
+        planner: nnU-Net's planner, with its memory budget.
+        plans: content of the plans file that it would write.
     """
 
     planner: Any
@@ -37,7 +37,7 @@ class OwnPlan:
 
     @property
     def planner_name(self) -> str:
-        """Class of the planner."""
+        """Class name of the planner."""
         return type(self.planner).__name__
 
     @property
@@ -47,24 +47,24 @@ class OwnPlan:
 
     @cached_property
     def channels(self) -> int:
-        """Channels of the images."""
+        """Number of channels of the images."""
         return len(self.dataset.get("channel_names") or self.dataset.get("modality") or {})
 
     @property
     def axes(self) -> str:
-        """Order of the array axes that the network sees."""
+        """Order of the array axes in the network's input."""
         return "".join("zyx"[axis] for axis in self.plans["transpose_forward"])
 
     @property
     def budget(self) -> float:
-        """Memory of the device that the planner fills, in GB."""
+        """Target memory of the planner, in GB."""
         return float(self.planner.UNet_vram_target_GB)
 
     def configuration(self, name: str) -> dict[str, Any]:
         """Return a copy of configuration *name*.
 
         Raises:
-            ConfigError: if nnU-Net plans none of that name, or it is 2D, or a cascade's second stage.
+            ConfigError: if nnU-Net plans no such configuration, or it is 2D, or a cascade's second stage.
         """
         usable = [it for it, values in self.plans["configurations"].items() if len(values.get("patch_size", ())) == 3]
         if name not in usable:
@@ -72,21 +72,21 @@ class OwnPlan:
         return deepcopy(configuration_of(self.plans, name))
 
     def features(self, architecture: Mapping[str, Any], patch: Size) -> int:
-        """Return the values in the feature maps of a network for one *patch*, nnU-Net's measure of memory."""
+        """Return the number of values in a network's feature maps for one *patch*, nnU-Net's measure of memory."""
         entry = (architecture["network_class_name"], architecture["arch_kwargs"], architecture["_kw_requires_import"])
         return _features(patch, self.channels, len(self.dataset["labels"]), *entry)
 
     def memory(self, features: int, batch_size: int) -> float:
-        """Return the memory in GB that training with *batch_size* patches takes, by nnU-Net's estimate."""
+        """Return the memory in GB for training with *batch_size* patches, by nnU-Net's estimate."""
         planner = self.planner
         share = features * batch_size / (planner.UNet_reference_val_3d * planner.UNet_reference_val_corresp_bs_3d)
         return float(share * planner.UNet_reference_val_corresp_GB)
 
     def batch_size(self, features: int, patch: Size, image: Size) -> int:
-        """Return nnU-Net's batch size: what fills its budget, no more than its share of the data set, at least 2.
+        """Return nnU-Net's batch size: limited by memory and by the size of the data set, but at least the minimum.
 
         Args:
-            features: of one patch, see :meth:`features`.
+            features: number of values for one patch, see :meth:`features`.
             patch: voxels (D, H, W).
             image: median size of the images, in voxels (D, H, W).
         """
@@ -105,8 +105,8 @@ def plan_without_writing(
     Args:
         dataset: number or full name of the data set.
         residual: whether the network has residual blocks.
-        preset: memory that nnU-Net plans for.
-        spacing: mm (z, y, x) of ``3d_fullres``; None: as nnU-Net finds it.
+        preset: memory target of nnU-Net's planner.
+        spacing: mm (z, y, x) of ``3d_fullres``; None uses nnU-Net's choice.
 
     Raises:
         DataError: if the fingerprint or ``dataset.json`` is missing, or the planner fails.
@@ -134,7 +134,7 @@ def plan_without_writing(
 def _features(
     patch: Any, channels: int, classes: int, network: str, arguments: Mapping[str, Any], imported: Any
 ) -> int:
-    """Values in the feature maps of *network*, without its memory and without nnU-Net's change of torch's threads."""
+    """Count the values in the feature maps of *network*, without allocating it or changing torch's threads."""
     entry = {"network_class_name": network, "arch_kwargs": dict(arguments), "_kw_requires_import": imported}
     with torch.device("meta"):
         built: Any = build_network(entry, channels, classes, initialize=False)
@@ -142,7 +142,7 @@ def _features(
 
 
 def planned_architecture(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the network of a *configuration* that nnU-Net planned.
+    """Return the entry ``architecture`` of a *configuration* of nnU-Net.
 
     Raises:
         DataError: if it has none.
@@ -154,10 +154,10 @@ def planned_architecture(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _require_fingerprint(dataset: str) -> None:
-    """Check what the planner reads.
+    """Check that the input files of the planner exist.
 
     Raises:
-        DataError: with the command that makes what is missing.
+        DataError: if one is missing; the message gives the command that makes it.
     """
     name = dataset_name(dataset)
     if not (folder_of("nnUNet_raw") / name / "dataset.json").is_file():

@@ -1,4 +1,4 @@
-"""What weights say of their input, in nnU-Net's terms."""
+"""Converts the input specification of weights to nnU-Net's settings."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from umzoo.spec import InputSpec
 
 
 def spacing_of(spec: InputSpec, configuration: str = "3d_fullres") -> tuple[float, float, float]:
-    """Return the spacing of the weights along the axes (z, y, x) in which nnU-Net reads images, in mm.
+    """Return the spacing of the weights in mm, in nnU-Net's axis order (z, y, x).
 
     Raises:
-        ConfigError: if the weights have none, or nnU-Net would not take it for *configuration*.
+        ConfigError: if the weights have no spacing, or nnU-Net does not accept one for *configuration*.
     """
     if spec.spacing is None:
-        raise ConfigError("the weights were trained at native spacing: they have none to give, leave --spacing out")
+        raise ConfigError("the weights were trained at native spacing and define none: leave --spacing out")
     if configuration != "3d_fullres":
-        raise ConfigError(f"the spacing of {configuration} follows from that of 3d_fullres: leave --spacing out")
+        raise ConfigError(f"nnU-Net derives the spacing of {configuration} from 3d_fullres: leave --spacing out")
     first, second, third = (float(spec.spacing[spec.axes.index(axis)]) for axis in "zyx")
     return first, second, third
 
 
 def normalization_of(spec: InputSpec, channels: int) -> dict[str, Any]:
-    """Return the normalization of nnU-Net's that is nearest to that of the weights; none of them clips alike."""
+    """Return nnU-Net's normalization that is closest to that of the weights; clipping still differs."""
     scheme = "ZScoreNormalization" if spec.space == "zscore" else "RescaleTo01Normalization"
     return {"normalization_schemes": [scheme] * channels, "use_mask_for_norm": [False] * channels}
 
 
 def take_patch(settings: dict[str, Any], spec: InputSpec, axes: str) -> None:
-    """Put the patch of the weights into *settings*, with the stages, strides and kernels that nnU-Net gives to it.
+    """Set the patch size of the weights in *settings*, with nnU-Net's stages, strides and kernels for it.
 
     Raises:
-        ConfigError: if the weights have none.
+        ConfigError: if the weights have no patch size.
     """
     from nnunetv2.experiment_planning.experiment_planners.network_topology import get_pool_and_conv_props
 
     if spec.patch_size is None:
-        raise ConfigError("the weights do not say what patches they were trained on: leave --patch out")
+        raise ConfigError("the weights do not state their patch size: leave --patch out")
     wanted = [spec.patch_size[spec.axes.index(axis)] for axis in axes]
     _, strides, kernels, patch, _ = get_pool_and_conv_props(settings["spacing"], wanted, 4, 999999)
     architecture = planned_architecture(settings)

@@ -1,4 +1,4 @@
-"""What a proposal of plans takes from nnU-Net and from the weights, and what that costs, as tables and lines."""
+"""Tables and text on proposed plans: the source of each setting, transfer from the weights, and memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def choices_table(proposal: Proposal) -> Table:
-    """Return one row for each choice: what nnU-Net would take, what the weights say, what was taken, what it costs."""
+    """Return one row for each setting: nnU-Net's value, the weights' value, the chosen value, and its consequence."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -30,7 +30,7 @@ def choices_table(proposal: Proposal) -> Table:
 
 
 def networks_table(proposal: Proposal) -> Table:
-    """Return one row for each network: what it takes from the weights, memory and batch size."""
+    """Return one row for each candidate network: transfer from the weights, memory and batch size."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -47,7 +47,7 @@ def networks_table(proposal: Proposal) -> Table:
 
 
 def commands(proposal: Proposal, reference: str) -> list[str]:
-    """Return what to run next."""
+    """Return the commands to run next."""
     dataset = str(proposal.plans["dataset_name"])
     number, configuration = dataset_number(dataset), proposal.choices.configuration
     preprocess = f"nnUNetv2_preprocess -d {number} -plans_name {proposal.name} -c {configuration} -np 4"
@@ -161,7 +161,7 @@ def _rule(spec: InputSpec) -> str:
 
 
 def _counted(values: Any) -> str:
-    """Equal neighbors once, with their number."""
+    """Format *values*, with runs of equal values as one value and a count."""
     texts = [by(value) if isinstance(value, (list, tuple)) else str(value) for value in values]
     runs = [(text, len(list(group))) for text, group in groupby(texts)]
     return ", ".join(f"{text} ({count}x)" if count > 1 else text for text, count in runs)

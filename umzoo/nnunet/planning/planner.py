@@ -1,4 +1,4 @@
-"""Plans whose network takes the most from given weights, and which else are nnU-Net's own unless told otherwise."""
+"""Proposes plans whose network takes the most from given weights; by default, all else is nnU-Net's."""
 
 from __future__ import annotations
 
@@ -28,35 +28,37 @@ from umzoo.weights.networks.nnunet_architecture import unet_options
 
 
 class Choices(Config):
-    """What is taken from nnU-Net's own plan, and what from the weights."""
+    """Choice between nnU-Net's plan and the weights for each setting."""
 
-    preset: Preset = Field("M", description="memory that nnU-Net's ResEnc planner fills: M 8, L 24, XL 40 GB")
+    preset: Preset = Field("M", description="memory target of nnU-Net's ResEnc planner: M 8, L 24, XL 40 GB")
     configuration: str = Field("3d_fullres", description="configuration of the plans")
-    spacing: Origin = Field("nnunet", description="whose spacing; the weights' means to preprocess again")
-    normalization: Origin = Field("nnunet", description="whose normalization; the weights' means to preprocess again")
-    patch: Origin = Field("nnunet", description="whose patch size")
-    kernels: Origin = Field("nnunet", description="whose kernels and strides")
-    batch_size: int | None = Field(None, ge=1, description="patches per step; None: by nnU-Net's rule")
+    spacing: Origin = Field("nnunet", description="source of the voxel spacing; weights: preprocess the data again")
+    normalization: Origin = Field(
+        "nnunet", description="source of the intensity normalization; weights: preprocess the data again"
+    )
+    patch: Origin = Field("nnunet", description="source of the patch size")
+    kernels: Origin = Field("nnunet", description="source of kernels and strides")
+    batch_size: int | None = Field(None, ge=1, description="patches per step; by default by nnU-Net's rule")
 
     @property
     def changed(self) -> list[str]:
-        """Names of what is taken from the weights."""
+        """Names of the settings taken from the weights."""
         names = ("spacing", "normalization", "patch", "kernels")
         return [name for name in names if getattr(self, name) == "weights"]
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """Plans that are thought through and not written yet.
+    """Proposed plans, which are not written yet.
 
     Attributes:
         plans: content of the plans file.
-        file: where it goes.
-        choices: what was asked for.
+        file: path of the plans file.
+        choices: the user's choices.
         info: the weights.
-        own: what nnU-Net would plan.
+        own: nnU-Net's plans.
         candidates: nnU-Net's own network, the weights' stages with nnU-Net's kernels, and with the weights' kernels.
-        taken: one of them.
+        taken: the chosen candidate.
     """
 
     plans: Mapping[str, Any]
@@ -74,25 +76,25 @@ class Proposal:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The configuration as planned."""
+        """The proposed configuration."""
         return dict(self.plans["configurations"][self.choices.configuration])
 
     @property
     def own_settings(self) -> dict[str, Any]:
-        """The configuration as nnU-Net plans it."""
+        """nnU-Net's configuration."""
         return self.own.configuration(self.choices.configuration)
 
     @property
     def preprocessed(self) -> bool:
-        """Whether all cases are preprocessed for it already."""
+        """Whether all cases are already preprocessed for the configuration."""
         folder = self.file.parent / self.settings["data_identifier"]
         return len(list(folder.glob("*.pkl"))) >= int(self.own.dataset["numTraining"])
 
     def write(self) -> None:
-        """Write the plans file; the same plans that are there already are left.
+        """Write the plans file, unless it holds the same plans already.
 
         Raises:
-            ConfigError: if there are other plans of that name.
+            ConfigError: if it holds other plans.
         """
         text = json.dumps(self.plans, indent=4)
         if self.file.exists():
@@ -105,19 +107,19 @@ class Proposal:
 def propose(dataset: str, weights: Path, choices: Choices | None = None, name: str | None = None) -> Proposal:
     """Return plans for *dataset* whose network takes the most from the weights folder *weights*.
 
-    nnU-Net's own planner is run (a ResEnc preset, or the default one for weights of a plain U-Net); of what it plans,
-    the network gets the stages, features and blocks of the weights, and never more stages than planned.
+    nnU-Net's planner is run (a ResEnc preset, or the default one for weights of a plain U-Net). Then the network gets
+    the stages, features and blocks of the weights, with no more stages than planned.
 
     Args:
-        dataset: number or full name, with a fingerprint.
+        dataset: number or full name of a data set with a fingerprint.
         weights: weights folder of ``resenc_unet_*`` or ``plainconv_unet``.
-        choices: what else is taken from the weights.
-        name: name of the plans; None: made from the weights and the choices.
+        choices: further settings to take from the weights.
+        name: name of the plans; None derives it from the weights and the choices.
 
     Raises:
-        ConfigError: if nnU-Net is missing or a choice cannot be met.
-        DataError: if nnU-Net's planner lacks something.
-        WeightsError: if the weights are no U-Net of nnU-Net's.
+        ConfigError: if nnU-Net is missing or a choice is impossible.
+        DataError: if an input of nnU-Net's planner is missing.
+        WeightsError: if the network of the weights is not one of nnU-Net's U-Nets.
     """
     require_nnunet()
     choices, info = choices or Choices(), read_info(weights)
@@ -159,7 +161,7 @@ def propose(dataset: str, weights: Path, choices: Choices | None = None, name: s
 
 
 def plans_name(info: WeightsInfo, choices: Choices) -> str:
-    """Return a name for plans, which tells the weights and the choices apart."""
+    """Return a name for plans that identifies the weights and the choices."""
     weights = re.sub(r"[^A-Za-z0-9]+", "-", info.name)
     other = [] if choices.configuration == "3d_fullres" else [choices.configuration.replace("_", "-")]
     batch = [] if choices.batch_size is None else [f"batch{choices.batch_size}"]

@@ -1,4 +1,4 @@
-"""Which folder of preprocessed data plans can use."""
+"""Chooses the folder of preprocessed data of plans."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from umzoo.nnunet.planning.default_plan import OwnPlan
 def data_identifier(folder: Path, configuration: str, base: OwnPlan, settings: Mapping[str, Any], own: OwnPlan) -> str:
     """Return the name of the folder of preprocessed data.
 
-    It is nnU-Net's own where its data can be used: if spacing, order of axes and normalization are nnU-Net's, and no
-    plans in *folder* use that name for data that was made otherwise.
+    It is nnU-Net's own if its data is usable: spacing, axis order and normalization are nnU-Net's, and no plans in
+    *folder* use that name for data with other preprocessing.
     """
     usual = own.configuration(configuration)
     ours = _made(settings, base.plans["transpose_forward"])
@@ -30,14 +30,14 @@ def data_identifier(folder: Path, configuration: str, base: OwnPlan, settings: M
 
 
 def _made(settings: Mapping[str, Any], transpose: Any) -> tuple[tuple[float, ...], str, list[str], list[bool]]:
-    """What preprocessed data depends on."""
+    """Return the settings that preprocessed data depends on."""
     spacing = tuple(round(float(n), 6) for n in settings["spacing"])
     axes = "".join("zyx"[axis] for axis in transpose)
     return spacing, axes, list(settings["normalization_schemes"]), [bool(it) for it in settings["use_mask_for_norm"]]
 
 
 def _taken_otherwise(folder: Path, identifier: str, ours: Any) -> bool:
-    """Whether some plans in *folder* use *identifier* for data made otherwise."""
+    """Return whether plans in *folder* use *identifier* for data with other preprocessing."""
     for file in folder.glob("*.json"):
         plans = read_json(file) if "lans" in file.stem else {}
         for settings in plans.get("configurations", {}).values():

@@ -1,1 +1,1 @@
-"""Training by nnU-Net from umzoo's weights."""
+"""Training with nnU-Net, initialized from umzoo's weights."""

@@ -1,4 +1,4 @@
-"""nnU-Net's default augmentation for whole batches on the training's device, in place of its worker processes'."""
+"""nnU-Net's default augmentation for whole batches on the training device, instead of in worker processes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REPLACED = (
     "GammaTransform",
     "GammaTransform",
 )
-"""What :class:`DefaultAugmentation` does, in its order; mirroring, which trainers may leave out, comes after it."""
+"""Transforms that :class:`DefaultAugmentation` replaces, in order; optional mirroring follows them."""
 DIMENSIONS = {"Convert3DTo2DTransform", "Convert2DTo3DTransform"}
 KEPT = {
     "MaskImageTransform",
@@ -34,15 +34,15 @@ KEPT = {
     "ConvertSegmentationToRegionsTransform",
     "DownsampleSegForDSTransform",
 }
-"""What is done after it to each item, by nnU-Net's own transforms. Those of cascades work on the CPU alone."""
+"""nnU-Net's transforms that still run on each item afterwards. Those of cascades support only the CPU."""
 
 
 class BatchAugmentation:
-    """Changes batches as nnU-Net's transforms change their items.
+    """Augments batches in the same way as nnU-Net's transforms augment items.
 
     Args:
-        augment: what is drawn and done on the device.
-        rest: nnU-Net's transforms that follow, item by item.
+        augment: augmentation of a batch on the device.
+        rest: nnU-Net's transforms that follow for each item.
     """
 
     def __init__(self, augment: DefaultAugmentation, rest: Sequence[BasicTransform]) -> None:
@@ -67,18 +67,18 @@ def batch_augmentation(
     planar: bool,
     labels: Sequence[int],
 ) -> BatchAugmentation:
-    """Return what does to batches what nnU-Net's *transforms* do to items.
+    """Return the batch augmentation that is equivalent to nnU-Net's *transforms* of items.
 
     Args:
         transforms: as ``nnUNetTrainer.get_training_transforms`` returns them.
         patch: voxels (D, H, W) of the result.
-        rotation: greatest angle in radians.
+        rotation: maximum angle in radians.
         mirror_axes: axes that may be mirrored; none if None or empty.
-        planar: whether crops are turned and scaled in their plane alone.
-        labels: all values of labels.
+        planar: whether crops are rotated and scaled in plane only.
+        labels: all label values.
 
     Raises:
-        ConfigError: if they are others than those this replaces.
+        ConfigError: if *transforms* are not nnU-Net's default ones.
     """
     inner = [getattr(it, "transform", it) for it in transforms.transforms]
     names = [type(it).__name__ for it in inner if type(it).__name__ not in DIMENSIONS]
@@ -86,7 +86,7 @@ def batch_augmentation(
     expected = [*REPLACED, "MirrorTransform"] if mirror_axes else [*REPLACED]
     if names[:count] != expected:
         raise ConfigError(
-            "--fast-augmentation replaces nnU-Net's default augmentation alone, and this trainer has another one:"
+            "--fast-augmentation replaces only nnU-Net's default augmentation, and this trainer has another one:"
             " leave it out"
         )
     if unknown := [name for name in names[count:] if name not in KEPT]:
@@ -99,7 +99,7 @@ def batch_augmentation(
 
 
 def _stacked(targets: Sequence[Any]) -> Tensor | list[Tensor]:
-    """The *targets* of a batch, of each resolution if there are several."""
+    """Stack the *targets* of a batch, separately for each resolution if there are several."""
     if isinstance(targets[0], list):
         return [torch.stack(each) for each in zip(*targets, strict=True)]
     return torch.stack(list(targets))

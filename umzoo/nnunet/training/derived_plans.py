@@ -1,4 +1,4 @@
-"""Plans derived for one training: nnU-Net's own, under another name, with umzoo's entry."""
+"""Plans derived for one training: those of nnU-Net under another name, with umzoo's entry."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from umzoo.weights.transfer import TransferReport
 
 @dataclass(frozen=True)
 class Request:
-    """A training as the user asks for it.
+    """A training requested by the user.
 
     Attributes:
         dataset: number or name of nnU-Net's data set.
-        configuration: such as ``3d_fullres``.
+        configuration: name of the configuration, such as ``3d_fullres``.
         base: name of the plans to start from.
         reference: weights; None for the matched training from scratch.
-        options: how the weights are fitted and trained from.
-        recipe: name of the fine-tuning recipe, a word of the plans' name.
+        options: options of the transfer and of the training.
+        recipe: name of the fine-tuning recipe, a part of the plans' name.
         revision: commit of a Hub repository.
-        batch_size: in place of the plan's.
-        name: name of the derived plans; None for one made of the others.
+        batch_size: batch size; None uses that of the plans.
+        name: name of the derived plans; None derives it from the other fields.
     """
 
     dataset: str
@@ -49,11 +49,11 @@ class Request:
 
     @cached_property
     def plans_name(self) -> str:
-        """Name of the derived plans: of the base, the weights and the recipe, if none was given.
+        """Name of the derived plans; by default made from the base, the weights and the recipe.
 
         Raises:
-            ConfigError: if nnU-Net could not use it.
-            WeightsError: if the weights cannot be had.
+            ConfigError: if nnU-Net cannot use the name.
+            WeightsError: if the weights cannot be found or downloaded.
         """
         name = self.name
         if name is None:
@@ -64,10 +64,10 @@ class Request:
 
     @cached_property
     def located(self) -> tuple[Path, WeightsEntry] | None:
-        """Folder of the weights, and the entry that names them; None without weights.
+        """Folder of the weights, and their entry for the plans; None without weights.
 
         Raises:
-            WeightsError: if they cannot be had.
+            WeightsError: if the weights cannot be found or downloaded.
         """
         return None if self.reference is None else locate(self.reference, self.revision)
 
@@ -83,27 +83,27 @@ class Request:
 
     @property
     def file(self) -> Path:
-        """The derived plans."""
+        """File of the derived plans."""
         return self.folder / f"{self.plans_name}.json"
 
 
 def derive_plans(request: Request, write: bool = True) -> TransferReport | None:
-    """Write the plans of *request* once the weights are known to fit; return what becomes of the planned network.
+    """Check that the weights fit, write the plans of *request*, and return the report of the transfer.
 
     Args:
         request: the training.
-        write: False to look only.
+        write: False only checks and returns the report.
 
     Raises:
         ConfigError: if plans of that name belong to another training.
         DataError: if the data is not planned or preprocessed.
-        WeightsError: if the weights cannot be had, or do not fit.
+        WeightsError: if the weights cannot be found or downloaded, or do not fit.
     """
     if request.name is not None:
         check_name(request.name)
     planned = read_planned(request.folder, request.base, request.configuration)
     if KEY in planned.plans:
-        raise ConfigError(f"'{request.base}' is derived already: give '-p {read_entry(planned.plans).base}'")
+        raise ConfigError(f"'{request.base}' are already derived plans: give '-p {read_entry(planned.plans).base}'")
     require_data(planned, request.folder)
     weights, report = None, None
     if request.located is not None:
@@ -120,12 +120,12 @@ def derive_plans(request: Request, write: bool = True) -> TransferReport | None:
 
 
 def continued(request: Request) -> Request | None:
-    """Return *request* with the name of the plans it was derived as; None if there are none.
+    """Return *request* with the name of its existing derived plans; None if there are none.
 
-    The weights may be gone: where they were is noted beside the plans.
+    The weights need not exist any more: a file next to the plans holds their location.
 
     Raises:
-        ConfigError: if several plans could be meant.
+        ConfigError: if several plans match.
     """
     if request.name is not None:
         return request if request.file.is_file() else None
@@ -139,15 +139,15 @@ def continued(request: Request) -> Request | None:
     ]
     if len(files) > 1:
         names = ", ".join(file.stem for file in files)
-        raise ConfigError(f"there are several plans for {reference}, which has changed: give one as --name, of {names}")
+        raise ConfigError(f"several plans match {reference}, which has changed: give one of them as --name: {names}")
     return replace(request, name=files[0].stem) if files else None
 
 
 def check_continued(request: Request) -> None:
-    """Check that the derived plans are those of *request*, which :func:`continued` found; the weights may be gone.
+    """Check that the existing plans found by :func:`continued` match *request*; the weights need not exist any more.
 
     Raises:
-        ConfigError: if they say otherwise.
+        ConfigError: if they differ.
     """
     plans = read_json(request.file)
     require_data(Planned(plans, request.configuration, read_json(request.folder / "dataset.json")), request.folder)
@@ -165,7 +165,7 @@ def check_continued(request: Request) -> None:
         raise ConfigError(f"'{request.plans_name}' was made for other weights than {request.reference}: {_ANEW}")
 
 
-_ANEW = "ask for the same, or start anew under another --name"
+_ANEW = "give the same options, or start again with another --name"
 
 
 def _same_weights(known: WeightsEntry | None, request: Request) -> bool:
@@ -178,7 +178,7 @@ def _same_weights(known: WeightsEntry | None, request: Request) -> bool:
 
 
 def _derived(planned: Planned, request: Request, entry: PlansEntry) -> dict[str, Any]:
-    """The plans with another name, umzoo's entry, and perhaps another batch size."""
+    """Return the plans with their new name, umzoo's entry, and the requested batch size."""
     plans: dict[str, Any] = json.loads(json.dumps(planned.plans))
     if request.batch_size is not None:
         plans["configurations"][request.configuration]["batch_size"] = request.batch_size
@@ -186,26 +186,26 @@ def _derived(planned: Planned, request: Request, entry: PlansEntry) -> dict[str,
 
 
 def _require_replaceable(plans: Mapping[str, Any], file: Path) -> None:
-    """Plans that are others than *plans* may be replaced as long as no training began with them.
+    """Check that *file* may be replaced by *plans*: it is umzoo's, and no training used other plans in it.
 
     Raises:
-        ConfigError: if one did, or *file* is none of umzoo's.
+        ConfigError: if not.
     """
     if not file.is_file() or _without_summary(known := read_json(file)) == _without_summary(plans):
         return
     if KEY not in known:
-        raise ConfigError(f"'{file.stem}' are plans of nnU-Net's own: give another --name")
+        raise ConfigError(f"'{file.stem}' are plans of nnU-Net and are not replaced: give another --name")
     results = folder_of("nnUNet_results") / str(plans["dataset_name"])
     begun = sorted(results.glob(f"*__{file.stem}__*/fold_*"))
     if begun:
         raise ConfigError(
-            f"'{file.stem}' says otherwise, and {begun[0]} was trained with it: go on with --c and the"
+            f"'{file.stem}' has other options, and {begun[0]} was trained with it: continue with --c and the"
             " same options, give another --name, or remove the folder"
         )
 
 
 def _write(plans: Mapping[str, Any], request: Request) -> None:
-    """Write *plans*, and where their weights are."""
+    """Write *plans* and the location of their weights."""
     if request.located is not None:
         write_where(request.file, str(request.reference), request.located[0])
     replace_text(request.file, json.dumps(plans, indent=4) + "\n")
@@ -217,6 +217,6 @@ def _without_summary(plans: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _brief(value: Any) -> str:
-    """A value, or only those options that differ from their defaults."""
+    """Format *value*; for options, only those that differ from their defaults."""
     changed = getattr(value, "model_dump", None)
     return str(changed(exclude_defaults=True) or "as by default") if changed else repr(value)

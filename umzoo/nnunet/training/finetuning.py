@@ -1,4 +1,4 @@
-"""Fine-tuning recipes: options of nnU-Net's training, not classes of trainers."""
+"""Fine-tuning recipes: options of nnU-Net's training instead of trainer classes."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ from umzoo.weights.transfer.tensor_roles import Layout
 
 
 class FineTuning(Config):
-    """How nnU-Net trains from the weights. The rate rises linearly, then falls as nnU-Net's own polynomial does."""
+    """Options of nnU-Net's training from weights. After a linear warm-up, the rate follows nnU-Net's poly schedule."""
 
     epochs: int = Field(1000, ge=1, description="epochs")
-    iterations: int = Field(250, ge=1, description="training iterations of an epoch")
-    validation_iterations: int = Field(50, ge=1, description="validation iterations of an epoch")
-    lr: float = Field(1e-2, gt=0, description="greatest learning rate (SGD with Nesterov momentum 0.99)")
+    iterations: int = Field(250, ge=1, description="training iterations per epoch")
+    validation_iterations: int = Field(50, ge=1, description="validation iterations per epoch")
+    lr: float = Field(1e-2, gt=0, description="peak learning rate (SGD with Nesterov momentum 0.99)")
     weight_decay: float = Field(3e-5, ge=0, description="weight decay")
-    warmup: int = Field(0, ge=0, description="epochs in which the rate rises linearly, at the start of each phase")
-    frozen: int = Field(0, ge=0, description="epochs at the start in which what came into the encoder stays as it is")
-    restart: bool = Field(
-        False, description="two phases, each with its own rise and fall of the rate: while frozen, and after"
-    )
+    warmup: int = Field(0, ge=0, description="epochs of linear learning rate warm-up at the start of each phase")
+    frozen: int = Field(0, ge=0, description="epochs at the start in which transferred encoder weights are frozen")
+    restart: bool = Field(False, description="restart the learning rate schedule after the frozen epochs")
     layer_decay: float = Field(
-        1.0, gt=0, le=1, description="factor on the rate from one encoder stage to the one above it; decoder: 1"
+        1.0,
+        gt=0,
+        le=1,
+        description="factor on the learning rate from each encoder stage to the next finer one; decoder: 1",
     )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.frozen > self.epochs:
-            raise ValueError(f"{self.frozen} frozen epochs are more than the {self.epochs} epochs there are")
+            raise ValueError(f"frozen must be at most epochs ({self.epochs}), got {self.frozen}")
         if self.restart and not 0 < self.frozen < self.epochs:
-            raise ValueError(f"restart needs frozen epochs, and epochs after them, got {self.frozen} of {self.epochs}")
+            raise ValueError(f"restart needs frozen between 1 and epochs - 1, got {self.frozen} of {self.epochs}")
         for start, end in self.phases:
             if self.warmup > end - start:
                 raise ValueError(f"a warm-up of {self.warmup} epochs does not fit a phase of {end - start}")
@@ -45,11 +46,11 @@ class FineTuning(Config):
 
     @property
     def phases(self) -> tuple[tuple[int, int], ...]:
-        """First epoch and end of each rise and fall of the rate."""
+        """Start and end epoch of each run of the learning rate schedule."""
         return ((0, self.frozen), (self.frozen, self.epochs)) if self.restart else ((0, self.epochs),)
 
     def rate(self, epoch: int) -> float:
-        """Return the learning rate of *epoch*, before factors of layers."""
+        """Return the learning rate of *epoch*, without layer factors."""
         start, end = next(phase for phase in reversed(self.phases) if epoch >= phase[0])
         done = epoch - start
         if done < self.warmup:
@@ -64,7 +65,7 @@ RECIPES = {
     "frozen": FineTuning(epochs=150, lr=1e-3, warmup=15, frozen=150),
     "sawtooth": FineTuning(epochs=150, lr=1e-3, warmup=15, frozen=15, restart=True),
 }
-"""Named recipes: nnU-Net's own training; a short one; the encoder kept as it is; the decoder first, then all.
+"""Named recipes: nnU-Net's default training; a short one with warm-up; a frozen encoder; the decoder first, then all.
 
 Sawtooth and warm-up did best, and a frozen encoder far worse, in the OpenMind study (arXiv 2412.17041).
 """
@@ -74,7 +75,7 @@ def recipe(name: str) -> FineTuning:
     """Return the fine-tuning recipe *name*.
 
     Raises:
-        UnknownNameError: if there is none of that name.
+        UnknownNameError: if there is no such recipe.
     """
     if name not in RECIPES:
         raise UnknownNameError(
@@ -84,10 +85,10 @@ def recipe(name: str) -> FineTuning:
 
 
 def parameter_groups(network: nn.Module, layer_decay: float) -> list[dict[str, object]]:
-    """Return the parameters of *network* in groups for an optimizer, each with the ``factor`` of its learning rate.
+    """Return parameter groups of *network* for an optimizer, each with a ``factor`` on the learning rate.
 
-    Decoder and heads come first, with factor 1. The encoder's stages follow from the top; the deepest one has
-    *layer_decay*, the one above it its square, and so on.
+    Decoder and heads come first, with factor 1. The encoder's stages follow, finest first; the coarsest one has the
+    factor *layer_decay*, the next finer one its square, and so on.
     """
     if layer_decay == 1:
         return [{"params": list(network.parameters()), "factor": 1.0}]
@@ -104,14 +105,14 @@ def parameter_groups(network: nn.Module, layer_decay: float) -> list[dict[str, o
 
 
 class Schedule:
-    """Sets the learning rate of every group at the start of an epoch; nothing of it needs saving."""
+    """Sets the learning rate of every group at the start of an epoch; it has no state to save."""
 
     def __init__(self, optimizer: Optimizer, options: FineTuning) -> None:
         self.optimizer = optimizer
         self.options = options
 
     def step(self, epoch: int) -> None:
-        """Set the rates of *epoch*."""
+        """Set the learning rates of *epoch*."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.options.rate(epoch) * group["factor"]
 

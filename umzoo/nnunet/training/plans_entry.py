@@ -1,7 +1,7 @@
-"""The ``umzoo`` entry of nnU-Net plans: which weights, how they are fitted and trained from, and what came of it.
+"""The ``umzoo`` entry of nnU-Net plans: weights, options of transfer and training, and a summary of the transfer.
 
-nnU-Net keeps unknown entries of plans, and copies them into its results and checkpoints; so they are where a training
-finds its weights on every rank and after every restart, and where a later reader finds which ones they were.
+nnU-Net keeps unknown entries of plans and copies them into its results and checkpoints. So the entry tells every rank,
+every resumed training and every later reader which weights were used.
 """
 
 from __future__ import annotations
@@ -24,53 +24,53 @@ FORMAT = 1
 class WeightsEntry(Config):
     """The weights a training starts from.
 
-    Of a folder there is no path: :mod:`umzoo.nnunet.training.weights_location` keeps it here.
+    It holds no local path; :mod:`umzoo.nnunet.training.weights_location` stores that separately.
     """
 
     reference: str = Field("", description="org/name on the Hub, or architecture.tag; empty for a folder")
     revision: str | None = Field(None, description="commit of the repository")
     name: str = Field(description="architecture.tag")
-    sha256: str | None = Field(None, description="sha256 of the file of tensors")
+    sha256: str | None = Field(None, description="sha256 of the tensor file")
     license: str = Field("", description="SPDX identifier")
-    license_link: str = Field("", description="text of a license that has no SPDX identifier")
+    license_link: str = Field("", description="address of a license without SPDX identifier")
 
     @model_validator(mode="before")
     @classmethod
     def _without_asked(cls, values: Any) -> Any:
-        """Plans of before hold the reference as it was given, too."""
+        """Drop the key ``asked`` of older plans."""
         return {key: value for key, value in values.items() if key != "asked"} if isinstance(values, dict) else values
 
 
 class Summary(Config):
-    """What was found before training: the transfer, without its list of tensors."""
+    """Summary of the transfer, without its list of tensors."""
 
-    verdict: str = Field(description="the transfer in one line")
-    coverage: float = Field(description="share of the encoder's kernels that the weights set")
-    decoder_coverage: float | None = Field(None, description="the same of the decoder's")
-    warnings: tuple[str, ...] = Field((), description="what fits and still differs")
+    verdict: str = Field(description="summary of the transfer in one line")
+    coverage: float = Field(description="fraction of the encoder's kernels that the weights set")
+    decoder_coverage: float | None = Field(None, description="fraction of the decoder's kernels that the weights set")
+    warnings: tuple[str, ...] = Field((), description="differences that do not prevent the transfer")
 
 
 class Options(Config):
-    """What a user can choose about a training."""
+    """User options of a training."""
 
-    rules: TransferRules = Field(TransferRules(), description="how the weights are fitted")
-    finetuning: FineTuning = Field(FineTuning(), description="how they are trained from")
+    rules: TransferRules = Field(TransferRules(), description="rules of the transfer of weights")
+    finetuning: FineTuning = Field(FineTuning(), description="options of the training")
     fast_augmentation: bool = Field(
-        False, description="nnU-Net's default augmentation for whole batches on the training's device"
+        False, description="run nnU-Net's default augmentation for whole batches on the training device"
     )
 
 
 class PlansEntry(Options):
-    """All that umzoo's trainer needs to know."""
+    """The ``umzoo`` entry of plans, read by umzoo's trainer."""
 
     format: int = Field(FORMAT, description="format number")
-    base: str = Field(description="name of the plans that these were derived from")
-    weights: WeightsEntry | None = Field(None, description="None: random weights, with all else equal")
-    summary: Summary | None = Field(None, description="what becomes of the planned network's tensors")
+    base: str = Field(description="name of the original plans")
+    weights: WeightsEntry | None = Field(None, description="weights; None for the matched training from scratch")
+    summary: Summary | None = Field(None, description="summary of the transfer")
 
 
 def parse_options(name: str, overrides: Sequence[str] = ()) -> Options:
-    """Return fine-tuning recipe *name* with *overrides* such as ``finetuning.epochs=50`` or ``rules.minimum=0.3``.
+    """Return the fine-tuning recipe *name* with *overrides* such as ``finetuning.epochs=50`` or ``rules.minimum=0.3``.
 
     Raises:
         UnknownNameError: if there is no such recipe.
@@ -86,7 +86,7 @@ def read_entry(plans: Mapping[str, Any]) -> PlansEntry:
     """Return umzoo's entry in *plans*.
 
     Raises:
-        ConfigError: if there is none, or it was written by a later umzoo, or is damaged.
+        ConfigError: if it is missing, damaged, or written by a later version of umzoo.
     """
     content = plans.get(KEY)
     if not isinstance(content, Mapping):
@@ -101,7 +101,7 @@ def read_entry(plans: Mapping[str, Any]) -> PlansEntry:
 
 
 def summarize(report: TransferReport) -> Summary:
-    """Return *report* without its tensors."""
+    """Return the summary of *report*."""
     return Summary(
         verdict=report.verdict,
         coverage=report.coverage,

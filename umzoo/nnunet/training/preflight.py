@@ -1,4 +1,4 @@
-"""What weights do for a planned network: looked at before anything is trained, and done when training starts."""
+"""Transfer of weights to a planned network: checked before training, and applied when training starts."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from umzoo.weights.transfer.tensor_roles import TITLES
 
 
 def locate(reference: str, revision: str | None = None) -> tuple[Path, WeightsEntry]:
-    """Return the folder of the weights *reference*, and the entry that finds just these again, wherever it is read.
+    """Return the folder of the weights *reference*, and an entry that identifies exactly these weights.
 
     Raises:
-        WeightsError: if they cannot be had.
+        WeightsError: if the weights cannot be found or downloaded.
     """
     folder = resolve(reference, revision)
     info = read_info(folder)
@@ -40,16 +40,16 @@ def locate(reference: str, revision: str | None = None) -> tuple[Path, WeightsEn
 
 
 def preflight(planned: Planned, folder: Path, rules: TransferRules, data: Path | None = None) -> TransferReport:
-    """Return what becomes of every tensor of *planned*'s network with the weights in *folder*; no network is allocated.
+    """Return the report of a transfer from the weights in *folder* to *planned*'s network, without allocating it.
 
     Args:
-        planned: the network.
-        folder: a weights folder.
-        rules: how the weights are fitted.
-        data: nnU-Net's folder of the data set, to give the commands that plan it again.
+        planned: configuration with the network.
+        folder: weights folder.
+        rules: rules of the transfer.
+        data: nnU-Net's folder of the data set; with it, error messages give the commands to plan again.
 
     Raises:
-        WeightsError: if the weights cannot be read, are of another family, or set too little.
+        WeightsError: if the weights cannot be read, are of another family, or cover too little of the network.
     """
     info = read_info(folder)
     plan = plan_transfer(folder, planned.build_without_memory(), rules, planned.input(info.input))
@@ -60,16 +60,16 @@ def preflight(planned: Planned, folder: Path, rules: TransferRules, data: Path |
 
 
 def initialize(network: nn.Module, planned: Planned, entry: PlansEntry, data: Path | None = None) -> TransferReport:
-    """Set the weights that *entry* names in *network*, which may be wrapped, in place; return the report.
+    """Load the weights of *entry* into *network*, which may be wrapped, in place; return the report.
 
     Args:
-        network: what nnU-Net built.
-        planned: what it was built from.
+        network: network built by nnU-Net.
+        planned: configuration of the network.
         entry: umzoo's entry in the plans.
-        data: nnU-Net's folder of the data set, where it is noted which folder the weights are in.
+        data: nnU-Net's folder of the data set, which holds the location of the weights.
 
     Raises:
-        WeightsError: if the weights are gone or altered, or no longer fit; the network is unchanged then.
+        WeightsError: if the weights are missing, altered, or do not fit; then the network is unchanged.
     """
     if entry.weights is None:
         return Plan(Side("no weights", {}), network_side(network), entry.rules).report
@@ -77,8 +77,8 @@ def initialize(network: nn.Module, planned: Planned, entry: PlansEntry, data: Pa
     folder, found = locate(reference, entry.weights.revision)
     if found.sha256 != entry.weights.sha256:
         raise WeightsError(
-            f"the weights {reference} are others than when '{planned.name}' was made"
-            f" (sha256 {entry.weights.sha256}, now {found.sha256}): bring the old ones back, or start anew with --name"
+            f"the weights {reference} have changed since '{planned.name}' was made"
+            f" (sha256 {entry.weights.sha256}, now {found.sha256}): restore the old ones, or start again with --name"
         )
     plan = plan_transfer(folder, network, entry.rules, planned.input(read_info(folder).input))
     plan.check()
@@ -86,21 +86,21 @@ def initialize(network: nn.Module, planned: Planned, entry: PlansEntry, data: Pa
 
 
 def _noted(planned: Planned, data: Path | None) -> str:
-    """The folder of the weights of *planned*, as it was noted when the plans were derived."""
+    """Return the folder of the weights of *planned*, as stored when the plans were derived."""
     file = (data or Path()) / f"{planned.name}.json"
     if data is None or (where := read_where(file)) is None:
         raise WeightsError(
-            f"there is no {where_file(file)}, which says where the weights of '{planned.name}' are:"
-            " start anew with 'umzoo nnunet train --weights'"
+            f"{where_file(file)} is missing, which holds the location of the weights of '{planned.name}':"
+            " start again with 'umzoo nnunet train --weights'"
         )
     return where.folder
 
 
 def require_data(planned: Planned, folder: Path) -> None:
-    """Check that the data of *planned* was preprocessed into *folder*.
+    """Check that *folder* holds the preprocessed data of *planned*.
 
     Raises:
-        DataError: if not, with the command that does it.
+        DataError: if not; the message gives the command.
     """
     if not (folder / planned.settings.data_identifier).is_dir():
         raise DataError(
@@ -111,15 +111,15 @@ def require_data(planned: Planned, folder: Path) -> None:
 
 
 def _replan(plan: Plan, planned: Planned, data: Path) -> str:
-    """Why the weights are of no use to this plan, and the commands that make one for which they are."""
+    """Return a message that the weights do not suit the plans, with the commands that make suitable plans."""
     ours, theirs = plan.source.layout, plan.target.layout
     message = (
         f"the weights ({plan.source.name}) are of a {TITLES[ours.family]}, {planned.configuration} of {planned.name}"
-        f" is a {TITLES[theirs.family]}: {plan.report.coverage:.1%} of its encoder would come from them. "
+        f" is a {TITLES[theirs.family]}: they would cover {plan.report.coverage:.1%} of its encoder. "
     )
     planner, plans = _PLANNERS.get(ours.family, ("", ""))
     if not planner:
-        return message + "nnU-Net plans no such network: take weights of a U-Net"
+        return message + "nnU-Net plans no such network: use weights of a U-Net"
     if (data / f"{plans}.json").is_file():
         return message + f"Train with plans of that kind: -p {plans}"
     command = f"nnUNetv2_plan_experiment -d {dataset_number(data.name)} -pl {planner}"

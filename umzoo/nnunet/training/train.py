@@ -1,4 +1,4 @@
-"""One command from weights to a trained nnU-Net: look, derive plans, train."""
+"""Trains nnU-Net from weights: check the transfer, derive plans, train."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from umzoo.weights.transfer import TransferReport
 
 @dataclass(frozen=True)
 class Flags:
-    """nnU-Net's own flags of a training; see ``nnUNetv2_train --help``."""
+    """nnU-Net's flags of a training; see ``nnUNetv2_train --help``."""
 
     device: str = "cuda"
     num_gpus: int = 1
@@ -27,15 +27,15 @@ class Flags:
 
 
 def prepare(request: Request, flags: Flags, dry_run: bool = False) -> tuple[Request, TransferReport | None]:
-    """Look at the weights and derive the plans; what is continued or validated has its plans already.
+    """Check the weights and derive the plans; continued or validated trainings reuse their plans.
 
-    Returns *request*, with the name of its plans, and the report.
+    Returns *request* with the name of its plans, and the report of a new transfer.
 
     Raises:
-        ConfigError: if nnU-Net is not installed or set up, the device or the trainer is not there, or the plans of
-            that name say otherwise.
+        ConfigError: if nnU-Net is not installed or set up, the device or the trainer is missing, or existing plans of
+            that name differ.
         DataError: if the data is not planned or preprocessed.
-        WeightsError: if the weights cannot be had, or do not fit.
+        WeightsError: if the weights cannot be found or downloaded, or do not fit.
     """
     require_nnunet()
     if not dry_run:
@@ -46,12 +46,12 @@ def prepare(request: Request, flags: Flags, dry_run: bool = False) -> tuple[Requ
         check_continued(known)
         return known, None
     if flags.val:
-        raise ConfigError(f"there is nothing to go on with: no plans for this training in {request.folder}")
+        raise ConfigError(f"no plans of this training in {request.folder}: train before validating")
     return request, derive_plans(request, write=not dry_run)
 
 
 def train(request: Request, fold: str, flags: Flags) -> None:
-    """Run nnU-Net's training with the trainer and the derived plans, which :func:`prepare` wrote.
+    """Run nnU-Net's training with the derived plans that :func:`prepare` wrote.
 
     Raises:
         WeightsError: if the weights cannot be loaded when training starts.

@@ -1,4 +1,4 @@
-"""nnU-Net's trainer, started from umzoo's weights."""
+"""nnU-Net's trainer, initialized from umzoo's weights."""
 
 from __future__ import annotations
 
@@ -23,15 +23,13 @@ from umzoo.weights.transfer.saved_report import read_report, save_report
 
 
 class UmzooMixin(nnUNetTrainer):
-    """Makes a trainer start from umzoo's weights: ``class MyTrainer(UmzooMixin, nnUNetTrainerOfMine): pass``.
+    """Initializes a trainer from umzoo's weights: ``class MyTrainer(UmzooMixin, nnUNetTrainerOfMine): pass``.
 
-    It trains as the plans' ``umzoo`` entry (:class:`umzoo.nnunet.training.plans_entry.PlansEntry`) says,
-    which sets the epochs, the rates and the optimizer; augmentation, loss, network and all else are the other
-    trainer's.
+    The plans' ``umzoo`` entry (:class:`umzoo.nnunet.training.plans_entry.PlansEntry`) sets epochs, learning rates and
+    optimizer. Augmentation, loss, network and everything else come from the other trainer.
 
-    Weights are loaded once, before the first epoch of a new training: what is continued, validated or used for
-    prediction holds its own, and does not need the weights any more. Checkpoints name the other trainer, so predicting
-    needs no umzoo.
+    Weights are loaded once, before the first epoch of a new training; continuation, validation and prediction use
+    nnU-Net's checkpoints instead. Checkpoints name the other trainer, so prediction does not need umzoo.
     """
 
     network: Any
@@ -42,7 +40,7 @@ class UmzooMixin(nnUNetTrainer):
         configuration: str,
         fold: int | str,
         dataset_json: dict[str, Any],
-        device: torch.device = torch.device("cuda"),  # noqa: B008 - the signature that nnU-Net records
+        device: torch.device = torch.device("cuda"),  # noqa: B008 - the signature of nnU-Net's trainers
     ) -> None:
         self.entry = read_entry(plans)
         super().__init__(plans, configuration, fold, dataset_json, device)
@@ -56,7 +54,7 @@ class UmzooMixin(nnUNetTrainer):
         self.batch_augmentation: BatchAugmentation | None = None
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Schedule]:
-        """Return nnU-Net's optimizer over groups of layers, and the schedule of the fine-tuning recipe."""
+        """Return nnU-Net's optimizer with layer groups, and the schedule of the fine-tuning recipe."""
         groups = parameter_groups(self.network, self.entry.finetuning.layer_decay)
         optimizer = torch.optim.SGD(
             groups, self.initial_lr, momentum=0.99, nesterov=True, weight_decay=self.weight_decay
@@ -64,10 +62,10 @@ class UmzooMixin(nnUNetTrainer):
         return optimizer, Schedule(optimizer, self.entry.finetuning)
 
     def on_train_start(self) -> None:
-        """Load the weights if this training is new; then go on as nnU-Net does.
+        """Load the weights if this training is new, then continue with nnU-Net's start of training.
 
         Raises:
-            WeightsError: if the weights cannot be loaded; nothing is trained then.
+            WeightsError: if the weights cannot be loaded; then nothing is trained.
         """
         if not self.was_initialized:
             self.initialize()
@@ -86,7 +84,7 @@ class UmzooMixin(nnUNetTrainer):
         return report
 
     def _read_report(self) -> TransferReport:
-        """The report of the training that is continued, which tells what its frozen epochs keep."""
+        """Return the report of a continued training, which lists the tensors to freeze."""
         try:
             return read_report(Path(self.output_folder))
         except WeightsError as error:
@@ -94,17 +92,17 @@ class UmzooMixin(nnUNetTrainer):
 
     @property
     def _other_trainer(self) -> type[nnUNetTrainer]:
-        """The trainer that umzoo was mixed into."""
+        """The trainer class that the mixin extends."""
         others = (kind for kind in type(self).__mro__ if not issubclass(kind, UmzooMixin))
         return next(others, nnUNetTrainer)
 
     def on_train_epoch_start(self) -> None:
-        """Freeze or free the encoder, then start the epoch as nnU-Net does."""
+        """Freeze or unfreeze the encoder, then start nnU-Net's epoch."""
         self._freeze(self.current_epoch < self.entry.finetuning.frozen)
         super().on_train_epoch_start()
 
     def _freeze(self, frozen: bool) -> None:
-        """Freeze or train what was transferred into the encoder; the network is wrapped anew, so that DDP notices."""
+        """Freeze or unfreeze transferred encoder tensors; DDP wraps the network again, since it caches trainability."""
         changed = [it for it in encoder_parameters(self.network, self.transferred) if it.requires_grad == frozen]
         for parameter in changed:
             parameter.requires_grad_(not frozen)
@@ -112,9 +110,7 @@ class UmzooMixin(nnUNetTrainer):
         if changed and self.is_ddp:
             self.network = DistributedDataParallel(self.network.module, device_ids=[self.local_rank])
         if changed:
-            self.print_to_log_file(
-                f"{len(changed)} tensors of the encoder are {'kept as they are' if frozen else 'trained'}"
-            )
+            self.print_to_log_file(f"{len(changed)} tensors of the encoder are {'frozen' if frozen else 'trained'}")
 
     def get_training_transforms(
         self,
@@ -126,10 +122,10 @@ class UmzooMixin(nnUNetTrainer):
         *others: Any,
         **options: Any,
     ) -> Any:
-        """Return the transforms of the other trainer; with ``fast_augmentation`` none, as batches are changed later.
+        """Return the other trainer's transforms; with ``fast_augmentation`` None, as whole batches are augmented.
 
         Raises:
-            ConfigError: if that cannot do what they do.
+            ConfigError: if batch augmentation does not support these transforms.
         """
         made = super().get_training_transforms(
             patch_size, rotation_for_DA, deep_supervision_scales, mirror_axes, do_dummy_2d_data_aug, *others, **options
@@ -145,14 +141,14 @@ class UmzooMixin(nnUNetTrainer):
         return None
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Take a step as the other trainer does, with a batch that is augmented first if its crops were not."""
+        """Run the other trainer's step; with ``fast_augmentation``, augment the batch first."""
         if self.batch_augmentation is not None:
             batch = self.batch_augmentation(batch, self.device)
         found: dict[str, Any] = super().train_step(batch)
         return found
 
     def save_checkpoint(self, filename: str) -> None:
-        """Save as nnU-Net does, whole or not at all, under the name of the trainer that umzoo was mixed into."""
+        """Save nnU-Net's checkpoint atomically, with the class name of the other trainer."""
         partial = Path(f"{filename}.partial")
         if self.local_rank == 0:
             partial.unlink(missing_ok=True)
@@ -167,4 +163,4 @@ class UmzooMixin(nnUNetTrainer):
 
 
 class nnUNetTrainerUmzoo(UmzooMixin, nnUNetTrainer):  # noqa: N801 - nnU-Net searches for trainers by names like this
-    """nnU-Net's own trainer, from umzoo's weights."""
+    """nnU-Net's default trainer, initialized from umzoo's weights."""

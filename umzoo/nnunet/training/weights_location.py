@@ -1,6 +1,6 @@
-"""Where the weights of derived plans are on this machine: a file beside the plans, which nnU-Net does not copy.
+"""Location of the weights of derived plans on this machine, in a file next to the plans that nnU-Net does not copy.
 
-Plans go into results, checkpoints and exported models, and with them to others; a path is nobody else's business.
+Plans are copied into results, checkpoints and exported models, which are shared; local paths must not be in them.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from umzoo.files import read_json, replace_text
 
 
 class Where(Config):
-    """The reference as the user gave it, and the folder that it named then."""
+    """The reference given by the user, and the folder that it was resolved to."""
 
     asked: str
     folder: str
 
     def names(self, reference: str) -> bool:
-        """Whether *reference* means the same."""
+        """Return whether *reference* means the same weights."""
         return reference == self.asked or str(Path(reference).resolve()) == self.folder
 
 
 def where_file(plans: Path) -> Path:
-    """Return the file that belongs to *plans*."""
+    """Return the location file of *plans*."""
     return plans.with_suffix(".where.json")
 
 
 def write_where(plans: Path, asked: str, folder: Path) -> None:
-    """Note for *plans* that *asked* named *folder*."""
+    """Store for *plans* that the reference *asked* was resolved to *folder*."""
     replace_text(where_file(plans), json.dumps({"asked": asked, "folder": str(folder.resolve())}) + "\n")
 
 
 def read_where(plans: Path) -> Where | None:
-    """Return what is noted for *plans*; None if there is nothing.
+    """Return the stored location for *plans*, or None.
 
     Raises:
-        ConfigError: if it is damaged.
+        ConfigError: if the file is damaged.
     """
     file = where_file(plans)
     if not file.is_file():
