@@ -9,25 +9,25 @@ import typer
 
 from umzoo.cli.output import say
 
-Offline = Annotated[bool, typer.Option("--offline", help="ask nothing of the network: what is cached, or an error")]
+Offline = Annotated[bool, typer.Option("--offline", help="use cached files only, without a request")]
 
 
 def push(
     folder: Annotated[Path, typer.Argument(help="weights folder")],
-    repository: Annotated[str, typer.Argument(help="org/name on the Hub; made if it is missing")],
+    repository: Annotated[str, typer.Argument(help="org/name on the Hub; created if it is missing")],
     private: Annotated[
         bool | None,
         typer.Option("--private/--public", help="of a new repository; private by default", show_default=False),
     ] = None,
     license: Annotated[str | None, typer.Option(help="SPDX identifier, if other than the folder's")] = None,
-    revision: Annotated[str | None, typer.Option(help="branch, made if it is missing")] = None,
+    revision: Annotated[str | None, typer.Option(help="branch, created if it is missing")] = None,
     create_pr: Annotated[bool, typer.Option("--create-pr", help="propose it as a pull request")] = False,
     tag: Annotated[str | None, typer.Option(help="Git tag for the commit")] = None,
-    message: Annotated[str | None, typer.Option(help="message of the commit")] = None,
+    message: Annotated[str | None, typer.Option(help="commit message")] = None,
     results: Annotated[
         Path | None, typer.Option(help="results.json of 'umzoo evaluate', to be written into the folder and its card")
     ] = None,
-    nnssl: Annotated[bool, typer.Option("--nnssl", help="in nnssl's form too, for nnU-Net's own commands")] = False,
+    nnssl: Annotated[bool, typer.Option("--nnssl", help="also in nnssl's format, for nnU-Net's own commands")] = False,
     sign: Annotated[
         Path | None,
         typer.Option(help="private key (PEM) to sign the folder with, as by 'umzoo sign'; --license goes into it"),
@@ -35,7 +35,7 @@ def push(
     certificate: Annotated[Path | None, typer.Option(help="of --sign: certificate of that key (PEM)")] = None,
     chain: Annotated[Path | None, typer.Option(help="of --sign: certificates up to the root (PEM)")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="check, say what would be uploaded, ask no network")
+        bool, typer.Option("--dry-run", help="check and list what would be uploaded, without using the network")
     ] = False,
 ) -> None:
     """Upload a weights folder to the Hugging Face Hub in one commit, after checking it."""
@@ -48,7 +48,7 @@ def push(
     target = Target(repository, private, revision, create_pr, tag)
     if dry_run:
         upload = check_push(folder, target, license=license, message=message, signed=signer is None)
-        files = ", ".join(sorted((*upload.content(), *(["model.sig, made then"] if signer else []))))
+        files = ", ".join(sorted((*upload.content(), *(["model.sig, to be made"] if signer else []))))
         say(f"nothing was uploaded; {upload.info.name} passes, license {upload.info.license}: {files}")
         return
     say(push_folder(folder, target, license=license, message=message, nnssl=nnssl, sign=signer))
@@ -62,11 +62,11 @@ def _add_results(folder: Path, results: Path) -> None:
 
 
 def search(
-    query: Annotated[str, typer.Argument(help="part of the name; all if left out")] = "",
+    query: Annotated[str, typer.Argument(help="part of the name; default: all")] = "",
     author: Annotated[str | None, typer.Option(help="organization or user")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="rows at most")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="maximum number of rows")] = 20,
 ) -> None:
-    """Search the Hugging Face Hub for weights of umzoo, most downloaded first."""
+    """Search the Hugging Face Hub for umzoo weights, most downloaded first."""
     from umzoo.cli.tables import Listing
     from umzoo.hub.pulling.search import search as search_hub
 
@@ -78,7 +78,7 @@ def search(
     if found:
         rows.show()
     else:
-        say(f"no weights of umzoo on the Hub match '{query}'")
+        say(f"no umzoo weights on the Hub match '{query}'")
 
 
 def bundle(
@@ -101,7 +101,7 @@ def unbundle(
     file: Annotated[Path, typer.Argument(help="file written by 'umzoo bundle'")],
     folder: Annotated[Path, typer.Argument(help="weights folder to write")],
 ) -> None:
-    """Unpack a bundle into a weights folder, once every checksum is right."""
+    """Verify every checksum of a bundle and unpack it into a weights folder."""
     from umzoo.hub.bundles.manifest import missing_plugins
     from umzoo.hub.bundles.unpack import read_bundle
 
