@@ -194,7 +194,7 @@ def test_an_answer_fits_its_head(folder, tmp_path):
         umzoo.save_pretrained(model, tmp_path / "no", answer={"task": "multilabel", "classes": ["a", "b", "c"]})
     with pytest.raises(ConfigError, match="answer.task"):
         umzoo.save_pretrained(model, tmp_path / "no", answer={"task": "guessing"})
-    with pytest.raises(WeightsError, match="an answer belongs to a head"):
+    with pytest.raises(WeightsError, match="an answer describes the output of a head"):
         umzoo.save_pretrained(model.backbone, tmp_path / "no", answer=ANSWER)
 
 

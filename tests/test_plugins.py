@@ -147,7 +147,7 @@ def test_two_plugins_of_one_name():
     ]
     zoo = load_zoo(found)
     assert "yours" not in zoo.heads and zoo.heads["mine"]
-    assert "two plug-ins are called 'same', of 'one' and of 'two'" in zoo.plugins[-1].reason
+    assert "two plug-ins are called 'same', from 'one' and from 'two'" in zoo.plugins[-1].reason
 
 
 def test_one_plugin_under_two_names():

@@ -1,6 +1,6 @@
 """umzoo: a plugin-based model zoo for self-supervised 3D medical image analysis.
 
-Importing this package loads neither torch nor plug-ins; names are resolved on first use.
+Importing this package imports neither torch nor plug-ins; names are resolved on first use.
 """
 
 from __future__ import annotations

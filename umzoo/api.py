@@ -1,4 +1,4 @@
-"""What users call from Python: networks by name, weights by reference."""
+"""The Python API: networks by name, weights by reference."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def create_model(name: str, **options: Any) -> Backbone:
 
 
 class Options(TypedDict, total=False):
-    """Options of :func:`from_pretrained` beside the head."""
+    """Options of :func:`from_pretrained` other than the head."""
 
     in_channels: int | None
     device: torch.device | str
@@ -90,25 +90,26 @@ def from_pretrained(
     local_files_only: bool = False,
     force_download: bool = False,
 ) -> Backbone | Model:
-    """Return a pre-trained backbone in evaluation mode, or with a head a :class:`umzoo.heads.model.Model`.
+    """Return a pre-trained backbone, or with a head a :class:`umzoo.heads.model.Model`, in evaluation mode.
 
-    What the weights were trained to see is ``model.weights_info.input``; what a trained head says, ``model.answer``.
+    ``model.weights_info.input`` describes the expected input, ``model.answer`` the output of a trained head.
 
     Args:
         ref: a weights folder, ``org/name`` on the Hugging Face Hub, or a registered ``architecture.tag``; all forms
             are those of :func:`umzoo.hub.pulling.references.resolve`.
-        head: None is the trained head of the weights, where they have one; True requires one; False gives the
+        head: None uses the trained head of the weights, if there is one; True requires one; False gives the
             backbone alone; ``{"name": "segmentation", "classes": 3}`` is a fresh head.
-        in_channels: channels of the input; if other than trained, the first convolution is repeated and rescaled.
-        device: where the network goes.
+        in_channels: channels of the input; if they differ from the weights', the first convolution is repeated and
+            rescaled.
+        device: device of the network.
         revision: commit, tag or branch of a Hub repository.
-        token: token for the Hub; None takes ``HF_TOKEN`` or the one of ``hf auth login``, False sends none.
-        cache_dir: cache of the Hub; None is the one ``huggingface_hub`` uses.
-        local_files_only: ask nothing of the network.
-        force_download: download again what is in the cache.
+        token: token for the Hub; None uses ``HF_TOKEN`` or the token of ``hf auth login``, False sends none.
+        cache_dir: cache of the Hub; None is the default of ``huggingface_hub``.
+        local_files_only: use cached files only, without a request.
+        force_download: download cached files again.
 
     Raises:
-        ConfigError: if *head* names no head, or one that the backbone cannot carry.
+        ConfigError: if *head* is not a registered head, or does not fit the backbone.
         WeightsError: if the weights are incomplete, altered, of an unknown format, or do not fit.
     """
     access = Access(token, cache_dir, local_files_only, force_download)
@@ -128,24 +129,24 @@ def save_pretrained(
 ) -> WeightsInfo:
     """Write *model*, a backbone alone or with a head, as a weights folder.
 
-    A network that was loaded keeps the input, license and citations of its weights. Unless its tensors are still the
-    same, it names those weights as ``base_model`` in place of their provenance, pretext tasks and results.
+    A loaded network keeps the input, license and citations of its weights. If its tensors have changed, the folder
+    names those weights as ``base_model`` and does not keep their provenance, pretext tasks and results.
 
     Args:
-        model: a backbone or a :class:`umzoo.heads.model.Model`, perhaps wrapped by DDP or ``torch.compile``.
-        folder: where to write; an existing weights folder is replaced.
+        model: a backbone or a :class:`umzoo.heads.model.Model`, possibly wrapped by DDP or ``torch.compile``.
+        folder: folder to write; an existing weights folder is replaced.
         tag: the weights are called ``architecture.tag``.
         license: SPDX identifier; None keeps that of the loaded weights, or "unknown".
-        input: what the network expects; None keeps that of the loaded weights, or the defaults.
+        input: the network's expected input; None keeps that of the loaded weights, or the defaults.
         results: evaluations for the model card, with the keys of :class:`umzoo.weights.folder.info.Result`, such as
             ``{"dataset": "MSD Task09 Spleen", "metric": "dice", "value": 0.951}``.
-        answer: what the head's numbers mean, with the keys of :class:`umzoo.heads.answer.Answer`, such as
+        answer: description of the head's output, with the keys of :class:`umzoo.heads.answer.Answer`, such as
             ``{"task": "classification", "classes": ["benign", "malignant"]}``; None keeps ``model.answer``.
         provenance: data and cost of the training, with the keys of :class:`umzoo.weights.folder.info.Provenance`.
 
     Raises:
         ConfigError: if *results*, *answer* or *provenance* lack a key or have a wrong value.
-        WeightsError: if *model* is no such network, *answer* does not fit it, or *folder* holds something else.
+        WeightsError: if *model* is not such a network, *answer* does not fit it, or *folder* holds other files.
     """
     network = unwrap(model)
     if not isinstance(network, Backbone | Model):
@@ -163,7 +164,7 @@ def save_pretrained(
     info, unchanged = (description.model_copy(update=changes) for description in describe(network, tag))
     if not isinstance(network, Model):
         if answer is not None:
-            raise WeightsError("an answer belongs to a head, and this is a backbone alone: pass a Model")
+            raise WeightsError("an answer describes the output of a head, got a backbone without one: pass a Model")
         return save_folder(folder, canonical_state(network), info, unchanged=unchanged)
     if info.answer is not None:
         require_agreement(info.answer, network.head, network.info.in_channels)
@@ -190,29 +191,30 @@ def push_to_hub(
 ) -> str:
     """Upload a weights folder or a network to the Hub in one commit; return the URL of the commit or pull request.
 
-    What the repository holds already is no new commit. Before anything is uploaded the weights are loaded, and the
-    texts are searched for what could identify a patient.
+    Without changes no commit is made. Before the upload, the weights are loaded, and the texts are searched for
+    anything that could identify a patient.
 
     Args:
         source: a weights folder, or a network as for :func:`save_pretrained`.
-        repo_id: ``org/name``; made if it is missing.
-        private: whether a new repository is private; None means yes. Must agree with one that exists.
-        license: SPDX identifier; None keeps that of the weights, which must state one.
-        message: message of the commit.
-        revision: branch to commit to, made if it is missing.
+        repo_id: ``org/name``; created if it is missing.
+        private: whether a new repository is private; None means yes. Must agree with an existing repository.
+        license: SPDX identifier; None keeps that of the weights, which must have one.
+        message: commit message.
+        revision: branch to commit to, created if it is missing.
         create_pr: propose the change as a pull request.
         tag: Git tag to put on the commit.
-        token: a token with write access; None takes ``HF_TOKEN`` or the one of ``hf auth login``.
+        token: a token with write access; None uses ``HF_TOKEN`` or the token of ``hf auth login``.
         weights_tag: a network's weights are called ``architecture.weights_tag``.
-        input: what a network expects; None keeps that of the loaded weights, or the defaults.
+        input: the network's expected input; None keeps that of the loaded weights, or the defaults.
         results: evaluations of a network, as for :func:`save_pretrained`.
-        answer: what the head of a network says, as for :func:`save_pretrained`.
-        sign: sign the weights with this; a folder gets the signature too. Without it, the one it has goes along.
+        answer: description of the head's output, as for :func:`save_pretrained`.
+        sign: sign the weights with this; the signature is also written to a folder. Without it, an existing signature
+            is uploaded.
 
     Raises:
         ConfigError: if the key of *sign* cannot be used.
-        WeightsError: if the weights state no license or are damaged, a text could identify a patient, or the Hub
-            refuses.
+        WeightsError: if the weights have no license or are damaged, a text could identify a patient, or the Hub
+            refuses the upload.
     """
     target = Target(repo_id, private, revision, create_pr, tag)
     if not isinstance(source, nn.Module):
@@ -231,17 +233,17 @@ def transfer(
     *,
     input: InputSpec | None = None,
 ) -> TransferReport:
-    """Copy weights into *target*, in place, as far as they fit or can be adapted; return a report on each tensor.
+    """Copy weights into *target* in place, as far as they fit or can be adapted; return a report on each tensor.
 
     Args:
         source: a reference as for :func:`from_pretrained`, a network, or a state dict.
-        target: a network of the same family, perhaps wrapped by DDP or ``torch.compile``.
-        rules: what may be changed; see :class:`umzoo.weights.transfer.TransferRules`.
-        input: what *target* will be fed, to be compared with what the weights were trained on.
+        target: a network of the same family, possibly wrapped by DDP or ``torch.compile``.
+        rules: allowed adaptations; see :class:`umzoo.weights.transfer.TransferRules`.
+        input: the expected input of *target*, which is compared with that of the weights.
 
     Raises:
         ConfigError: if a rule is unknown or wrong.
-        WeightsError: if the weights are altered, of another family, or set too little; *target* is unchanged then.
+        WeightsError: if the weights are altered, of another family, or fill too little; *target* is then unchanged.
     """
     if isinstance(source, (str, Path)):
         return load(source, lambda folder: transfer_weights(folder, target, rules, input))

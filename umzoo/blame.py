@@ -1,4 +1,4 @@
-"""Says which component failed, which package brought it, and where in its code."""
+"""Reports which component failed, its package, and the line of its code."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ OWN = str(Path(__file__).parent) + os.sep
 
 @contextmanager
 def blame(component: str, method: str, fields: Iterable[str] = (), hint: str = "") -> Iterator[None]:
-    """Turn what is raised inside into one line that names the component, the method and the line of its code.
+    """Convert exceptions to a one-line error that names the component, the method and the line of its code.
 
-    Errors of umzoo stay as they are. If the error comes from another component of a plug-in, such as the backbone that
-    a task calls, that one is named.
+    Errors of umzoo pass unchanged. If the exception comes from another component of a plug-in, such as the backbone
+    that a task calls, the error names that component.
 
     Args:
         component: such as ``pretext task 'rotation'``.
-        method: the method that is called.
-        fields: the fields that the method was given, to be listed where one is missing.
-        hint: what to try if something was None.
+        method: the called method.
+        fields: the fields passed to the method, to be listed if one is missing.
+        hint: advice for the case that something was None.
 
     Raises:
-        ComponentError: from whatever else was raised.
+        ComponentError: from any other exception.
     """
     try:
         yield
@@ -44,10 +44,10 @@ def blame(component: str, method: str, fields: Iterable[str] = (), hint: str = "
 
 @contextmanager
 def named_plugins() -> Iterator[None]:
-    """Turn what the components of plug-ins raise inside into one line that names them; other errors stay as they are.
+    """Convert exceptions of plug-ins' components to one-line errors that name them; other exceptions pass unchanged.
 
     Raises:
-        ComponentError: from what a component of a plug-in raised.
+        ComponentError: from an exception of a plug-in's component.
     """
     try:
         yield
@@ -60,15 +60,15 @@ def named_plugins() -> Iterator[None]:
 
 
 def explained(error: Exception) -> str | None:
-    """Return one line on *error* if it comes from the code of a plug-in's component, else None."""
+    """Return a one-line message for *error* if it comes from the code of a plug-in's component, else None."""
     found = at_fault(error)
     return None if found is None else _sentence(*found, error)
 
 
 def at_fault(error: BaseException) -> tuple[str, str] | None:
-    """Return the component of a plug-in whose method is the innermost one that *error* passed, and that method.
+    """Return the innermost component of a plug-in in the traceback of *error*, and its method.
 
-    None if there is none, or the innermost component is one of umzoo's own.
+    None if there is none, or if the innermost component is one of umzoo's own.
     """
     for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
         if (kind := _component(frame)) is not None:
@@ -94,7 +94,7 @@ def _sentence(component: str, method: str, error: Exception, fields: Iterable[st
 
 
 def _place(error: Exception) -> str:
-    """File and line of the last frame that is neither in umzoo's code nor in torch's; of the last one if all are."""
+    """File and line of the last frame outside of umzoo and torch; of the last frame if there is none."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(others())]
     frame = (own or frames)[-1]
@@ -102,6 +102,6 @@ def _place(error: Exception) -> str:
 
 
 def others() -> tuple[str, ...]:
-    """Return the folders whose lines are not the component's own: umzoo's, and torch's if it is loaded."""
+    """Return the folders that hold no code of plug-ins: umzoo's, and torch's if it is imported."""
     torch = getattr(sys.modules.get("torch"), "__file__", None)
     return (OWN, str(Path(torch).parent) + os.sep) if torch else (OWN,)

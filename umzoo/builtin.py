@@ -1,4 +1,4 @@
-"""The plug-ins that ship with umzoo. They are listed, not discovered, so a plain checkout finds them too."""
+"""The built-in plug-ins. They are listed here, not discovered, so a plain checkout finds them too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Typed, closed options: pydantic models whose complaints name the dotted path and the nearest key."""
+"""Typed options that refuse unknown keys: pydantic models whose errors name the dotted path and the nearest key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing_extensions import Self
 from umzoo.errors import ConfigError, in_one_line, nearest
 
 BRITISH = {"licence": "license", "licence_link": "license_link"}
-"""Keys of files that earlier versions wrote, and what they are called now."""
+"""Keys in files of earlier versions, and their current names."""
 EXPECTED = {
     "tuple_type": "a list",
     "list_type": "a list",
@@ -25,13 +25,13 @@ EXPECTED = {
     "bool_parsing": "true or false",
     "string_type": "a text",
 }
-"""What is expected, in plain words, by pydantic's name of the problem."""
+"""Expected values in plain words, by pydantic's type of error."""
 
 
 class Config(BaseModel):
-    """Base of all options. Closed (an unknown key is an error), frozen, defaults validated.
+    """Base class of all options. Unknown keys are errors, instances are frozen, defaults are validated.
 
-    Give every option as a field with ``Field(description=...)``: help and documentation come from it.
+    Define every option as a field with ``Field(description=...)``; help and documentation use the description.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, populate_by_name=True)
@@ -44,7 +44,7 @@ class Config(BaseModel):
 
     @classmethod
     def parse(cls, options: Mapping[str, Any], where: str = "") -> Self:
-        """Validate *options*; *where* is the dotted path they stand at.
+        """Validate *options*; *where* is their dotted path.
 
         Raises:
             ConfigError: one line per problem, each with its dotted path.
@@ -58,7 +58,7 @@ class Config(BaseModel):
 
 
 def _causes(problems: Sequence[Any]) -> list[Any]:
-    """*problems* without those of a list or table as a whole that follow from one of its entries."""
+    """*problems* without those of a whole list or table that are caused by one of its entries."""
     places = {problem["loc"][:length] for problem in problems for length in range(len(problem["loc"]))}
     return [problem for problem in problems if problem["loc"] not in places]
 
@@ -82,7 +82,7 @@ def _explain(model: type[BaseModel], problem: Any, where: str) -> str:
 
 
 def _example(model: type[BaseModel], problem: Any) -> str:
-    """`` such as [64, 64, 64]``: the default of the option that is wrong, if that is a list of plain values."""
+    """`` such as [64, 64, 64]``: the default of the wrong option, if it is a list of plain values."""
     field = _field_at(model, problem["loc"])
     default = getattr(field, "default", None)
     if problem["type"] != "tuple_type" or not isinstance(default, tuple) or not default:
@@ -93,7 +93,7 @@ def _example(model: type[BaseModel], problem: Any) -> str:
 
 
 def _brief(problem: Any) -> str:
-    """The value that is wrong, cut off where it is long."""
+    """The wrong value, truncated if it is long."""
     try:
         return in_one_line(repr(problem["input"]), 200)
     except RecursionError:
@@ -108,7 +108,7 @@ def _keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
 
 
 def _field_at(model: type[BaseModel], location: tuple[Any, ...]) -> Any:
-    """The field found by following *location* from *model*; None if it leads through none."""
+    """The field found by following *location* from *model*; None if there is none."""
     current: Any = model
     found = None
     for part in location:

@@ -1,4 +1,4 @@
-"""Errors a user can meet. Each message is one line: what was expected, what came, what to do."""
+"""Errors for users. Each message is one line: what was expected, what came, what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from umzoo.printable import printable
 
 
 class UmzooError(Exception):
-    """Base of all errors that umzoo raises on purpose. Its text never holds characters that act on a terminal."""
+    """Base class of all errors that umzoo raises on purpose. Control characters in its text are escaped."""
 
     def __str__(self) -> str:
         return printable(super().__str__())
@@ -21,7 +21,7 @@ class ConfigError(UmzooError, ValueError):
 
 
 class UnknownNameError(UmzooError, LookupError):
-    """A name that no registry entry answers to."""
+    """A name that is not registered."""
 
 
 class PluginError(UmzooError):
@@ -29,9 +29,9 @@ class PluginError(UmzooError):
 
 
 class ComponentError(PluginError, AssertionError):
-    """A component failed at work, or gave what its kind must not give.
+    """A component raised an exception, or returned something that its kind does not allow.
 
-    An assertion error too, so that reports tell it from what a component refuses on purpose.
+    It is also an ``AssertionError``, so that reports distinguish it from errors that a component raises on purpose.
     """
 
 
@@ -40,7 +40,7 @@ class DataError(UmzooError):
 
 
 class WeightsError(UmzooError):
-    """A weights folder is incomplete, altered or does not fit."""
+    """A weights folder is incomplete or altered, or does not fit."""
 
 
 class CheckpointError(UmzooError):
@@ -54,9 +54,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def in_one_line(reason: object, most: int = 500) -> str:
-    """Return *reason*, such as a library's exception, in one line of at most *most* characters.
+    """Return *reason*, such as a library's exception, as one line of at most *most* characters.
 
-    An exception without a text gives the name of its class.
+    For an exception without a text it is the name of the class.
     """
     line = printable(" ".join(str(reason).split()))
     if not line and isinstance(reason, BaseException):
@@ -65,23 +65,23 @@ def in_one_line(reason: object, most: int = 500) -> str:
 
 
 _FILE_ERRORS = {
-    errno.ENOTDIR: "is or lies below a file, where a folder is needed: choose another place",
+    errno.ENOTDIR: "is or lies below a file, where a folder is needed: choose another path",
     errno.EISDIR: "is a folder, where a file is needed: choose another name",
     errno.EEXIST: "exists already: choose another name",
     errno.ENOENT: "does not exist: check the path",
-    errno.EACCES: "may not be read or written by you: change its permissions, or choose another place",
-    errno.EPERM: "may not be read or written by you: change its permissions, or choose another place",
-    errno.EROFS: "lies on a disk that cannot be written: choose another place",
-    errno.ENOSPC: "cannot be written, as the disk is full: free some space, and start again",
-    errno.EDQUOT: "cannot be written, as your quota is used up: free some space, and start again",
-    errno.EMFILE: "cannot be opened, as too many files are open: raise the limit, such as by 'ulimit -n 4096'",
+    errno.EACCES: "cannot be accessed (permission denied): change its permissions, or choose another path",
+    errno.EPERM: "cannot be accessed (permission denied): change its permissions, or choose another path",
+    errno.EROFS: "lies on a read-only file system: choose another path",
+    errno.ENOSPC: "cannot be written, because the disk is full: free some space, and start again",
+    errno.EDQUOT: "cannot be written, because your quota is used up: free some space, and start again",
+    errno.EMFILE: "cannot be opened, because too many files are open: raise the limit, as with 'ulimit -n 4096'",
     errno.ENAMETOOLONG: "has too long a name: choose a shorter one",
 }
-"""What is wrong with a file, and what to do, by the number that the system gives."""
+"""The problem with a file and its remedy, by errno."""
 
 
 def file_error(error: BaseException) -> str:
-    """Return an ``OSError`` as a sentence that begins with the file; others as their text."""
+    """Return an ``OSError`` as a sentence that begins with the file, and other exceptions as their text."""
     reason = _FILE_ERRORS.get(getattr(error, "errno", None) or 0)
     file = getattr(error, "filename", None)
     return in_one_line(error) if reason is None or file is None else in_one_line(f"{file} {reason}")

@@ -1,4 +1,4 @@
-"""Named tensors that flow through a step, and random draws that land on the right device."""
+"""Dictionaries of tensors for a step, and random draws on the right device."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ Fields = dict[str, Tensor]
 Fields of a training batch:
 ``image``     float32 ``(B, 1, D, H, W)`` in [0, 1], the window of the volume's intensity rule;
 ``mean, std`` float32 ``(B,)``, statistics of the volume in that [0, 1] space;
-``scale``     int64 ``(B,)``, index into ``data.scales``, -1 where it must not be asked;
+``scale``     int64 ``(B,)``, index into ``data.scales``, -1 for crops without a scale label;
 ``modality``  int64 ``(B,)``, index into the store's modalities, -1 where unknown;
 ``source``    int64 ``(B,)``, index into the store's sources; ``volume`` int64 ``(B,)``, row in the index;
 ``spacing``   float32 ``(B, 3)``, mm per voxel of the crop after resizing (D, H, W);
-``width``     float32 ``(B,)``, half-width in voxels of the filter that made crops equally sharp, 0 where none did;
+``width``     float32 ``(B,)``, half-width in voxels of the filter that made crops equally sharp, 0 without one;
 ``target.NAME`` ``(B,)``, for each target of the store: the class as int64, -1 where unknown; or the number as float32,
 NaN where unknown;
 ``progress``  float32 ``()``, share of the training done, and ``step`` int64 ``()``;
-``scale_count, modality_count`` float32 ``()``: items of the whole step that have such a label, per forward pass. A sum
-over the labeled items of a pass, divided by it, gives the same gradient however processes share the step.
+``scale_count, modality_count`` float32 ``()``: labeled items of the whole step, per forward pass. A sum over the
+labeled items of a pass, divided by it, gives the same gradient for any number of processes.
 """
 
 BATCH_FIELDS = frozenset(
     {"image", "mean", "std", "scale", "modality", "source", "volume", "spacing", "width"}
     | {"progress", "step", "scale_count", "modality_count"}
 )
-"""Fields that every training batch has, whatever the store knows of its volumes."""
+"""Fields of every training batch, independent of the store."""
 
 
 def _words(seed: NDArray[np.uint64], place: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -58,14 +58,14 @@ class Rng:
     Parameters (few numbers) are always drawn by a CPU generator and moved, so they are the same on every
     device; bulk draws (``noise``) come from a generator of the device itself.
 
-    With *items*, each item of a batch has streams of its own. A shape ``(k * B, ...)`` then stands for k draws of each
-    of the B items, one view after the other, as images of several views are stacked: what an item gets does not depend
+    With *items*, each item of a batch has its own streams. A shape ``(k * B, ...)`` then means k draws for each
+    of the B items, one view after the other, as images of several views are stacked. The draws of an item do not depend
     on the others in its batch. Draws of other shapes are shared by all items of the step.
 
     Args:
         keys: integers that identify the stream, such as ``(seed, step)``: equal keys, equal draws.
-        device: where the results land.
-        items: numbers of the items of the batch within its step, or None for one stream for all.
+        device: device of the results.
+        items: numbers of the batch's items within the step, or None for one stream for all items.
     """
 
     def __init__(self, *keys: int, device: torch.device | str = "cpu", items: Sequence[int] | None = None) -> None:
@@ -76,7 +76,7 @@ class Rng:
 
     @cached_property
     def _shared(self) -> NDArray[np.uint64]:
-        """Seeds of parameters and of bulk draws ``(2,)``, for what is shared by all items."""
+        """Seeds of parameters and of bulk draws ``(2,)``, for draws that all items share."""
         return np.random.SeedSequence(self.keys).generate_state(2, np.uint64).astype(np.uint64)
 
     @cached_property
@@ -98,7 +98,7 @@ class Rng:
         return bool(self.items and shape and shape[0] % len(self.items) == 0)
 
     def _of_items(self, shape: Sequence[int]) -> NDArray[np.uint64] | None:
-        """Draw random words in *shape* from the streams of the items; None where *shape* is not of items."""
+        """Draw random words in *shape* from the streams of the items; None if *shape* is not that of items."""
         if self.items is None or not self._is_of_items(shape):
             return None
         count = math.prod(shape) // len(self.items)
@@ -116,24 +116,24 @@ class Rng:
         return torch.from_numpy((words >> np.uint64(40)).astype(np.float32) * np.float32(2**-24))
 
     def _in_bulk(self, kind: Callable[..., Tensor], shape: Sequence[int]) -> Tensor:
-        """Draw *shape* by *kind*, such as ``torch.rand``, from the streams of the items where it is of items."""
+        """Draw *shape* by *kind*, such as ``torch.rand``, from the items' streams if it is the shape of items."""
         if self.items is None or not self._is_of_items(shape):
             return kind(tuple(shape), generator=self._bulk, device=self.device)
         each = (shape[0] // len(self.items), *shape[1:])
         return torch.stack([kind(each, generator=it, device=self.device) for it in self._own[1]], 1).flatten(0, 1)
 
     def fork(self, *keys: int) -> Rng:
-        """A stream of its own, a pure function of this stream's keys and *keys*."""
+        """Return a new stream, a pure function of this stream's keys and *keys*."""
         return Rng(*self.keys, *keys, device=self.device, items=self.items)
 
     def take(self, rows: Sequence[int]) -> Rng:
-        """These streams, from their beginning, for the items *rows* of the batch alone."""
+        """Return these streams, from their beginning, for the items *rows* of the batch only."""
         if self.items is None:
             return self
         return Rng(*self.keys, device=self.device, items=[self.items[row] for row in rows])
 
     def host(self) -> Rng:
-        """This stream, with results that stay on the CPU."""
+        """Return this stream with results on the CPU."""
         return self if self.device.type == "cpu" else Rng(*self.keys, items=self.items)
 
     def uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0) -> Tensor:
@@ -184,5 +184,5 @@ class Rng:
 
 
 def to_device(fields: Fields, device: torch.device) -> Fields:
-    """Move every field, without waiting where the memory is pinned."""
+    """Move every field to *device*, asynchronously from pinned memory."""
     return {name: value.to(device, non_blocking=True) for name, value in fields.items()}

@@ -1,4 +1,4 @@
-"""Files: flushing to disk, sums, and texts that may be damaged."""
+"""Files: flushing to disk, checksums, and texts that may be damaged."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ else:
     import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
 
 MAX_TEXT, MAX_TOML, MAX_DEPTH = 64 << 20, 4 << 20, 64
-"""Bytes of a text that is read, characters of one in TOML, and levels of tables and lists in either."""
+"""Maximum bytes of a text file, characters of TOML, and levels of nested tables and lists."""
 _REMEDY = "correct it, or fetch it again"
 _NO_TEXT = re.compile(r"\\u(0000|d[89a-f])", re.IGNORECASE)
 
 
 def user_cache() -> Path:
-    """Return the folder of what umzoo keeps to be faster next time: ``UMZOO_CACHE``, or a folder in the user's cache.
+    """Return umzoo's cache folder: ``UMZOO_CACHE``, or a folder in the user's cache.
 
-    Nothing in it is needed; it may be removed at any time.
+    It may be deleted at any time.
     """
     if chosen := os.environ.get("UMZOO_CACHE"):
         return Path(chosen)
@@ -37,7 +37,7 @@ def user_cache() -> Path:
 
 
 def is_lfs_pointer(file: Path) -> bool:
-    """Whether *file* holds the place of a file in Git LFS instead of the file, as clones without it have them."""
+    """Whether *file* is a Git LFS pointer instead of the file, as in clones without Git LFS."""
     try:
         if not file.is_file() or file.stat().st_size > 1024:
             return False
@@ -47,7 +47,7 @@ def is_lfs_pointer(file: Path) -> bool:
 
 
 def fsync(path: Path) -> None:
-    """Flush the file or folder *path* to disk; some systems (Windows) cannot flush folders, which is passed over."""
+    """Flush the file or folder *path* to disk; folders are skipped on systems that cannot flush them (Windows)."""
     if os.name == "nt" and path.is_dir():
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -65,9 +65,9 @@ def fsync_folder(folder: Path) -> None:
 
 @contextmanager
 def written_whole(target: Path) -> Iterator[Path]:
-    """Yield a name beside *target* to write a file or folder under; flushed to disk, it then takes the name *target*.
+    """Yield a temporary path next to *target*; the file or folder written there is flushed and renamed to *target*.
 
-    If that fails, nothing of it is left, and what had the name before stays.
+    If that fails, the temporary path is removed, and an existing *target* stays.
     """
     temporary = target.with_name(f".{target.name}.writing-{os.getpid()}")
     try:
@@ -85,13 +85,13 @@ def written_whole(target: Path) -> Iterator[Path]:
 
 
 def replace_text(file: Path, text: str) -> None:
-    """Write *text* to *file* in one piece, as :func:`written_whole` does."""
+    """Write *text* to *file* atomically, with :func:`written_whole`."""
     with written_whole(file) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def sha256(file: Path) -> str:
-    """Return the sha256 of *file*, in hexadecimal."""
+    """Return the sha256 of *file* as a hexadecimal string."""
     digest = hashlib.sha256()
     with file.open("rb") as stream:
         while block := stream.read(1 << 20):
@@ -100,7 +100,7 @@ def sha256(file: Path) -> str:
 
 
 def read_json(file: Path, *keys: str, error: type[UmzooError] = ConfigError, remedy: str = _REMEDY) -> dict[str, Any]:
-    """Return the JSON object in *file*, which has at least *keys*; *remedy* is what to do about a damaged one.
+    """Return the JSON object in *file*, which must have *keys*; *remedy* is the advice for a damaged file.
 
     Raises:
         error: if there is no such file, or it is damaged.
@@ -129,11 +129,11 @@ def _read(file: Path, parse: Callable[[str, object], Any], error: type[UmzooErro
 
 
 def json_table(text: str, where: object, any_text: bool = False) -> dict[str, Any]:
-    """Return the JSON object in *text*; *where* is what it is from, for the error.
+    """Return the JSON object in *text*; *where* names its origin in errors.
 
     Raises:
-        ConfigError: if it is none, is nested deeper than ``MAX_DEPTH``, or has characters that no text has, unless
-            *any_text* may be there.
+        ConfigError: if it is not one, is nested deeper than ``MAX_DEPTH``, or has invalid characters, unless *any_text*
+            is set.
     """
     return _table(json.loads if any_text else _json, text, f"{where} is damaged")
 
@@ -147,7 +147,7 @@ def _json_tables(text: str, where: object) -> list[dict[str, Any]]:
 
 
 def _json(text: str) -> Any:
-    """What the JSON *text* holds; NUL and halves of characters, which JSON can write, fail only where they are used."""
+    """The value of the JSON *text*; NUL and lone surrogates, which JSON can express, are refused."""
     content = json.loads(text)
     if _NO_TEXT.search(text) and not _is_text(content):
         raise ValueError("it has a NUL, or half a character")
@@ -163,13 +163,13 @@ def _is_text(value: Any) -> bool:
 
 
 def toml_table(text: str, where: object) -> dict[str, Any]:
-    """Return the TOML table in *text*; *where* is what it is from, for the error.
+    """Return the TOML table in *text*; *where* names its origin in errors.
 
     Raises:
-        ConfigError: if it is none, or is nested deeper than ``MAX_DEPTH``.
+        ConfigError: if it is not one, or is nested deeper than ``MAX_DEPTH``.
     """
     longest = max(part.count(".") for line in text.splitlines() or [""] for part in re.split("[=,]", line))
-    if len(text) > MAX_TOML or longest > MAX_DEPTH:  # keys of many parts take the parser memory without end
+    if len(text) > MAX_TOML or longest > MAX_DEPTH:  # keys of many parts use up the parser's memory
         raise ConfigError(f"{where} is not valid TOML: it is too large, or has keys of more than {MAX_DEPTH} parts")
     return _table(tomllib.loads, text, f"{where} is not valid TOML")
 
@@ -203,11 +203,11 @@ def read_text(file: Path, most: int = MAX_TEXT) -> str:
     """Return the text of *file*.
 
     Raises:
-        ConfigError: if it has more than *most* bytes, is no UTF-8, or cannot be read.
+        ConfigError: if it has more than *most* bytes, is not UTF-8, or cannot be read.
     """
     try:
         if file.exists() and not file.is_file():
-            raise ConfigError(f"{file} cannot be read: it is no file")
+            raise ConfigError(f"{file} cannot be read: it is not a file")
         if file.stat().st_size > most:
             raise ConfigError(f"{file} has {file.stat().st_size} bytes: at most {most} are read")
         return file.read_text(encoding="utf-8-sig")
@@ -216,13 +216,13 @@ def read_text(file: Path, most: int = MAX_TEXT) -> str:
 
 
 def refuse_links(folder: Path) -> None:
-    """Refuse a *folder* to write in that holds links to other places: what is written would go through them.
+    """Refuse an output *folder* that holds links to other places, because writing would follow them.
 
     Raises:
-        ConfigError: with the first of them.
+        ConfigError: if there is such a link; the error names the first one.
     """
     root = folder.resolve()
     for place, folders, files in os.walk(folder):
         for path in (Path(place) / name for name in (*folders, *files)):
             if path.is_symlink() and not path.resolve().is_relative_to(root):
-                raise ConfigError(f"{path} is a link out of its folder, and would be written through: remove it")
+                raise ConfigError(f"{path} is a link out of its folder, and writing would follow it: remove it")

@@ -1,4 +1,4 @@
-"""The hooks a plug-in may implement. All are alike: they are handed ``register`` and call it per entry."""
+"""The hooks that a plug-in may implement. Every hook receives ``register`` and calls it once per entry."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 INTERFACE = 1
-"""Number of the interface that plug-ins are written for: base classes, hooks and fields. Greater after a break."""
+"""Version of the plug-in interface: base classes, hooks and fields. Increased after a breaking change."""
 
 OLDEST_INTERFACE = 1
-"""Plug-ins for older ones are refused; those in between load with a warning, for one release."""
+"""Plug-ins for older versions are refused; those in between load with a warning, for one release."""
 
 CHANGES: dict[int, str] = {}
-"""What a plug-in has to change to go from the interface before to this one, in a clause."""
+"""Version to the changes that a plug-in has to make from the previous one, as a clause."""
 
 Register = Callable[[Any], None]
 

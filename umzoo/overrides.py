@@ -1,4 +1,4 @@
-"""Changes to tables of options as they are written on the command line: ``trainer.steps=100``."""
+"""Overrides of options on the command line: ``trainer.steps=100``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from umzoo.errors import ConfigError, in_one_line
 from umzoo.files import MAX_DEPTH, toml_table
 
 KEPT = ("name", "as", "weight")
-"""What a table that names a component holds beside the component's options."""
+"""Keys of a component's table that are not the component's own options."""
 
 
 def apply_overrides(table: dict[str, Any], overrides: Sequence[str]) -> None:
-    """Apply *overrides* in turn. Another ``name`` for a component drops the options of the one it replaces.
+    """Apply *overrides* in order. Another ``name`` for a component drops the options of the replaced one.
 
-    So ``backbone.name=resenc_unet_l`` leaves no ``width`` behind; options that other overrides give stay.
+    So ``backbone.name=resenc_unet_l`` removes ``width``; options set by other overrides stay.
 
     Raises:
         ConfigError: as :func:`apply_override`.
@@ -34,7 +34,7 @@ def apply_overrides(table: dict[str, Any], overrides: Sequence[str]) -> None:
 
 
 def _find(table: Any, path: str) -> Any:
-    """What lies at *path* of *table*; None if nothing does."""
+    """The value at *path* of *table*; None if there is none."""
     for part in path.split("."):
         if isinstance(table, list):
             table = table[_index(table, part, path)]
@@ -49,7 +49,7 @@ def apply_override(table: dict[str, Any], override: str) -> None:
     The value is read as TOML, or as a string if it is not TOML.
 
     Raises:
-        ConfigError: if *override* is not of that form, or leads to nothing.
+        ConfigError: if *override* does not have that form, or its path does not exist.
     """
     path, separator, text = override.partition("=")
     if not separator or not path or path.count(".") > MAX_DEPTH:
@@ -73,7 +73,7 @@ def apply_override(table: dict[str, Any], override: str) -> None:
 
 
 def _value(text: str) -> Any:
-    """What *text* is as a value of TOML, or itself; what is nested without end is a text too."""
+    """*text* as a TOML value, or *text* itself if it is not valid TOML or too deeply nested."""
     try:
         return toml_table(f"value = {text}", "the value")["value"]
     except ConfigError:

@@ -1,4 +1,4 @@
-"""Finds plug-ins and fills the registries. A plug-in loads whole or not at all, and never breaks the others."""
+"""Finds plug-ins and fills the registries. A plug-in loads completely or not at all, and never breaks the others."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ HOOKS = {
 }
 
 SIMILAR = 0.78
-"""Similarity (0 to 1, by difflib) from which a name counts as another one misspelled; ``veiws`` and ``views``: 0.8."""
+"""Similarity (0 to 1, by difflib) above which a name counts as a misspelling; ``veiws`` and ``views``: 0.8."""
 
 
 @dataclass
 class Plugin:
-    """One plug-in, and what it registered. ``reason`` says why it was not loaded; it is empty otherwise."""
+    """One plug-in and its entries. ``reason`` is the reason why it was not loaded, or empty."""
 
     name: str
     origin: str
@@ -57,7 +57,7 @@ class Plugin:
 
     @property
     def license(self) -> str:
-        """License of the plug-in's package, as its metadata say; empty if they do not, or it is not installed."""
+        """License of the plug-in's package from its metadata; empty if there is none, or it is not installed."""
         if not self.origin:
             return ""
         try:
@@ -68,7 +68,7 @@ class Plugin:
 
 
 class Zoo:
-    """All registries, and the record of the plug-ins that filled them."""
+    """All registries, and the plug-ins that filled them."""
 
     def __init__(self) -> None:
         self.backbones: Registry[Any] = Registry("backbone")
@@ -96,7 +96,7 @@ class Zoo:
         }
 
     def plugin_of(self, kind: str, name: str) -> Plugin:
-        """Return the plug-in that brought entry *name* of *kind*; its origin is empty if one was added by hand."""
+        """Return the plug-in that registered entry *name* of *kind*; its origin is empty if it was added by hand."""
         owner = self.registries[kind].owner(name)
         brought = (plugin for plugin in self.plugins if plugin.name == owner and not plugin.reason)
         return next(brought, Plugin(owner, origin=""))
@@ -105,7 +105,7 @@ class Zoo:
         """Load one plug-in object (a module or anything with hook implementations).
 
         Raises:
-            PluginError: with the reason; nothing of the plug-in is registered then.
+            PluginError: with the reason; then nothing of the plug-in is registered.
         """
         self._refuse_twins(plugin, name, origin)
         _check_interface(plugin, name)
@@ -150,10 +150,10 @@ class Zoo:
         ]
 
     def _refuse_twins(self, plugin: Any, name: str, origin: str) -> None:
-        """Refuse a second plug-in of one name, and one plug-in under two names."""
+        """Refuse a second plug-in with the same name, and the same plug-in under two names."""
         for other in self.plugins:
             if other.name == name and not other.reason:
-                raise PluginError(f"two plug-ins are called '{name}', of '{other.origin}' and of '{origin}'")
+                raise PluginError(f"two plug-ins are called '{name}', from '{other.origin}' and from '{origin}'")
         if (known := self._manager.get_name(plugin)) is not None:
             raise PluginError(f"it is the plug-in '{known}' under another name")
 
@@ -193,7 +193,7 @@ class Zoo:
 
 
 def _stage_entry(staged: dict[str, Any], kind: str, entry: Any) -> None:
-    """Check *entry* and keep it aside under its name."""
+    """Check *entry* and add it to *staged* under its name."""
     module, _, attribute = KINDS[kind].partition(":")
     base = getattr(importlib.import_module(module), attribute)
     fits = issubclass(entry, base) if isinstance(entry, type) else isinstance(entry, base)
@@ -213,9 +213,9 @@ def _stage_entry(staged: dict[str, Any], kind: str, entry: Any) -> None:
 
 
 def misspelled(entry: Any, base: type) -> Iterator[tuple[str, str]]:
-    """Yield each public member of class *entry* that is named almost like one of *base*, with the name of that one.
+    """Yield each public member of class *entry* whose name is close to one of *base*, with the latter's name.
 
-    What *base* has and *entry* overrides is not what was meant.
+    Members of *base* that *entry* overrides are not considered.
     """
     if not isinstance(entry, type):
         return
@@ -228,7 +228,7 @@ def misspelled(entry: Any, base: type) -> Iterator[tuple[str, str]]:
 
 
 def _check_interface(plugin: Any, name: str) -> None:
-    """Compare the interface that *plugin* says it is written for (``UMZOO_INTERFACE``) with umzoo's."""
+    """Compare the interface version of *plugin* (``UMZOO_INTERFACE``) with umzoo's."""
     written_for = getattr(plugin, "UMZOO_INTERFACE", hookspecs.INTERFACE)
     if written_for == hookspecs.INTERFACE:
         return
@@ -250,7 +250,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _chosen(found: Iterable[EntryPoint]) -> list[EntryPoint]:
-    """The entry points that ``UMZOO_PLUGINS`` picks (all when unset, none when empty), by name."""
+    """The entry points chosen by ``UMZOO_PLUGINS`` (all if unset, none if empty), sorted by name."""
     ordered = sorted(found, key=lambda entry_point: entry_point.name)
     choice = os.environ.get("UMZOO_PLUGINS")
     if choice is None:

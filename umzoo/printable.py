@@ -1,4 +1,4 @@
-"""Text that others wrote, for a terminal: nothing in it moves the cursor, hides, or sends anything."""
+"""Untrusted text for a terminal: nothing in it moves the cursor, hides, or sends anything."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e0fff]"
 )
-"""Control characters but tab and line feed; marks that turn the direction of text or cannot be seen; surrogates."""
+"""Control characters except tab and line feed; bidirectional marks, invisible characters, surrogates."""
 
 
 def printable(text: object) -> str:
-    """Return *text* with every character that would act on a terminal, or hide, written as its code, like ``\\x1b``."""
+    """Return *text* with control characters and invisible characters escaped, such as ``\\x1b``."""
     return _UNPRINTABLE.sub(lambda found: _code(found.group()), str(text))
 
 

@@ -1,4 +1,4 @@
-"""Registries: what the plug-ins brought, by kind and name."""
+"""Registries: the components of all plug-ins, by kind and name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Component(ABC):  # noqa: B024 - the kinds below it add the abstract methods
-    """Whatever a plug-in registers.
+    """Base class of everything that a plug-in registers.
 
     Subclasses set ``name`` (lower_snake_case, unique within its kind) and may replace ``Config``
     by their own options. ``build`` makes an instance from validated options.
@@ -27,9 +27,9 @@ class Component(ABC):  # noqa: B024 - the kinds below it add the abstract method
     name: ClassVar[str] = ""
     Config: ClassVar[type[Options]] = Options
     kind: ClassVar[str] = "component"
-    """What it is in messages; the base class of each kind says it."""
+    """The kind in messages; set by the base class of each kind."""
     package: ClassVar[str] = ""
-    """The package that brought it; filled in when its plug-in is loaded."""
+    """The package that registers it; set when its plug-in is loaded."""
 
     @classmethod
     def build(cls, options: Any, **context: Any) -> Self:
@@ -40,17 +40,17 @@ class Component(ABC):  # noqa: B024 - the kinds below it add the abstract method
 
     @classmethod
     def called(cls, label: str = "") -> str:
-        """Return how messages name it, such as ``pretext task 'rotation' of umzoo-rotation``.
+        """Return its name in messages, such as ``pretext task 'rotation' of umzoo-rotation``.
 
         Args:
-            label: what a recipe calls it, if that is not its name.
+            label: its name in a recipe, if it differs.
         """
         origin = f" of {cls.package}" if cls.package not in ("", "umzoo") else ""
         return f"{cls.kind} '{label or cls.name}'{origin}"
 
 
 class Registry(Generic[T]):
-    """Entries of one kind by name, each remembering the plug-in that brought it."""
+    """Entries of one kind by name, each with the plug-in that registered it."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -59,7 +59,7 @@ class Registry(Generic[T]):
         self._broken: dict[str, str] = {}
         self.failed_plugins: list[str] = []
         self.elsewhere: Mapping[str, str] = {}
-        """Packages that bring an entry, by its name, for those that are not installed."""
+        """Packages of this repository by the names of their entries, for packages that are not installed."""
 
     def add(self, name: str, entry: T, owner: str) -> None:
         """Add *entry* under *name*.
@@ -77,7 +77,7 @@ class Registry(Generic[T]):
         self._broken.pop(name, None)
 
     def mark_broken(self, name: str, reason: str) -> None:
-        """Remember that *name* belongs to a plug-in that failed, to say so when it is asked for."""
+        """Record that *name* belongs to a plug-in that failed to load, for the error when it is requested."""
         self._broken[name] = reason
 
     def list(self, pattern: str = "*") -> list[str]:
@@ -89,7 +89,7 @@ class Registry(Generic[T]):
         return self._owners[name]
 
     def summary(self, name: str) -> str:
-        """Return what entry *name* is, in one line: its ``description``, or the first paragraph of its docstring."""
+        """Return a one-line summary of entry *name*: its ``description``, or the first paragraph of its docstring."""
         entry = self[name]
         documented = entry.__doc__ if isinstance(entry, type) else None
         text = getattr(entry, "description", "") or inspect.cleandoc(documented or "")
@@ -120,7 +120,7 @@ class Registry(Generic[T]):
         return len(self._entries)
 
     def options(self, spec: ComponentSpec | Mapping[str, Any] | str, where: str = "") -> tuple[Any, Options]:
-        """Return the class that *spec* names and its validated options.
+        """Return the class named by *spec* and its validated options.
 
         Raises:
             UnknownNameError: if no entry has the name.
@@ -139,7 +139,7 @@ class Registry(Generic[T]):
         return component, component.Config.parse(spec.options, where or f"{self.kind} {spec.name}")
 
     def build(self, spec: ComponentSpec | Mapping[str, Any] | str, where: str = "", **context: Any) -> Any:
-        """Make the component that *spec* names; *context* goes to its ``build``.
+        """Build the component named by *spec*; *context* is passed to its ``build``.
 
         Raises:
             UnknownNameError: if no entry has the name.

@@ -1,6 +1,6 @@
-"""Processes that read untrusted files: how they are started, asked, timed and ended.
+"""Processes that read untrusted files: starting, requests, time limits and termination.
 
-They are started as programs, not forked: no script needs a guard, and processes that may have no children have them.
+They are started as programs, not forked, so scripts need no ``__main__`` guard, and daemonic processes can start them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import IO, Any, TypeVar
 Answer = TypeVar("Answer")
 
 KEPT = ("SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
-"""Variables of the environment that an interpreter may need to start; no others are passed on."""
+"""Environment variables that an interpreter may need to start; no others are passed on."""
 
 
 class EndedError(Exception):
-    """The process ended over a request, with exit status *code*, negative for a signal; *late* if it took too long."""
+    """The process ended during a request, with exit status *code* (negative for a signal); *late* if it timed out."""
 
     def __init__(self, code: int | None, late: bool) -> None:
         super().__init__(ending(code))
@@ -29,7 +29,7 @@ class EndedError(Exception):
 
 
 def ending(code: int | None) -> str:
-    """How a process ended that has exit status *code*, in words."""
+    """Describe how a process with exit status *code* ended."""
     if code is None:
         return "gave no answer"
     if code >= 0:
@@ -39,7 +39,7 @@ def ending(code: int | None) -> str:
 
 
 def start(program: str, arguments: Sequence[str], source: Any, kept: Sequence[str] = KEPT) -> subprocess.Popen[bytes]:
-    """Start Python with *program* and *arguments*, its input from *source*, and of the environment what is *kept*."""
+    """Start Python with *program* and *arguments*, input from *source*, and the *kept* environment variables only."""
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", program, *arguments],
         stdin=source,
@@ -64,7 +64,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def ended_after(seconds: float, process: subprocess.Popen[bytes]) -> Iterator[threading.Event]:
-    """End *process* if this takes longer than *seconds*; what is yielded tells whether it did."""
+    """End *process* after *seconds*; the yielded event is set if that happened."""
     late = threading.Event()
 
     def stop() -> None:
@@ -106,12 +106,12 @@ def fill(stream: IO[bytes], buffer: memoryview) -> None:
 
 
 class Helper:
-    """A process that answers one request after the other: started for the first, and anew once it has ended.
+    """A process that serves requests one after the other: started at the first request, and again after it ended.
 
-    Threads wait for each other. A fork of this process gets a helper of its own.
+    Threads wait for each other. A fork of this process gets its own helper.
 
     Args:
-        start: starts it.
+        start: function that starts the process.
     """
 
     def __init__(self, start: Callable[[], subprocess.Popen[bytes]]) -> None:
@@ -119,11 +119,10 @@ class Helper:
         self._process: subprocess.Popen[bytes] | None = None
 
     def ask(self, request: bytes, seconds: float, take: Callable[[IO[bytes]], Answer]) -> Answer:
-        """Send *request*, behind its length in eight bytes, to a process that takes any; return what ``take`` makes of
-        the stream that answers.
+        """Send *request*, preceded by its length in eight bytes; return the result of ``take`` on the response stream.
 
         Raises:
-            EndedError: if the process ended over it, or took longer than *seconds*.
+            EndedError: if the process ended during the request, or took longer than *seconds*.
         """
         if self._owner != os.getpid():
             self._owner, self._lock, self._process = os.getpid(), threading.Lock(), None
@@ -134,7 +133,7 @@ class Helper:
             except EndedError as error:
                 if fresh or error.late:
                     raise
-            return self._exchange(request, seconds, take)  # it may have ended over what came before
+            return self._exchange(request, seconds, take)  # it may have ended after an earlier request
 
     def close(self) -> None:
         """End the process."""

@@ -1,4 +1,4 @@
-"""How a recipe names a component, and what a network expects of its input."""
+"""How a recipe specifies a component, and the input that a network expects."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class TaskSpec(ComponentSpec):
 
     @property
     def label(self) -> str:
-        """The name the task goes by in logs and checkpoints."""
+        """The name of the task in logs and checkpoints."""
         return self.as_ or self.name
 
 
 class IntensityRule(Config):
-    """How the physical values of one modality become [0, 1]: ``clip((v - low) / (high - low), 0, 1)``."""
+    """Intensity normalization of one modality to [0, 1]: ``clip((v - low) / (high - low), 0, 1)``."""
 
     kind: Literal["window", "percentile"] = Field(description="fixed window, or percentiles of the foreground")
     window: tuple[float, float] | None = Field(None, description="low and high in physical units (HU for CT)")
@@ -54,9 +54,9 @@ DEFAULT_RULES: dict[str, IntensityRule] = {
 
 
 class InputSpec(Config):
-    """What a network was trained to see; it travels with the weights.
+    """The input that a network was trained on; it is saved with the weights.
 
-    After the rule of its modality an image is in [0, 1]. Networks whose ``space`` is ``zscore`` then get
+    The rule of its modality maps an image to [0, 1]. Networks with ``space`` ``zscore`` then get
     ``(x - mean) / std`` with the mean and standard deviation of the whole volume in that [0, 1] space.
     """
 
@@ -69,7 +69,7 @@ class InputSpec(Config):
     space: Literal["unit", "zscore"] = Field("zscore", description="space of the network's input")
     in_channels: int = Field(1, ge=1, description="channels of the input")
     label_channels: int = Field(
-        0, ge=0, description="of these, the last ones that hold labels, one-hot, as in the second stage of a cascade"
+        0, ge=0, description="number of last channels with one-hot labels, as in the second stage of a cascade"
     )
     patch_size: tuple[int, int, int] | None = Field(None, description="voxels (D, H, W) seen in training")
 

@@ -1,4 +1,4 @@
-"""The terminal: what umzoo prints in color goes through here, and what others wrote stays text on the way."""
+"""The terminal: umzoo's colored output goes through here, and untrusted text is shown as plain text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from umzoo.printable import printable
 
 
 class Terminal(Console):
-    """A console that knows no markup, and shows characters that would act on a terminal as their codes.
+    """A console without markup that escapes control characters.
 
     What rich itself adds (colors, cursor) is not touched. Progress bars move on terminals only: a notebook, which asks
     for colors too, would keep every frame.
@@ -26,6 +26,6 @@ class Terminal(Console):
         super().__init__(file=file, stderr=stderr, markup=False, emoji=False, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Yield the segments of *renderable*, their text printable."""
+        """Yield the segments of *renderable* with printable text."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)

@@ -175,7 +175,7 @@ def said(answer):
         ("import sys; sys.exit(3)", "crash"),
         ("import time; time.sleep(60)", "takes too long"),
         ("while True: print('x' * 1000)", "holds too much"),
-        (said(b"[" * 10_000), "no answer that can be read"),
+        (said(b"[" * 10_000), "no readable answer"),
         (said(b"[1]"), "no content"),
         (said(b'{"content": {"q": 1, "r": 2}}'), "cannot be read"),
         (said(b'{"content": {"T": 5}, "places": {}}'), "where a tensor lies"),

@@ -1,4 +1,4 @@
-"""The ``umzoo`` command. Modules of commands are light: they import what is heavy inside their functions."""
+"""The ``umzoo`` command. Modules of commands start fast: they import heavy packages inside their functions."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ GROUPS: dict[str, tuple[str, str, dict[str, Callable[..., None]]]] = {
     "launch": ("Training", "Trainings as jobs of a cluster.", {"slurm": launch_slurm}),
     "store": (
         "Data",
-        "Keep a store: remove volumes, find damaged ones, clear up, pack.",
+        "Maintain a store: remove volumes, find damaged ones, clean up, pack.",
         {
             "remove": store_remove,
             "verify": store_verify,
@@ -82,15 +82,15 @@ GROUPS: dict[str, tuple[str, str, dict[str, Callable[..., None]]]] = {
             "halve": store_halve,
         },
     ),
-    "plugin": ("Zoo", "For authors of plug-ins.", {"new": plugin_new, "check": plugin_check}),
+    "plugin": ("Zoo", "For plug-in authors.", {"new": plugin_new, "check": plugin_check}),
 }
 """Commands with subcommands: help panel, help, and the subcommands."""
 
 
 def main() -> None:
-    """Run the command line. An error that a user can put right ends in one line on stderr and exit code 2.
+    """Run the command line. An error that a user can fix ends in one line on stderr and exit code 2.
 
-    So does an error in the code of a plug-in, which its author can put right; ``umzoo -v`` shows where it happened.
+    So does an error in the code of a plug-in, which its author can fix; ``umzoo -v`` shows the traceback.
     """
     try:
         make_app()()
@@ -106,7 +106,7 @@ def main() -> None:
 
 
 def _fail(line: str, traceback: bool) -> None:
-    """Say what is wrong, and how to see the *traceback* if there is one, and end the process."""
+    """Print the error, and how to see its *traceback* if there is one, and end the process."""
     log.debug("where it happened", exc_info=True)
     typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
     say(line, err=True)
@@ -159,7 +159,7 @@ def _options(
 
 
 def _handler(console: Console, verbose: bool) -> logging.Handler:
-    """What shows the log: colored and wrapped on a terminal, else a line per message."""
+    """The log handler: colored and wrapped on a terminal, otherwise one line per message."""
     from rich.logging import RichHandler
 
     if console.is_terminal:

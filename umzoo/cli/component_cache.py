@@ -1,6 +1,7 @@
-"""What the plug-ins bring, as commands show it: kept in the user's cache until something that is installed changes.
+"""The components of all plug-ins, as commands list them: cached until an installed package changes.
 
-Plug-ins must be imported to know, and with them torch and the libraries of their networks, which takes seconds.
+Listing them requires importing the plug-ins, and with them torch and the libraries of their networks, which takes
+seconds.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ class Entry:
     Attributes:
         name: its name.
         size: parameters of a backbone.
-        origin: package that brings it.
-        license: of it, or else of its package.
-        text: what it is, in a line.
+        origin: package that registers it.
+        license: its own license, or that of its package.
+        text: summary in one line.
         about: its docstring.
         citations: what to cite.
         options: name, default, meaning and choices of each option.
-        facts: of weights, what is known of them.
+        facts: metadata of weights.
     """
 
     name: str
@@ -60,7 +61,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Brought:
-    """A plug-in, what it brings by kind, or why it was not loaded."""
+    """A plug-in: its components by kind, or why it was not loaded."""
 
     name: str
     origin: str
@@ -71,7 +72,7 @@ class Brought:
 
 @dataclass(frozen=True)
 class Shown:
-    """All that listings show.
+    """Everything that listings show.
 
     Attributes:
         entries: of each kind, sorted by name.
@@ -87,14 +88,14 @@ class Shown:
 
 
 def shown() -> Shown:
-    """Return what listings show, from the cache if nothing has changed since."""
+    """Return the content of listings, from the cache if nothing has changed."""
     key, file = _key(), user_cache() / FILE
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))
         if kept["key"] == key:
             return _read(**kept["shown"])
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        log.debug("%s is made anew: %s", file, error)
+        log.debug("%s is rebuilt: %s", file, error)
     with _without_collection():
         made = _look()
     try:
@@ -123,7 +124,7 @@ def _weights_entry(fields: dict[str, Any]) -> WeightsEntry:
 
 
 def _key() -> str:
-    """Stands for all that is installed: folders of packages, and every module of umzoo and of its plug-ins."""
+    """Cache key of all installed code: folders of packages, and every module of umzoo and of its plug-ins."""
     found = sorted((it.name, it.value, it.dist.version if it.dist else "") for it in entry_points(group="umzoo"))
     packages = sorted({"umzoo", *(value.partition(":")[0].partition(".")[0] for _, value, _ in found)})
     state = [
@@ -142,7 +143,7 @@ def _holds_packages(path: Path) -> bool:
 
 
 def _modules(package: str) -> Iterator[tuple[str, int, int]]:
-    """Path, time and size of each module of *package*, which is not imported."""
+    """Path, time and size of each module of *package*, without importing it."""
     try:
         spec = find_spec(package)
     except (ImportError, ValueError):
@@ -155,7 +156,7 @@ def _modules(package: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _look() -> Shown:
-    """Load the plug-ins and look."""
+    """Load the plug-ins and collect their components."""
     from umzoo import plugins
     from umzoo.weights.catalog.search import facts
     from umzoo.weights.networks.construction import count_parameters
@@ -182,7 +183,7 @@ def _look() -> Shown:
 
 
 def _details(entry: Any) -> dict[str, Any]:
-    """What :class:`Entry` holds beside a line."""
+    """The fields of :class:`Entry` beyond the summary line."""
     if not isinstance(entry, type):
         known = {name: str(value) for name, value in vars(entry).items() if value not in (None, "", ())}
         return {"facts": known}
@@ -197,7 +198,7 @@ def _details(entry: Any) -> dict[str, Any]:
 
 @contextmanager
 def _without_collection() -> Iterator[None]:
-    """Spare the garbage collector, which takes a quarter of the time in which thousands of modules are imported."""
+    """Turn off garbage collection, which takes a quarter of the time when thousands of modules are imported."""
     gc.disable()
     try:
         yield

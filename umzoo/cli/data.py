@@ -1,4 +1,4 @@
-"""``umzoo data``: what a store holds."""
+"""``umzoo data``: the content of a store."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ def data(
     store: Annotated[
         Path, typer.Argument(help="A store made by 'umzoo prepare', or a folder preprocessed by nnU-Net v2 or nnssl.")
     ],
-    out: Annotated[Path | None, typer.Option(help="PNG of the contact sheet; default: in the store, or here.")] = None,
-    tiles: Annotated[int, typer.Option(min=1, help="Volumes on the contact sheet, at most.")] = 96,
+    out: Annotated[
+        Path | None, typer.Option(help="PNG of the contact sheet; default: in the store, or in the current folder.")
+    ] = None,
+    tiles: Annotated[int, typer.Option(min=1, help="Maximum number of volumes on the contact sheet.")] = 96,
 ) -> None:
     """Show the volumes of a store by modality and data set, and draw a contact sheet."""
     from umzoo.data.loading.open_store import open_store
@@ -34,5 +36,5 @@ def data(
     for problem in problems:
         say(problem)
     if problems and ours:
-        say(f"All of it: umzoo store verify {store}")
+        say(f"Full list: umzoo store verify {store}")
     say(f"Contact sheet of {shown} of {len(opened)} volumes: {target}")

@@ -16,19 +16,19 @@ def embed(
     scans: Scans,
     out: Annotated[Path, typer.Option(help="table to write (.parquet, .csv, .npz), or a folder with --dense")],
     modality: Modality = None,
-    per: Annotated[str, typer.Option(help="a vector for each: scan, or window")] = "scan",
+    per: Annotated[str, typer.Option(help="one vector per scan or per window: scan, window")] = "scan",
     roi: Annotated[
-        str, typer.Option(help="one vector a label of a mask: its path, {name} stands for the scan's file name")
+        str, typer.Option(help="one vector per label of a mask: path of the mask, with {name} for the scan's file name")
     ] = "",
     levels: Levels = "-1",
     pooling: Pooling = "mean",
     patch_size: Annotated[str, typer.Option(help="window in voxels, D,H,W; default: that of the weights")] = "",
-    overlap: Annotated[float, typer.Option(help="least share by which windows overlap")] = 0.0,
-    batch_size: Annotated[int, typer.Option(min=1, help="windows a forward pass")] = 1,
+    overlap: Annotated[float, typer.Option(help="minimum overlap of windows, as a share")] = 0.0,
+    batch_size: Annotated[int, typer.Option(min=1, help="windows per forward pass")] = 1,
     dense: Annotated[bool, typer.Option("--dense", help="write feature maps as NIfTI on each scan's own grid")] = False,
     cpu: Cpu = False,
 ) -> None:
-    """Turn scans into vectors, one a scan, for nearest neighbors, a spreadsheet or scikit-learn."""
+    """Turn scans into feature vectors, one per scan, for nearest neighbors, a spreadsheet or scikit-learn."""
     import umzoo
     from umzoo.cli.progress import scan_bar
     from umzoo.downstream.embed.config import EmbedConfig

@@ -1,4 +1,4 @@
-"""``umzoo evaluate``: do these weights help on my data?"""
+"""``umzoo evaluate``: compare weights on a labeled task."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ def evaluate(
     weights: Annotated[
         list[str] | None, typer.Option(help="a folder, org/name[@revision], or architecture.tag; repeatable")
     ] = None,
-    out: Annotated[Path, typer.Option(help="folder for page, pictures, rows and cached features")] = Path("evaluation"),
+    out: Annotated[Path, typer.Option(help="folder for report, pictures, tables and cached features")] = Path(
+        "evaluation"
+    ),
     labels: Annotated[str, typer.Option(help="label budgets: subjects or shares, such as 10,25,100%")] = "100%",
     seeds: Annotated[int, typer.Option(min=1, help="repetitions with other folds and labels")] = 3,
-    draws: Annotated[int, typer.Option(min=1, help="drawings of the random weights to compare with")] = 3,
-    crop: Annotated[str, typer.Option(help="voxels D,H,W about the center of the mask, or of the scan")] = "",
+    draws: Annotated[int, typer.Option(min=1, help="draws of the random weights to compare with")] = 3,
+    crop: Annotated[str, typer.Option(help="crop of D,H,W voxels around the center of the mask, or of the scan")] = "",
     spacing: Annotated[str, typer.Option(help="mm D,H,W, or native; default: that of the weights")] = "",
     levels: Levels = "-1",
     pooling: Pooling = "mean",
     finetune: Annotated[
-        bool, typer.Option("--finetune", help="fine-tune each, and a twin from scratch, as TASK.toml says")
+        bool, typer.Option("--finetune", help="fine-tune each as TASK.toml says, and also train from scratch")
     ] = False,
     invariances: Annotated[
-        bool, typer.Option("--invariances", help="probe modality, source, spacing, side and scale too")
+        bool, typer.Option("--invariances", help="also probe modality, source, spacing, side and scale")
     ] = False,
     cpu: Cpu = False,
 ) -> None:
-    """Compare weights on a labeled task, beside random weights and simple numbers as controls."""
+    """Compare weights on a labeled task, with random weights and simple features as controls."""
     from umzoo.downstream.evaluate import EvaluateConfig
     from umzoo.downstream.evaluate.report import write_page
     from umzoo.downstream.evaluate.results import write_results, write_rows
@@ -41,14 +43,16 @@ def evaluate(
     from umzoo.errors import ConfigError
 
     if not weights:
-        raise ConfigError("nothing to evaluate: give --weights REF, as often as you like")
+        raise ConfigError("nothing to evaluate: give --weights REF once or several times")
     config = EvaluateConfig.parse({"labels": labels.split(","), "seeds": seeds, "draws": draws})
     embedding = {"levels": numbers(levels, "--levels"), "pooling": pooling}
     size: Any = numbers(crop, "--crop") if crop else None
     if size is not None and (len(size) != 3 or min(size) < 1):
         raise ConfigError(f"--crop expects three numbers of voxels D,H,W, got '{crop}'")
     if finetune and (crop or spacing):
-        raise ConfigError("with --finetune, say what is seen by data.patch_size=[D,H,W] and data.spacing=native")
+        raise ConfigError(
+            "--crop and --spacing do not go with --finetune: set data.patch_size=[D,H,W] and data.spacing=native"
+        )
     loaded = load_task(task, overrides or ())
     references = _loaded(weights, spacing, cpu)
     if finetune:
@@ -69,7 +73,7 @@ def evaluate(
 
 
 def _loaded(weights: list[str], spacing: str, cpu: bool) -> dict[str, Any]:
-    """Networks by name, which expect the *spacing* that the user wants."""
+    """Networks by name, with the user's *spacing*."""
     import umzoo
     from umzoo.downstream.evaluate.references import at_spacing, named
 
@@ -81,7 +85,7 @@ def _loaded(weights: list[str], spacing: str, cpu: bool) -> dict[str, Any]:
 def _scans(
     task: Any, references: dict[str, Any], out: Path, config: Any, embedding: dict[str, Any], size: Any
 ) -> tuple[Any, Any]:
-    """Probes of one vector a scan."""
+    """Probes of one vector per scan."""
     from umzoo.cli.progress import scan_bar
     from umzoo.downstream.embed.config import EmbedConfig
     from umzoo.downstream.evaluate import evaluate as run
@@ -107,7 +111,7 @@ def _masks(task: Any, references: dict[str, Any], out: Path, config: Any) -> tup
 
 
 def _tuned(task: Path, overrides: Any, refs: dict[str, str], out: Path, config: Any, cpu: bool) -> tuple[Any, Any]:
-    """Fine-tuning, and a twin from scratch."""
+    """Fine-tuning, and the same training from scratch."""
     from umzoo.downstream.evaluate.finetuned import evaluate_finetuned
     from umzoo.downstream.finetune.config import load_config
 
@@ -117,7 +121,7 @@ def _tuned(task: Path, overrides: Any, refs: dict[str, str], out: Path, config: 
 def _properties(
     task: Any, references: dict[str, Any], out: Path, config: Any, embedding: dict[str, Any], size: Any, page: Path
 ) -> None:
-    """What else can be read from the features."""
+    """Probes for properties such as modality and spacing."""
     from umzoo.cli.progress import scan_bar
     from umzoo.downstream.embed.config import EmbedConfig
     from umzoo.downstream.evaluate import evaluate as run

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def finetune(
-    task: Annotated[Path | None, typer.Argument(help="TASK.toml: the data, and what is to be learnt")] = None,
+    task: Annotated[Path | None, typer.Argument(help="TASK.toml: the data and the task")] = None,
     overrides: Annotated[list[str] | None, typer.Argument(help="changes to it, as key.sub=value")] = None,
     weights: Annotated[
-        str | None, typer.Option(help="begin with these: a folder, org/name[@revision], or architecture.tag")
+        str | None, typer.Option(help="initial weights: a folder, org/name[@revision], or architecture.tag")
     ] = None,
-    no_weights: Annotated[bool, typer.Option("--no-weights", help="begin with random values")] = False,
+    no_weights: Annotated[bool, typer.Option("--no-weights", help="train from scratch")] = False,
     like: Annotated[str | None, typer.Option(help="with --no-weights: the network and input of these weights")] = None,
     out: Annotated[Path | None, typer.Option(help="folder of the new run")] = None,
     fold: Annotated[int | None, typer.Option(help="fold to validate on, from 0")] = None,
@@ -27,7 +27,7 @@ def finetune(
     resume: Annotated[Path | None, typer.Option(help="folder of a run to continue")] = None,
     cpu: Annotated[bool, typer.Option("--cpu", help="stay on the CPU")] = False,
 ) -> None:
-    """Fine-tune weights on labeled scans: segmentation, classes, numbers or survival."""
+    """Fine-tune weights on labeled scans: segmentation, classification, regression or survival."""
     from umzoo.downstream import finetune as module
     from umzoo.errors import ConfigError
 
@@ -49,17 +49,17 @@ def finetune(
 
 
 def _report(results: list[FinetuneResult]) -> None:
-    """Show the metrics, or how to go on after a signal."""
+    """Print the metrics, or how to resume after a signal."""
     last = results[-1]
     if last.signal is not None:
         say(f"stopped by a signal, all is saved: continue with 'umzoo finetune --resume {last.folder}'", err=True)
         raise typer.Exit(128 + last.signal)
     for result in results:
         summary = result.summary
-        say(f"{result.folder}: {summary.get('validation')} cases to validate on, step {summary.get('step')}")
+        say(f"{result.folder}: {summary.get('validation')} validation cases, step {summary.get('step')}")
         _show(summary)
         if "test" in summary:
-            say(f"{result.folder}: {summary['test']['cases']} cases of the test, judged once")
+            say(f"{result.folder}: {summary['test']['cases']} test cases, evaluated once")
             _show(summary["test"])
 
 

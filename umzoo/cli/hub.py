@@ -18,20 +18,20 @@ Offline = Annotated[bool, typer.Option("--offline", help="ask nothing of the net
 
 def push(
     folder: Annotated[Path, typer.Argument(help="weights folder")],
-    repository: Annotated[str, typer.Argument(help="org/name on the Hub; made if it is missing")],
+    repository: Annotated[str, typer.Argument(help="org/name on the Hub; created if it is missing")],
     private: Annotated[
         bool | None,
         typer.Option("--private/--public", help="of a new repository; private by default", show_default=False),
     ] = None,
     license: Annotated[str | None, typer.Option(help="SPDX identifier, if other than the folder's")] = None,
-    revision: Annotated[str | None, typer.Option(help="branch, made if it is missing")] = None,
+    revision: Annotated[str | None, typer.Option(help="branch, created if it is missing")] = None,
     create_pr: Annotated[bool, typer.Option("--create-pr", help="propose it as a pull request")] = False,
     tag: Annotated[str | None, typer.Option(help="Git tag for the commit")] = None,
-    message: Annotated[str | None, typer.Option(help="message of the commit")] = None,
+    message: Annotated[str | None, typer.Option(help="commit message")] = None,
     results: Annotated[
         Path | None, typer.Option(help="results.json of 'umzoo evaluate', to be written into the folder and its card")
     ] = None,
-    nnssl: Annotated[bool, typer.Option("--nnssl", help="in nnssl's form too, for nnU-Net's own commands")] = False,
+    nnssl: Annotated[bool, typer.Option("--nnssl", help="also in nnssl's format, for nnU-Net's own commands")] = False,
     sign: Annotated[
         Path | None,
         typer.Option(help="private key (PEM) to sign the folder with, as by 'umzoo sign'; --license goes into it"),
@@ -43,7 +43,7 @@ def push(
     ] = False,
     requirement: Requirement = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="check, say what would be uploaded, ask no network")
+        bool, typer.Option("--dry-run", help="check and list what would be uploaded, without using the network")
     ] = False,
 ) -> None:
     """Upload a weights folder to the Hugging Face Hub in one commit, after checking it."""
@@ -102,11 +102,11 @@ def _add_results(folder: Path, results: Path) -> None:
 
 
 def search(
-    query: Annotated[str, typer.Argument(help="part of the name; all if left out")] = "",
+    query: Annotated[str, typer.Argument(help="part of the name; default: all")] = "",
     author: Annotated[str | None, typer.Option(help="organization or user")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="rows at most")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="maximum number of rows")] = 20,
 ) -> None:
-    """Search the Hugging Face Hub for weights of umzoo, most downloaded first."""
+    """Search the Hugging Face Hub for umzoo weights, most downloaded first."""
     from umzoo.cli.tables import Listing
     from umzoo.hub.pulling.search import search as search_hub
 
@@ -118,7 +118,7 @@ def search(
     if found:
         rows.show()
     else:
-        say(f"no weights of umzoo on the Hub match '{query}'")
+        say(f"no umzoo weights on the Hub match '{query}'")
 
 
 def bundle(
@@ -141,7 +141,7 @@ def unbundle(
     file: Annotated[Path, typer.Argument(help="file written by 'umzoo bundle'")],
     folder: Annotated[Path, typer.Argument(help="weights folder to write")],
 ) -> None:
-    """Unpack a bundle into a weights folder, once every checksum is right."""
+    """Verify every checksum of a bundle and unpack it into a weights folder."""
     from umzoo.hub.bundles.manifest import missing_plugins
     from umzoo.hub.bundles.unpack import read_bundle
 

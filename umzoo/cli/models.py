@@ -23,7 +23,7 @@ def info(
     ref: Annotated[str, typer.Argument(help="weights folder, org/name[@revision], architecture.tag, run, or store")],
     offline: Offline = False,
 ) -> None:
-    """Describe weights, a run or a store; of weights on the Hub the tensors are not downloaded."""
+    """Describe weights, a run or a store; the tensors of weights on the Hub are not downloaded."""
     folder = Path(ref)
     if (folder / "store.json").is_file():
         _describe_store(folder).show()
@@ -60,7 +60,7 @@ def import_(
         bool, typer.Option("--allow-private", help="of https://: servers of this machine and private networks too")
     ] = False,
 ) -> None:
-    """Turn another project's checkpoint into a weights folder."""
+    """Convert another project's checkpoint to a weights folder."""
     from umzoo.hub.client import Access
     from umzoo.hub.pulling.import_cache import import_released
     from umzoo.hub.pulling.references import place_of
@@ -85,7 +85,7 @@ def import_(
 
 
 def _describe_entry(entry: WeightsEntry) -> Listing:
-    """What the catalog says of weights that another project released, before they are brought here."""
+    """The catalog's description of another project's weights that have not been downloaded yet."""
     facts = {
         "what": entry.description,
         "where": entry.location,
@@ -94,13 +94,13 @@ def _describe_entry(entry: WeightsEntry) -> Listing:
         "sha256": entry.sha256,
         "importer": ", ".join([entry.importer, *(f"{name}={value}" for name, value in entry.options.items())]),
         "license": _license(entry.license, entry.license_link),
-        "here": "no: downloaded and imported when it is first loaded",
+        "here": "no: downloaded and imported on first use",
     }
     return fact_table(f"weights {entry.name}", facts)
 
 
 def _license(name: str, link: str) -> str:
-    """A license, with what kind of one it is."""
+    """A license with its class."""
     from umzoo.weights.folder.licenses import license_class
 
     kind = license_class(name, link)
@@ -141,11 +141,11 @@ def _describe_weights(seen: Look) -> Listing:
 def _signed(known: bool | None) -> str:
     if known is None:
         return "not known offline"
-    return "yes, and not checked here: umzoo verify" if known else "no"
+    return "yes, not checked: run umzoo verify" if known else "no"
 
 
 def _answer(info: WeightsInfo) -> dict[str, Any]:
-    """What the trained head says; nothing without one."""
+    """The output of the trained head; empty without a head."""
     answer = info.answer
     if info.head is None or answer is None:
         return {"head": info.head and info.head.name}
@@ -186,7 +186,7 @@ def _describe_run(folder: Path) -> Listing:
 
 
 def _intensity(spec: InputSpec) -> str:
-    """What becomes 0 and 1, by modality; ``*`` are all others."""
+    """The intensities that are mapped to 0 and 1, by modality; ``*`` are all others."""
     rules = []
     for modality, rule in spec.rules.items():
         low, high = rule.window or rule.percentiles or (0.0, 100.0)

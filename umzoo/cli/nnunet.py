@@ -25,7 +25,7 @@ def train(
         str, typer.Option(help="fine-tuning recipe: sawtooth, warmup, frozen, or nnunet for its own 1000 epochs")
     ] = "sawtooth",
     plans: Annotated[str, typer.Option("-p", "--plans", help="plans to start from")] = "nnUNetResEncUNetMPlans",
-    batch_size: Annotated[int | None, typer.Option(min=1, help="in place of the plan's")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="instead of the plan's")] = None,
     name: Annotated[str | None, typer.Option(help="name of the derived plans")] = None,
     tr: Annotated[
         str, typer.Option("-tr", "--trainer", help="your own trainer, class MyTrainer(UmzooMixin, nnUNetTrainerX)")
@@ -40,11 +40,11 @@ def train(
         bool, typer.Option("--disable-checkpointing", "--disable_checkpointing", help="save nothing")
     ] = False,
     fast_augmentation: Annotated[
-        bool, typer.Option("--fast-augmentation", help="nnU-Net's default augmentation, on the training's device")
+        bool, typer.Option("--fast-augmentation", help="nnU-Net's default augmentation on the training device")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what the weights would do, and stop")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the transfer report, and stop")] = False,
 ) -> None:
-    """Train nnU-Net from pre-trained weights; its flags are those of nnUNetv2_train but -pretrained_weights."""
+    """Train nnU-Net from pre-trained weights; it has the flags of nnUNetv2_train except -pretrained_weights."""
     from umzoo.errors import ConfigError
     from umzoo.nnunet.training.derived_plans import Request
     from umzoo.nnunet.training.plans_entry import parse_options

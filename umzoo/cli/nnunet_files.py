@@ -25,7 +25,7 @@ def plan(
     batch_size: Annotated[int | None, typer.Option(help="patches per step; by default nnU-Net's rule")] = None,
     name: Annotated[str | None, typer.Option(help="name of the plans; by default from weights and choices")] = None,
 ) -> None:
-    """Plan a network that takes the most from the weights, and say what each choice costs."""
+    """Plan a network that takes as much as possible from the weights, and show the cost of each choice."""
     from umzoo.hub.pulling.references import resolve
     from umzoo.nnunet.planning.plan_report import choices_table, commands, networks_table
     from umzoo.nnunet.planning.planner import Choices, propose
@@ -44,13 +44,15 @@ def plan(
 def convert(
     weights: Annotated[str, typer.Argument(help="weights folder or reference")],
     out: Annotated[Path | None, typer.Argument(help="file to write, for nnUNetv2_train -pretrained_weights")] = None,
-    plans: Annotated[str | None, typer.Option(help="plans whose network the file is for: a file, or a name")] = None,
-    dataset: Annotated[str | None, typer.Option(help="data set that plans given by name are of")] = None,
-    configuration: Annotated[str, typer.Option("--configuration", "-c", help="configuration of them")] = "3d_fullres",
-    minimum: Annotated[float, typer.Option(help="least share of the encoder's kernels that must fit")] = 0.5,
-    nnssl: Annotated[Path | None, typer.Option(help="folder to write instead, in nnssl's form")] = None,
+    plans: Annotated[str | None, typer.Option(help="plans of the target network: a file, or a name")] = None,
+    dataset: Annotated[str | None, typer.Option(help="data set of plans that are given by name")] = None,
+    configuration: Annotated[
+        str, typer.Option("--configuration", "-c", help="configuration of the plans")
+    ] = "3d_fullres",
+    minimum: Annotated[float, typer.Option(help="minimum share of the encoder's kernels that must fit")] = 0.5,
+    nnssl: Annotated[Path | None, typer.Option(help="folder to write instead, in nnssl's format")] = None,
 ) -> None:
-    """Write weights as files that nnU-Net's own commands read."""
+    """Write weights as files for nnU-Net's own commands."""
     from umzoo.errors import ConfigError
     from umzoo.hub.pulling.references import resolve
     from umzoo.terminal import Terminal
@@ -85,5 +87,5 @@ def _planned(plans: str | None, dataset: str | None, configuration: str) -> Plan
     if Path(plans).is_file():
         return planned_in(Path(plans), configuration)
     if dataset is None:
-        raise ConfigError(f"there is no file {plans}; if it is the name of plans, say of which --dataset")
+        raise ConfigError(f"there is no file {plans}; if it is the name of plans, give --dataset")
     return read_planned(preprocessed_folder(dataset), plans, configuration)

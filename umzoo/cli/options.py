@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def describe(config: type[Config]) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
-    """Yield of each option its name, its default as JSON (``none``, ``required``), its meaning, and what it may be."""
+    """Yield name, default as JSON (or ``none``, ``required``), meaning and choices of each option."""
     for name, field in config.model_fields.items():
         yield field.alias or name, _default(field), field.description or "", _choices(field.annotation)
 
@@ -27,7 +27,7 @@ def _default(field: Any) -> str:
 
 
 def _choices(annotation: Any) -> tuple[str, ...]:
-    """What can be chosen, if it is one of some words or nothing."""
+    """The choices of a ``Literal`` or an optional one; empty for other types."""
     united = get_origin(annotation) in (Union, UnionType)
     kinds = [kind for kind in (get_args(annotation) if united else [annotation]) if kind is not NoneType]
     if any(get_origin(kind) is not Literal for kind in kinds):

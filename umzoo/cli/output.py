@@ -1,4 +1,4 @@
-"""What commands say in plain lines."""
+"""Plain output of commands."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from umzoo.printable import printable
 
 
 def say(text: object, err: bool = False, color: str | None = None) -> None:
-    """Print *text* and a line feed, on stderr with *err*; what would act on a terminal is shown as its code."""
+    """Print *text* and a line feed, on stderr with *err*; control characters are escaped."""
     typer.secho(printable(text), err=err, fg=color)

@@ -36,9 +36,9 @@ def new(
 
 
 def check(
-    name: Annotated[str | None, typer.Argument(help="plug-in or package; by default all but umzoo's own")] = None,
+    name: Annotated[str | None, typer.Argument(help="plug-in or package; default: all except umzoo's own")] = None,
 ) -> None:
-    """Check what a plug-in registered, a row for each promise; exit code 1 if something does not hold."""
+    """Check the components of a plug-in, with a row for each requirement; exit code 1 if a check fails."""
     from umzoo.authoring.check import check_plugins
     from umzoo.terminal import Terminal
 
@@ -61,7 +61,7 @@ def check(
 
 
 def _print_row(console: Console, result: Result, new: bool) -> None:
-    """Print *result*: on a terminal below a heading if its component is *new*, elsewhere as a line with tabs."""
+    """Print *result*: on a terminal below a heading if its component is *new*, otherwise as a tab-separated line."""
     from rich.table import Table
     from rich.text import Text
 
@@ -81,7 +81,7 @@ def _print_row(console: Console, result: Result, new: bool) -> None:
 
 def _summary(results: list[Result]) -> str:
     if not results:
-        return "nothing was checked: no other plug-in is installed that registers something"
+        return "nothing was checked: no other installed plug-in registers a component"
     counts = Counter(result.outcome for result in results)
     found = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     return f"{len(results)} checks in {sum(result.seconds for result in results):.0f} s: {found}"

@@ -1,4 +1,4 @@
-"""``umzoo predict``: what a fine-tuned network says of new scans."""
+"""``umzoo predict``: predictions of a fine-tuned network for new scans."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def predict(
         list[str] | None, typer.Option(help="weights of another fold, to average with; repeatable")
     ] = None,
     modality: Modality = None,
-    flips: Annotated[bool, typer.Option("--flips", help="average over the flips of the image; 8 times slower")] = False,
+    flips: Annotated[bool, typer.Option("--flips", help="average over mirrored images; 8 times slower")] = False,
     probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="write the probability maps of a segmentation too")
+        bool, typer.Option("--probabilities", help="also write the probability maps of a segmentation")
     ] = False,
     pictures: Annotated[bool, typer.Option("--pictures", help="draw each segmentation over its scan")] = False,
     mask: Annotated[

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Uneven(str, Enum):
-    """How slices at uneven distances are handled."""
+    """How unevenly spaced slices are handled."""
 
     REFUSE = "refuse"
     RESAMPLE = "resample"
@@ -32,7 +32,9 @@ class Nan(str, Enum):
 
 Halves = Annotated[
     bool,
-    typer.Option(help="Also write copies at half the resolution: coarse crops load faster, for an eighth more disk."),
+    typer.Option(
+        help="Also write copies at half the resolution: coarse crops load faster, for an eighth more disk space."
+    ),
 ]
 TargetColumns = Annotated[
     list[str] | None,
@@ -44,10 +46,10 @@ def prepare(
     sources: Annotated[
         list[str], typer.Argument(help="Folders, scans or manifests (.csv, .jsonl); NAME=PATH names the data set.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the store; one that was begun is continued.")],
+    out: Annotated[Path, typer.Option(help="Folder of the store; an existing store is continued.")],
     modality: Annotated[
         list[str] | None,
-        typer.Option(help="MODALITY=PATTERN for files that do not say theirs, such as 'ct=**/ct/**'; repeatable."),
+        typer.Option(help="MODALITY=PATTERN for files without a recorded modality, such as 'ct=**/ct/**'; repeatable."),
     ] = None,
     spacing: Annotated[str, typer.Option(help="Voxel spacing in mm: 'native', one number, or three (D,H,W).")] = "1",
     workers: Annotated[
@@ -56,15 +58,15 @@ def prepare(
     scheduler: Annotated[str, typer.Option(help="Dask scheduler, such as tcp://host:8786, to use its workers.")] = "",
     max_frames: Annotated[int, typer.Option(min=1, help="Volumes taken from one 4-D file, evenly spaced.")] = 16,
     uneven: Annotated[
-        Uneven, typer.Option(help="Slices at uneven distances: refuse the series, or resample it to even ones.")
+        Uneven, typer.Option(help="Unevenly spaced slices: refuse the series, or resample it to even spacing.")
     ] = Uneven.REFUSE,
     nan: Annotated[
-        Nan, typer.Option(help="Volumes with NaN: refuse them, or fill these voxels with the least value.")
+        Nan, typer.Option(help="Volumes with NaN: refuse them, or fill these voxels with the smallest value.")
     ] = Nan.REFUSE,
     halves: Halves = True,
     target: TargetColumns = None,
 ) -> None:
-    """Prepare scans for training: read, orient, resample and store them, with a report on what was left out."""
+    """Prepare scans for training: read, orient, resample and store them, with a report on refused scans."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from umzoo.data.preparing.prepare import prepare as run
@@ -102,7 +104,7 @@ def prepare(
 
 @contextmanager
 def _stoppable(out: Path) -> Iterator[None]:
-    """Say after Ctrl-C what is there and how it goes on."""
+    """Print after Ctrl-C how many volumes are kept and how to continue."""
     try:
         yield
     except KeyboardInterrupt:

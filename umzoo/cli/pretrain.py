@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from umzoo.engine.trainer import Trainer
 
 WORTH_A_PLAN = 100
-"""Steps of a run that says beforehand what it will take; to find that out costs some seconds."""
+"""Minimum number of steps for a forecast of memory and time, which takes some seconds."""
 
 
 def pretrain(
@@ -38,10 +38,10 @@ def pretrain(
         ),
     ] = False,
     memory: Annotated[
-        str | None, typer.Option(help="with --plan: memory per process, such as 24GB; says which batch fits")
+        str | None, typer.Option(help="with --plan: memory per process, such as 24GB, to find the largest batch")
     ] = None,
     card: Annotated[
-        str | None, typer.Option(help="with --plan: a card such as a100, whose memory and speed are taken")
+        str | None, typer.Option(help="with --plan: a GPU such as a100, whose memory and speed are used")
     ] = None,
 ) -> None:
     """Pre-train a network on a store of unlabeled volumes, or continue a run."""
@@ -78,7 +78,7 @@ def pretrain(
 
 
 def _task_probe(run: Run) -> Any:
-    """Return the probe that the recipe of *run* asks for, or None; only it needs what ``umzoo[finetune]`` brings."""
+    """Return the probe of the recipe of *run*, or None; only the probe needs ``umzoo[finetune]``."""
     if not run.recipe.trainer.probe_task:
         return None
     from umzoo.downstream.evaluate.online import online_probe
@@ -111,13 +111,13 @@ def _say_plan(
     if limit and made.memory > limit:
         say(
             f"{limit / 1e9:g} GB are too little, even for one patch: use a smaller data.patch_size or backbone, or"
-            " share the weights out to several processes with trainer.shard=true",
+            " shard the weights over several processes with trainer.shard=true",
             err=True,
         )
 
 
 def announce(trainer: Trainer) -> None:
-    """Say in one line what the run will take; that it cannot be told stops no run."""
+    """Print the forecast of the run in one line; a failure of the forecast does not stop the run."""
     import logging
 
     import torch
@@ -127,7 +127,7 @@ def announce(trainer: Trainer) -> None:
     log, ours = logging.getLogger(__name__), logging.getLogger("umzoo")
     level = ours.level
     try:
-        ours.setLevel(logging.ERROR)  # the run itself says what is wrong with it
+        ours.setLevel(logging.ERROR)  # the run itself reports its problems
         with torch.random.fork_rng():
             store = trainer.store
             made = make_plan(
@@ -148,14 +148,14 @@ def _resumed(folder: Path, data: Path | None, overrides: list[str]) -> Run:
 
     if recipes := [text for text in overrides if "=" not in text]:
         raise ConfigError(
-            f"--resume continues a run with its own recipe: leave out '{recipes[0]}'; what may follow are changes such"
+            f"--resume continues a run with its own recipe: leave out '{recipes[0]}', and give only changes such"
             " as optim.lr=1e-4 or trainer.steps=2000"
         )
     return open_run(folder, data, overrides)
 
 
 def _say_finished(run: Run) -> None:
-    """Say that there is nothing left to do, and what can be done; a store that has moved is recorded."""
+    """Print that the run is finished and what can be done next; record the new path of a moved store."""
     from umzoo.engine.option_changes import record_changes
 
     steps = run.recipe.trainer.steps
@@ -168,7 +168,7 @@ def _say_finished(run: Run) -> None:
 
 
 def export(
-    source: Annotated[str, typer.Argument(help="folder of a run; with --onnx also weights, in any form of reference")],
+    source: Annotated[str, typer.Argument(help="folder of a run; with --onnx also any reference to weights")],
     target: Annotated[Path, typer.Argument(help="weights folder to write, or the file with --onnx")],
     license: Annotated[str, typer.Option(help="SPDX identifier of the weights, such as cc-by-4.0")] = "unknown",
     license_link: Annotated[str, typer.Option(help="text of a license called other, https://...")] = "",

@@ -1,4 +1,4 @@
-"""A bar for commands that take one scan after the other."""
+"""A progress bar for commands that process scans one after the other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def scan_bar(doing: str) -> Iterator[Callable[[int, int, int], None]]:
-    """Yield what shows scans done, scans in all and scans left out, with the time that is left."""
+    """Yield a function that shows finished scans, their total, skipped scans, and the remaining time."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from umzoo.terminal import Terminal

@@ -1,4 +1,4 @@
-"""``umzoo quickstart``: everything once, on synthetic volumes."""
+"""``umzoo quickstart``: a tour on synthetic volumes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands that take scans have in common: their arguments, numbers in a row, and the device."""
+"""Shared options of commands that take scans: arguments, lists of numbers, and the device."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Scans = Annotated[list[str], typer.Argument(help="files, DICOM folders, folders,
 Modality = Annotated[
     list[str] | None, typer.Option(help="ct, mr, ... for all scans, or MODALITY=PATTERN for some; repeatable")
 ]
-Levels = Annotated[str, typer.Option(help="levels of features, joined: 0 the finest, -1 the coarsest")]
+Levels = Annotated[str, typer.Option(help="levels of features to concatenate: 0 is the finest, -1 the coarsest")]
 Pooling = Annotated[str, typer.Option(help="mean, max or mean+max")]
 Cpu = Annotated[bool, typer.Option("--cpu", help="stay on the CPU")]
 
 
 def default_device(cpu: bool) -> tuple[str, str]:
-    """Return the device to run on, and the precision that suits it: bf16 on a GPU that has it."""
+    """Return the device to run on, and its precision: bf16 on a GPU that supports it."""
     import torch
 
     if cpu or not torch.cuda.is_available():
@@ -41,6 +41,6 @@ def numbers(text: str, option: str) -> tuple[int, ...]:
 
 
 def say_left_out(skipped: tuple[tuple[str, str], ...]) -> None:
-    """Name on stderr the scans that were left out, and why."""
+    """List skipped scans and the reasons on stderr."""
     for name, reason in skipped:
         say(f"left out {name}: {reason}", err=True)

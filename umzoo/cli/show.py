@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="a component, weights, or a recipe that ships with umzoo")],
-    kind: Annotated[str | None, typer.Option(help="its kind, where several have the name: see 'umzoo list'")] = None,
+    name: Annotated[str, typer.Argument(help="a component, weights, or a shipped recipe")],
+    kind: Annotated[str | None, typer.Option(help="its kind, if the name is ambiguous: see 'umzoo list'")] = None,
 ) -> None:
-    """Show what NAME is, who brings it, and its options with their defaults."""
+    """Show what NAME is, its package, and its options with their defaults."""
     from umzoo.cli.component_cache import shown
     from umzoo.engine.recipe import shipped_recipes
     from umzoo.errors import UnknownNameError, nearest

@@ -20,12 +20,12 @@ def sign(
     certificate: Annotated[Path | None, typer.Option(help="certificate of that key (PEM)")] = None,
     chain: Annotated[Path | None, typer.Option(help="certificates up to the root (PEM)")] = None,
 ) -> None:
-    """Sign a weights folder: config.json and the tensors, not the card. A push or bundle takes model.sig along."""
+    """Sign a weights folder: config.json and the tensors, not the card. Pushes and bundles include model.sig."""
     from umzoo.weights.signing.signer import Signer, sign_folder
 
     signature = sign_folder(folder, Signer(key, certificate, chain))
     trusted = "--root CERTIFICATES" if certificate else "--public-key KEY"
-    say(f"signed {', '.join(signature.files)} in {folder}; to be checked with: umzoo verify {folder} {trusted}")
+    say(f"signed {', '.join(signature.files)} in {folder}; verify with: umzoo verify {folder} {trusted}")
 
 
 def verify(
@@ -36,7 +36,7 @@ def verify(
     ] = None,
     offline: Offline = False,
 ) -> None:
-    """Check that weights are those that the owner of a key or certificate signed, unchanged."""
+    """Check that weights were signed by the owner of a key or certificate, and are unchanged."""
     from umzoo.hub.pulling.verify import verify as verify_weights
 
     found = verify_weights(ref, public_key=public_key, root=root, local_files_only=offline)
@@ -44,7 +44,7 @@ def verify(
 
 
 def signer_of(key: Path | None, certificate: Path | None, chain: Path | None) -> Signer | None:
-    """Return what options of a command sign with; None without a key.
+    """Return the signer for the options of a command; None without a key.
 
     Raises:
         ConfigError: if there are certificates without a key.

@@ -15,10 +15,12 @@ StoreArgument = Annotated[Path, typer.Argument(help="A store made by 'umzoo prep
 def remove(
     store: StoreArgument,
     ids: Annotated[list[str] | None, typer.Argument(help="Ids of volumes, as in local/report.jsonl.")] = None,
-    source: Annotated[list[str] | None, typer.Option(help="Data set, all of it; repeatable.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="All volumes of this data set; repeatable.")] = None,
     file: Annotated[list[str] | None, typer.Option(help="File a volume came from, or a pattern; repeatable.")] = None,
     patient: Annotated[list[str] | None, typer.Option(help="PatientID, or subject of a manifest; repeatable.")] = None,
-    stale: Annotated[bool, typer.Option("--stale", help="Volumes that the last report calls changed or gone.")] = False,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Volumes that the last report lists as changed or missing.")
+    ] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Allow removed volumes again, at the next prepare.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be removed, and remove nothing.")] = False,
 ) -> None:
@@ -36,7 +38,7 @@ def remove(
     if dry_run:
         say(f"{len(gone)} volumes would be removed from {store}; nothing was done")
     else:
-        say(f"{len(gone)} volumes are removed from {store} for good; weights that were trained on them are not changed")
+        say(f"{len(gone)} volumes are removed from {store} for good; weights trained on them are unchanged")
 
 
 def verify(store: StoreArgument) -> None:
@@ -53,17 +55,17 @@ def verify(store: StoreArgument) -> None:
     if verdict.damaged:
         say(f"To repair: prepare their sources again, umzoo prepare SOURCE --out {store}")
     if verdict.problems:
-        say(f"To mend index and ledger: umzoo store compact {store}")
+        say(f"To repair index and ledger: umzoo store compact {store}")
     if not verdict.sound:
         raise typer.Exit(1)
 
 
 def pack(
     store: StoreArgument,
-    out: Annotated[Path, typer.Argument(help="Folder of the packed store, which is not there yet.")],
-    gigabytes: Annotated[float, typer.Option(min=0.001, help="Size of a shard, at which the next is begun.")] = 1.0,
+    out: Annotated[Path, typer.Argument(help="Folder of the packed store, which must not exist.")],
+    gigabytes: Annotated[float, typer.Option(min=0.001, help="Size of a shard.")] = 1.0,
 ) -> None:
-    """Write the volumes into few large files, for network file systems and for reading by https://, s3:// or hf://."""
+    """Write the volumes into few large files, for network file systems and for reading over https://, s3://, hf://."""
     from umzoo.data.store import shards
 
     volumes, files = shards.pack(store, out, int(gigabytes * 1e9))
@@ -71,7 +73,7 @@ def pack(
 
 
 def halve(store: StoreArgument) -> None:
-    """Make copies of the volumes at half the resolution where they are missing: coarse crops load faster from them."""
+    """Make missing copies of the volumes at half the resolution, from which coarse crops load faster."""
     from umzoo.data.preparing import maintenance
 
     made, volumes = maintenance.halve(store)
@@ -79,7 +81,7 @@ def halve(store: StoreArgument) -> None:
 
 
 def compact(store: StoreArgument) -> None:
-    """Drop damaged and outdated lines of index and ledger, and files that stopped runs left."""
+    """Drop damaged and outdated lines of index and ledger, and leftover files of stopped runs."""
     from umzoo.data.preparing import maintenance
 
     lines, freed = maintenance.compact(store)

@@ -1,4 +1,4 @@
-"""What commands print of many things: a table on a terminal; elsewhere a line per row, for ``grep`` and ``cut``."""
+"""Listings of commands: a table on a terminal, otherwise one line per row for ``grep`` and ``cut``."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 LEAST_ROOM = 20
-"""Characters that the last column of a table gets at least."""
+"""Minimum width of the last column of a table, in characters."""
 
 
 class Listing:
     """Rows of text under named columns; a table without names has no header.
 
-    On a terminal the last column gets what room is left, and its text is wrapped, or with *cut* cut off; all others
-    are never broken. A table that is too wide for the terminal all the same is left to it to wrap. Columns without any
-    text are left out.
+    On a terminal the last column gets the remaining width, and its text is wrapped, or with *cut* truncated; other
+    columns are never wrapped. If a table is still too wide, the terminal wraps it. Empty columns are left out.
 
     Args:
         columns: names of the columns.
-        title: stands above the rows.
-        group: what the rows have in common: the title on a terminal, elsewhere the first cell of each line.
-        cut: cut the last column off, so that each row is one line.
+        title: heading above the rows.
+        group: a value that all rows share: the title on a terminal, otherwise the first cell of each line.
+        cut: truncate the last column, so that each row is one line.
     """
 
     def __init__(self, *columns: str, title: str = "", group: str = "", cut: bool = False) -> None:

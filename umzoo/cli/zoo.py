@@ -23,15 +23,22 @@ def list_(
     pretrained: Annotated[
         bool, typer.Option("--pretrained", help="registered weights: 'umzoo list --pretrained [PATTERN]'")
     ] = False,
-    use: Annotated[str | None, typer.Option(help="of these, those whose license allows it: commercial, share")] = None,
-    modality: Annotated[str | None, typer.Option(help="of these, those trained on it: ct, mr, pet")] = None,
-    region: Annotated[str | None, typer.Option(help="of these, those trained on it: head, brain, chest, ...")] = None,
+    use: Annotated[
+        str | None, typer.Option(help="with --pretrained: weights whose license allows this use: commercial, share")
+    ] = None,
+    modality: Annotated[
+        str | None, typer.Option(help="with --pretrained: weights trained on this modality: ct, mr, pet")
+    ] = None,
+    region: Annotated[
+        str | None, typer.Option(help="with --pretrained: weights trained on this region: head, brain, chest, ...")
+    ] = None,
     takes: Annotated[
-        str | None, typer.Option(help="of these, those for networks of it: nnunet, monai, torchvision")
+        str | None,
+        typer.Option(help="with --pretrained: weights for networks of this library: nnunet, monai, torchvision"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="registered weights as JSON")] = False,
 ) -> None:
-    """List what the plug-ins bring, all kinds or one, by name; in a pipe one line each, with tabs in between."""
+    """List the components of all plug-ins, all kinds or one, by name; in a pipe one tab-separated line each."""
     from umzoo.cli.component_cache import shown
     from umzoo.errors import ConfigError
 
@@ -74,7 +81,7 @@ def _show_recipes(pattern: str) -> None:
 
 
 def plugins() -> None:
-    """Show every plug-in: what it brings, or why it was not loaded."""
+    """Show every plug-in: its components, or why it was not loaded."""
     from rich.text import Text
 
     from umzoo import __version__
@@ -90,7 +97,7 @@ def plugins() -> None:
 
 
 def _of_kind(entries: dict[str, list[Entry]], kind: str | None) -> dict[str, list[Entry]]:
-    """Entries of the *kind* that the user means (``backbones`` and ``pretext-task`` are understood too), or all."""
+    """Entries of *kind* (variants such as ``backbones`` and ``pretext-task`` are accepted), or all."""
     from umzoo.errors import UnknownNameError, nearest
 
     if kind is None:
@@ -103,7 +110,7 @@ def _of_kind(entries: dict[str, list[Entry]], kind: str | None) -> dict[str, lis
 
 
 def _show_weights(found: list[dict[str, Any]], pattern: str, as_json: bool) -> None:
-    """Show what of the weights *found* matches *pattern*: their license, and where they are."""
+    """Show the weights in *found* whose names match *pattern*, with license and location."""
     found = [it for it in found if fnmatch(it["name"], pattern)]
     if as_json:
         say(json.dumps(found, indent=2))

@@ -1,4 +1,4 @@
-"""Untrusted pickles are read in a process of their own, which can neither open nor write files.
+"""Reads untrusted pickles in a separate process that can neither open nor write files.
 
-:mod:`umzoo.pickles.client` is for callers; all else here runs in the process that is started, without any package.
+:mod:`umzoo.pickles.client` is for callers; the other modules run in that process, with the standard library only.
 """

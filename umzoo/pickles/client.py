@@ -1,7 +1,7 @@
-"""Starts the process that reads pickles, and takes JSON from it.
+"""Starts the process that reads pickles, and receives JSON from it.
 
-On Linux and macOS that process has limits on memory and processor time, opens no file and no connection, starts no
-process and writes nothing; on Windows it is ended when it takes too long. It gets none of this one's environment.
+On Linux and macOS that process has limits on memory and CPU time, and can open no files or connections, start no
+processes and write nothing; on Windows only its time is limited. It gets none of this process's environment.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from umzoo.errors import in_one_line
 from umzoo.sandbox import EndedError, Helper, receive, start
 
 SECONDS = 60.0
-"""That reading one file may take."""
+"""Time limit for reading one file."""
 MAX_ANSWER, MAX_PLAIN = 256 << 20, 64 << 20
-"""Bytes of an answer, and of a pickle without tensors."""
+"""Maximum bytes of a response, and of a pickle without tensors."""
 _ROOT = str(Path(__file__).resolve().parents[2])
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from umzoo.pickles.server import main; main(sys.argv[2])"
 
@@ -28,11 +28,11 @@ class UnreadableError(ValueError):
 
 
 def read_tensor_file(file: Path) -> dict[str, Any]:
-    """Return what *file*, which ``torch.save`` wrote, holds: ``content``, ``places`` and ``passed``, all plain JSON.
+    """Return the content of *file*, written by ``torch.save``: ``content``, ``places`` and ``passed``, as plain JSON.
 
     Raises:
         OSError: if it cannot be opened.
-        UnreadableError: if it is none, is damaged, or asks for too much.
+        UnreadableError: if it is not such a file, is damaged, or exceeds the limits.
     """
     helper = Helper(lambda: start(_PROGRAM, (_ROOT, "tensors"), stream))
     with file.open("rb") as stream:
@@ -51,11 +51,11 @@ class PlainPickles:
         self._helper = Helper(lambda: start(_PROGRAM, (_ROOT, "plain"), subprocess.PIPE))
 
     def read(self, file: Path) -> Any:
-        """Return what *file* holds: arrays as nested lists, tuples as they are.
+        """Return the content of *file*, with arrays as nested lists and tuples as tuples.
 
         Raises:
             OSError: if there is no such file.
-            UnreadableError: if it is damaged, holds anything else, or asks for too much.
+            UnreadableError: if it is damaged, holds anything else, or exceeds the limits.
         """
         if file.stat().st_size > MAX_PLAIN:
             raise UnreadableError(f"it has more than {MAX_PLAIN >> 20} MiB")
@@ -73,20 +73,20 @@ class PlainPickles:
 def _answer(stream: IO[bytes]) -> bytes:
     length = int.from_bytes(receive(stream, 8), "little")
     if length > MAX_ANSWER:
-        raise UnreadableError("it holds too much beside its tensors")
+        raise UnreadableError("it holds too much data other than tensors")
     return bytes(receive(stream, length))
 
 
 def _understood(answer: bytes) -> dict[str, Any]:
-    """What the process said.
+    """The response of the process.
 
     Raises:
-        UnreadableError: if that cannot be read, or is that the file cannot be.
+        UnreadableError: if the response cannot be read, or reports that the file cannot be read.
     """
     try:
         content = json.loads(answer)
     except (ValueError, RecursionError):
-        raise UnreadableError("its reader gave no answer that can be read") from None
+        raise UnreadableError("its reader gave no readable answer") from None
     if not isinstance(content, dict) or "content" not in content:
         raise UnreadableError(in_one_line(content.get("error")) if isinstance(content, dict) else "it has no content")
     return content
@@ -95,8 +95,8 @@ def _understood(answer: bytes) -> dict[str, Any]:
 def _why(error: EndedError) -> str:
     too_long = [-int(getattr(signal, name)) for name in ("SIGKILL", "SIGXCPU") if hasattr(signal, name)]
     if error.late or error.code in too_long:
-        return "reading it takes too long: it is not what it says, or damaged"
-    return f"it made its reader crash (status {error.code}), which runs apart from this process"
+        return "reading it takes too long: it is damaged or not a valid file"
+    return f"it made its reader process crash (status {error.code})"
 
 
 def _decoded(value: Any) -> Any:
@@ -104,10 +104,10 @@ def _decoded(value: Any) -> Any:
 
 
 def decode(value: Any, tensor: Any) -> Any:
-    """Return what the JSON *value* of a pickle stands for; ``tensor(place)`` makes its tensors.
+    """Decode the JSON *value* of a pickle; ``tensor(place)`` makes its tensors.
 
     Raises:
-        UnreadableError: if it is not as the process writes it.
+        UnreadableError: if it does not have the format of the process.
     """
     if isinstance(value, list):
         return [decode(item, tensor) for item in value]
@@ -127,7 +127,7 @@ def decode(value: Any, tensor: Any) -> Any:
 
 
 class Inert:
-    """Stands for an object that was passed over: it has a *name* and holds nothing."""
+    """Placeholder for a skipped object: it has a *name* and no content."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""What a pickle held, as JSON: containers and numbers as they are, and places instead of tensors."""
+"""The content of a pickle as JSON: containers and numbers as they are, and file positions instead of tensors."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ MAX_DEPTH, MAX_NODES, MAX_VALUES = 100, 500_000, 16_000_000
 
 
 class Writer:
-    """Turns objects into what ``json`` writes; one is for one pickle.
+    """Converts the objects of one pickle to JSON values.
 
-    Lists stay, tuples and sets become ``{"t": items}``, tables ``{"d": pairs}``, tensors ``{"T": place}`` and all else
-    ``{"x": name}``.
+    Lists stay, tuples and sets become ``{"t": items}``, dictionaries ``{"d": pairs}``, tensors ``{"T": place}`` and
+    everything else ``{"x": name}``.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Writer:
         """Return *value* for ``json``.
 
         Raises:
-            ValueError: if it is nested too deeply, holds itself, or is too large.
+            ValueError: if it is nested too deeply, contains itself, or is too large.
         """
         self.nodes += 1
         if depth > MAX_DEPTH or self.nodes > MAX_NODES:

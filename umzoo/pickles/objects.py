@@ -1,6 +1,6 @@
-"""What stands for the objects of a pickle: no class of numpy or PyTorch is made, and nothing that it names is imported.
+"""Stand-ins for the objects of a pickle: no class of NumPy or PyTorch is created, and no name is imported.
 
-A pickle is a program for a stack machine that calls what it names. Here it can name only what is in this file.
+A pickle is a program for a stack machine that calls the functions it names. Here it can only call those in this file.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ STORAGES = {
 SIZES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "int32": 4, "int16": 2, "int8": 1}
 SIZES |= {"uint8": 1, "bool": 1, "complex64": 8, "complex128": 16}
 MAX_ARRAY = 1_000_000
-"""Values of an array that are handed on."""
+"""Maximum number of values of an array."""
 
 
 class Passed:
-    """Stands for an object of a class that is not listed: made of anything, and holding nothing."""
+    """Placeholder for an object of an unlisted class: it accepts any arguments and has no content."""
 
     name = "an object"
 
     def __new__(cls, *_: Any, **__: Any) -> Passed:
-        """Make one, of anything."""
+        """Create it from any arguments."""
         return object.__new__(cls)
 
     def __init__(self, *_: Any, **__: Any) -> None: ...
 
     def __call__(self, *_: Any, **__: Any) -> Passed:
-        """Stand for what a call gives."""
+        """Stand for the result of a call."""
         return self
 
     def __setstate__(self, _: Any) -> None: ...
@@ -61,20 +61,20 @@ class Passed:
     def __setitem__(self, _: Any, __: Any) -> None: ...
 
     def append(self, _: Any) -> None:
-        """Take a list's item."""
+        """Accept the item of a list."""
 
     extend = add = update = append
 
 
 class Storage:
-    """Numbers that lie elsewhere in the file, under *key*; *start* is where a view of them begins."""
+    """Numbers elsewhere in the file, under *key*; *start* is the offset of a view."""
 
     def __init__(self, key: str, dtype: str, start: int = 0) -> None:
         self.key, self.dtype, self.start = key, dtype, start
 
 
 class Tensor:
-    """Where the values of a tensor lie: a place in a storage, counted in values."""
+    """The position of a tensor's values in a storage, counted in values."""
 
     def __init__(self, storage: Any, offset: Any, size: Any, stride: Any, dtype: str = "") -> None:
         if not isinstance(storage, Storage):
@@ -97,12 +97,12 @@ class Dtype:
         self.order, self.code = ">" if name.startswith(">") else "<", NUMBERS.get(name.lstrip("<>=|"), "")
 
     def __setstate__(self, state: Any) -> None:
-        """Take the order of bytes; the rest would make a record of it."""
+        """Set the byte order; the other items would make it a record."""
         if isinstance(state, tuple) and len(state) > 1 and state[1] == ">":
             self.order = ">"
 
     def values(self, raw: Any, count: int) -> tuple[Any, ...] | None:
-        """Return *count* numbers in *raw*; None if these are no numbers."""
+        """Return *count* numbers from *raw*; None if the type is not numeric."""
         if not self.code or not isinstance(raw, (bytes, bytearray)) or not 0 <= count <= MAX_ARRAY:
             return None
         return struct.unpack(f"{self.order}{count}{self.code}", raw)
@@ -119,7 +119,7 @@ class Array:
         self.fill(raw, dtype, shape, bool(by_columns))
 
     def fill(self, raw: Any, dtype: Any, shape: Any, by_columns: bool) -> None:
-        """Take the values in *raw*."""
+        """Set the values from *raw*."""
         values = dtype.values(raw, prod(shape)) if isinstance(dtype, Dtype) else None
         if values is None:
             return
@@ -149,7 +149,7 @@ def _from_buffer(raw: Any, dtype: Any, shape: Any, order: Any) -> Array:
 
 
 def _encode(text: Any, encoding: Any = "latin1", *_: Any) -> bytes:
-    """Bytes as old protocols write them; other encodings can take time without end."""
+    """Bytes as old protocols write them; other encodings could take unlimited time."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         raise pickle.UnpicklingError(f"it holds bytes in the encoding {str(encoding)[:40]!r}, expected latin1")
     return text.encode("latin1")
@@ -199,7 +199,7 @@ PLAIN: dict[tuple[str, str], Any] = {
         )
     },
 }
-"""What pickles of numbers, arrays and containers name."""
+"""Names used by pickles of numbers, arrays and containers."""
 TENSORS: dict[tuple[str, str], Any] = {
     ("torch", "Size"): _size,
     ("torch", "device"): _device,
@@ -209,7 +209,7 @@ TENSORS: dict[tuple[str, str], Any] = {
     ("torch._utils", "_rebuild_parameter"): _parameter,
     ("torch._utils", "_rebuild_parameter_with_state"): _parameter,
 }
-"""What files of tensors name besides."""
+"""Additional names used by files of tensors."""
 
 
 class Unpickler(pickle.Unpickler):
@@ -217,7 +217,7 @@ class Unpickler(pickle.Unpickler):
 
     Args:
         stream: the pickle.
-        known: what may be named.
+        known: allowed names.
         strict: refuse other names.
     """
 
@@ -228,7 +228,7 @@ class Unpickler(pickle.Unpickler):
         self.storages: dict[str, str] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what stands for *name* of *module*."""
+        """Return the stand-in for *name* of *module*."""
         if (module, name) in self.known:
             return self.known[module, name]
         if self.strict:
@@ -241,9 +241,9 @@ class Unpickler(pickle.Unpickler):
         return type("Passed", (Passed,), {"name": f"{module[:80]}.{name[:80]}"})
 
     def persistent_load(self, pid: Any) -> Storage:
-        """Return the storage that *pid* names: ``("storage", class, key, device, values)``, and perhaps a view."""
+        """Return the storage of *pid*: ``("storage", class, key, device, values)``, possibly with a view."""
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage" or not isinstance(pid[1], Named):
-            raise pickle.UnpicklingError("it refers to something that is no storage")
+            raise pickle.UnpicklingError("it refers to something that is not a storage")
         key, view = str(pid[2]), pid[5] if len(pid) > 5 else None
         self.storages.setdefault(key, pid[1].name)
         return Storage(key, pid[1].name, 0 if view is None else int(view[1]))

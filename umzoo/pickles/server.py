@@ -14,16 +14,16 @@ from umzoo.pickles.objects import PLAIN, Unpickler
 from umzoo.pickles.torch_file import NotTensorsError, read_tensors
 
 MEMORY, SECONDS = 1 << 30, 20
-"""Bytes of address space beyond those that the interpreter takes, and seconds of processor time."""
+"""Bytes of address space in addition to the interpreter's, and seconds of CPU time."""
 
 
 def main(mode: str) -> None:
-    """Read one file of tensors, or in mode ``plain`` pickles without end.
+    """Read one file of tensors, or in mode ``plain`` any number of pickles.
 
-    Pickles come, and answers go, behind their length in eight bytes.
+    Pickles and responses are preceded by their length in eight bytes.
     """
     stream, out = open(0, "rb", closefd=False), open(1, "wb", closefd=False)  # noqa: SIM115
-    codecs.lookup("cp437")  # names in archives; it is a file, and none can be opened later
+    codecs.lookup("cp437")  # for names in archives; the codec is a file, and no file can be opened later
     confine()
     if mode == "tensors":
         _send(out, _answer(_tensors, stream))
@@ -39,7 +39,7 @@ def _send(out: BinaryIO, answer: bytes) -> None:
 
 
 def confine() -> None:
-    """Give up what reading does not need, as far as the system can take it: files, sockets, processes, memory, time."""
+    """Drop permissions that reading does not need, where supported: files, sockets, processes, memory, time."""
     try:
         import resource
     except ImportError:

@@ -1,4 +1,4 @@
-"""Where the pickle and the numbers lie in a file of ``torch.save``: a zip archive, or before PyTorch 1.6 one stream."""
+"""Positions of pickle and numbers in a file of ``torch.save``: a zip archive, or before PyTorch 1.6 one stream."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KNOWN = PLAIN | TENSORS
 
 
 class NotTensorsError(ValueError):
-    """The file is none of ``torch.save``'s, or not one that can be read; the message is a sentence that says why."""
+    """The file was not written by ``torch.save``, or cannot be read; the message gives the reason."""
 
 
 Places = dict[str, list[int]]
@@ -23,10 +23,10 @@ Places = dict[str, list[int]]
 
 
 def read_tensors(stream: BinaryIO) -> tuple[Any, Places, set[str]]:
-    """Return what the file *stream* holds, where its storages lie, and the names of what was passed over.
+    """Return the content of the file *stream*, the positions of its storages, and the names of skipped objects.
 
     Raises:
-        NotTensorsError: if it is no such file, or one that cannot be read.
+        NotTensorsError: if it was not written by ``torch.save``, or cannot be read.
         pickle.UnpicklingError: if its pickle is damaged.
     """
     start = stream.read(4)
@@ -88,7 +88,7 @@ def _plain(stream: BinaryIO) -> Any:
 
 
 def _follow(stream: BinaryIO, keys: Any, dtypes: dict[str, str]) -> Places:
-    """Storages lie one after the other, each behind the number of its values."""
+    """Positions of consecutive storages, each preceded by the number of its values."""
     if not isinstance(keys, list):
         raise pickle.UnpicklingError("it does not list its storages")
     places: Places = {}
