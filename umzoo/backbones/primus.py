@@ -1,7 +1,7 @@
 """Primus (Wald et al., arXiv 2503.01835): an EVA-02 transformer on 8x8x8 tokens, through dynamic_network_architectures.
 
-``encoder.*`` and ``decoder.*`` hold ``down_projection``, ``eva`` and ``up_projection`` under the names of nnU-Net's
-own Primus. Tokens are laid out in the order of the axes (D, H, W).
+``encoder.*`` and ``decoder.*`` hold ``down_projection``, ``eva`` and ``up_projection`` with the names of nnU-Net's
+Primus. Tokens are in the order of the axes (D, H, W).
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ class PrimusConfig(Config):
     in_channels: Count = Field(1, description="channels of the input")
     input_shape: tuple[Count, Count, Count] | None = Field(
         None,
-        description="voxels (D, H, W) the position embedding is made for; None: the recipe's patch size, or 96"
-        " along each axis. Other sizes resize it",
+        description="voxels (D, H, W) for which the position embedding is made, by default the recipe's patch size, or"
+        " 96 along each axis; it is resized for other sizes",
     )
     token_size: tuple[Edge, Edge, Edge] = Field((8, 8, 8), description="voxels (D, H, W) of one token; powers of 2")
     embed_dim: Count = Field(396, description="channels of a token; a multiple of 6 times 'heads'")
     depth: Count = Field(12, description="transformer blocks")
     heads: Count = Field(6, description="attention heads")
-    decoder_channels: Count = Field(32, description="channels of the dense map")
+    decoder_channels: Count = Field(32, description="channels of the dense features")
     drop_path: float = Field(0.0, ge=0, lt=1, description="rate of stochastic depth")
     layer_scale: float | None = Field(
-        0.1, gt=0, description="initial scale of each block's branches, as in nnU-Net's presets; None: not scaled"
+        0.1, gt=0, description="initial layer scale of each block's branches, as in nnU-Net's presets; None: no scaling"
     )
-    inner_norm: bool = Field(True, description="normalize inside attention, as nnU-Net's presets do")
+    inner_norm: bool = Field(True, description="normalize inside attention, as in nnU-Net's presets")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -57,7 +57,7 @@ class PrimusConfig(Config):
 
 
 class Primus(Backbone):
-    """One level of features at the stride of the tokens, and a light decoder of transposed convolutions."""
+    """A transformer with one feature level at the stride of the tokens, and a light transposed-convolution decoder."""
 
     default_shape: ClassVar[Size] = (96, 96, 96)
     image_kernels = ("encoder.down_projection.proj.weight",)
@@ -97,10 +97,10 @@ class Primus(Backbone):
 
     @classmethod
     def build(cls, options: Any, **context: Any) -> Self:
-        """Make a network; ``patch_size`` of the *context* is the default of ``input_shape``.
+        """Build a network; ``patch_size`` in *context* is the default of ``input_shape``.
 
         Raises:
-            ConfigError: if the patch size is no multiple of the token size.
+            ConfigError: if the patch size is not a multiple of the token size.
         """
         if options.input_shape is None and context.get("patch_size"):
             values = {**options.model_dump(), "input_shape": tuple(context["patch_size"])}
@@ -108,12 +108,12 @@ class Primus(Backbone):
         return cls(options)
 
     def encode(self, image: Tensor, visible: Tensor | None = None) -> list[Tensor]:
-        """Return the one level ``(B, embed_dim, D/8, H/8, W/8)`` of *image* ``(B, C, D, H, W)``.
+        """Return the single level ``(B, embed_dim, D/8, H/8, W/8)`` of *image* ``(B, C, D, H, W)``.
 
         Args:
             image: the image.
-            visible: int64 ``(B, n)``, positions in the flattened grid (D, H, W) of the tokens that the transformer
-                sees. The others are dropped before it: they cost nothing, and are 0 in the level.
+            visible: int64 ``(B, n)``, indices in the flattened grid (D, H, W) of the tokens to keep. The other tokens
+                are dropped before the transformer, and are 0 in the level.
         """
         self.check_input(image)
         eva: Any = self.encoder["eva"]
@@ -133,9 +133,9 @@ class Primus(Backbone):
         return [x.transpose(1, 2).unflatten(2, grid)]
 
     def forward(self, image: Tensor, dense: bool = False, visible: Tensor | None = None) -> Features:
-        """Return the features of *image* ``(B, C, D, H, W)``, with the dense map if *dense*.
+        """Return the features of *image* ``(B, C, D, H, W)``, including dense features if *dense*.
 
-        ``pooled`` is the mean of the *visible* tokens, of all if it is None (see :meth:`encode`).
+        ``pooled`` is the mean of the *visible* tokens, or of all tokens if it is None (see :meth:`encode`).
         """
         levels = self.encode(image, visible)
         pooled = levels[-1].mean(dim=(2, 3, 4))
@@ -144,13 +144,13 @@ class Primus(Backbone):
         return Features(levels, self.decode(levels) if dense else None, pooled)
 
     def decode(self, levels: list[Tensor]) -> Tensor:
-        """Return the dense map ``(B, decoder_channels, D, H, W)`` of *levels*."""
+        """Return the dense features ``(B, decoder_channels, D, H, W)`` of *levels*."""
         dense: Tensor = self.decoder["up_projection"](levels[0])
         return dense
 
     def _positions(self, eva: Any, grid: Size) -> tuple[Tensor, Tensor]:
-        """Learned and rotary position embeddings for *grid*, resized if it is not the one they were made for."""
-        if not torch.compiler.is_exporting() and grid == self.grid:  # else an export would hold for this size alone
+        """Return learned and rotary position embeddings for *grid*, resized if it differs from the original grid."""
+        if not torch.compiler.is_exporting() and grid == self.grid:  # otherwise exports would be limited to this size
             return eva.pos_embed, eva.rope.get_embed()
         learned = eva.pos_embed.transpose(1, 2).unflatten(2, self.grid)
         learned = functional.interpolate(learned, size=grid, mode="trilinear", align_corners=False)
@@ -160,12 +160,12 @@ class Primus(Backbone):
 
 
 def _take(tokens: Tensor, visible: Tensor) -> Tensor:
-    """The tokens ``(B, n, C)`` at the positions *visible* ``(B, n)`` of *tokens* ``(B, N, C)``."""
+    """Return the tokens ``(B, n, C)`` at the indices *visible* ``(B, n)`` of *tokens* ``(B, N, C)``."""
     return tokens.gather(1, visible.unsqueeze(2).expand(-1, -1, tokens.shape[2]))
 
 
 def _parts() -> SimpleNamespace:
-    """The building blocks. Imported late: they need timm, and timm needs a torchvision that fits torch."""
+    """Import the building blocks lazily: they need timm, which needs a torchvision that is compatible with torch."""
     try:
         from dynamic_network_architectures.building_blocks.eva import Eva
         from dynamic_network_architectures.building_blocks.patch_encode_decode import PatchDecode, PatchEmbed
