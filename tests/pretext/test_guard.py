@@ -94,7 +94,7 @@ MISTAKES = [
         r"view of pretext task 'mine' does not fit: tiny takes.*\(8, 16, 16\)",
     ),
     ({"views": view(lambda image: 5 * image)}, r"must be in \[0, 1\]"),
-    ({"views": in_place}, "changes the batch in place: image"),
+    ({"views": in_place}, "changes the batch in place: clone image first"),
 ]
 
 
@@ -129,13 +129,13 @@ def test_draws_from_a_global_state_are_noticed_once(draw, state, caplog):
     model = guarded(views=view(lambda image: image * float(draw())))
     for _ in range(2):
         model(training_batch(), umzoo.Rng(0))
-    assert caplog.text.count(f"draws from {state} global random state") == 1
+    assert caplog.text.count(f"uses {state} global random state") == 1
 
 
 def test_corruptions_that_no_task_sees_are_noticed(caplog):
     paint = Paint.build(Paint.Config())
     guarded([paint])(training_batch(), umzoo.Rng(0))
-    assert "pretext.corruptions do nothing" in caplog.text
+    assert "pretext.corruptions have no effect" in caplog.text
     caplog.clear()
     guarded([paint], views=lambda self, batch, rng: None)(training_batch(), umzoo.Rng(0))
     assert caplog.text == ""

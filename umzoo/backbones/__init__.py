@@ -1,4 +1,4 @@
-"""Backbones: 3D networks with ``encode`` to several levels and ``decode`` to a dense map."""
+"""Backbones: 3D networks with ``encode`` to several levels and ``decode`` to dense features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every 3D backbone offers: levels of features, a dense map, and a description of both."""
+"""Base class of 3D backbones: feature levels, dense features, and a description of both."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Size = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Level:
-    """One level of features: its channels and its stride against the input, in voxels (D, H, W)."""
+    """One feature level: its channels, and its stride relative to the input in voxels (D, H, W)."""
 
     channels: int
     stride: tuple[int, int, int]
@@ -32,7 +32,7 @@ class Level:
 
 @dataclass(frozen=True)
 class BackboneInfo:
-    """What a backbone says of itself; the conformance kit compares it with real shapes.
+    """Description of a backbone; the conformance tests compare it with actual shapes.
 
     Attributes:
         in_channels: channels of the input image.
@@ -55,7 +55,7 @@ class BackboneInfo:
     positions: Mapping[str, Size] = field(default_factory=dict, hash=False)
 
     def nearest_size(self, size: Size) -> Size:
-        """Return the usable input size nearest to *size* (D, H, W); *size* itself if it is usable."""
+        """Return the valid input size that is nearest to *size* (D, H, W), or *size* itself if it is valid."""
         counts = [max(1, (2 * n + d) // (2 * d)) for n, d in zip(size, self.divisor, strict=True)]
         if prod(counts) < self.least_voxels:
             counts = [2 * count for count in counts]
@@ -64,25 +64,25 @@ class BackboneInfo:
 
 
 class Backbone(nn.Module, Component):
-    """A 3D network. All parameters live under ``encoder.*`` and ``decoder.*``: that is the weights contract.
+    """A 3D network. All parameters must be under ``encoder.*`` and ``decoder.*`` (the weights contract).
 
-    ``nn.Module`` is the first base: FSDP2 changes the class of a network, which Python allows in this order only.
+    ``nn.Module`` is the first base: FSDP2 changes the class of a network, which Python only allows in this order.
     """
 
     kind: ClassVar[str] = "backbone"
     config: Any
     info: BackboneInfo
     weights_info: Any = None
-    """What the weights folder said that the network was loaded from, None with random weights."""
+    """Description of the weights folder that the network was loaded from, None with random weights."""
     weights_origin: Any = None
-    """Where these weights are to be found, as a record for those who train on from them."""
+    """Reference of the loaded weights, recorded as base model by trainings that start from them."""
 
     image_kernels: ClassVar[tuple[str, ...]] = ()
-    """Names of all kernels that read the image, whose axis 1 is its channels; empty: the first one of the encoder."""
+    """Names of all kernels applied to the image, with its channels on axis 1; empty: the encoder's first kernel."""
     libraries: ClassVar[tuple[str, ...]] = ()
-    """Other libraries whose networks take its weights: ``nnunet``, for its training, or as ``monai``, by a transfer."""
+    """Other libraries that can load the weights: ``nnunet`` in its training; others, such as ``monai``, by transfer."""
     fixed_export: ClassVar[str] = ""
-    """Why ``torch.export`` and ONNX have to be told one size of image, in a line; empty where they need not."""
+    """Reason in one line why ``torch.export`` and ONNX need a fixed image size; empty if they do not."""
 
     def __init__(self, config: Any = None) -> None:
         super().__init__()
@@ -90,42 +90,42 @@ class Backbone(nn.Module, Component):
 
     @classmethod
     def build(cls, options: Any, **context: Any) -> Self:
-        """Make a network; *context* (such as ``patch_size``) is for those whose shape depends on it."""
+        """Build a network; *context* (such as ``patch_size``) is for networks whose shape depends on it."""
         return cls(options)
 
     @classmethod
     def contract_names(cls, names: Sequence[str]) -> Mapping[str, str]:
-        """Return the names by the contract of what another library's network of this architecture calls *names*.
+        """Return a mapping from tensor *names* of another library's equal architecture to names of the contract.
 
-        Empty if *names* are those of something else; heads are left out.
+        It is empty if *names* belong to another architecture; heads are left out.
         """
         return {}
 
     @property
     def caution(self) -> str:
-        """What whoever loads this network should know of its answers, in a line; empty if there is nothing."""
+        """Warning in one line for users who load this network; empty if there is none."""
         return ""
 
     @property
     def spec(self) -> ComponentSpec:
-        """Name and all options: what rebuilds this network."""
+        """Name and all options, from which the network can be rebuilt."""
         return ComponentSpec.parse({"name": self.name, **self.config.model_dump(mode="json")})
 
     def check_input(self, image: Tensor) -> None:
-        """Refuse an *image* this network cannot take.
+        """Check that *image* is a valid input.
 
         Raises:
             ConfigError: if it is not a tensor ``(B, C, D, H, W)``, or its channels or size do not fit.
         """
         if not isinstance(image, Tensor):
             kind = type(image).__name__
-            raise ConfigError(f"{self.name} expects a tensor, got {kind}: torch.from_numpy makes one of an array")
+            raise ConfigError(f"{self.name} expects a tensor, got {kind}: convert arrays with torch.from_numpy")
         if image.ndim != 5 or image.shape[1] != self.info.in_channels:
             raise ConfigError(
                 f"{self.name} expects (B, {self.info.in_channels}, D, H, W), got {tuple(image.shape)}:"
-                " add axes, or build it with other 'in_channels'"
+                " add axes, or build the network with other 'in_channels'"
             )
-        if torch.compiler.is_exporting():  # sizes are symbols there, and their multiples are stated by who exports
+        if torch.compiler.is_exporting():  # sizes are symbolic, and the exporter declares their divisors
             return
         size = (int(image.shape[2]), int(image.shape[3]), int(image.shape[4]))
         nearest = self.info.nearest_size(size)
@@ -136,7 +136,7 @@ class Backbone(nn.Module, Component):
             raise ConfigError(f"{self.name} takes {rule}, got {size}: the nearest usable size is {nearest}")
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
-        """Upload this network; see :func:`umzoo.push_to_hub`, whose options these are."""
+        """Upload this network; options are those of :func:`umzoo.push_to_hub`."""
         url: str = umzoo.push_to_hub(self, repo_id, **options)
         return url
 
@@ -145,15 +145,15 @@ class Backbone(nn.Module, Component):
         """Return the levels of *image* ``(B, C, D, H, W)``, fine to coarse."""
 
     def decode(self, levels: list[Tensor]) -> Tensor:
-        """Return the dense map ``(B, decoder_channels, D, H, W)`` of *levels*.
+        """Return the dense features ``(B, decoder_channels, D, H, W)`` of *levels*.
 
         Raises:
             ConfigError: if the network has no decoder (``info.decoder_channels`` is None).
         """
-        raise ConfigError(f"{self.name} has no decoder: take another backbone for what needs a dense map")
+        raise ConfigError(f"{self.name} has no decoder, which dense features need: choose another backbone")
 
     def forward(self, image: Tensor, dense: bool = False) -> Features:
-        """Return the features of *image* ``(B, C, D, H, W)``, with the dense map if *dense*.
+        """Return the features of *image* ``(B, C, D, H, W)``, including dense features if *dense*.
 
         Raises:
             ConfigError: if the channels or the size of *image* do not fit.

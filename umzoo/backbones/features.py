@@ -1,4 +1,4 @@
-"""What a forward pass of a backbone gives: a named tuple, so that what handles outputs in PyTorch sees its tensors."""
+"""Output of a backbone: a named tuple, whose tensors PyTorch's utilities find."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from umzoo.backbones.pooling import pool
 
 
 class Features(NamedTuple):
-    """What a forward pass gives.
+    """Output of a forward pass.
 
-    A named tuple is what ``torch.export``, DDP and FSDP look into and ``DataParallel`` gathers.
+    It is a named tuple because ``torch.export``, DDP and FSDP traverse those and ``DataParallel`` gathers them.
 
     Attributes:
         levels: ``(B, C_i, D/s, H/s, W/s)`` tensors, fine to coarse.
@@ -31,17 +31,17 @@ class Features(NamedTuple):
 
     @property
     def octants(self) -> Tensor:
-        """The means of the coarsest level over each of its octants, ``(B, 8 * C_last)``: they still tell directions.
+        """Means of the coarsest level over each of its octants, ``(B, 8 * C_last)``, which preserve orientation.
 
-        ``pooled`` hardly does, least of all behind an instance norm, which leaves every channel the same mean.
+        ``pooled`` hardly preserves it, especially after an instance norm, which gives every channel the same mean.
         """
         return pool(self.levels[-1], "octants")
 
     def vector(self, levels: Sequence[int] = (-1,), pooling: str = "mean") -> Tensor:
-        """Return one vector an image, ``(B, n)``: *levels* (by position, fine to coarse) pooled and joined.
+        """Return one vector per image, ``(B, n)``: *levels* (by index, fine to coarse), pooled and concatenated.
 
         Args:
-            levels: which; -1 is the coarsest.
+            levels: indices of levels; -1 is the coarsest.
             pooling: ``"mean"``, ``"max"``, ``"std"``, ``"mean+max"`` or ``"octants"``, see
                 :func:`umzoo.backbones.pooling.pool`.
 
@@ -58,15 +58,15 @@ class Features(NamedTuple):
 
 
 def checkpointed(backbone: Any, image: Tensor, dense: bool = False) -> Features:
-    """Return ``backbone(image, dense)``, whose activations are computed again in the backward pass.
+    """Return ``backbone(image, dense)`` with activation checkpointing.
 
-    It is PyTorch's reentrant checkpointing, which on its own sees tensors in plain tuples only and gives parameters
-    no gradient unless an input has one.
+    It uses PyTorch's reentrant checkpointing, and avoids two of its limitations: it only finds tensors in plain tuples,
+    and computes no gradients of parameters unless an input requires one.
 
     Args:
-        backbone: a :class:`umzoo.Backbone`, perhaps wrapped.
+        backbone: a :class:`umzoo.Backbone`, which may be wrapped.
         image: ``(B, C, D, H, W)``.
-        dense: whether the dense map is wanted.
+        dense: whether to compute dense features.
     """
     trees: list[Any] = []
 

@@ -1,4 +1,4 @@
-"""nnU-Net's own U-Nets, built by dynamic_network_architectures, with one name per tensor.
+"""nnU-Net's U-Nets, built by dynamic_network_architectures, with one name per tensor.
 
 ``encoder.*`` and ``decoder.*`` are the names that nnU-Net's networks use, without their aliases
 (``decoder.encoder.*``, ``*.all_modules.*``) and without the segmentation layers (``decoder.seg_layers.*``).
@@ -29,7 +29,7 @@ NORMS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
 
 
 class UNet(Backbone):
-    """Encoder and decoder of dynamic_network_architectures; subclasses make the encoder."""
+    """Encoder and decoder of dynamic_network_architectures; subclasses build the encoder."""
 
     libraries = ("nnunet",)
 
@@ -48,7 +48,7 @@ class UNet(Backbone):
         """Build the encoder, which returns one level per stage."""
 
     def _common(self) -> dict[str, Any]:
-        """Arguments both encoders share, with nnU-Net's choice of bias and activation."""
+        """Return the common arguments of both encoders, with nnU-Net's choice of bias and activation."""
         norm, norm_options = NORMS[self.config.norm]
         return {
             "input_channels": self.config.in_channels,
@@ -72,7 +72,7 @@ class UNet(Backbone):
         return levels
 
     def decode(self, levels: list[Tensor]) -> Tensor:
-        """Return the dense map ``(B, features_per_stage[0], D, H, W)``, the input of nnU-Net's last seg layer."""
+        """Return the dense features ``(B, features_per_stage[0], D, H, W)``, the input of nnU-Net's last seg layer."""
         x = levels[-1]
         steps = zip(self.decoder.transpconvs, self.decoder.stages, reversed(levels[:-1]), strict=True)
         for upsample, stage, skip in steps:
@@ -95,9 +95,9 @@ class PlainConvUNet(UNet):
 class ResEncUNet(UNet):
     """nnU-Net's residual encoder U-Net (Isensee et al., MICCAI 2024).
 
-    All sizes are the first stages of one ladder, the one nnU-Net's ResEnc planners build: 32, 64, 128, 256, 320,
-    320, ... features with 1, 3, 4, 6, 6, 6, ... blocks. So a tensor means the same in each of them, and in every
-    network that nnU-Net plans. nnU-Net's own presets M, L and XL differ in patch size, and by it in stages.
+    All sizes are the first stages of the same sequence as in nnU-Net's ResEnc planners: 32, 64, 128, 256, 320, 320, ...
+    features with 1, 3, 4, 6, 6, 6, ... blocks. So tensors correspond between sizes, and to those of networks that
+    nnU-Net plans. nnU-Net's presets M, L and XL differ in patch size, and therefore in the number of stages.
     """
 
     Config = ResEncConfig
@@ -135,7 +135,7 @@ class ResEncUNetM(ResEncUNet):
 
 
 class ResEncUNetL(ResEncUNet):
-    """nnU-Net's residual encoder U-Net with six stages, what nnU-Net plans for patches of 128 to 192 voxels."""
+    """nnU-Net's residual encoder U-Net with six stages, as nnU-Net plans for patches of 128 to 192 voxels."""
 
     name = "resenc_unet_l"
 
@@ -157,7 +157,7 @@ class ResEncUNetXL(ResEncUNet):
 
 
 def _drop_aliases(network: nn.Module) -> None:
-    """Unregister ``all_modules``, which holds each block's layers a second time; the forward pass still uses it."""
+    """Unregister ``all_modules``, a second reference to each block's layers; the forward pass still uses it."""
     for module in network.modules():
         if isinstance(module, BasicBlockD) and not isinstance(module.skip, nn.Module):
             module.skip = nn.Identity()  # a lambda, which cannot be pickled

@@ -1,4 +1,4 @@
-"""Options of nnU-Net's U-Nets, under nnU-Net's own names, so that a plans file can be copied."""
+"""Options of nnU-Net's U-Nets with nnU-Net's names, so that they can be copied from a plans file."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ BLOCKS = (1, 3, 4, 6)
 
 
 class UNetConfig(Config):
-    """Options of both U-Nets. What is None follows from the number of stages."""
+    """Options of both U-Nets. The value None is derived from the number of stages."""
 
     default_stages: ClassVar[int] = 6
 
     in_channels: Count = Field(1, description="channels of the input")
     n_stages: Annotated[int, Field(ge=2, le=10)] | None = Field(
-        None, description="resolution stages; None: as many as 'features_per_stage' has, or the preset's"
+        None, description="resolution stages; by default the length of 'features_per_stage', or the preset's number"
     )
     features_per_stage: tuple[Count, ...] | None = Field(
-        None, description="channels of each stage; None: 32, 64, 128, 256, 320, 320, ..."
+        None, description="channels of each stage; by default 32, 64, 128, 256, 320, 320, ..."
     )
     kernel_sizes: Count | tuple[Count | Triple, ...] = Field(
         3, description="kernel (D, H, W) of each stage, or one number for all; odd"
     )
     strides: tuple[Count | Triple, ...] | None = Field(
-        None, description="stride (D, H, W) of each stage, the first is 1; None: 1, 2, 2, ..."
+        None, description="stride (D, H, W) of each stage, the first is 1; by default 1, 2, 2, ..."
     )
     n_conv_per_stage_decoder: Count | tuple[Count, ...] = Field(
         1, description="convolutions of each decoder stage, deepest first, or one number for all"
@@ -40,10 +40,10 @@ class UNetConfig(Config):
     norm: Literal["instance", "batch"] = Field("instance", description="normalization layer")
 
     def resolved(self) -> Self:
-        """Return the same options with one entry per stage everywhere.
+        """Return the same options with one entry per stage.
 
         Raises:
-            ValueError: if an option has another number of entries than there are stages.
+            ValueError: if the number of entries of an option differs from the number of stages.
         """
         stages = self.n_stages or len(self.features_per_stage or ()) or self.default_stages
         features = self.features_per_stage or tuple(min(32 * 2**s, MAX_FEATURES) for s in range(stages))
@@ -91,7 +91,7 @@ class PlainConvConfig(UNetConfig):
     )
 
     def resolved(self) -> Self:
-        """Return the same options with one entry per stage everywhere."""
+        """Return the same options with one entry per stage."""
         resolved = super().resolved()
         entries = _entries("n_conv_per_stage", self.n_conv_per_stage, resolved.n_stages or 0)
         return resolved.model_copy(update={"n_conv_per_stage": entries})
@@ -101,11 +101,11 @@ class ResEncConfig(UNetConfig):
     """Options of ``resenc_unet_*``."""
 
     n_blocks_per_stage: Count | tuple[Count, ...] | None = Field(
-        None, description="residual blocks of each encoder stage, or one number for all; None: 1, 3, 4, 6, 6, ..."
+        None, description="residual blocks of each encoder stage, or one number for all; by default 1, 3, 4, 6, 6, ..."
     )
 
     def resolved(self) -> Self:
-        """Return the same options with one entry per stage everywhere."""
+        """Return the same options with one entry per stage."""
         resolved = super().resolved()
         stages = resolved.n_stages or 0
         blocks = self.n_blocks_per_stage or (BLOCKS + BLOCKS[-1:] * stages)[:stages]
@@ -113,7 +113,7 @@ class ResEncConfig(UNetConfig):
 
 
 def _entries(name: str, value: Any, count: int) -> tuple[Any, ...]:
-    """*value* as *count* entries."""
+    """Return *value* as a tuple of *count* entries."""
     entries = (value,) * count if isinstance(value, int) else tuple(value)
     if len(entries) != count:
         raise ValueError(f"{name} needs {count} entries for this number of stages, got {len(entries)}")

@@ -1,4 +1,4 @@
-"""Vectors of feature maps: what is left of a level once space is summed up."""
+"""Pooling of feature levels to vectors."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from umzoo.errors import ConfigError, nearest
 
 
 def pool(level: Tensor, pooling: str, mask: Tensor | None = None) -> Tensor:
-    """Sum up a level over space.
+    """Pool a level over space.
 
     Args:
         level: ``(B, C, d, h, w)``.
-        pooling: ``"mean"``, ``"max"``, ``"std"`` and ``"mean+max"`` of every channel, or ``"octants"``, the means over
-            each octant of space. ``std`` tells something where an instance norm has made all means alike, and
-            ``octants`` tells directions.
-        mask: ``(B, 1, d, h, w)`` or what broadcasts to it; only voxels where it is not 0 count. Scans where it is
-            empty get zeros.
+        pooling: ``"mean"``, ``"max"``, ``"std"`` or ``"mean+max"`` of every channel, or ``"octants"``, the means over
+            each octant. ``std`` is informative if an instance norm makes all means equal, and ``octants`` preserves
+            orientation.
+        mask: ``(B, 1, d, h, w)`` or broadcastable; voxels where it is 0 are ignored. Scans with an empty mask get
+            zeros.
 
     Returns:
         ``(B, n)``: n is C, 2 C for ``mean+max`` and 8 C for ``octants``.
@@ -35,10 +35,10 @@ def pool(level: Tensor, pooling: str, mask: Tensor | None = None) -> Tensor:
 
 
 def known_pooling(pooling: str) -> str:
-    """Return *pooling* if there is such a one.
+    """Return *pooling* if it exists.
 
     Raises:
-        ConfigError: if there is none.
+        ConfigError: if it does not exist.
     """
     if pooling not in POOLINGS:
         hint = nearest(pooling, POOLINGS) or f" (known: {', '.join(POOLINGS)})"
@@ -47,12 +47,12 @@ def known_pooling(pooling: str) -> str:
 
 
 def pooled_channels(channels: int, pooling: str) -> int:
-    """Return the length of the vector that a level of *channels* becomes."""
+    """Return the length of the pooled vector of a level with *channels*."""
     return channels * {"mean+max": 2, "octants": 8}.get(pooling, 1)
 
 
 def _weights(level: Tensor, mask: Tensor | None) -> Tensor:
-    """1 where a voxel counts and 0 elsewhere, ``(B, 1, d, h, w)``."""
+    """Return 1 for included voxels and 0 for others, ``(B, 1, d, h, w)``."""
     shape = (len(level), 1, *level.shape[2:])
     if mask is None:
         return level.new_ones(shape)
@@ -92,4 +92,4 @@ POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mean+max": _both,
     "octants": _octants,
 }
-"""What ``pooling`` may be."""
+"""Kinds of pooling by name."""

@@ -1,7 +1,7 @@
 """Primus (Wald et al., arXiv 2503.01835): an EVA-02 transformer on 8x8x8 tokens, through dynamic_network_architectures.
 
-``encoder.*`` and ``decoder.*`` hold ``down_projection``, ``eva`` and ``up_projection`` under the names of nnU-Net's
-own Primus. Tokens are laid out in the order of the axes (D, H, W).
+``encoder.*`` and ``decoder.*`` hold ``down_projection``, ``eva`` and ``up_projection`` with the names of nnU-Net's
+Primus. Tokens are in the order of the axes (D, H, W).
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ class PrimusConfig(Config):
     in_channels: Count = Field(1, description="channels of the input")
     input_shape: tuple[Count, Count, Count] | None = Field(
         None,
-        description="voxels (D, H, W) the position embedding is made for; None: the recipe's patch size, or 96"
-        " along each axis. Other sizes resize it",
+        description="voxels (D, H, W) for which the position embedding is made, by default the recipe's patch size, or"
+        " 96 along each axis; it is resized for other sizes",
     )
     token_size: tuple[Edge, Edge, Edge] = Field((8, 8, 8), description="voxels (D, H, W) of one token; powers of 2")
     embed_dim: Count = Field(396, description="channels of a token; a multiple of 6 times 'heads'")
     depth: Count = Field(12, description="transformer blocks")
     heads: Count = Field(6, description="attention heads")
-    decoder_channels: Count = Field(32, description="channels of the dense map")
+    decoder_channels: Count = Field(32, description="channels of the dense features")
     drop_path: float = Field(0.0, ge=0, lt=1, description="rate of stochastic depth")
     layer_scale: float | None = Field(
-        0.1, gt=0, description="initial scale of each block's branches, as in nnU-Net's presets; None: not scaled"
+        0.1, gt=0, description="initial layer scale of each block's branches, as in nnU-Net's presets; None: no scaling"
     )
-    inner_norm: bool = Field(True, description="normalize inside attention, as nnU-Net's presets do")
+    inner_norm: bool = Field(True, description="normalize inside attention, as in nnU-Net's presets")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,4 +1,4 @@
-"""Running statistics for batch norms that have none that are of use."""
+"""Recalibration of the running statistics of batch norms."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from umzoo.errors import ConfigError
 
 
 def recalibrate(backbone: Backbone, images: Iterable[Tensor]) -> Backbone:
-    """Measure the running statistics of the batch norms of *backbone* anew, and let evaluation use them.
+    """Recompute the running statistics of the batch norms of *backbone*, and use them in eval mode.
 
-    It is for networks whose answers depend on the rest of the batch (``batch_statistics`` of ``genesis_unet``), and
-    for data that differ from those of pre-training. A few dozen unlabeled images do. Nothing else changes.
+    It is for networks whose outputs depend on the rest of the batch (``batch_statistics`` of ``genesis_unet``), and for
+    data that differ from those of pre-training. A few dozen unlabeled images suffice. Nothing else changes.
 
     Args:
         backbone: changed in place; its ``batch_statistics`` is off afterwards.
-        images: batches ``(B, C, D, H, W)`` in the network's input space. Batches count equally.
+        images: batches ``(B, C, D, H, W)`` in the network's input space, weighted equally.
 
     Returns:
         *backbone*.
 
     Raises:
-        ConfigError: if it has no batch norm, there is no image, or one does not fit.
+        ConfigError: if it has no batch norm, there is no image, or an image is invalid.
     """
     norms = [module for module in backbone.modules() if isinstance(module, _BatchNorm)]
     if not norms:
@@ -51,7 +51,7 @@ def recalibrate(backbone: Backbone, images: Iterable[Tensor]) -> Backbone:
 
 @contextmanager
 def _measuring(backbone: Backbone, norms: list[_BatchNorm]) -> Iterator[None]:
-    """All of *backbone* in evaluation but its *norms*, which average the statistics of all batches from now on."""
+    """While entered, *backbone* is in eval mode except its *norms*, which average the statistics of all batches."""
     modes = {module: module.training for module in backbone.modules()}
     momenta = {norm: norm.momentum for norm in norms}
     backbone.eval()

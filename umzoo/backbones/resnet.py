@@ -32,8 +32,8 @@ class ResNetConfig(Config):
     width: int = Field(64, ge=1, description="channels of the first convolution; 64 is the published network")
     shortcut: Literal["A", "B"] | None = Field(
         None,
-        description="short cut where channels change: 'A' pads with zeros, 'B' is a convolution; None: as in the"
-        " released weights, which is A for 18 and 34 layers",
+        description="shortcut where channels change: 'A' pads with zeros, 'B' is a convolution; by default as in the"
+        " released weights, A for 18 and 34 layers, else B",
     )
     dilated: bool = Field(
         True,
@@ -52,7 +52,7 @@ class ResNetConfig(Config):
 
 
 class Block(nn.Module):
-    """Convolutions with a short cut around them: two of 3x3x3, or 1x1x1, 3x3x3, 1x1x1 in a bottleneck."""
+    """Residual block: two 3x3x3 convolutions, or a bottleneck of 1x1x1, 3x3x3 and 1x1x1."""
 
     def __init__(self, inputs: int, planes: int, stride: int, dilation: int, bottleneck: bool, shortcut: str) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class ResNet3D(Backbone):
 
     @classmethod
     def contract_names(cls, names: Sequence[str]) -> dict[str, str]:
-        """Return the names here of the tensors of MONAI's, timm's and torchvision's ResNets; ``fc`` is a head."""
+        """Map tensor names of MONAI's, timm's and torchvision's ResNets to ours, without the head ``fc``."""
         ours = {name: _plain_name(name) for name in names}
         if not {"conv1.weight", "bn1.weight", "layer1.0.conv1.weight", "layer4.0.bn1.weight"} <= set(ours.values()):
             return {}
@@ -152,7 +152,7 @@ class ResNet3D(Backbone):
         return levels
 
     def decode(self, levels: list[Tensor]) -> Tensor:
-        """Return the dense map ``(B, 32, D, H, W)`` of the coarsest of *levels*."""
+        """Return the dense features ``(B, 32, D, H, W)`` of the coarsest of *levels*."""
         coarse = self.decoder["conv_seg"](levels[-1])
         scale = tuple(stride / 2 for stride in self.info.levels[-1].stride)
         dense: Tensor = functional.interpolate(coarse, scale_factor=scale, mode="trilinear", align_corners=False)
@@ -164,14 +164,14 @@ def _times(stride: Size, factor: int) -> Size:
 
 
 def _plain_name(name: str) -> str:
-    """*name* without the sequences that torchvision's video ResNets put convolution and norm into."""
+    """Return *name* without the sequential containers of convolution and norm in torchvision's video ResNets."""
     name = re.sub(r"^stem\.0\.", "conv1.", re.sub(r"^stem\.1\.", "bn1.", name))
     name = re.sub(r"^(layer\d\.\d+\.)conv(\d)\.0\.(?=\w+$)", r"\1conv\2.", name)
     return re.sub(r"^(layer\d\.\d+\.)conv(\d)\.1\.(?=\w+$)", r"\1bn\2.", name)
 
 
 def _decoder(inputs: int) -> nn.Sequential:
-    """What the original has before its last 1x1x1 convolution."""
+    """Return the layers of MedicalNet's decoder before its last 1x1x1 convolution."""
     return nn.Sequential(
         nn.ConvTranspose3d(inputs, DENSE_CHANNELS, 2, stride=2),
         nn.BatchNorm3d(DENSE_CHANNELS),

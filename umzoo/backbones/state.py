@@ -1,4 +1,4 @@
-"""The tensors of a network under one name each: the only place that knows of aliases and wrappers."""
+"""State of a network with one canonical name per tensor; handles aliases and wrappers."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def unwrap(module: nn.Module) -> nn.Module:
 
 
 def named_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Return the live parameters and persistent buffers of *module*, each once, under its first name.
+    """Return the parameters and persistent buffers of *module* (not copied), each once, by canonical name.
 
-    In nnU-Net's networks that is the canonical one: ``encoder.*`` before ``decoder.encoder.*``, and ``*.conv.*``
-    before ``*.all_modules.0.*``.
+    In nnU-Net's networks, the name ``encoder.*`` is used instead of ``decoder.encoder.*``, and ``*.conv.*`` instead of
+    ``*.all_modules.0.*``.
     """
     seen: set[int] = set()
     tensors: dict[str, Tensor] = {}
@@ -43,10 +43,10 @@ def named_tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 def canonical_name(name: str) -> str:
-    """Return the canonical one of the names that a tensor has in a state dict.
+    """Return the canonical name of the tensor *name* of a state dict.
 
-    ``decoder.encoder.*`` is ``encoder.*``; of the layers of a block, ``all_modules.0`` is ``conv`` and the only other
-    one with parameters is ``norm``; ``module.`` and ``_orig_mod.`` come from DDP and ``torch.compile``.
+    ``decoder.encoder.*`` becomes ``encoder.*``. In blocks, ``all_modules.0`` becomes ``conv``, and the only other layer
+    with parameters becomes ``norm``. The prefixes ``module.`` (DDP) and ``_orig_mod.`` (``torch.compile``) are removed.
     """
     while name.startswith(("module.", "_orig_mod.")):
         name = name.partition(".")[2]
@@ -57,7 +57,7 @@ def canonical_name(name: str) -> str:
 
 
 def collapse_aliases(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the tensors of a state dict, perhaps of a wrapped nnU-Net network, each once by canonical name.
+    """Return the tensors of a state dict, which may be of a wrapped nnU-Net network, each once by canonical name.
 
     Raises:
         WeightsError: if two names of one tensor hold different values.
@@ -72,12 +72,12 @@ def collapse_aliases(state: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def expand_aliases(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """Return canonical *state* under all the names that *network* (which may lie on ``meta``) gives its tensors.
+    """Return canonical *state* with all names that *network* (which may be on ``meta``) has for its tensors.
 
-    Names share their tensors, so ``torch.save`` writes each once.
+    Aliases share their tensors, so ``torch.save`` writes each once.
 
     Raises:
-        WeightsError: naming the tensors that are missing, extra or of another shape.
+        WeightsError: if tensors are missing, extra or of another shape; the message names them.
     """
     canonical = named_tensors(network)
     require_same(shapes(canonical), shapes(state))
@@ -92,16 +92,16 @@ def canonical_state(module: nn.Module) -> dict[str, Tensor]:
 
 
 def require_contract(names: Iterable[str], network: str) -> None:
-    """Refuse tensors of *network* that weights could not hold.
+    """Check that the tensor *names* of *network* follow the weights contract.
 
     Raises:
-        WeightsError: if *names* is empty, or one lies neither under ``encoder.*`` nor under ``decoder.*``.
+        WeightsError: if *names* is empty, or one is neither under ``encoder.*`` nor ``decoder.*``.
     """
     names = list(names)
     outside = [name for name in names if not name.startswith(("encoder.", "decoder."))]
     if outside or not names:
         raise WeightsError(
-            f"all parameters and buffers of a backbone lie under 'encoder' and 'decoder', {network} has"
+            f"all parameters and buffers of a backbone must be under 'encoder' and 'decoder', {network} has"
             f" {_some(outside) or 'none'}: put its layers into self.encoder and self.decoder"
         )
 
@@ -112,7 +112,7 @@ def shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 
 
 def require_same(expected: Shapes, found: Shapes) -> None:
-    """Compare names and shapes.
+    """Check that names and shapes are equal.
 
     Raises:
         WeightsError: naming the tensors that are missing, extra or of another shape.
@@ -134,10 +134,10 @@ def require_same(expected: Shapes, found: Shapes) -> None:
 
 
 def _same_values(a: Tensor, b: Tensor) -> bool:
-    """Whether two entries of a state dict agree; on ``meta``, where there are no values, whether their shapes do."""
+    """Return whether two entries of a state dict are equal; on ``meta``, whether their shapes are equal."""
     return a is b or (a.shape == b.shape and (a.is_meta or a.data_ptr() == b.data_ptr() or torch.equal(a, b)))
 
 
 def _some(names: list[str], most: int = 4) -> str:
-    """The first few of *names*."""
+    """Return the first few *names* as text."""
     return ", ".join(names[:most]) + (f", and {len(names) - most} more" if len(names) > most else "")

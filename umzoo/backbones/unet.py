@@ -20,20 +20,20 @@ class GenesisConfig(Config):
     width: int = Field(32, ge=1, description="channels of the first convolution; 32 is the published network")
     batch_statistics: bool = Field(
         False,
-        description="normalize by the statistics of the batch in evaluation too, as the original always does: an"
-        " answer then depends on the rest of the batch; false gives ordinary batch norm",
+        description="use batch statistics also in eval mode, as the original always does, so that outputs depend on the"
+        " rest of the batch; false gives ordinary batch norm",
     )
 
 
 class BatchNorm(nn.BatchNorm3d):
-    """Batch norm that may use the statistics of the batch in evaluation too (the original's ContBatchNorm3d)."""
+    """Batch norm that can use batch statistics also in eval mode (ContBatchNorm3d of the original)."""
 
     def __init__(self, channels: int, batch_statistics: bool) -> None:
         super().__init__(channels)
         self.batch_statistics = batch_statistics
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalize *input* ``(B, C, D, H, W)``; running statistics change in training only."""
+        """Normalize *input* ``(B, C, D, H, W)``; running statistics are updated in training only."""
         if self.training or not self.batch_statistics:
             return super().forward(input)
         return functional.batch_norm(input, None, None, self.weight, self.bias, training=True, eps=self.eps)
@@ -68,7 +68,7 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """Doubles the resolution, joins the skip, two blocks."""
+    """Upsampling by 2, concatenation with the skip connection, and two blocks."""
 
     def __init__(self, in_channels: int, skip: int, batch_statistics: bool) -> None:
         super().__init__()
@@ -78,13 +78,13 @@ class Up(nn.Module):
         )
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Join *x* ``(B, in, D/2, H/2, W/2)`` and *skip* ``(B, skip, D, H, W)`` to the shape of *skip*."""
+        """Map *x* ``(B, in, D/2, H/2, W/2)`` and *skip* ``(B, skip, D, H, W)`` to the shape of *skip*."""
         out: Tensor = self.ops(torch.cat((self.up_conv(x), skip), dim=1))
         return out
 
 
 class GenesisUNet(Backbone):
-    """The 3D U-Net of Models Genesis without its last 1x1x1 convolution, which is the restoration head.
+    """The 3D U-Net of Models Genesis without its last 1x1x1 convolution, the restoration head.
 
     ``encoder.down_tr64.*`` and ``decoder.up_tr256.*`` are ``down_tr64.*`` and ``up_tr256.*`` of the released
     checkpoint (MrGiovanni/ModelsGenesis, pytorch/unet3d.py); the names stay the same for other widths.
@@ -121,12 +121,12 @@ class GenesisUNet(Backbone):
 
     @property
     def caution(self) -> str:
-        """That answers depend on the batch, and the remedy."""
+        """Warning that outputs depend on the batch, with the remedy."""
         if not self.config.batch_statistics:
             return ""
         return (
-            "batch_statistics is on: answers depend on the rest of the batch;"
-            " umzoo.backbones.recalibrate.recalibrate(model, images) makes them independent of it"
+            "batch_statistics is on, so outputs depend on the rest of the batch:"
+            " call umzoo.backbones.recalibrate.recalibrate(model, images) to make them independent of it"
         )
 
     def encode(self, image: Tensor) -> list[Tensor]:
@@ -138,7 +138,7 @@ class GenesisUNet(Backbone):
         return levels
 
     def decode(self, levels: list[Tensor]) -> Tensor:
-        """Return the dense map ``(B, 2 * width, D, H, W)`` of *levels*."""
+        """Return the dense features ``(B, 2 * width, D, H, W)`` of *levels*."""
         x = levels[-1]
         for stage, skip in zip(self.decoder.values(), reversed(levels[:-1]), strict=True):
             x = stage(x, skip)

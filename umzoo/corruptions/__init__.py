@@ -1,4 +1,4 @@
-"""Corruptions: what is done to an image before a network has to restore it."""
+"""Corruptions of images, for pretext tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every corruption offers: draw parameters per item, then apply them, purely."""
+"""Base class of corruptions, which draw random parameters per item and then apply them without further randomness."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ log = logging.getLogger(__name__)
 
 
 class Corruption(Component):
-    """Alters a batch of images in [0, 1], on the device it lies on.
+    """Corrupts a batch of images in [0, 1] on its device.
 
-    ``draw`` records per-item parameters as tensors whose first axis is the batch; ``apply`` uses nothing else,
-    so a batch can be corrupted again from the record. ``alters_target`` marks augmentations (flips) that are
-    applied to the clean target as well.
+    ``draw`` returns parameters per item as tensors whose first axis is the batch. ``apply`` depends only on them, so a
+    corruption can be reproduced. ``alters_target`` marks augmentations (flips) that also apply to the clean target.
     """
 
     kind: ClassVar[str] = "corruption"
@@ -31,9 +30,9 @@ class Corruption(Component):
 
     @classmethod
     def build(cls, options: Any, **context: Any) -> Self:
-        """Make an instance, and warn when it would never do anything (``p = 0``)."""
+        """Make an instance, and warn if it has no effect (``p = 0``)."""
         if getattr(options, "p", None) == 0:
-            log.warning("corruption '%s' has p = 0 and will leave every image as it is", cls.name)
+            log.warning("corruption '%s' has p = 0, so it has no effect", cls.name)
         return super().build(options, **context)
 
     @abstractmethod
@@ -42,12 +41,12 @@ class Corruption(Component):
 
     @abstractmethod
     def apply(self, image: Tensor, params: Fields) -> Tensor:
-        """Return a corrupted copy of *image* ``(B, C, D, H, W)``; *image* itself is left as it is."""
+        """Return a corrupted copy of *image* ``(B, C, D, H, W)``; *image* itself must not change."""
 
     def apply_item_(self, item: Tensor, params: Fields) -> None:
-        """Corrupt one item ``(C, D, H, W)``, contiguous, in place; *params* are its own, without the batch axis.
+        """Corrupt one contiguous item ``(C, D, H, W)`` in place; *params* are those of the item, without batch axis.
 
-        A pipeline on the CPU goes item by item, so that a patch stays in cache. There is no need to override
-        this; :class:`umzoo.corruptions.itemwise.ItemwiseCorruption` helps where speed matters.
+        On the CPU, a pipeline processes item by item, so that a patch stays in cache. Overriding this method is
+        optional; :class:`umzoo.corruptions.itemwise.ItemwiseCorruption` helps if speed matters.
         """
         item.copy_(self.apply(item[None], {name: value[None] for name, value in params.items()})[0])

@@ -1,4 +1,4 @@
-"""Non-linear intensity map along a random cubic Bezier curve."""
+"""Non-linear intensity transform by a random cubic Bezier curve."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from umzoo.fields import Fields, Rng
 from umzoo.noise.fast import kernels_for
 
 LEVELS = 4096
-"""Cells of the look-up table: equal parts of [0, 1], the first and the last of which stand for 0 and 1 proper."""
+"""Entries of the look-up table for equal intervals of [0, 1]; the first and last entry hold the values at 0 and 1."""
 SAMPLES = 512
 """Points at which a curve is evaluated before it is inverted."""
 CHUNK = 1 << 16
-"""Voxels looked up at a time on the CPU: scratch stays in L2."""
+"""Voxels per look-up on the CPU, so that temporary arrays fit in the L2 cache."""
 
 _T = np.linspace(0, 1, SAMPLES)
 _BASIS = np.stack([3 * _T * (1 - _T) ** 2, 3 * _T**2 * (1 - _T)]).astype(np.float32)
@@ -26,11 +26,11 @@ _CELLS = np.concatenate([[0], np.arange(1.5, LEVELS - 1) / LEVELS, [1]])
 
 
 class Bezier(ItemwiseCorruption):
-    """Map intensities by a monotone curve through (0, 0), two random control points and (1, 1), or its mirror image.
+    """Map intensities by a monotone Bezier curve from (0, 0) to (1, 1) with two random control points, or mirrored.
 
-    The law of Models Genesis (``pytorch/utils.py``, ``nonlinear_transformation``): control points from U(0, 1)^2,
-    decreasing with probability ``decreasing``, values outside [0, 1] clamped. The curve is tabulated at 4096 gray
-    levels instead of interpolated among 100,000 points: median error 3e-4.
+    As in Models Genesis (``pytorch/utils.py``, ``nonlinear_transformation``), control points are from U(0, 1)^2, the
+    curve is decreasing with probability ``decreasing``, and values outside [0, 1] are clamped. The curve is tabulated
+    at 4096 intensities instead of interpolated among 100,000 points: median error 3e-4.
     """
 
     name = "bezier"
@@ -39,13 +39,13 @@ class Bezier(ItemwiseCorruption):
         """Options of ``bezier``."""
 
         p: float = Field(0.9, ge=0, le=1, description="probability per image")
-        decreasing: float = Field(0.5, ge=0, le=1, description="probability that a map is decreasing")
+        decreasing: float = Field(0.5, ge=0, le=1, description="probability of a decreasing curve")
 
     def sample(self, shape: torch.Size, rng: Rng) -> Fields:
-        """Return what was drawn, and the curve it makes.
+        """Return the random parameters and the look-up table of the curve.
 
         ``applied`` and ``decreasing`` are bool ``(B,)``, ``control`` is float32 ``(B, 2, 2)``, two points (x, y),
-        and ``table`` float32 ``(B, 4096)``, the values that gray levels from 0 to 1 are mapped to.
+        and ``table`` is float32 ``(B, 4096)``, the output for intensities from 0 to 1.
         """
         applied = rng.bernoulli((shape[0],), self.config.p)
         decreasing = rng.bernoulli((shape[0],), self.config.decreasing)
@@ -72,7 +72,7 @@ class Bezier(ItemwiseCorruption):
 
 
 def tabulate(control: Tensor, decreasing: Tensor) -> Tensor:
-    """Return the curves of *control* ``(B, 2, 2)``, mirrored where *decreasing* ``(B,)``, as ``(B, 4096)`` tables."""
+    """Return look-up tables ``(B, 4096)`` of the curves *control* ``(B, 2, 2)``, mirrored if *decreasing* ``(B,)``."""
     tables = np.empty((len(control), LEVELS), np.float32)
     curves = control.transpose(1, 2).numpy() @ _BASIS + _END
     for table, (x, y), mirrored in zip(tables, curves, decreasing.tolist(), strict=True):
@@ -81,5 +81,5 @@ def tabulate(control: Tensor, decreasing: Tensor) -> Tensor:
 
 
 def _levels(image: Tensor) -> Tensor:
-    """Return the cell of the table that each voxel falls in, int32; voxels outside [0, 1] get the first or the last."""
+    """Return the table index of each voxel, int32; voxels outside [0, 1] get the first or last index."""
     return image.mul(LEVELS).clamp_(0, LEVELS - 1).to(torch.int32)

@@ -1,4 +1,4 @@
-"""The block law of local shuffling, that of Models Genesis: 10,000 overlapping blocks, the last one counts."""
+"""Local shuffling in 10,000 overlapping blocks, as in Models Genesis; later blocks overwrite earlier ones."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ BLOCKS = 10_000
 def shuffle_(item: Tensor, greatest: tuple[int, int, int], seed: int) -> None:
     """Shuffle *item* ``(C, D, H, W)`` in place, in blocks with edges up to *greatest* (D, H, W) voxels.
 
-    On the CPU a loop compiled by numba does it if numba is installed (``pip install umzoo[fast]``); otherwise, and
-    on other devices, sorting and scattering do. The two have the same law, but give different results for a seed.
+    On the CPU, a loop compiled by numba is used if numba is installed (``pip install umzoo[fast]``); otherwise, and on
+    other devices, sorting and scattering. Both have the same distribution, but different results for a seed.
     """
     original = item.clone()
     if loops := kernels_for(item, "corruptions.compiled"):
@@ -29,10 +29,10 @@ def shuffle_(item: Tensor, greatest: tuple[int, int, int], seed: int) -> None:
 
 
 def sources(size: Sequence[int], greatest: Sequence[int], seed: int, device: torch.device) -> Tensor:
-    """Return int64 ``(D * H * W,)``: the voxel that each voxel takes its value from.
+    """Return int64 ``(D * H * W,)``: the source voxel of each voxel.
 
-    Voxels of all blocks are listed in order, and each block's are put in random order by one sort; a voxel then
-    takes the entry of the last block that holds it.
+    One sort permutes the voxels of every block randomly. A voxel then takes the entry of the last block that contains
+    it.
     """
     corners = draw_blocks(size, greatest, seed)
     total = int(corners[1].prod(1).sum())

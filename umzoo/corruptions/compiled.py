@@ -1,6 +1,6 @@
-"""Corruptions of one item as compiled loops: one pass where tensor operations need several. Needs numba.
+"""Corruptions of one item as loops compiled by numba: one pass instead of several tensor operations.
 
-All but :func:`shuffle_blocks`, which draws for itself, give what the tensor operations give, bit for bit.
+All except :func:`shuffle_blocks`, which has its own random generator, equal the tensor operations bit for bit.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ inlined = numba.njit(inline="always")
 
 @compiled
 def _fill(out: Floats, seed: int, first: int) -> None:
-    """Fill *out* ``(2N,)`` with noise from word *first* on, as :func:`umzoo.noise.counter.uniform_` does."""
+    """Fill *out* ``(2N,)`` with noise from word *first* on, equal to :func:`umzoo.noise.counter.uniform_`."""
     for i in range(np.int32(len(out) // 2)):
         word = np.int32(np.int32(seed) + np.int32(np.int32(first) + i) * _STEP)
         word = np.int32((word ^ (word >> 16)) * _FIRST)
@@ -40,7 +40,7 @@ def _fill(out: Floats, seed: int, first: int) -> None:
 
 @compiled
 def paint(item: Floats, start: NDArray[np.int64], stop: NDArray[np.int64], inner: bool, seed: int) -> None:
-    """Put noise inside the windows *start* to *stop* ``(N, 3)`` of *item* ``(C, D, H, W)``, or outside them."""
+    """Fill *item* ``(C, D, H, W)`` with noise inside the windows *start* to *stop* ``(N, 3)``, or outside them."""
     channels, depth, height, width = item.shape
     noise = np.empty(height * width // 2 * 2 + 2, np.float32)
     painted = np.empty((height, width), np.bool_)
@@ -59,7 +59,7 @@ def paint(item: Floats, start: NDArray[np.int64], stop: NDArray[np.int64], inner
 
 @compiled
 def look_up(values: Floats, table: Floats) -> None:
-    """Replace *values* ``(N,)`` by the entries of *table* they fall on, the ends if beyond [0, 1]."""
+    """Replace *values* ``(N,)`` by their entries in *table*; values beyond [0, 1] get the first or last entry."""
     scale, last = np.float32(len(table)), np.float32(len(table) - 1)
     for i in range(len(values)):
         level = values[i] * scale
@@ -69,10 +69,10 @@ def look_up(values: Floats, table: Floats) -> None:
 
 @compiled
 def shuffle_tiles(image: Floats, out: Floats, rows: Integers, choice: Integers, d0: int, h0: int, w0: int) -> None:
-    """Write *image* ``(D, H, W)`` into its copy *out*, shuffled in tiles laid out from (*d0*, *h0*, *w0*).
+    """Write *image* ``(D, H, W)`` to its copy *out*, shuffled in tiles that start at (*d0*, *h0*, *w0*).
 
-    *rows* ``(N, eD, eH, W')`` holds the distance from voxels to their sources, *choice* ``(nD, nH)`` the row of
-    each place; see :mod:`umzoo.corruptions.tiles`.
+    *rows* ``(N, eD, eH, W')`` holds the offsets from voxels to their sources, *choice* ``(nD, nH)`` the row at each
+    position; see :mod:`umzoo.corruptions.tiles`.
     """
     _, height, width = image.shape
     _, edge_d, edge_h, length = rows.shape
@@ -87,13 +87,13 @@ def shuffle_tiles(image: Floats, out: Floats, rows: Integers, choice: Integers, 
 
 @inlined
 def _next(state: Any) -> Any:
-    """The next state of Knuth's 64-bit linear congruential generator."""
+    """Return the next state of Knuth's 64-bit linear congruential generator."""
     return state * _MULTIPLIER + _INCREMENT
 
 
 @inlined
 def _below(state: Any, bound: Any) -> Any:
-    """An integer from 0, ..., *bound* - 1, made of the upper half of *state*."""
+    """Return an integer from 0, ..., *bound* - 1, made from the upper half of *state*."""
     return np.int64(((state >> _HALF) * np.uint64(bound)) >> _HALF)
 
 
@@ -109,9 +109,9 @@ def _span(state: Any, size: Any, greatest: Any) -> Any:
 
 @compiled
 def shuffle_blocks(image: Floats, out: Floats, blocks: int, depth: int, height: int, width: int, seed: int) -> None:
-    """Write *image* ``(D, H, W)`` into its copy *out*, shuffled in *blocks* of at most *depth* x *height* x *width*.
+    """Write *image* ``(D, H, W)`` to its copy *out*, shuffled in *blocks* of at most *depth* x *height* x *width*.
 
-    Each block fills the places of its window in order, each with a random one of the values that are left.
+    Each block fills the voxels of its window in order, with a random one of the remaining values.
     """
     pool = np.empty(depth * height * width, image.dtype)
     state = _next(_next(np.uint64(seed)))

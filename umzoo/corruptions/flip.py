@@ -1,4 +1,4 @@
-"""Flips of input and target alike, by the law of Models Genesis."""
+"""Flips of both input and target, with the distribution of Models Genesis."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ ROUNDS = 3
 class Flip(ItemwiseCorruption):
     """Flip in-plane axes of the image and of the target.
 
-    Up to three rounds, each entered with probability ``p`` after the one before it; a round flips one of three
-    axes at random. In Models Genesis (``pytorch/utils.py``, ``data_augmentation``) the first of these is the
-    channel, so a third of the rounds does nothing, H and W end up flipped in 15.4 % of the images each, and depth
-    never; ``depth = true`` puts depth in the channel's place.
+    There are up to three rounds, each with probability ``p`` after the previous one; a round flips one of three axes at
+    random. In Models Genesis (``pytorch/utils.py``, ``data_augmentation``), the first of these axes is the channel, so
+    a third of the rounds has no effect, H and W are each flipped in 15.4 % of the images, and depth never;
+    ``depth = true`` uses depth instead of the channel.
     """
 
     name = "flip"
@@ -28,11 +28,11 @@ class Flip(ItemwiseCorruption):
     class Config(config.Config):
         """Options of ``flip``."""
 
-        p: float = Field(0.4, ge=0, le=1, description="probability of a first round, and of each further one")
-        depth: bool = Field(False, description="flip depth too, in place of the original's idle axis")
+        p: float = Field(0.4, ge=0, le=1, description="probability of the first round, and of each further one")
+        depth: bool = Field(False, description="also flip depth, instead of the channel axis of Models Genesis")
 
     def sample(self, shape: torch.Size, rng: Rng) -> Fields:
-        """Return ``axes``, bool ``(B, 3)``: which of D, H, W are flipped."""
+        """Return ``axes``, bool ``(B, 3)``: the flipped axes of D, H, W."""
         entered = rng.bernoulli((shape[0], ROUNDS), self.config.p).cumprod(1)
         axis = rng.integers((shape[0], ROUNDS), 0, 2)
         times = torch.zeros_like(axis).scatter_add_(1, axis, entered)

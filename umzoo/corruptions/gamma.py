@@ -1,4 +1,4 @@
-"""Gamma: a power of the intensity, or of its inverse."""
+"""Gamma transform of the intensity, or of the inverted intensity."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Gamma(ItemwiseCorruption):
         """Options of ``gamma``."""
 
         p: float = Field(0.3, ge=0, le=1, description="probability per image")
-        low: float = Field(0.7, gt=0, description="least exponent")
-        high: float = Field(1.5, gt=0, description="greatest exponent")
-        invert: float = Field(0.25, ge=0, le=1, description="probability that an altered image is mapped inverted")
+        low: float = Field(0.7, gt=0, description="minimum exponent")
+        high: float = Field(1.5, gt=0, description="maximum exponent")
+        invert: float = Field(0.25, ge=0, le=1, description="probability of the inverted transform, if applied")
 
     def sample(self, shape: torch.Size, rng: Rng) -> Fields:
         """Return ``applied`` and ``inverted``, bool ``(B,)``, and ``gamma``, float32 ``(B,)``."""

@@ -1,4 +1,4 @@
-"""Corruptions with two equal paths: item by item on the CPU, the whole batch at once elsewhere."""
+"""Corruptions with two equivalent implementations: per item on the CPU, and for whole batches on other devices."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from umzoo.fields import Fields, Rng, to_device
 
 
 class ItemwiseCorruption(Corruption):
-    """A corruption that works in cache on the CPU (slices) and in few launches on a GPU (masks).
+    """A corruption that uses cache-friendly slices on the CPU, and masks with few kernel launches on a GPU.
 
-    Both paths give the same result for the same parameters.
+    Both implementations give the same result for the same parameters.
     """
 
     def draw(self, image: Tensor, rng: Rng) -> Fields:
-        """Return the parameters of :meth:`sample`, moved to the device of *rng* without waiting for it."""
+        """Return the parameters of :meth:`sample`, moved to the device of *rng* without synchronization."""
         return to_device(self.sample(image.shape, rng.host()), rng.device)
 
     @abstractmethod
     def sample(self, shape: torch.Size, rng: Rng) -> Fields:
-        """Return parameters, on the CPU, for each item of a batch of *shape* (B, C, D, H, W)."""
+        """Return parameters on the CPU for each item of a batch of *shape* (B, C, D, H, W)."""
 
     def apply(self, image: Tensor, params: Fields) -> Tensor:
         """Return a corrupted copy of *image* ``(B, C, D, H, W)``."""
@@ -33,11 +33,11 @@ class ItemwiseCorruption(Corruption):
 
     @abstractmethod
     def apply_item_(self, item: Tensor, params: Fields) -> None:
-        """Corrupt one item ``(C, D, H, W)``, contiguous, in place."""
+        """Corrupt one contiguous item ``(C, D, H, W)`` in place."""
 
     @abstractmethod
     def apply_batch(self, image: Tensor, params: Fields) -> Tensor:
-        """Return a corrupted copy of *image* ``(B, C, D, H, W)`` without waiting for the device."""
+        """Return a corrupted copy of *image* ``(B, C, D, H, W)`` without synchronizing the device."""
 
 
 def apply_itemwise(corruption: Corruption, image: Tensor, params: Fields) -> Tensor:

@@ -1,4 +1,4 @@
-"""Local pixel shuffling: voxels change places within small windows."""
+"""Local pixel shuffling: random permutation of voxels within small windows."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ from umzoo.noise.counter import draw_seeds, integers_between
 class LocalShuffle(Corruption):
     """Shuffle voxels within windows of at most a tenth of the image along each axis.
 
-    ``law = "exact"`` is that of Models Genesis (``pytorch/utils.py``, ``local_pixel_shuffling``): 10,000 blocks
-    whatever the size of the image, each with edges from 1 to S//10 voxels at a random place, each shuffling what
-    the *original* image has there; where blocks overlap, the last one counts. ``law = "tiles"`` draws edges the same
-    way, but once per image, and shuffles within disjoint tiles of that size: a true permutation of the voxels, of
-    about the same strength and much faster.
+    ``law = "exact"`` equals Models Genesis (``pytorch/utils.py``, ``local_pixel_shuffling``): 10,000 blocks for any
+    size of image, with edges from 1 to S//10 voxels, at random positions. Each block shuffles the voxels of the
+    *original* image; where blocks overlap, the last one counts. ``law = "tiles"`` draws edges of the same distribution,
+    but once per image, and shuffles within disjoint tiles of that size: a true permutation of the voxels, of similar
+    strength and much faster.
 
-    Below 20 voxels, where S//10 leaves nothing to shuffle or is 0, the greatest edge is 2. All channels are
-    shuffled alike.
+    Below 20 voxels, where S//10 is 0 or 1, the maximum edge is 2. All channels have the same permutation.
     """
 
     name = "local_shuffle"
@@ -36,13 +35,13 @@ class LocalShuffle(Corruption):
 
         p: float = Field(0.5, ge=0, le=1, description="probability per image")
         law: Literal["tiles", "exact"] = Field(
-            "tiles", description="disjoint tiles, or the 10,000 overlapping blocks of Models Genesis"
+            "tiles", description="tiles: disjoint tiles; exact: the 10,000 overlapping blocks of Models Genesis"
         )
 
     def draw(self, image: Tensor, rng: Rng) -> Fields:
         """Return ``applied``, bool ``(B,)``, ``seed``, int32 ``(B,)``, and for tiles ``edge`` and ``origin``.
 
-        These two are int64 ``(B, 3)``, voxels (D, H, W). All stay on the CPU, which decides by them what to launch.
+        These two are int64 ``(B, 3)``, voxels (D, H, W). All are on the CPU, which needs them to launch kernels.
         """
         rng = rng.host()
         params = {"applied": rng.bernoulli((len(image),), self.config.p), "seed": draw_seeds(rng, len(image))}
@@ -69,5 +68,5 @@ class LocalShuffle(Corruption):
 
 
 def greatest_edge(size: int) -> int:
-    """Return the greatest edge of a window along an axis of *size* voxels."""
+    """Return the maximum edge of a window along an axis of *size* voxels."""
     return size // 10 if size >= 20 else min(size, 2)

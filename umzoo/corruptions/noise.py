@@ -13,7 +13,7 @@ from umzoo.noise.counter import draw_seeds, normal_like
 
 
 class Noise(ItemwiseCorruption):
-    """Add white Gaussian noise of a random strength; the result is clamped to [0, 1]."""
+    """Add white Gaussian noise with random standard deviation; the result is clamped to [0, 1]."""
 
     name = "noise"
 
@@ -22,7 +22,7 @@ class Noise(ItemwiseCorruption):
 
         p: float = Field(0.15, ge=0, le=1, description="probability per image")
         std: tuple[float, float] = Field(
-            (0.0, 0.1), description="least and greatest standard deviation, in units of the [0, 1] range"
+            (0.0, 0.1), description="minimum and maximum standard deviation, for intensities in [0, 1]"
         )
 
     def sample(self, shape: torch.Size, rng: Rng) -> Fields:

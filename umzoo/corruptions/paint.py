@@ -1,4 +1,4 @@
-"""In-painting and out-painting: windows of noise, or noise around windows."""
+"""In-painting and out-painting: noise inside or outside windows."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ MARGIN = 3
 
 
 class Paint(ItemwiseCorruption):
-    """Replace the inside of up to five windows by U(0, 1) noise, or all that lies outside them.
+    """Replace the inside of up to five windows, or everything outside them, by U(0, 1) noise.
 
-    The law of Models Genesis (``pytorch/utils.py``, ``image_in_painting`` and ``image_out_painting``) for an axis
-    of S voxels: inner windows have an edge of S//6 to S//3 voxels, outer ones of S - 4S//7 to S - 3S//7; both lie
-    3 voxels off the border, or as centered as they can where S < 14 leaves no room for that. Outer painting has at
-    least one window, and each further one follows with probability ``more``.
+    As in Models Genesis (``pytorch/utils.py``, ``image_in_painting`` and ``image_out_painting``), for an axis of S
+    voxels, windows of in-painting have edges of S//6 to S//3 voxels, those of out-painting of S - 4S//7 to S - 3S//7.
+    Windows keep a margin of 3 voxels to the border, or a smaller one if S < 14 does not allow that. Out-painting has at
+    least one window; each further window has probability ``more``.
     """
 
     name = "paint"
@@ -33,14 +33,14 @@ class Paint(ItemwiseCorruption):
         """Options of ``paint``."""
 
         p: float = Field(0.9, ge=0, le=1, description="probability per image")
-        inner: float = Field(0.2, ge=0, le=1, description="probability that a painted image is painted inside")
+        inner: float = Field(0.2, ge=0, le=1, description="probability of in-painting instead of out-painting")
         more: float = Field(0.95, ge=0, le=1, description="probability of each further window")
 
     def sample(self, shape: torch.Size, rng: Rng) -> Fields:
-        """Return the windows and what becomes of them.
+        """Return the windows and the kind of painting.
 
         ``applied`` and ``inner`` are bool ``(B,)``, ``seed`` is int32 ``(B,)``, and ``start`` and ``stop`` are int64
-        ``(B, 5, 3)``, corners (D, H, W) in voxels; windows that are not used are empty.
+        ``(B, 5, 3)``, corners (D, H, W) in voxels; unused windows are empty.
         """
         count = shape[0]
         applied = rng.bernoulli((count,), self.config.p)
@@ -70,7 +70,7 @@ class Paint(ItemwiseCorruption):
 
 
 def _paint_windows_(item: Tensor, params: Fields) -> None:
-    """Do what ``compiled.paint`` does by tensor operations on slices."""
+    """Implement ``compiled.paint`` by tensor operations on slices."""
     corners = zip(params["start"].tolist(), params["stop"].tolist(), strict=True)
     windows = [(slice(None), *map(slice, start, stop)) for start, stop in corners if start < stop]
     if params["inner"]:
@@ -84,7 +84,7 @@ def _paint_windows_(item: Tensor, params: Fields) -> None:
 
 
 def draw_windows(size: torch.Size, inner: Tensor, rng: Rng) -> tuple[Tensor, Tensor]:
-    """Draw start and edge ``(B, 5, 3)`` of the windows of images of *size* (D, H, W), *inner* ``(B,)`` or outer."""
+    """Draw start and edge ``(B, 5, 3)`` of windows in images of *size* (D, H, W), for in-painting where *inner*."""
     lengths, bounds = _edge_bounds(size)
     low, high = bounds[inner.long(), None].expand(-1, WINDOWS, -1, -1).unbind(-1)
     edge = integers_between(rng, low, high)
@@ -95,14 +95,14 @@ def draw_windows(size: torch.Size, inner: Tensor, rng: Rng) -> tuple[Tensor, Ten
 
 @lru_cache(maxsize=8)
 def _edge_bounds(size: torch.Size) -> tuple[Tensor, Tensor]:
-    """Return *size* as a tensor, and the least and greatest edges ``(outer or inner, axis, least or greatest)``."""
+    """Return *size* as a tensor, and edges ``(outer or inner, axis, minimum or maximum)``."""
     outer = [(s - 4 * s // 7, s - 3 * s // 7) for s in size]
     inner = [(max(s // 6, 1), max(s // 3, 1)) for s in size]
     return torch.tensor(size), torch.tensor([outer, inner])
 
 
 def window_mask(start: Tensor, stop: Tensor, size: torch.Size) -> Tensor:
-    """Return bool ``(B, 1, D, H, W)``: inside any of the windows *start* to *stop* ``(B, N, 3)``."""
+    """Return bool ``(B, 1, D, H, W)``: True inside any of the windows *start* to *stop* ``(B, N, 3)``."""
     inside = []
     for axis, length in enumerate(size):
         position = torch.arange(length, device=start.device)

@@ -1,4 +1,4 @@
-"""Corruptions in a row: the pair of a corrupted image and its clean target."""
+"""Sequences of corruptions, which return a corrupted image and its clean target."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from umzoo.errors import ComponentError, DataError
 from umzoo.fields import Fields, Rng
 
 TOLERANCE = 0.1
-"""How far outside [0, 1] values may lie: resampling overshoots a little."""
+"""Permitted deviation from [0, 1], since resampling overshoots slightly."""
 
 
 class Pipeline:
-    """Applies corruptions one after the other, each with a random stream of its own."""
+    """Applies corruptions one after the other, each with its own random stream."""
 
     def __init__(self, corruptions: Sequence[Corruption]) -> None:
         self.corruptions = tuple(corruptions)
         self._range_checked = False
 
     def __call__(self, image: Tensor, rng: Rng) -> tuple[Tensor, Tensor, list[Fields]]:
-        """Return *image* ``(B, C, D, H, W)`` corrupted, its clean target, and what was drawn.
+        """Return the corrupted *image* ``(B, C, D, H, W)``, its clean target, and the random parameters.
 
         Raises:
             DataError: if the first batch is not in [0, 1].
@@ -38,10 +38,10 @@ class Pipeline:
     def draw(self, image: Tensor, rng: Rng) -> list[Fields]:
         """Return the parameters of each corruption for *image* ``(B, C, D, H, W)``.
 
-        Corruption i draws from ``rng.fork(i)``, so one more at the end does not change what the others draw.
+        Corruption i draws from ``rng.fork(i)``, so appending a corruption does not change the parameters of others.
 
         Raises:
-            ComponentError: if one returns no dictionary.
+            ComponentError: if a corruption does not return a dictionary.
         """
         drawn = [corruption.draw(image, rng.fork(i)) for i, corruption in enumerate(self.corruptions)]
         for corruption, params in zip(self.corruptions, drawn, strict=True):
@@ -51,16 +51,16 @@ class Pipeline:
         return drawn
 
     def apply(self, image: Tensor, draws: Sequence[Fields]) -> tuple[Tensor, Tensor]:
-        """Return *image* ``(B, C, D, H, W)`` corrupted, and clean: altered only by what alters the target too.
+        """Return the corrupted *image* ``(B, C, D, H, W)``, and the clean target, with flips and the like only.
 
-        *image* is left as it is; ``clean`` is *image* itself if nothing alters the target.
+        *image* is not changed; the target is *image* itself if no corruption alters the target.
         """
         if image.device.type == "cpu":
             return self._apply_items(image, draws)
         return self._apply_batch(image, draws)
 
     def _apply_batch(self, image: Tensor, draws: Sequence[Fields]) -> tuple[Tensor, Tensor]:
-        """Do the whole batch, one corruption after the other."""
+        """Process the whole batch, one corruption after the other."""
         corrupted = clean = image
         for corruption, params in zip(self.corruptions, draws, strict=True):
             untouched = corrupted is clean
@@ -70,7 +70,7 @@ class Pipeline:
         return corrupted, clean
 
     def _apply_items(self, image: Tensor, draws: Sequence[Fields]) -> tuple[Tensor, Tensor]:
-        """Do one item from beginning to end, while it is in cache, then the next."""
+        """Apply all corruptions to one item, while it is in cache, then to the next."""
         corrupted = image.clone(memory_format=torch.contiguous_format)
         on_target = [corruption.alters_target for corruption in self.corruptions]
         clean = corrupted.clone() if any(on_target) else image
@@ -83,10 +83,10 @@ class Pipeline:
 
 
 def check_range(image: Tensor) -> None:
-    """Raise :class:`DataError` unless *image* is in [0, 1], which Bezier, gamma and painting are made for."""
+    """Raise :class:`DataError` unless *image* is in [0, 1], which Bezier, gamma and painting require."""
     low, high = (float(value) for value in image.aminmax())
     if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):
         raise DataError(
             f"corruptions expect images in [0, 1], got values from {low:.3g} to {high:.3g}:"
-            " apply the intensity rule before them, and normalize after them"
+            " apply the intensity rule before corruptions, and normalize after them"
         )

@@ -1,4 +1,4 @@
-"""The tile law of local shuffling: random permutations of disjoint tiles."""
+"""Local shuffling by random permutations within disjoint tiles."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from umzoo.noise.counter import words
 from umzoo.noise.fast import kernels_for
 
 COPIES = 64
-"""Random permutations kept for each number of voxels a tile can have; a power of 2."""
+"""Cached random permutations for each number of voxels of a tile; a power of 2."""
 ROWS = 32
-"""Rows of shuffled tiles put together for an image; a power of 2."""
+"""Number of different rows of shuffled tiles in an image; a power of 2."""
 CHUNK = 1 << 17
-"""Voxels shuffled at a time on the CPU: scratch stays in cache."""
+"""Voxels shuffled at a time on the CPU, so that temporary arrays fit in cache."""
 
 
 def shuffle_(item: Tensor, edge: Sequence[int], origin: Sequence[int], seed: Tensor) -> None:
-    """Shuffle *item* ``(C, D, H, W)`` in place within tiles of *edge* (D, H, W) voxels laid out from *origin*.
+    """Shuffle *item* ``(C, D, H, W)`` in place within tiles of *edge* (D, H, W) voxels that start at *origin*.
 
-    Voxels that no whole tile covers stay in place. A row is all the tiles at one place (D, H); 32 rows are put
-    together from random permutations, and each place draws one of them.
+    Voxels outside complete tiles are not moved. A row consists of all tiles at one position (D, H); 32 rows are made
+    from random permutations, and each position uses a random one of them.
     """
     size = item.shape[1:]
     tiles = [(s - o) // e for s, o, e in zip(size, origin, edge, strict=True)]
@@ -38,7 +38,7 @@ def shuffle_(item: Tensor, edge: Sequence[int], origin: Sequence[int], seed: Ten
 
 
 def _gather_(item: Tensor, rows: Tensor, choice: Tensor, edge: Sequence[int], origin: Sequence[int]) -> None:
-    """Do what ``compiled.shuffle_tiles`` does by tensor operations, a slab that fits the cache at a time."""
+    """Implement ``compiled.shuffle_tiles`` by tensor operations, on one slab that fits in cache at a time."""
     size = item.shape[1:]
     layers = len(choice) if item.device.type != "cpu" else max(1, CHUNK // (edge[0] * size[1] * size[2]))
     for first in range(0, len(choice), layers):
@@ -51,10 +51,10 @@ def _gather_(item: Tensor, rows: Tensor, choice: Tensor, edge: Sequence[int], or
 
 
 def _sources(rows: Tensor, choice: Tensor, size: Sequence[int], origin: Sequence[int]) -> Tensor:
-    """Return int32 ``(D * H * W,)``: the voxel, in a slab of *size*, that each voxel takes its value from.
+    """Return int32 ``(D * H * W,)``: the source of each voxel in a slab of *size*.
 
-    *rows* are those of :func:`_rows`, *choice* ``(nD, nH)`` says which one each place gets, and *origin* is that of
-    the tiles along H and W.
+    *rows* are those of :func:`_rows`, *choice* ``(nD, nH)`` is the row at each position, and *origin* is that of the
+    tiles along H and W.
     """
     voxels = size[0] * size[1] * size[2]
     index = _identity(1 << voxels.bit_length(), rows.device)[:voxels].clone()
@@ -67,7 +67,7 @@ def _sources(rows: Tensor, choice: Tensor, size: Sequence[int], origin: Sequence
 
 
 def _rows(edge: tuple[int, ...], tiles: int, plane: tuple[int, ...], first: Tensor) -> Tensor:
-    """Return int32 ``(32, eD, eH, tiles * eW)``: how far, in the flat image, each voxel's source is from it.
+    """Return int32 ``(32, eD, eH, tiles * eW)``: the offset of each voxel's source in the flat image.
 
     Row i takes consecutive permutations of :func:`_distances` from *first* ``(32,)`` on.
     """
@@ -81,7 +81,7 @@ def _rows(edge: tuple[int, ...], tiles: int, plane: tuple[int, ...], first: Tens
 def _distances(edge: tuple[int, ...], plane: tuple[int, ...], count: int, device: torch.device) -> Tensor:
     """Return int32 ``(count, eD * eH * eW)``: random permutations of a tile in an image of *plane* (H, W) voxels.
 
-    A permutation is given as the distances, in the flat image, from voxels to their sources. They repeat after 64.
+    A permutation is stored as offsets from voxels to their sources in the flat image. Permutations repeat after 64.
     """
     d, h, w = (torch.arange(e, dtype=torch.int32) for e in edge)
     offset = ((d[:, None, None] * plane[0] + h[:, None]) * plane[1] + w).view(-1)
@@ -91,7 +91,7 @@ def _distances(edge: tuple[int, ...], plane: tuple[int, ...], count: int, device
 
 @lru_cache(maxsize=512)
 def permutations(voxels: int) -> Tensor:
-    """Return int32 ``(64, voxels)``: random permutations of 0, ..., voxels - 1, always the same."""
+    """Return int32 ``(64, voxels)``: fixed random permutations of 0, ..., voxels - 1."""
     generator = torch.Generator().manual_seed(voxels)
     return torch.rand(COPIES, voxels, generator=generator).argsort(1).to(torch.int32)
 

@@ -1,4 +1,4 @@
-"""Heads: answers from features."""
+"""Heads: predictions from features."""
 
 from __future__ import annotations
 

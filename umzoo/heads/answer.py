@@ -1,4 +1,4 @@
-"""What the numbers of a trained head mean; it travels with the weights."""
+"""Meaning of a trained head's outputs, which is stored with the weights."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Answer(Config):
-    """What a head was trained to say. Fields of later minor versions are accepted and kept.
+    """Description of a head's outputs. Fields of later minor versions are accepted and kept.
 
-    Segmentation and classification answer with logits for a softmax over ``classes``, multilabel with one logit for
-    a sigmoid per class, regression with ``targets``, survival with one log-risk.
+    Segmentation and classification output logits for a softmax over ``classes``, multilabel one logit per class for a
+    sigmoid, regression the ``targets``, and survival one log-risk.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -30,9 +30,9 @@ class Answer(Config):
         (), description="mean of each target, if the network predicts (value - mean) / std"
     )
     std: tuple[Positive, ...] = Field((), description="standard deviation of each target, likewise")
-    thresholds: dict[str, Number] = Field({}, description="probability from which on a class is said to be there")
-    labels: dict[str, int] = Field({}, description="value of each class in the segmentation's files, background too")
-    view: Literal["center", "windows"] = Field("windows", description="a crop from the center, or sliding windows")
+    thresholds: dict[str, Number] = Field({}, description="minimum probability of each class for a positive prediction")
+    labels: dict[str, int] = Field({}, description="value of each class in label maps, including the background")
+    view: Literal["center", "windows"] = Field("windows", description="input: a center crop, or sliding windows")
     channels: tuple[str, ...] = Field((), description="name of each input channel, such as flair and t1")
     modalities: tuple[str, ...] = Field((), description="modality of each input channel, such as ct or mr")
     metrics: dict[str, Number] = Field({}, description="validation metrics of the training")
@@ -47,5 +47,5 @@ class Answer(Config):
         if bool(self.mean) != bool(self.std):
             raise ValueError("mean and std come together: give both or neither")
         if unknown := sorted({*self.thresholds, *self.labels} - {*self.classes}):
-            raise ValueError(f"thresholds or labels of {unknown[:4]}, which are no classes (known: {self.classes})")
+            raise ValueError(f"thresholds or labels of unknown classes {unknown[:4]} (known: {self.classes})")
         return self

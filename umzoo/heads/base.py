@@ -1,4 +1,4 @@
-"""What every head offers: an answer from features."""
+"""Base class of heads."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from umzoo.spec import ComponentSpec
 
 
 class Head(nn.Module, Component):
-    """Turns :class:`Features` into an answer."""
+    """Computes predictions from :class:`Features`."""
 
     kind: ClassVar[str] = "head"
     dense: ClassVar[bool] = False
-    """Whether the decoder's dense map is needed."""
+    """Whether the head needs the decoder's dense features."""
 
     def __init__(self, config: Any, info: BackboneInfo) -> None:
         super().__init__()
@@ -25,9 +25,9 @@ class Head(nn.Module, Component):
 
     @property
     def spec(self) -> ComponentSpec:
-        """Name and all options: what rebuilds this head."""
+        """Name and all options, from which the head can be rebuilt."""
         return ComponentSpec.parse({"name": self.name, **self.config.model_dump(mode="json")})
 
     @abstractmethod
     def forward(self, features: Features) -> Tensor:
-        """Return the answer, ``(B, n)`` or ``(B, n, D, H, W)``."""
+        """Return the prediction, ``(B, n)`` or ``(B, n, D, H, W)``."""

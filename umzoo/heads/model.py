@@ -13,12 +13,12 @@ from umzoo.heads.base import Head
 
 
 class Model(nn.Module):
-    """Answers images: ``head(backbone(image))``. Parameters lie under ``backbone.*`` and ``head.*``.
+    """Computes ``head(backbone(image))``. Parameters are under ``backbone.*`` and ``head.*``.
 
     Attributes:
-        backbone: the network; save or train it alone where only features are wanted.
-        head: what turns its features into an answer.
-        answer: what the numbers mean, if the head was loaded with its weights or trained; else None.
+        backbone: the backbone, which can be saved or trained separately.
+        head: the head.
+        answer: meaning of the outputs, if the head was trained or loaded with its weights; else None.
     """
 
     def __init__(self, backbone: Backbone, head: Head, answer: Answer | None = None) -> None:
@@ -28,21 +28,21 @@ class Model(nn.Module):
         self.answer = answer
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the head's answer to *image* ``(B, C, D, H, W)``, given in the backbone's input space."""
+        """Return the head's output for *image* ``(B, C, D, H, W)`` in the backbone's input space."""
         answer: Tensor = self.head(self.backbone(image, dense=self.head.dense))
         return answer
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
-        """Upload this network; see :func:`umzoo.push_to_hub`, whose options these are."""
+        """Upload this network; options are those of :func:`umzoo.push_to_hub`."""
         url: str = umzoo.push_to_hub(self, repo_id, **options)
         return url
 
     @property
     def info(self) -> BackboneInfo:
-        """What the backbone says of itself."""
+        """Description of the backbone."""
         return self.backbone.info
 
     @property
     def weights_info(self) -> Any:
-        """What the weights folder said that the backbone was loaded from, None with random weights."""
+        """Description of the weights folder of the backbone, None with random weights."""
         return self.backbone.weights_info

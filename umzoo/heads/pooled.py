@@ -1,4 +1,4 @@
-"""Answers per image: a linear layer on standardized pooled features."""
+"""Predictions per image: a linear layer on standardized pooled features."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class PooledConfig(Config):
     """Options of heads on pooled features."""
 
     pooling: Pooling = Field(
-        "mean", description="how the coarsest level becomes one vector: mean, max, std, mean+max or octants"
+        "mean", description="pooling of the coarsest level to one vector: mean, max, std, mean+max or octants"
     )
-    standardize: bool = Field(True, description="subtract a mean from the features and divide by a deviation")
-    dropout: float = Field(0.0, ge=0, lt=1, description="rate of dropout before the layer")
+    standardize: bool = Field(True, description="standardize the features by mean and standard deviation")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout rate before the layer")
 
 
 class PooledHead(Head):
     """A linear layer on the pooled coarsest level.
 
-    Pooled features hardly vary between images, least of all behind an instance norm, so a linear layer on them hardly
-    learns. :meth:`set_statistics` standardizes them by the training set; until it is called they stay as they are.
+    Pooled features hardly vary between images, especially after an instance norm, so a linear layer on them learns
+    slowly. :meth:`set_statistics` standardizes them by the training set; until it is called, they are not changed.
     """
 
     mean: Tensor
@@ -47,7 +47,7 @@ class PooledHead(Head):
         self.layer = nn.Linear(channels, outputs, bias=bias)
 
     def forward(self, features: Features) -> Tensor:
-        """Return the answers ``(B, n)``."""
+        """Return the predictions ``(B, n)``."""
         vectors = self.pool(features)
         if self.config.standardize:
             vectors = (vectors - self.mean) / self.std
@@ -55,17 +55,17 @@ class PooledHead(Head):
         return answers
 
     def pool(self, features: Features) -> Tensor:
-        """Return the vectors ``(B, n)`` before they are standardized."""
+        """Return the vectors ``(B, n)`` before standardization."""
         pooling = self.config.pooling
         return features.pooled if pooling == "mean" else pool(features.levels[-1], pooling)
 
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:
         """Standardize by the *mean* and standard deviation *std* ``(n,)`` of :meth:`pool` over the training set.
 
-        A feature that does not vary (*std* below 1e-6) is centered only.
+        A constant feature (*std* below 1e-6) is only centered.
 
         Raises:
-            ConfigError: if ``standardize`` is off, or the shapes are not those of the features.
+            ConfigError: if ``standardize`` is off, or the shapes differ from those of the features.
         """
         if not self.config.standardize:
             raise ConfigError(f"head '{self.name}' was built with standardize = false: leave it on to set statistics")
@@ -77,28 +77,28 @@ class PooledHead(Head):
 
 
 class Classification(PooledHead):
-    """Logits ``(B, classes)``: for a softmax over classes, or a sigmoid each where several may apply."""
+    """Logits ``(B, classes)``: for a softmax over classes, or one sigmoid per class in multilabel tasks."""
 
     name = "classification"
 
     class Config(PooledConfig):
         """Options."""
 
-        classes: int = Field(2, ge=1, description="classes")
+        classes: int = Field(2, ge=1, description="number of classes")
 
     def __init__(self, config: Any, info: BackboneInfo) -> None:
         super().__init__(config, info, config.classes)
 
 
 class Regression(PooledHead):
-    """Numbers ``(B, targets)`` without a bound."""
+    """Unbounded numbers ``(B, targets)``."""
 
     name = "regression"
 
     class Config(PooledConfig):
         """Options."""
 
-        targets: int = Field(1, ge=1, description="numbers to predict")
+        targets: int = Field(1, ge=1, description="number of targets")
 
     def __init__(self, config: Any, info: BackboneInfo) -> None:
         super().__init__(config, info, config.targets)
@@ -107,7 +107,7 @@ class Regression(PooledHead):
 class Survival(PooledHead):
     """Log-risk ``(B, 1)`` of a proportional hazards model (Cox, J. R. Stat. Soc. B 34, 1972).
 
-    There is no bias: the partial likelihood does not depend on one.
+    There is no bias, since the partial likelihood does not depend on it.
     """
 
     name = "survival"

@@ -14,7 +14,7 @@ from umzoo.heads.base import Head
 
 
 class Projection(Head):
-    """A small perceptron on the pooled features, as in SimCLR (Chen et al., ICML 2020)."""
+    """A multilayer perceptron on the pooled features, as in SimCLR (Chen et al., ICML 2020)."""
 
     name = "projection"
 

@@ -1,4 +1,4 @@
-"""What every pretext task offers: a loss computed without labels."""
+"""Base class of pretext tasks: losses without labels."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from umzoo.fields import BATCH_FIELDS, Fields, Rng
 from umzoo.registry import Component
 
 MOST_VIEWS = 6
-"""Views of an item that a panel shows, at most."""
+"""Maximum number of views of an item in a panel."""
 UNIVERSAL_MODEL = "Zhang et al., Universal Model for 3D Medical Image Analysis, arXiv:2010.06107v1, 2020"
 
 
 @dataclass(frozen=True)
 class PretextContext:
-    """What a task may know of the run it is built for.
+    """Properties of the run for which a task is built.
 
     Attributes:
-        backbone: what the backbone says of itself.
+        backbone: description of the backbone.
         patch_size: voxels (D, H, W) of the images.
         scales: the factors of ``data.scales``; the field ``scale`` indexes them.
         modalities: names of the store's known modalities; the field ``modality`` indexes them.
-        targets: by name, what else the store knows of its volumes; the field ``target.NAME`` holds it.
+        targets: targets of the store's volumes by name; the field ``target.NAME`` holds their values.
     """
 
     backbone: BackboneInfo
@@ -45,18 +45,18 @@ class PretextContext:
 
 
 class PretextTask(Component, nn.Module):
-    """A loss without labels. Its own parameters (heads) are trained with the backbone and kept apart from it.
+    """A loss without labels. Its own parameters (heads) are trained with the backbone and stored separately.
 
-    Images in views are in [0, 1]; the recipe takes them to the backbone's input space just before the pass.
+    Images in views are in [0, 1]; they are converted to the backbone's input space just before the forward pass.
     """
 
     kind: ClassVar[str] = "pretext task"
     dense: ClassVar[bool] = False
-    """Whether the decoder's dense map is needed."""
+    """Whether the task needs the decoder's dense features."""
     reads: ClassVar[frozenset[str]] = frozenset()
-    """Fields of the batch that are needed; checked when the recipe is built."""
+    """Required fields of the batch; checked when the recipe is built."""
     citations: ClassVar[tuple[str, ...]] = ()
-    """The works to cite; they go into the weights folder."""
+    """Works to cite, which are written to the weights folder."""
 
     def __init__(self, config: Any, context: PretextContext) -> None:
         super().__init__()
@@ -66,48 +66,48 @@ class PretextTask(Component, nn.Module):
 
     @classmethod
     def obstacle(cls, context: PretextContext) -> str | None:
-        """Return why the task makes no sense in *context* (the recipe then says so and drops it), or None."""
+        """Return the reason why the task is unsuitable in *context*, or None; unsuitable tasks are dropped."""
         return None
 
     def bind(self, backbone: Backbone) -> None:
-        """Meet the backbone once, before the optimizer is made (teachers copy it here).
+        """Set up the task with the backbone, once, before the optimizer is built (teachers copy it here).
 
-        Modules made here are part of the task: they move with it, and are saved and resumed. What is not trained
-        (``requires_grad_(False)``) stays out of exported weights.
+        Modules made here are part of the task: they move with it, and are saved and resumed. Untrained ones
+        (``requires_grad_(False)``) are not exported.
         """
 
     def views(self, batch: Fields, rng: Rng) -> Fields | None:
-        """Return a view of *batch* of the task's own (``image`` in [0, 1] and what the loss needs).
+        """Return the task's own view of *batch*: ``image`` in [0, 1], and further fields for the loss.
 
-        None means: ride on the recipe's shared corrupted view and its one forward pass.
+        None means that the task uses the shared corrupted view and its forward pass.
         """
         return None
 
     def features(self, backbone: Backbone, views: Fields) -> Features:
         """Pass the task's own *views* (``input``, in the backbone's input space) through *backbone*.
 
-        Not called for a task that rides on the shared view.
+        It is not called for tasks that use the shared view.
         """
         features: Features = backbone(views["input"], dense=self.dense)
         return features
 
     @abstractmethod
     def loss(self, features: Features, views: Fields) -> Tensor:
-        """Return the raw, unweighted scalar loss; numbers to log may be left in ``self.metrics``."""
+        """Return the unweighted scalar loss; metrics to log may be stored in ``self.metrics``."""
 
     def after_step(self, backbone: Backbone) -> None:
-        """Called after each optimizer step that was taken (moving averages)."""
+        """Called after each optimizer step that was not skipped, for example to update moving averages."""
 
     def exported(self, backbone: Backbone) -> Backbone:
-        """Return the network whose weights are exported: *backbone*, or a teacher that does better."""
+        """Return the network whose weights are exported: *backbone*, or a teacher."""
         return backbone
 
     def pictures(self, features: Features, views: Fields) -> Fields:
-        """Return images to look at, by title: ``(B, C, D, H, W)`` in [0, 1], made from one pass.
+        """Return images for panels by title: ``(B, C, D, H, W)`` in [0, 1], from one forward pass.
 
-        Called now and then, in evaluation mode and without gradients; the run's panels show the middle slice of the
-        first channel. By default what the network saw, after ``clean`` where the view has one. Tasks that share a
-        pass share a panel.
+        Called at intervals, in eval mode and without gradients; panels show the middle slice of the first channel. By
+        default, the images are ``clean``, if the view has it, and the network's input. Tasks with a common forward pass
+        have a common panel.
         """
         seen = views["image"].split(len(views["mean"]))
         titles = ["seen"] if len(seen) == 1 else [f"view {number}" for number in range(1, MOST_VIEWS + 1)]
@@ -115,5 +115,5 @@ class PretextTask(Component, nn.Module):
         return {**clean, **dict(zip(titles, seen, strict=False))}
 
     def to_unit(self, image: Tensor, views: Fields) -> Tensor:
-        """Take *image* ``(k * B, C, D, H, W)``, such as an answer, from the backbone's input space back to [0, 1]."""
+        """Convert *image* ``(k * B, C, D, H, W)``, such as a prediction, from the backbone's input space to [0, 1]."""
         return leave(image.float(), views, self.context.backbone.input_space)

@@ -1,4 +1,4 @@
-"""Registered corruptions, by the names and options that recipes give them."""
+"""Builds pipelines of registered corruptions from their names and options."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from umzoo.spec import ComponentSpec
 def build_corruptions(
     specs: Iterable[ComponentSpec | Mapping[str, Any] | str], where: str = "corruptions", zoo: Zoo | None = None
 ) -> Pipeline:
-    """Return the corruptions that *specs* name; called with an image and an ``Rng`` it applies them in this order.
+    """Return the pipeline of the corruptions *specs*; called with an image and an ``Rng``, it applies them in order.
 
     Args:
-        specs: such as ``{"name": "flip", "p": 0.5}``.
-        where: dotted path of the option that holds them, for errors.
-        zoo: where they are found; None is what is installed.
+        specs: corruptions such as ``{"name": "flip", "p": 0.5}``.
+        where: dotted path of the option that holds them, for error messages.
+        zoo: registries of components; None uses all installed ones.
 
     Raises:
         UnknownNameError: if there is no such corruption.

@@ -1,4 +1,4 @@
-"""Notices draws from random states that all code of the process shares."""
+"""Detects the use of global random states."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 @contextmanager
 def global_draws(look: bool = True) -> Iterator[list[str]]:
-    """Give a list, and collect in it the global random states that are drawn from inside; none unless *look*."""
+    """Yield a list to which the names of used global random states are added at exit; it stays empty unless *look*."""
     drawn: list[str] = []
     before = _states() if look else {}
     yield drawn

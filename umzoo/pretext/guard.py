@@ -1,4 +1,4 @@
-"""A pretext model for training, which checks what the tasks of plug-ins return, and names the task in their errors."""
+"""A pretext model for training that checks the results of tasks, and names the task in error messages."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ log = logging.getLogger(__name__)
 
 
 class GuardedModel(PretextModel):
-    """A :class:`PretextModel` that checks its tasks. An error names the task, its package, and the line of its code.
+    """A :class:`PretextModel` that checks its tasks. Errors name the task, its package, and the line of its code.
 
-    Checks that take time (value ranges, draws from a global random state) are made at the first view of each task only.
+    Slow checks (value ranges, use of global random states) run only for the first view of each task.
 
     Raises:
-        ComponentError: if a task raises, changes its batch, or gives a view or a loss that is not one.
+        ComponentError: if a task raises, changes its batch, or returns an invalid view or loss.
     """
 
     def __init__(self, *arguments: Any) -> None:
@@ -33,11 +33,11 @@ class GuardedModel(PretextModel):
         self._rides: dict[str, bool] = {}
 
     def called(self, label: str) -> str:
-        """Return how messages name task *label*."""
+        """Return the name of task *label* in messages."""
         return self._tasks[label].called(label)
 
     def task_bind(self, label: str) -> None:
-        """Let task *label* meet the backbone."""
+        """Call :meth:`PretextTask.bind` of task *label*."""
         with blame(self.called(label), "bind"):
             super().task_bind(label)
 
@@ -48,7 +48,9 @@ class GuardedModel(PretextModel):
         with blame(self.called(label), "views", batch), global_draws(look=first) as drawn:
             views = super().task_views(label, batch, rng)
         if changed := [name for name, value in batch.items() if value._version != versions.get(name)]:
-            raise ComponentError(f"{self.called(label)} changes the batch in place: {', '.join(changed)}: clone it")
+            raise ComponentError(
+                f"{self.called(label)} changes {', '.join(changed)} of the batch in place: clone first"
+            )
         if views is not None:
             _check_view(self.called(label), views, batch)
         if first:
@@ -58,19 +60,19 @@ class GuardedModel(PretextModel):
     def _first_look(self, label: str, views: Fields | None, drawn: list[str]) -> None:
         self._rides[label] = views is None
         if drawn:
-            log.warning("%s draws from %s: draw from rng, so that runs can be repeated", self.called(label), drawn[0])
+            log.warning("%s uses %s: use rng, so that runs are reproducible", self.called(label), drawn[0])
         if views is not None:
             _check_range(self.called(label), views["image"])
         if len(self._rides) == len(self.tasks) and not any(self._rides.values()) and self.corruptions.corruptions:
-            log.warning("pretext.corruptions do nothing: every task of the recipe makes a view of its own")
+            log.warning("pretext.corruptions have no effect: every task of the recipe makes its own view")
 
     def shared_view(self, batch: Fields, rng: Rng) -> Fields:
-        """Return the shared view; errors of corruptions name the line."""
+        """Return the shared view; errors in corruptions name the line of code."""
         with blame("a corruption", "draw or apply", batch):
             return super().shared_view(batch, rng)
 
     def task_features(self, label: str, view: Fields) -> Features:
-        """Return the features of task *label*; an input that the backbone refuses is the task's."""
+        """Return the features of task *label*; an input that the backbone rejects is an error of the task."""
         try:
             with blame(self.called(label), "features", view):
                 return super().task_features(label, view)
@@ -103,7 +105,7 @@ class GuardedModel(PretextModel):
         return images
 
     def task_after_step(self, label: str) -> None:
-        """Tell task *label* that the optimizer has stepped."""
+        """Call :meth:`PretextTask.after_step` of task *label*."""
         with blame(self.called(label), "after_step"):
             super().task_after_step(label)
 
@@ -118,16 +120,16 @@ class GuardedModel(PretextModel):
 
 
 def _no_dense(dense: bool, features: Features) -> str:
-    return "" if dense or features.dense is not None else "features.dense is there if the task sets dense = True"
+    return "" if dense or features.dense is not None else "features.dense is None unless the task sets dense = True"
 
 
 def _check_view(task: str, views: Fields, batch: Fields) -> None:
-    """Refuse a view without images ``(k * B, C, D, H, W)``."""
+    """Raise ComponentError if a view has no images ``(k * B, C, D, H, W)``."""
     count = len(batch["image"])
     if "image" not in views:
         raise ComponentError(
             f"the view of {task} has no 'image' (it has {', '.join(views) or 'nothing'}):"
-            " give what the network is to see, or return None to ride on the shared view"
+            " add the network's image, or return None to use the shared view"
         )
     for name in views.keys() & {"image", "clean"}:
         _check_images(f"'{name}' in the view of {task}", views[name], count)
@@ -145,5 +147,5 @@ def _check_range(task: str, image: Tensor) -> None:
     if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):
         raise ComponentError(
             f"images in the view of {task} must be in [0, 1], got {low:.3g} to {high:.3g}:"
-            " the backbone's input space is entered afterwards"
+            " conversion to the backbone's input space comes later"
         )

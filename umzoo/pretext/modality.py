@@ -1,6 +1,6 @@
-"""Keep the modality out of the features by an adversary (Universal Model, arXiv 2010.06107).
+"""Adversarial training that removes the modality from the features (Universal Model, arXiv 2010.06107).
 
-The paper's abstract names the adversary, not its form. Gradient reversal and its schedule are those of
+The paper's abstract mentions the adversary without details. Gradient reversal and its schedule are those of
 domain-adversarial training (Ganin et al., JMLR 2016); the alternating variant is the classic min-max game.
 """
 
@@ -23,7 +23,7 @@ from umzoo.pretext.labels import accuracy, cross_entropy, labeled
 
 
 class _Reverse(torch.autograd.Function):
-    """Identity forward; the gradient times minus *strength* backward."""
+    """Identity in the forward pass; multiplies the gradient by -*strength* in the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, strength: Tensor) -> Tensor:
@@ -37,9 +37,9 @@ class _Reverse(torch.autograd.Function):
 
 
 class ModalityAdversarial(PretextTask):
-    """A classifier of the modality on pooled features, against which the encoder is trained.
+    """A classifier of the modality on pooled features; the encoder is trained to make it fail.
 
-    Items of unknown modality (-1) take no part. Metric: ``accuracy`` of the adversary.
+    Items of unknown modality (-1) are ignored. Metric: ``accuracy`` of the adversary.
     """
 
     name = "modality_adversarial"
@@ -50,10 +50,10 @@ class ModalityAdversarial(PretextTask):
         """Options of the modality adversary."""
 
         mode: Literal["reversal", "alternating"] = Field(
-            "reversal", description="gradient reversal, or classifier and encoder on alternate steps"
+            "reversal", description="gradient reversal, or training of classifier and encoder in alternating steps"
         )
         strength: float = Field(1.0, ge=0, description="final strength of the reversed gradient")
-        ramp: float = Field(10.0, gt=0, description="steepness of the strength's rise, 2 / (1 + exp(-ramp p)) - 1")
+        ramp: float = Field(10.0, gt=0, description="steepness of the strength's increase, 2 / (1 + exp(-ramp p)) - 1")
         hidden: int = Field(64, ge=1, description="hidden units of the classifier")
 
     config: Config
@@ -70,19 +70,19 @@ class ModalityAdversarial(PretextTask):
 
     @classmethod
     def obstacle(cls, context: PretextContext) -> str | None:
-        """With one modality there is nothing to hide."""
+        """Return a reason if there are fewer than two modalities."""
         known = ", ".join(context.modalities) or "none"
         return None if len(context.modalities) > 1 else f"the store has fewer than two known modalities ({known})"
 
     def loss(self, features: Features, views: Fields) -> Tensor:
-        """Return the adversary's cross entropy; its gradient is reversed on the way to the encoder."""
+        """Return the loss of the adversary, by ``mode``; with reversal, the encoder gets the reversed gradient."""
         play = self._reversal if self.config.mode == "reversal" else self._alternating
         logits, loss = play(features.pooled.float(), views)
         self.metrics["accuracy"] = accuracy(logits, views["modality"])
         return loss
 
     def strength(self, progress: Tensor) -> Tensor:
-        """Strength ``()`` of the reversal at *progress* in [0, 1]: 0 at the start, rising to the configured value."""
+        """Return the strength ``()`` at *progress* in [0, 1], which increases from 0 to the configured value."""
         return self.config.strength * (2 / (1 + torch.exp(-self.config.ramp * progress)) - 1)
 
     def _reversal(self, pooled: Tensor, views: Fields) -> tuple[Tensor, Tensor]:
@@ -90,7 +90,7 @@ class ModalityAdversarial(PretextTask):
         return logits, cross_entropy(logits, views["modality"], views.get("modality_count"))
 
     def _alternating(self, pooled: Tensor, views: Fields) -> tuple[Tensor, Tensor]:
-        """Even steps train the classifier on fixed features, odd steps the encoder towards a uniform answer."""
+        """Train the classifier on fixed features in even steps, and the encoder towards uniform logits in odd ones."""
         trained = dict(self.head.named_parameters())
         if int(views["step"]) % 2 == 0:
             logits = self.head(pooled.detach())

@@ -1,4 +1,4 @@
-"""Backbone, corruptions and tasks as one module, so that DDP, compile and checkpoints meet one thing."""
+"""Backbone, corruptions and tasks in one module, for DDP, compilation and checkpoints."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from umzoo.pretext.base import PretextTask
 
 @dataclass
 class Pass:
-    """One forward pass: the labels of its tasks, the view, its features, and whether it is the shared one."""
+    """One forward pass: labels of its tasks, view, features, and whether it is the shared pass."""
 
     labels: list[str]
     view: Fields
@@ -27,20 +27,20 @@ class Pass:
 
 @dataclass
 class Output:
-    """What one forward pass of the pretext model gives: the weighted sum, and the parts it is made of."""
+    """Output of the pretext model: the weighted sum of losses, and single losses and metrics."""
 
     loss: Tensor
     parts: dict[str, Tensor] = field(default_factory=dict)
 
 
 class PretextModel(nn.Module):
-    """One shared corrupted view and one pass for all tasks without a view of their own; one pass more for each other.
+    """Combines pretext tasks: those without their own view share one corrupted view and pass; others have their own.
 
     Args:
-        backbone: the network that is pre-trained.
-        tasks: by label.
+        backbone: network to pre-train.
+        tasks: tasks by label.
         weights: factor on each task's loss, by label.
-        corruptions: what makes the shared view.
+        corruptions: corruptions of the shared view.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class PretextModel(nn.Module):
             self.task_bind(label)
 
     def forward(self, batch: Fields, rng: Rng) -> Output:
-        """Return the loss and its parts for *batch* (``image`` in [0, 1]); all draws come from *rng*."""
+        """Return the loss and its parts for *batch* (``image`` in [0, 1]); all randomness comes from *rng*."""
         result = Output(batch["image"].new_zeros(()))
         for task in self._tasks.values():
             task.metrics.clear()
@@ -64,7 +64,7 @@ class PretextModel(nn.Module):
         return result
 
     def passes(self, batch: Fields, rng: Rng) -> Iterator[Pass]:
-        """Make the forward passes for *batch*, one after the other."""
+        """Yield the forward passes for *batch*, one after the other."""
         own = {label: self.task_views(label, batch, rng.fork(1, i)) for i, label in enumerate(self._tasks)}
         if riding := [label for label, views in own.items() if views is None]:
             view = self.shared_view(batch, rng.fork(0))
@@ -80,11 +80,11 @@ class PretextModel(nn.Module):
         return dict(self.tasks.items())  # type: ignore[arg-type]
 
     def task_bind(self, label: str) -> None:
-        """Let task *label* meet the backbone."""
+        """Call :meth:`PretextTask.bind` of task *label*."""
         self._tasks[label].bind(self.backbone)
 
     def task_views(self, label: str, batch: Fields, rng: Rng) -> Fields | None:
-        """Return the view of *batch* that task *label* makes for itself, or None."""
+        """Return the own view of task *label* for *batch*, or None."""
         return self._tasks[label].views(batch, rng)
 
     def task_features(self, label: str, view: Fields) -> Features:
@@ -92,7 +92,7 @@ class PretextModel(nn.Module):
         return self._tasks[label].features(self.backbone, view)
 
     def shared_features(self, view: Fields, dense: bool) -> Features:
-        """Return the features of the shared *view*, with the decoder's map where *dense*."""
+        """Return the features of the shared *view*, with dense features if *dense*."""
         features: Features = self.backbone(view["input"], dense=dense)
         return features
 
@@ -105,13 +105,13 @@ class PretextModel(nn.Module):
         return self._tasks[label].pictures(features, view)
 
     def shared_view(self, batch: Fields, rng: Rng) -> Fields:
-        """Return *batch* with ``image`` corrupted, ``clean`` beside it, and both in the backbone's input space."""
+        """Return *batch* with corrupted ``image`` and ``clean``, and both also in the backbone's input space."""
         with torch.no_grad():
             corrupted, clean, _ = self.corruptions(batch["image"], rng)
             return self._complete({"image": corrupted, "clean": clean}, batch)
 
     def _complete(self, views: Fields, batch: Fields) -> Fields:
-        """Add the batch's fields that *views* lacks, the network's ``input``, and ``clean_input`` beside ``clean``."""
+        """Add missing fields of the batch, ``input`` from ``image``, and ``clean_input`` from ``clean`` to *views*."""
         fields = {**batch, **views}
         space = self.backbone.info.input_space
         fields["input"] = enter(fields["image"], fields, space)
@@ -120,7 +120,7 @@ class PretextModel(nn.Module):
         return fields
 
     def _add(self, result: Output, made: Pass) -> None:
-        """Add to *result* the losses and metrics of the tasks of the pass *made*."""
+        """Add the losses and metrics of the tasks of the pass *made* to *result*."""
         for label in made.labels:
             loss = self.task_loss(label, made.features, made.view)
             result.loss = result.loss + self.weights[label] * loss
@@ -129,12 +129,12 @@ class PretextModel(nn.Module):
                 result.parts[f"{label}.{name}"] = torch.as_tensor(value).detach()
 
     def after_step(self) -> None:
-        """Tell the tasks that the optimizer has stepped."""
+        """Notify all tasks of an optimizer step."""
         for label in self._tasks:
             self.task_after_step(label)
 
     def task_after_step(self, label: str) -> None:
-        """Tell task *label* that the optimizer has stepped."""
+        """Call :meth:`PretextTask.after_step` of task *label*."""
         self._tasks[label].after_step(self.backbone)
 
     def task_exported(self, label: str) -> Backbone:

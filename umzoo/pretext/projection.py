@@ -1,4 +1,4 @@
-"""What contrastive tasks share: the projection head, and similarities in full precision."""
+"""Common parts of contrastive tasks: the projection head, and similarities in full precision."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch.nn import functional
 
 
 class Projection(nn.Module):
-    """From features of an image to an embedding: linear, batch norm, ReLU, linear, and if *centered* batch norm.
+    """Projects features to an embedding: linear, batch norm, ReLU, linear, and a second batch norm if *centered*.
 
-    The code released with SimCLR (google-research/simclr, model_util.py) has both norms, that with VoCo has the first.
-    Without any, the cosines of embeddings are all near 1 at the start. The norms use the statistics of the batch in
-    evaluation too, and need two rows or more.
+    SimCLR's released code (google-research/simclr, model_util.py) has both norms, VoCo's has the first. Without norms,
+    all cosines of embeddings are near 1 at the start. The norms use batch statistics also in eval mode, and need at
+    least two rows.
     """
 
     def __init__(self, channels: int, hidden: int, dim: int, centered: bool) -> None:
@@ -21,7 +21,7 @@ class Projection(nn.Module):
         self.layers = nn.Sequential(*layers, *([_norm(dim)] if centered else []))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map ``(B, channels)`` to ``(B, dim)``; :func:`similarity` normalizes the lengths."""
+        """Map ``(B, channels)`` to ``(B, dim)``, not normalized; :func:`similarity` normalizes."""
         embedding: Tensor = self.layers(features)
         return embedding
 
@@ -31,7 +31,7 @@ def _norm(channels: int) -> nn.Module:
 
 
 def similarity(a: Tensor, b: Tensor) -> Tensor:
-    """Return the cosines ``(..., m, n)`` of *a* ``(..., m, C)`` and *b* ``(..., n, C)``, always in float32."""
+    """Return cosine similarities ``(..., m, n)`` of *a* ``(..., m, C)`` and *b* ``(..., n, C)``, always in float32."""
     with torch.autocast(a.device.type, enabled=False):
         a, b = (functional.normalize(x.float(), dim=-1) for x in (a, b))
         return a @ b.transpose(-1, -2)

@@ -1,4 +1,4 @@
-"""Restore the clean sub-volume from its corrupted view (Models Genesis; Universal Model, arXiv 2010.06107)."""
+"""Restoration of a clean sub-volume from its corrupted view (Models Genesis; Universal Model, arXiv 2010.06107)."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from umzoo.pretext.base import UNIVERSAL_MODEL, PretextContext, PretextTask
 from umzoo.pretext.variance import explained
 
 ALTERED = 1e-4
-"""Difference in the input space from which on a voxel counts as altered."""
+"""Minimum difference in the input space of an altered voxel."""
 FLAT = 0.05
-"""Deviation below which a patch counts as flat: its noise is not blown up."""
+"""Minimum standard deviation by which patches are divided, so that noise in flat patches is not amplified."""
 
 
 class Restoration(PretextTask):
-    """A 1x1x1 convolution on the dense map, judged in the backbone's input space.
+    """A 1x1x1 convolution on the dense features, with a loss in the backbone's input space.
 
-    An instance norm takes mean and deviation of a patch away, so a network of such norms can hardly answer the gray
-    levels of the volume. With ``target = "patch"`` the clean patch is standardized by its own mean and deviation, as in
-    the masked autoencoder of He et al. (CVPR 2022).
+    Instance norms remove mean and standard deviation of a patch, so networks with them can hardly predict absolute
+    intensities. With ``target = "patch"``, the clean patch is standardized by its own mean and standard deviation, as
+    in the masked autoencoder of He et al. (CVPR 2022).
 
-    Metrics: ``psnr`` in dB over the range [0, 1]; ``explained``, the share of the variance within the clean patches
-    that the answer explains, and ``explained_altered``, the same over the voxels that were altered alone. Both are 0
-    for a network that answers the mean of each clean patch, whose loss is ``mean``. ``identity`` is the loss of the
-    corrupted input as it is. Painted noise makes that one large: only where it is the smaller is it what to beat.
+    Metrics: ``psnr`` in dB over the range [0, 1]; ``explained``, the explained variance within the clean patches; and
+    ``explained_altered``, the same over altered voxels only. Both are 0 for the baseline that predicts the mean of each
+    clean patch, whose loss is ``mean``. ``identity`` is the loss of the unchanged corrupted input. Painting makes
+    ``identity`` large; the smaller of both losses is the baseline.
     """
 
     name = "restoration"
@@ -41,11 +41,11 @@ class Restoration(PretextTask):
     class Config(Options):
         """Options of the restoration task."""
 
-        loss: Literal["mse", "l1"] = Field("mse", description="distance between answer and clean sub-volume")
+        loss: Literal["mse", "l1"] = Field("mse", description="distance between prediction and clean sub-volume")
         target: Literal["volume", "patch"] = Field(
             "volume",
-            description="gray levels of the answer: by the statistics of the whole volume, or by those of the clean"
-            " patch, which a network with instance norm can know",
+            description="intensity normalization of the target: by statistics of the whole volume, or of the clean"
+            " patch, for networks with instance norm",
         )
 
     config: Config
@@ -55,9 +55,9 @@ class Restoration(PretextTask):
         self.head = nn.Conv3d(context.backbone.decoder_channels or 0, context.backbone.in_channels, 1)
 
     def predict(self, features: Features) -> Tensor:
-        """Return the answer ``(B, C, D, H, W)``, in the backbone's input space or standardized by patch."""
+        """Return the prediction ``(B, C, D, H, W)``, in the backbone's input space or standardized by patch."""
         if features.dense is None:
-            raise ValueError("restoration needs the dense map: call the backbone with dense=True")
+            raise ValueError("restoration needs dense features: call the backbone with dense=True")
         answer: Tensor = self.head(features.dense)
         bounded = self.context.backbone.input_space == "unit" and self.config.target == "volume"
         return answer.sigmoid() if bounded else answer
@@ -73,20 +73,20 @@ class Restoration(PretextTask):
         return self._distance(answer, target)
 
     def pictures(self, features: Features, views: Fields) -> Fields:
-        """What was clean, seen, and restored."""
+        """Return clean, corrupted and restored images."""
         shift, scale = self._frame(views["clean_input"].float())
         restored = self.to_unit(self.predict(features).float() * scale + shift, views)
         return {**super().pictures(features, views), "restored": restored}
 
     def _frame(self, clean: Tensor) -> tuple[Tensor, Tensor]:
-        """Return shift and scale ``(B, 1, 1, 1, 1)`` from answers to the input space."""
+        """Return shift and scale ``(B, 1, 1, 1, 1)`` that convert predictions to the input space."""
         axes = (1, 2, 3, 4)
         shift, scale = clean.mean(axes, keepdim=True), clean.std(axes, keepdim=True).clamp_min(FLAT)
         patch = self.config.target == "patch"
         return (shift, scale) if patch else (torch.zeros_like(shift), torch.ones_like(scale))
 
     def _references(self, answer: Tensor, target: Tensor, seen: Tensor) -> Fields:
-        """Return what the loss is to be compared with, and the shares of variance explained."""
+        """Return the losses of the baselines, and the explained variances."""
         mean = target.mean(dim=(1, 2, 3, 4), keepdim=True).expand_as(target)
         return {
             "mean": self._distance(mean, target),

@@ -1,4 +1,4 @@
-"""Classify the scale a sub-volume was cut at (Universal Model / SAR, arXiv 2010.06107)."""
+"""Classification of the scale at which a sub-volume was cropped (Universal Model / SAR, arXiv 2010.06107)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from umzoo.pretext.labels import classification_metrics, cross_entropy
 
 
 class ScaleClassification(PretextTask):
-    """A linear classifier on the pooled features. Items labeled -1 are not asked. Metrics: ``accuracy`` and
-    ``chance``, what guessing gives.
+    """A linear classifier on the pooled features. Items labeled -1 are ignored. Metrics: ``accuracy`` and ``chance``,
+    the accuracy of guessing.
     """
 
     name = "scale_classification"
@@ -31,11 +31,11 @@ class ScaleClassification(PretextTask):
 
     @classmethod
     def obstacle(cls, context: PretextContext) -> str | None:
-        """One scale cannot be told from another."""
+        """Return a reason if there is only one scale."""
         return None if len(context.scales) > 1 else f"data.scales has one entry ({context.scales[0]:g})"
 
     def loss(self, features: Features, views: Fields) -> Tensor:
-        """Return the cross entropy over the items whose scale is asked."""
+        """Return the cross entropy over the labeled items."""
         logits = self.head(features.pooled).float()
         self.metrics |= classification_metrics(logits, views["scale"])
         return cross_entropy(logits, views["scale"], views.get("scale_count"))

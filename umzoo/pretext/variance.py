@@ -1,4 +1,4 @@
-"""How much of an image an answer explains, beyond a constant answer."""
+"""Explained variance of predicted images, relative to a constant prediction."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from torch import Tensor
 
 
 def explained(answer: Tensor, target: Tensor, constant: Tensor, where: Tensor | None = None) -> Tensor:
-    """Return the share ``()`` of the variance of *target* about *constant* that *answer* explains, over the batch.
+    """Return the fraction ``()`` of the variance of *target* about *constant* that *answer* explains, over the batch.
 
-    1 is a perfect answer, 0 is as good as *constant*, less is worse. NaN where nothing varies.
+    1 is perfect, 0 is as good as *constant*, and negative is worse. NaN if the target does not vary.
 
     Args:
-        answer: ``(B, C, D, H, W)``.
-        target: likewise.
-        constant: likewise, the answer that takes no learning, such as the mean of each patch.
-        where: bool, likewise; the voxels that count, all by default.
+        answer: prediction ``(B, C, D, H, W)``.
+        target: target, of the same shape.
+        constant: trivial prediction of the same shape, such as the mean of each patch.
+        where: bool, of the same shape; voxels to include, all by default.
     """
     error, spread = (answer - target).square(), (constant - target).square()
     if where is not None:

@@ -1,4 +1,4 @@
-"""vox2vec (Goncharov et al., MICCAI 2023): a voxel must be told from all others in two views of its volume."""
+"""vox2vec (Goncharov et al., MICCAI 2023): contrastive learning of voxel-level features in two views of a volume."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ CORRUPTIONS: tuple[Any, ...] = ({"name": "gamma", "p": 0.8}, {"name": "noise", "
 
 
 class Vox2Vec(PretextTask):
-    """Voxels of two overlapping, resized and corrupted crops of each volume; InfoNCE on what all levels say of them.
+    """InfoNCE on features of voxels in two overlapping, resized and corrupted crops of each volume.
 
-    A voxel is described by the encoder's levels and the dense map, interpolated at its place and projected. The
-    positive is the same voxel in the other view, the negatives are the other voxels of the process's own batch.
-    Metrics: ``accuracy``, the share of voxels whose nearest is their partner, and ``chance``, what guessing gives.
+    The features of a voxel are the encoder's levels and the dense features, interpolated at its position and projected.
+    The positive is the same voxel in the other view; negatives are the other voxels in the batch of the same process.
+    Metrics: ``accuracy``, the fraction of voxels whose nearest neighbor is the positive, and ``chance``.
     """
 
     name = "vox2vec"
@@ -43,9 +43,11 @@ class Vox2Vec(PretextTask):
     class Config(Options):
         """Options of ``vox2vec``."""
 
-        crop: tuple[Share, Share] = Field((0.65, 1.0), description="least and greatest edge of a crop, of the patch's")
-        voxels: int = Field(128, ge=2, description="voxels of each volume")
-        corruptions: tuple[ComponentSpec, ...] = Field(CORRUPTIONS, description="of each view, in this order")
+        crop: tuple[Share, Share] = Field(
+            (0.65, 1.0), description="minimum and maximum edge of a crop, as a fraction of the patch"
+        )
+        voxels: int = Field(128, ge=2, description="sampled voxels per volume")
+        corruptions: tuple[ComponentSpec, ...] = Field(CORRUPTIONS, description="corruptions of each view, in order")
         temperature: float = Field(0.1, gt=0, description="temperature of the similarities")
         hidden: int = Field(128, ge=1, description="channels of the projection's hidden layer")
         dim: int = Field(64, ge=1, description="length of the embedding")
@@ -61,9 +63,9 @@ class Vox2Vec(PretextTask):
         self.head = Projection(channels, self.config.hidden, self.config.dim, centered=True)
 
     def views(self, batch: Fields, rng: Rng) -> Fields:
-        """Return both views one after the other, ``(2 * B, C, D, H, W)``, and ``voxels`` ``(2 * B, V, 3)``.
+        """Return both views, concatenated to ``(2 * B, C, D, H, W)``, and ``voxels`` ``(2 * B, V, 3)``.
 
-        ``voxels`` are places in each view along W, H and D from -1 to 1, as ``grid_sample`` takes them.
+        ``voxels`` are coordinates from -1 to 1 in each view along W, H and D, as in ``grid_sample``.
         """
         image = batch["image"]
         first, second = (draw_boxes(len(image), self.config.crop, rng.fork(i)) for i in (0, 1))
@@ -76,7 +78,7 @@ class Vox2Vec(PretextTask):
     def loss(self, features: Features, views: Fields) -> Tensor:
         """Return InfoNCE over the ``2 * B * V`` voxels."""
         if features.dense is None:
-            raise ConfigError("vox2vec needs the dense map: call the backbone with dense=True")
+            raise ConfigError("vox2vec needs dense features: call the backbone with dense=True")
         maps = (*features.levels, features.dense)
         described = torch.cat([at(level, views["voxels"]) for level in maps], dim=-1)
         first, second = self.head(described.flatten(0, 1)).chunk(2)
@@ -87,7 +89,7 @@ class Vox2Vec(PretextTask):
 
 
 def common_places(first: Boxes, second: Boxes, unit: Tensor) -> Tensor:
-    """Return the places ``(B, V, 3)`` in what the boxes of each item have in common, for *unit* in [0, 1] there."""
+    """Map *unit* ``(B, V, 3)`` in [0, 1] to positions in the intersection of both boxes of each item."""
     (half, center), (other_half, other_center) = first, second
     low = torch.maximum(center - half, other_center - other_half)
     high = torch.minimum(center + half, other_center + other_half)
@@ -95,7 +97,7 @@ def common_places(first: Boxes, second: Boxes, unit: Tensor) -> Tensor:
 
 
 def at(level: Tensor, voxels: Tensor) -> Tensor:
-    """Return *level* ``(B, C, D, H, W)`` at *voxels* ``(B, V, 3)``, interpolated: ``(B, V, C)`` in float32."""
+    """Interpolate *level* ``(B, C, D, H, W)`` at *voxels* ``(B, V, 3)``: ``(B, V, C)`` in float32."""
     grid = voxels[:, :, None, None, :]
     found = functional.grid_sample(level.float(), grid.float(), padding_mode="border", align_corners=False)
     return found[:, :, :, 0, 0].transpose(1, 2)

@@ -145,7 +145,7 @@ def test_answers_depend_on_the_batch_only_where_they_must(tmp_path, caplog, fres
     importer = zoo().importers.build({"name": "models_genesis", **options})
     importer.run(tmp_path / "Genesis_Chest_CT.pt", tmp_path / "out")
     assert load_backbone(tmp_path / "out").config.batch_statistics == bool(expected)
-    assert caplog.text.count("answers depend on the rest of the batch") == expected
+    assert caplog.text.count("outputs depend on the rest of the batch") == expected
 
 
 def test_more_channels(tmp_path):
