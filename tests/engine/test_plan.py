@@ -96,7 +96,7 @@ def test_memory_in_words(text, expected):
 
 @pytest.mark.parametrize("text", ["much", "24 G", "-3GB", "0", "1e3GB"])
 def test_no_memory(text):
-    with pytest.raises(ConfigError, match="no amount of memory"):
+    with pytest.raises(ConfigError, match="not an amount of memory"):
         bytes_of(text)
 
 

@@ -100,7 +100,7 @@ def test_statistics_must_fit():
     [
         ({"task": "regression", "targets": ["age"], "mean": [1, 2], "std": [1, 2]}, "mean has 2 entries for 1 targets"),
         ({"task": "regression", "targets": ["age"], "mean": [1]}, "come together"),
-        ({"task": "classification", "classes": ["a"], "thresholds": {"b": 0.5}}, "which are no classes"),
+        ({"task": "classification", "classes": ["a"], "thresholds": {"b": 0.5}}, "which are not classes"),
         ({"task": "survival", "metrics": {"c": float("nan")}}, "finite"),
     ],
 )

@@ -100,7 +100,7 @@ class Primus(Backbone):
         """Make a network; ``patch_size`` of the *context* is the default of ``input_shape``.
 
         Raises:
-            ConfigError: if the patch size is no multiple of the token size.
+            ConfigError: if the patch size is not a multiple of the token size.
         """
         if options.input_shape is None and context.get("patch_size"):
             values = {**options.model_dump(), "input_shape": tuple(context["patch_size"])}

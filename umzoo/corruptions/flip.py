@@ -29,7 +29,7 @@ class Flip(ItemwiseCorruption):
         """Options of ``flip``."""
 
         p: float = Field(0.4, ge=0, le=1, description="probability of a first round, and of each further one")
-        depth: bool = Field(False, description="flip depth too, in place of the original's idle axis")
+        depth: bool = Field(False, description="flip depth too, instead of the original's idle axis")
 
     def sample(self, shape: torch.Size, rng: Rng) -> Fields:
         """Return ``axes``, bool ``(B, 3)``: which of D, H, W are flipped."""

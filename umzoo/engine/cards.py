@@ -56,10 +56,10 @@ def bytes_of(memory: str) -> float:
     """Return the bytes of a text such as ``24``, ``24GB``, ``24 GiB`` or ``900 MB``; GB without a unit.
 
     Raises:
-        ConfigError: if it is no amount of memory.
+        ConfigError: if it is not an amount of memory.
     """
     units = {"": 1e9, "MB": 1e6, "GB": 1e9, "TB": 1e12, "MIB": 2.0**20, "GIB": 2.0**30, "TIB": 2.0**40}
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([MGT]I?B)?\s*", memory.upper())
     if not found or float(found[1]) == 0:
-        raise ConfigError(f"'{memory}' is no amount of memory: give one such as 24GB or 900MB")
+        raise ConfigError(f"'{memory}' is not an amount of memory: give one such as 24GB or 900MB")
     return float(found[1]) * units[found[2] or ""]

@@ -38,7 +38,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
 
 
 def save_best(folder: Path, state: dict[str, Any]) -> Path:
-    """Write *state* as ``folder/best``, in place of an earlier one; it is never removed for being old.
+    """Write *state* as ``folder/best``, instead of an earlier one; it is never removed for being old.
 
     Raises:
         CheckpointError: if it cannot be written.

@@ -34,7 +34,7 @@ from umzoo.weights.folder.io import LOCAL_PATH, save_folder
 from umzoo.weights.folder.licenses import require_license
 
 OF_THE_MACHINE = frozenset({"step", "lr", "wait", "patches_per_second"})
-"""What a line of metrics says that is no result of the training."""
+"""What a line of metrics says that is not a result of the training."""
 
 
 def export_run(

@@ -77,10 +77,10 @@ class SlurmJob:
 
     def __post_init__(self) -> None:
         if not TIME.fullmatch(self.time):
-            raise ConfigError(f"--time '{self.time}' is no time of SLURM: give hours:minutes:seconds, or days-hours")
+            raise ConfigError(f"--time '{self.time}' is not a time of SLURM: give hours:minutes:seconds, or days-hours")
         for option in self.extra:
             if not re.fullmatch(r"--?\w[^\n]*", option):
-                raise ConfigError(f"'{option}' is no option of sbatch: give one such as --partition=gpu")
+                raise ConfigError(f"'{option}' is not an option of sbatch: give one such as --partition=gpu")
 
     def script(self) -> str:
         """Return the file for ``sbatch``."""

@@ -47,5 +47,5 @@ class Answer(Config):
         if bool(self.mean) != bool(self.std):
             raise ValueError("mean and std come together: give both or neither")
         if unknown := sorted({*self.thresholds, *self.labels} - {*self.classes}):
-            raise ValueError(f"thresholds or labels of {unknown[:4]}, which are no classes (known: {self.classes})")
+            raise ValueError(f"thresholds or labels of {unknown[:4]}, which are not classes (known: {self.classes})")
         return self

@@ -59,7 +59,7 @@ class Compared:
 
     @property
     def references(self) -> tuple[str, ...]:
-        """Names of the references that are no controls."""
+        """Names of the references that are not controls."""
         return tuple(name for name in self.names if name not in self.controls)
 
 

@@ -69,7 +69,7 @@ def results_for(file: Path, info: WeightsInfo) -> tuple[Result, ...]:
         of_weights = [entry["results"] for entry in entries if info.files and entry["files"] == info.files]
         found = [Result.parse(result) for results in of_weights for result in results]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{file} is no results.json of 'umzoo evaluate': {in_one_line(error)}") from None
+        raise WeightsError(f"{file} is not a results.json of 'umzoo evaluate': {in_one_line(error)}") from None
     if not of_weights:
         raise WeightsError(f"{file} says nothing of {info.name}: its results are of other weights")
     new = {(result.task, result.dataset, result.metric) for result in found}

@@ -29,7 +29,7 @@ from umzoo.downstream.evaluate.statistics import (
 Key = tuple[str, str, str]
 """Reference, probe, label budget."""
 METHODS = {"decoder": "frozen features, linear decoder of voxels", "fine-tuning": "fine-tuning of the whole network"}
-"""What is no probe of a scan's vector."""
+"""What is not a probe of a scan's vector."""
 
 
 @dataclass(frozen=True)

@@ -95,10 +95,10 @@ def resume(folder: Path, *, cpu: bool = False) -> FinetuneResult:
     """Continue the run in *folder*.
 
     Raises:
-        ConfigError: if it is no run of a fine-tuning.
+        ConfigError: if it is not a run of a fine-tuning.
     """
     if not (folder / RUN).is_file():
-        raise ConfigError(f"{folder} is no run of 'umzoo finetune' ({RUN} is missing): give its folder")
+        raise ConfigError(f"{folder} is not a run of 'umzoo finetune' ({RUN} is missing): give its folder")
     about = _read_about(folder / RUN)
     config = FinetuneConfig.parse(about["config"])
     task = make_task(config.task, folder / RUN)

@@ -79,7 +79,7 @@ def _metrics(file: Path) -> dict[str, Any]:
     remedy = "remove its run, and train it again"
     metrics = read_json(file, "metrics", remedy=remedy)["metrics"]
     if not isinstance(metrics, dict):
-        raise ConfigError(f"{file} is damaged: its metrics are no table; {remedy}")
+        raise ConfigError(f"{file} is damaged: its metrics are not a table; {remedy}")
     return metrics
 
 

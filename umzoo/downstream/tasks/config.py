@@ -23,7 +23,7 @@ def _values(given: Any) -> Any:
 
 
 class TaskConfig(Config):
-    """What is to be learnt, and from which table or folder."""
+    """What is to be learned, and from which table or folder."""
 
     name: str = Field("", description="name of the task; by default that of the TOML file")
     kind: Kind = Field(description="segmentation, classification, multilabel, regression or survival (time, event)")

@@ -54,7 +54,7 @@ def read_toml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Return the tables of the TOML file *path*, changed by *overrides*.
 
     Raises:
-        ConfigError: if there is no such file, it is no TOML, or an override leads to nothing.
+        ConfigError: if there is no such file, it is not TOML, or an override leads to nothing.
     """
     try:
         content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))

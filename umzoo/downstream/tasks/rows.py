@@ -69,7 +69,7 @@ def read_table(file: Path) -> Rows:
         DataError: if it cannot be read, or has no rows.
     """
     if file.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{file} is no table that umzoo reads: give a {' or '.join(SUFFIXES)} file")
+        raise DataError(f"{file} is not a table that umzoo reads: give a {' or '.join(SUFFIXES)} file")
     try:
         rows = [{str(key).strip(): _text(value) for key, value in row.items() if key} for _, row in read_lines(file)]
     except (OSError, ValueError, AttributeError, RecursionError, csv.Error) as error:

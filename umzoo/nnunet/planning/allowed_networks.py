@@ -83,7 +83,7 @@ def require_listed(architecture: Any) -> None:
         WeightsError: with the name that was refused.
     """
     if not isinstance(architecture, Mapping):
-        raise WeightsError("the plan's entry 'architecture' is no table: plan the data set again")
+        raise WeightsError("the plan's entry 'architecture' is not a table: plan the data set again")
     name, arguments = architecture.get("network_class_name"), architecture.get("arch_kwargs")
     imported = architecture.get("_kw_requires_import")
     if not isinstance(name, str) or name not in NETWORKS:

@@ -71,7 +71,7 @@ class Planned:
         """
         known = self.plans.get("configurations")
         if not isinstance(known, Mapping) or not isinstance(self.plans.get("plans_name"), str):
-            raise DataError("these are no plans of nnU-Net: they lack 'configurations' or 'plans_name'")
+            raise DataError("these are not plans of nnU-Net: they lack 'configurations' or 'plans_name'")
         if self.configuration not in known:
             hint = nearest(self.configuration, known)
             raise ConfigError(

@@ -117,7 +117,7 @@ def propose(dataset: str, weights: Path, choices: Choices | None = None, name: s
     Raises:
         ConfigError: if nnU-Net is missing or a choice cannot be met.
         DataError: if nnU-Net's planner lacks something.
-        WeightsError: if the weights are no U-Net of nnU-Net's.
+        WeightsError: if the weights are not a U-Net of nnU-Net's.
     """
     require_nnunet()
     choices, info = choices or Choices(), read_info(weights)

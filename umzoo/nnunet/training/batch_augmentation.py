@@ -1,4 +1,4 @@
-"""nnU-Net's default augmentation for whole batches on the training's device, in place of its worker processes'."""
+"""nnU-Net's default augmentation for whole batches on the training's device, instead of its worker processes'."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Request:
         options: how the weights are fitted and trained from.
         recipe: name of the fine-tuning recipe, a word of the plans' name.
         revision: commit of a Hub repository.
-        batch_size: in place of the plan's.
+        batch_size: instead of the plan's.
         name: name of the derived plans; None for one made of the others.
     """
 

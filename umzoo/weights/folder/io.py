@@ -54,7 +54,7 @@ def save_folder(
         info: what the folder says of itself; ``files``, ``plugin`` and ``head_plugin`` are filled in.
         pretext_state: parameters of the pretext tasks, ``label.*``.
         card: text of README.md; made from *info* if None.
-        unchanged: written in place of *info* if the tensors turn out to be those it was read with.
+        unchanged: written instead of *info* if the tensors turn out to be those it was read with.
         head_state: tensors of the head that *info* names, ``head.*``.
 
     Raises:
@@ -93,7 +93,7 @@ def rewrite_info(folder: Path, **changes: Any) -> WeightsInfo:
     What people wrote into the card stays. A signature of the folder no longer fits.
 
     Raises:
-        WeightsError: if *folder* is no weights folder, or a value is a local path.
+        WeightsError: if *folder* is not a weights folder, or a value is a local path.
     """
     info = read_info(folder).model_copy(update=changes)
     _refuse_paths(info.model_dump(mode="json"))
@@ -119,7 +119,7 @@ def read_info(folder: Path | str) -> WeightsInfo:
     """Return what the weights in *folder* say of themselves.
 
     Raises:
-        WeightsError: if *folder* is no weights folder, is damaged, or has a format this version does not know.
+        WeightsError: if *folder* is not a weights folder, is damaged, or has a format this version does not know.
     """
     if not (Path(folder) / CONFIG).is_file():
         raise WeightsError(f"{folder} is not a weights folder (no {CONFIG}): make one with 'umzoo export RUN FOLDER'")
