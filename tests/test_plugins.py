@@ -157,10 +157,10 @@ def test_one_plugin_under_two_names():
     assert "plug-in 'first' under another name" in reason(zoo, "second")
 
 
-def test_a_misspelt_hook():
+def test_a_misspelled_hook():
     zoo = load(bad=plugin(haeds=[head("mine")]), good=plugin(heads=[head("yours")]))
     assert "no hook 'register_haeds' (did you mean 'register_heads'" in reason(zoo, "bad")
-    assert zoo.heads["yours"], "the misspelt hook of another does no harm"
+    assert zoo.heads["yours"], "the misspelled hook of another does no harm"
 
 
 def test_forgotten_marks():
@@ -327,7 +327,7 @@ def test_methods_named_almost_like_those_of_the_base_class_are_told(members, tol
     assert (told in caplog.text) if told else (caplog.text == "")
 
 
-def test_nothing_that_ships_is_misspelt(caplog):
+def test_nothing_that_ships_is_misspelled(caplog):
     plugins.load_zoo(entry for entry in entry_points(group="umzoo") if entry.dist.name in OURS)
     assert "never uses" not in caplog.text
 

@@ -85,7 +85,7 @@ def test_what_the_file_asks_for(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"time": "soon"}, "no time of SLURM"),
+        ({"time": "soon"}, "not a time of SLURM"),
         ({"extra": ["rm -rf"]}, "no option"),
         ({"extra": ["--a\nb"]}, "no option"),
     ],

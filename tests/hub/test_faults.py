@@ -34,7 +34,7 @@ def test_a_reset_is_tried_again(backbone, stored, hub):
 
 def test_resets_without_end_are_an_error(stored, hub):
     hub.faults[stored] = Fault(reset=1000)
-    with pytest.raises(WeightsError, match="model.safetensors of org/name could not be had from the Hub"):
+    with pytest.raises(WeightsError, match="model.safetensors of org/name could not be downloaded from the Hub"):
         umzoo.from_pretrained("org/name")
     assert 5 <= hub.count("GET", stored) <= 40
 
@@ -49,7 +49,7 @@ def test_a_busy_server_is_asked_again_when_it_says(backbone, commit, hub, path):
 
 def test_a_server_that_stays_busy_is_an_error(stored, hub):
     hub.faults[stored] = 503
-    with pytest.raises(WeightsError, match="model.safetensors of org/name could not be had from the Hub: .*503"):
+    with pytest.raises(WeightsError, match="model.safetensors of org/name could not be downloaded from the Hub: .*503"):
         umzoo.from_pretrained("org/name")
     hub.faults[stored] = Fault(503, {"Retry-After": "3600"})
     hub.requests.clear()

@@ -21,7 +21,7 @@ def keys(tmp_path):
 def test_a_signed_push_is_pulled_and_verified(folder, hub, keys, tmp_path, run):
     before = "nothing was uploaded; genesis_unet.custom passes, license mit: README.md, config.json, model.safetensors"
     assert before in run("push", folder, "org/name", "--dry-run")
-    assert f"{before[:-17]}model.safetensors, model.sig, made then" in run(
+    assert f"{before[:-17]}model.safetensors, model.sig, to be made" in run(
         "push", folder, "org/name", "--dry-run", "--sign", keys[0]
     )
     assert not (folder / "model.sig").exists()

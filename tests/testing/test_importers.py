@@ -60,19 +60,19 @@ def test_a_sound_one_passes():
         ({"Config": Bare}, ["options documented"], "description: tag"),
         (
             {"run": unpickles},
-            ["refuses what is no checkpoint"],
+            ["refuses what is not a checkpoint"],
             "a missing file must raise a WeightsError, got FileNotF",
         ),
         ({"run": trusts}, ["refuses other tensors"], "unknown network must raise a WeightsError, got nothing"),
         ({"run": begins}, ["refusals leave nothing behind"], "a missing file left out behind"),
         (
             {"run": raises(WeightsError("a\nb"))},
-            ["refuses what is no checkpoint", "refuses other tensors"],
+            ["refuses what is not a checkpoint", "refuses other tensors"],
             "must be one line",
         ),
         (
             {"run": raises(ConfigError("no"))},
-            ["refuses what is no checkpoint", "refuses other tensors"],
+            ["refuses what is not a checkpoint", "refuses other tensors"],
             "got ConfigError: no",
         ),
     ],

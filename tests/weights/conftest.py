@@ -31,7 +31,7 @@ def edit_config(folder, change):
 
 
 def replace_model(folder, content):
-    """Put the bytes *content* in place of the tensors, with their sum in ``config.json``."""
+    """Put the bytes *content* instead of the tensors, with their sum in ``config.json``."""
     (folder / "model.safetensors").write_bytes(content)
     edit_config(folder, lambda config: config["files"].update({"model.safetensors": sha256(content).hexdigest()}))
 

@@ -70,7 +70,7 @@ def taken(name: str, kind: str) -> list[str]:
         owner = zoo().plugin_of(kind, component).origin or registry.owner(component)
         found.append(f"{registry.kind} '{component}' is there already, from {owner}: both cannot be installed together")
     if find_spec(module) is not None:
-        found.append(f"a module '{module}' is installed already: Python would import one in place of the other")
+        found.append(f"a module '{module}' is installed already: Python would import one instead of the other")
     return found
 
 

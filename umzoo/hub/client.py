@@ -1,4 +1,4 @@
-"""How umzoo meets the client of the Hub: who asks, which cache, which endpoint."""
+"""Access to the Hub's client: token, cache and endpoint."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Access:
     """The options of every call that may reach the Hub, named as in transformers.
 
     Attributes:
-        token: a token; None takes ``HF_TOKEN`` or the one of ``hf auth login``, True requires one, False sends none.
-        cache_dir: cache of the Hub; None is the one ``huggingface_hub`` uses.
-        local_files_only: ask nothing of the network.
-        force_download: download again what is in the cache.
-        allow_private: take files at web addresses from this machine and private networks too; so does
+        token: a token; None uses ``HF_TOKEN`` or the token of ``hf auth login``, True requires one, False sends none.
+        cache_dir: cache of the Hub; None is the default of ``huggingface_hub``.
+        local_files_only: use cached files only, without a request.
+        force_download: download cached files again.
+        allow_private: also download files at web addresses from this machine and private networks, as with
             ``UMZOO_ALLOW_PRIVATE=1``.
     """
 
@@ -40,10 +40,10 @@ class Access:
 
     @property
     def credential(self) -> str | bool | None:
-        """The token to hand to the client; what it is never appears in an error.
+        """The token to pass to the client; it never appears in an error.
 
-        The token that ``hf auth login`` saved belongs to huggingface.co: another endpoint gets a token only if the
-        user gave one, as *token* or in ``HF_TOKEN``. Where ``HF_TOKEN`` is empty, or *token* is, none is sent.
+        The token saved by ``hf auth login`` belongs to huggingface.co: another endpoint gets a token only if the
+        user gave one, as *token* or in ``HF_TOKEN``. If ``HF_TOKEN`` or *token* is empty, none is sent.
 
         Raises:
             WeightsError: if a token is required, and there is none for this endpoint.
@@ -66,24 +66,24 @@ class Access:
 
     @property
     def private(self) -> bool:
-        """Whether this machine and private networks may be asked for files at web addresses."""
+        """Whether files at web addresses may be downloaded from this machine and private networks."""
         return self.allow_private or os.environ.get("UMZOO_ALLOW_PRIVATE", "") not in ("", "0")
 
     @property
     def offline(self) -> bool:
-        """Whether no request may leave: asked for in this call, or by ``HF_HUB_OFFLINE``."""
+        """Whether no request is allowed, by this call or by ``HF_HUB_OFFLINE``."""
         from huggingface_hub import constants
 
         return self.local_files_only or constants.HF_HUB_OFFLINE
 
     def api(self) -> HfApi:
-        """Return the client, as this user."""
+        """Return the client with this user's token."""
         from huggingface_hub import HfApi
 
         return HfApi(token=self.credential, **LIBRARY)
 
     def download(self, repository: str, name: str, revision: str | None, again: bool = False) -> Path:
-        """Return file *name* of *repository* in the cache, downloaded if it is not there, or in any case *again*."""
+        """Return file *name* of *repository* in the cache, downloaded if it is missing, or always with *again*."""
         from huggingface_hub import hf_hub_download
 
         file = hf_hub_download(
@@ -99,9 +99,9 @@ class Access:
         return Path(file)
 
     def snapshot(self, repository: str, revision: str | None, inside: str = "") -> Path:
-        """Return the folder of *repository* in the cache with all its files, downloaded if they are not there.
+        """Return the folder of *repository* in the cache with all its files, downloaded if they are missing.
 
-        If *inside* is a folder of it, only what is in that is downloaded.
+        With *inside*, only that folder of the repository is downloaded.
         """
         from huggingface_hub import snapshot_download
 
@@ -118,7 +118,7 @@ class Access:
         return Path(folder)
 
     def cached(self, repository: str, name: str, revision: str | None) -> Path | bool | None:
-        """Return file *name* in the cache; False if the Hub said that there is none, None if that is not known."""
+        """Return file *name* in the cache; False if the Hub reported that it does not exist, None if unknown."""
         from huggingface_hub import try_to_load_from_cache
 
         found = try_to_load_from_cache(repository, name, cache_dir=self.cache_dir, revision=revision)
@@ -126,4 +126,4 @@ class Access:
 
 
 DEFAULT = Access()
-"""As ``huggingface_hub`` is set up."""
+"""The defaults of ``huggingface_hub``."""

@@ -1,4 +1,4 @@
-"""What the client of the Hub raises, told in one line."""
+"""Exceptions of the Hub's client as one-line errors."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from umzoo.hub.client import PUBLIC_HUB
 from umzoo.hub.token_masking import masked
 
 SENSELESS = (AttributeError, TypeError, LookupError, RecursionError)
-"""What the client runs into where an answer is a list in the place of a table, or has other types than a Hub's."""
+"""Exceptions of the client when a response has another structure or other types than a Hub's."""
 
 
 @contextmanager
 def one_line(failure: str) -> Iterator[None]:
-    """Turn what ``huggingface_hub`` raises inside into a ``WeightsError`` that begins with *failure*."""
+    """Convert exceptions of ``huggingface_hub`` to a ``WeightsError`` that begins with *failure*."""
     try:
         yield
     except UmzooError:
@@ -28,9 +28,9 @@ def one_line(failure: str) -> Iterator[None]:
 
 
 def client_errors() -> tuple[type[Exception], ...]:
-    """Return all that the client raises when something is wrong with the Hub, the connection, the cache or a name.
+    """Return the exceptions of the client for problems with the Hub, the connection, the cache or a name.
 
-    A broken connection is an error of the HTTP library, which differs between versions of ``huggingface_hub``;
+    A broken connection raises an error of the HTTP library, which differs between versions of ``huggingface_hub``;
     ``HfHubHTTPError`` is always derived from it.
     """
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
@@ -39,7 +39,7 @@ def client_errors() -> tuple[type[Exception], ...]:
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong and what to do."""
+    """The problem and what to do."""
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
@@ -51,28 +51,28 @@ def _reason(error: BaseException) -> str:
     if "due to the above error" in str(error) and error.__cause__:
         return _reason(error.__cause__)
     if isinstance(error, GatedRepoError):
-        return f"access must be asked for on its page; then {_login()}"
+        return f"request access on its page; then {_login()}"
     if isinstance(error, RepositoryNotFoundError):
-        return f"it does not exist, or you may not see it; check the name, and {_login()}"
+        return f"it does not exist, or you have no access; check the name, and {_login()}"
     if isinstance(error, RevisionNotFoundError):
         return "it has no such revision; give a commit, tag or branch"
     if isinstance(error, LocalEntryNotFoundError):
-        cause = _text(error.__cause__) if error.__cause__ else "no request may leave"
-        return f"it is not in the cache, and the Hub cannot be asked ({cause}): load it once with a connection"
+        cause = _text(error.__cause__) if error.__cause__ else "no request is allowed"
+        return f"it is not in the cache, and the Hub cannot be reached ({cause}): load it once with a connection"
     if isinstance(error, EntryNotFoundError):
         return "the repository has no such file; if it is another project's, see 'umzoo import'"
     return _text(error)
 
 
 def _login() -> str:
-    """How to say who one is. A saved login is for huggingface.co alone; see ``Access.credential``."""
+    """How to authenticate. A saved login is for huggingface.co only; see ``Access.credential``."""
     from huggingface_hub import constants
 
     return "set HF_TOKEN or run 'hf auth login'" if constants.ENDPOINT == PUBLIC_HUB else "set HF_TOKEN or pass a token"
 
 
 def _text(error: BaseException) -> str:
-    """The message of *error*, or what the server said, in one line of at most 300 characters."""
+    """The message of *error* or of the server, in one line of at most 300 characters."""
     from huggingface_hub.errors import OfflineModeIsEnabled
 
     if isinstance(error, OfflineModeIsEnabled):

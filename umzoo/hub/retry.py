@@ -1,4 +1,4 @@
-"""Calls to the Hub are tried again when the connection breaks or the server is busy; the client gives up on both."""
+"""Retries calls to the Hub if the connection breaks or the server is busy; the client does not retry either."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from umzoo.hub.errors import client_errors
 log = logging.getLogger(__name__)
 
 PAUSES = (1.0, 2.0, 4.0, 8.0)
-"""Seconds before each new try; a server may ask for more with Retry-After."""
+"""Seconds before each retry; a server may ask for more with Retry-After."""
 LONGEST_PAUSE = 60.0
 BUSY = frozenset((408, 429, 500, 502, 503, 504))
 OURS = frozenset(
     (errno.ENOSPC, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
     + ((errno.EDQUOT,) if hasattr(errno, "EDQUOT") else ())
 )
-"""Errors of this machine, which no new try puts right."""
+"""Local errors, which a retry does not fix."""
 
 Result = TypeVar("Result")
 
 
 def retry(action: Callable[[], Result], what: str, tries: int = 5) -> Result:
-    """Return what *action* returns, trying again after a broken connection or a busy server.
+    """Return the result of *action*, retrying after a broken connection or a busy server.
 
     Args:
-        action: the call, which must be harmless to repeat.
-        what: what it is about, for the log.
-        tries: how often it is called at most, 1 to 5.
+        action: the call, which must be safe to repeat.
+        what: description for the log.
+        tries: maximum number of calls, 1 to 5.
 
     Raises:
-        Exception: the last error of *action*, as it is.
+        Exception: the last error of *action*, unchanged.
     """
     for pause in PAUSES[: tries - 1]:
         try:
@@ -44,17 +44,17 @@ def retry(action: Callable[[], Result], what: str, tries: int = 5) -> Result:
             wanted = transient(error, pause)
             if wanted is None:
                 raise
-            log.warning("%s: %s; trying again in %g s", what, type(error).__name__, wanted)
+            log.warning("%s: %s; retrying in %g s", what, type(error).__name__, wanted)
         time.sleep(wanted)
     return action()
 
 
 def transient(error: BaseException, pause: float = 0.0) -> float | None:
-    """Return the seconds to wait after *error* before a new try makes sense; None if it makes none.
+    """Return the seconds to wait after *error* before a retry; None if a retry makes no sense.
 
     Args:
-        error: what the client raised.
-        pause: seconds to wait if the server asks for no more.
+        error: exception of the client.
+        pause: seconds to wait unless the server asks for more.
     """
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
@@ -70,5 +70,5 @@ def transient(error: BaseException, pause: float = 0.0) -> float | None:
 
 
 def _seconds(text: str) -> float:
-    """The number in a header ``Retry-After``; 0 if it is none (a date)."""
+    """The number in a header ``Retry-After``; 0 if it is not a number (a date)."""
     return float(text) if text.strip().isdecimal() else 0.0

@@ -1,4 +1,4 @@
-"""Tokens in what servers say: a server gets them, and may say them back."""
+"""Masking of tokens in texts of servers: a server receives tokens, and may repeat them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import re
 from urllib.parse import quote
 
 _SHAPED = re.compile(r"\bhf_\w{8,}|(?i:(?<=bearer )|(?<=basic ))[\w.~+/=-]{6,}|(?<=://)[^/\s@]+:[^/\s@]+(?=@)")
-"""What has the form of a token or a password, whoever's it is."""
+"""Everything that has the form of a token or a password."""
 LEAST = 4
-"""Characters that a token has; fewer could be part of any word."""
+"""Minimum length of a token; shorter strings could be part of any word."""
 _known: set[str] = set()
 
 
 def remember(token: str) -> None:
-    """Keep *token* out of all that is shown from now on."""
+    """Mask *token* in all output from now on."""
     _known.add(token.strip())
 
 
 def masked(text: str) -> str:
-    """Return *text* with ``***`` for every token that this process knows, and for all that looks like one."""
+    """Return *text* with ``***`` for every known token, and for everything that looks like one."""
     from huggingface_hub import get_token
 
     here = (os.environ.get("HF_TOKEN", ""), os.environ.get("HUGGING_FACE_HUB_TOKEN", ""), get_token() or "")

@@ -21,7 +21,7 @@ def load_labels(path: Path | str, scan: Scan) -> Tensor:
     """Read the label map *path* of *scan* onto its image, int64 ``(D, H, W)``.
 
     Raises:
-        DataError: if it cannot be read, is no label map, or does not lie on the grid of the scan.
+        DataError: if it cannot be read, is not a label map, or does not lie on the grid of the scan.
     """
     name = Path(path).name
     try:

@@ -69,7 +69,7 @@ def _only(path: Path | str) -> ScanSource:
         more = ", ..." if len(found.scans) > 3 else ""
         raise DataError(f"'{path}' holds {len(found.scans)} scans ({names}{more}): name one of them, or its own folder")
     if found.refused:
-        raise DataError(f"'{path}' is no scan: {found.refused[0].reason}: {found.refused[0].detail}")
+        raise DataError(f"'{path}' is not a scan: {found.refused[0].reason}: {found.refused[0].detail}")
     raise DataError(f"no scan in '{path}': expected NIfTI, NRRD, MetaImage, MGH or DICOM")
 
 

@@ -16,7 +16,7 @@ from umzoo.weights.importers.base import Importer
 
 
 def check_importer(component: type[Importer] | str, **options: Any) -> None:
-    """What is no checkpoint is refused in one line and leaves nothing behind; options are described and closed.
+    """What is not a checkpoint is refused in one line and leaves nothing behind; options are described and closed.
 
     The promises are the rows that ``umzoo plugin check`` prints for an importer. That imported weights answer as the
     original does is for a test of your own: only you know how its authors save it.
@@ -34,7 +34,7 @@ def _other_tensors(file: Path) -> None:
 NO_CHECKPOINTS: dict[str, Callable[[Path], object]] = {
     "a missing file": lambda file: None,
     "an empty file": lambda file: file.write_bytes(b""),
-    "a text file": lambda file: file.write_text("This is no checkpoint."),
+    "a text file": lambda file: file.write_text("This is not a checkpoint."),
     "an empty folder": lambda file: file.mkdir(),
 }
 """What no importer can read, and what writes it."""
@@ -56,7 +56,7 @@ class ImporterChecks(ComponentChecks):
 
     @made_once
     def unreadable(self) -> list[Attempt]:
-        """The imports of what is no checkpoint."""
+        """The imports of what is not a checkpoint."""
         return [self._attempt(what, write) for what, write in NO_CHECKPOINTS.items()]
 
     @made_once
@@ -77,7 +77,7 @@ class ImporterChecks(ComponentChecks):
                 error = raised
             return Attempt(what, error, sorted(path.name for path in set(folder.iterdir()) - before))
 
-    @promise("refuses what is no checkpoint")
+    @promise("refuses what is not a checkpoint")
     def _unreadable(self) -> None:
         for attempt in self.unreadable:
             self._require_refused(attempt)

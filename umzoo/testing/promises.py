@@ -88,7 +88,7 @@ class Checks:
                 self._run(it)
 
     def _run(self, it: Promise) -> None:
-        """Check one; what it may refuse, or says nothing about this component, is no break."""
+        """Check one; what it may refuse, or says nothing about this component, is not a break."""
         try:
             it.check(self)
         except NotApplicableError:

@@ -2,7 +2,7 @@
 
 The loss is that of the paper's released code (Luffy03/VoCo, models/voco_head.py) without its moving-average teacher,
 which the paper does not have. Negative cosines count as 0 there, and give no gradient: once all are negative, nothing
-is learnt any more. Here the overlap attracts them still. The paper describes a crop by one mean of each channel, here
+is learned any more. Here the overlap attracts them still. The paper describes a crop by one mean of each channel, here
 there is one for each octant.
 """
 

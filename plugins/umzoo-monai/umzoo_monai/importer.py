@@ -76,7 +76,7 @@ class MonaiSwinImporter(Importer):
         """Read the checkpoint *source* and write a weights folder to *out*.
 
         Raises:
-            WeightsError: if it cannot be read, is no Swin UNETR, or a tensor is missing or does not fit.
+            WeightsError: if it cannot be read, is not a Swin UNETR, or a tensor is missing or does not fit.
         """
         source = find_checkpoint(source)
         released = current_names(read_state(source, PREFIXES))
@@ -141,7 +141,7 @@ def network_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Return the options of the network whose tensors *state* holds, under today's names.
 
     Raises:
-        WeightsError: if it is no Swin transformer, or its windows are not cubes.
+        WeightsError: if it is not a Swin transformer, or its windows are not cubes.
     """
     kernel = state.get("swinViT.patch_embed.proj.weight")
     tables = [state.get(f"swinViT.layers{n}.0.blocks.0.attn.relative_position_bias_table") for n in (1, 2, 3, 4)]

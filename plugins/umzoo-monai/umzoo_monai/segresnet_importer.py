@@ -66,7 +66,7 @@ class SegResNetImporter(Importer):
         """Read the checkpoint *source* and write a weights folder to *out*.
 
         Raises:
-            WeightsError: if it cannot be read, is no SegResNet, or a tensor is missing or does not fit.
+            WeightsError: if it cannot be read, is not a SegResNet, or a tensor is missing or does not fit.
         """
         source = find_checkpoint(source)
         released = _without_encoder(read_state(source, PREFIXES))
@@ -115,7 +115,7 @@ def network_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Return name and options of the network whose tensors *state* holds.
 
     Raises:
-        WeightsError: if it is no SegResNet.
+        WeightsError: if it is not a SegResNet.
     """
     if (kernel := state.get("convInit.conv.weight")) is not None:
         blocks = {

@@ -81,7 +81,7 @@ class UNETR(umzoo.Backbone):
         """Make a network; ``patch_size`` of the *context* is the default of ``img_size``.
 
         Raises:
-            ConfigError: if the patch size is no multiple of 16.
+            ConfigError: if the patch size is not a multiple of 16.
         """
         if options.img_size is None and context.get("patch_size"):
             values = {**options.model_dump(), "img_size": tuple(context["patch_size"])}

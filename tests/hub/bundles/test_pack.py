@@ -97,18 +97,18 @@ def test_links_devices_and_folders_are_refused(bundle, tmp_path, kind):
             header.type, header.linkname, header.size = kind, "/etc/passwd", 0
 
     write(bundle, contents, change)
-    refused(bundle, tmp_path / "in" / "w", "no bundle of umzoo, or is damaged")
+    refused(bundle, tmp_path / "in" / "w", "not a bundle of umzoo, or is damaged")
 
 
 @pytest.mark.parametrize("name", ["../evil.py", "/tmp/evil.py", "sub/model.safetensors", "evil.py", "README.md\0x"])
 def test_other_names_are_refused_even_if_listed(bundle, tmp_path, name):
     contents = members(bundle)
     write(bundle, {**contents, name: b"x"})
-    refused(bundle, tmp_path / "in" / "w", "no bundle of umzoo, or is damaged")
+    refused(bundle, tmp_path / "in" / "w", "not a bundle of umzoo, or is damaged")
     manifest = json.loads(contents["bundle.json"])
     manifest["files"][name] = {"size": 1, "sha256": "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"}
     write(bundle, {**contents, "bundle.json": json.dumps(manifest).encode(), name: b"x"})
-    refused(bundle, tmp_path / "in" / "w", "no bundle of umzoo, or is damaged")
+    refused(bundle, tmp_path / "in" / "w", "not a bundle of umzoo, or is damaged")
 
 
 def test_altered_cut_and_doubled_files_are_refused(bundle, tmp_path):
@@ -116,10 +116,10 @@ def test_altered_cut_and_doubled_files_are_refused(bundle, tmp_path):
     for position in range(600, len(whole) - 11_000, 4999):
         bundle.write_bytes(whole[:position] + bytes([whole[position] ^ 255]) + whole[position + 1 :])
         if members_or_none(bundle) != members_or_none_of(whole, tmp_path):
-            refused(bundle, tmp_path / "in" / "w", "no bundle|damaged|format|is not a weights folder")
+            refused(bundle, tmp_path / "in" / "w", "not a bundle|damaged|format|is not a weights folder")
     for length in (0, 100, 512, 1024, len(whole) // 2):
         bundle.write_bytes(whole[:length])
-        refused(bundle, tmp_path / "in" / "w", "no bundle of umzoo, or is damaged")
+        refused(bundle, tmp_path / "in" / "w", "not a bundle of umzoo, or is damaged")
 
 
 def members_or_none(bundle):
@@ -140,6 +140,6 @@ def test_a_later_format_and_nonsense(bundle, tmp_path):
     refused(bundle, tmp_path / "in" / "w", "bundle has format 2, this umzoo reads up to 1: update umzoo")
     for nonsense in (b"[]", b"{", b"\xff", b'{"format": 1}', b'{"format": 1, "format": 1}'):
         write(bundle, {**contents, "bundle.json": nonsense})
-        refused(bundle, tmp_path / "in" / "w", "no bundle of umzoo, or is damaged")
+        refused(bundle, tmp_path / "in" / "w", "not a bundle of umzoo, or is damaged")
     with pytest.raises(WeightsError, match="cannot unpack"):
         read_bundle(tmp_path / "nowhere.tar", tmp_path / "w")

@@ -112,7 +112,7 @@ def test_another_file_than_recorded_is_refused(monkeypatch, hub, on_hub):
 
 def test_another_network_than_registered_is_refused(monkeypatch, hub, on_hub):
     entry = register(monkeypatch, name="resnet3d_18.lab", files=("sub/resnet_10.pth",))
-    with pytest.raises(WeightsError, match=r"is a resnet3d_10\.lab, not the resnet3d_18\.lab of the catalog"):
+    with pytest.raises(WeightsError, match=r"holds a resnet3d_10\.lab, expected the resnet3d_18\.lab of the catalog"):
         resolve(entry.name)
     assert not kept_folder(entry, None, Access()).exists()
 
@@ -181,7 +181,7 @@ def test_a_missing_page_is_asked_for_once(monkeypatch, hub):
 
 def test_offline_asks_no_web_server(monkeypatch, hub, offline):
     register(monkeypatch, location=f"{hub.url}/files/gone.pth")
-    with pytest.raises(WeightsError, match="no request may leave"):
+    with pytest.raises(WeightsError, match="no request is allowed"):
         resolve(NAME)
     assert hub.requests == []
 
@@ -202,7 +202,7 @@ def test_a_part_of_an_archive(monkeypatch, hub, released):
 
 @pytest.mark.parametrize(
     "content, complaint",
-    [(b"no archive", "no archive that can be unpacked"), (zipped(a=b"1"), "0 times"), (None, "2 times")],
+    [(b"not an archive", "not an archive that can be unpacked"), (zipped(a=b"1"), "0 times"), (None, "2 times")],
 )
 def test_an_archive_without_the_part_is_refused(hub, content, complaint):
     hub.pages["model.zip"] = content or zipped(**{"a/x.pth": b"1", "b/x.pth": b"2"})
@@ -252,7 +252,7 @@ def test_places(text, expected):
 
 @pytest.mark.parametrize("address", ["https://", "https://example.org", "https://example.org/"])
 def test_no_address_of_a_file(address):
-    with pytest.raises(WeightsError, match="no address of a file"):
+    with pytest.raises(WeightsError, match="not an address of a file"):
         place_of_address(address)
 
 
@@ -296,7 +296,7 @@ def test_info_says_what_a_name_would_bring(monkeypatch, hub, on_hub, capsys, tmp
     register(monkeypatch, files=("sub/resnet_10.pth",), description="a lab's network")
     info(NAME)
     before = capsys.readouterr().out
-    assert "a lab's network" in before and "when it is first loaded" in before and hub.requests == []
+    assert "a lab's network" in before and "on first use" in before and hub.requests == []
     resolve(NAME)
     info(NAME)
     assert on_hub in capsys.readouterr().out

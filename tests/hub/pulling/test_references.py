@@ -75,7 +75,7 @@ def test_weights_may_come_with_a_package(package, hub, monkeypatch):
 
 @pytest.mark.parametrize("location", ["package:lab_weights", "package:lab_weights/../..", "package:lab_weights//etc"])
 def test_a_location_does_not_lead_out_of_its_package(package, location):
-    with pytest.raises(WeightsError, match="no place in a package"):
+    with pytest.raises(WeightsError, match="not a place in a package"):
         resolve(location)
 
 
@@ -105,12 +105,12 @@ def test_repositories_and_revisions(ref, revision, repository, expected):
 @pytest.mark.parametrize(
     "ref, revision, reason",
     [
-        ("org/name@v1", "v2", "names revision 'v1', and revision='v2' was asked"),
-        ("org/name@", None, "is no revision"),
-        ("org/name@-x", None, "is no revision"),
-        ("org/name", "../../x", "is no revision"),
-        ("org/name@a..b", None, "is no revision"),
-        (".", "v1", "is a folder, which has no revision"),
+        ("org/name@v1", "v2", "names revision 'v1', and revision='v2' was given"),
+        ("org/name@", None, "is not a revision"),
+        ("org/name@-x", None, "is not a revision"),
+        ("org/name", "../../x", "is not a revision"),
+        ("org/name@a..b", None, "is not a revision"),
+        (".", "v1", "is a folder and has no revisions, got"),
         ("org/../name", None, "no weights"),
         ("org/na--me", None, "no weights"),
         ("org/.name", None, "no weights"),
@@ -198,5 +198,5 @@ def test_pages_of_repositories_are_references():
     page = "https://huggingface.co/org/name/tree/refs%2Fpr%2F1"
     assert parse(page) == Reference(repository="org/name", revision="refs/pr/1")
     for wrong in ("org/name/tree/main/sub", "org/name/blob/main/f.pth", "/[::1"):
-        with pytest.raises(WeightsError, match="no weights folder"):
+        with pytest.raises(WeightsError, match="not a weights folder"):
             parse(f"https://huggingface.co/{wrong}")

@@ -55,7 +55,7 @@ def test_looking_downloads_no_tensors(backbone, commit, hub, request):
 def test_looking_at_what_is_gated(commit, hub):
     look("org/name")
     hub.repositories["org/name"].private, hub.repositories["org/name"].gated = False, True
-    with pytest.raises(WeightsError, match="access must be asked for"):
+    with pytest.raises(WeightsError, match="request access on its page"):
         look("org/name", access=Access(token=STRANGER, force_download=True))
 
 

@@ -138,13 +138,13 @@ def test_only_fields_on_the_list_leave(folder):
         config | {"results": [{"dataset": "d", "metric": "dice", "value": 1, "who": "x"}]},
         config | {"input": config["input"] | {"example": "x"}},
     ):
-        assert "a field that is not on the list of those that leave," in found(json.dumps(changed), "config.json")
+        assert "a field that is not on the list of allowed fields," in found(json.dumps(changed), "config.json")
     for changed in (
         config | {"backbone": config["backbone"] | {"note": "the scans of room 3"}},
         config | {"pretext": {"tasks": [{"name": "scans of our ward"}]}},
         config | {"parts": ["the scans of room 3"]},
     ):
-        assert "a text in a field for one word," in found(json.dumps(changed), "config.json")
+        assert "free text in a field for one word," in found(json.dumps(changed), "config.json")
     card = "---\nlicense: mit\nextra_gated_prompt: agree\nward: 3\n---\ntext"
     assert [finding.text for finding in inspect("README.md", card)] == ["ward"]
 

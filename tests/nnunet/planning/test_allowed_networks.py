@@ -57,8 +57,8 @@ HOSTILE = {
     "numbers of no network": entry(features_per_stage=[2**40, 2]),
     "nested lists": entry(kernel_sizes=[[[[[[3]]]]]]),
     "classes of the plan's own": entry(num_classes=2**15),
-    "imports that are no list": entry(imported="conv_op"),
-    "an entry that is no table": ["os.system"],
+    "imports that are not a list": entry(imported="conv_op"),
+    "an entry that is not a table": ["os.system"],
 }
 
 

@@ -74,7 +74,7 @@ def test_a_file_that_shrinks_while_it_is_read(folder):
 def test_more_than_tensors(folder):
     content = (folder / "model.safetensors").read_bytes()
     replace_model(folder, content + b"#!/bin/sh")
-    refused(folder, "cut off, or has more than tensors")
+    refused(folder, "truncated, or has more than tensors")
 
 
 @pytest.mark.parametrize("length", [2**63, MAX_HEADER + 1, 10**6])

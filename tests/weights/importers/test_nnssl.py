@@ -227,7 +227,7 @@ def test_a_grid_is_guessed_only_if_it_fits(tmp_path):
     ("change", "complaint"),
     [
         (lambda it: it["network_weights"].pop("eva.blocks.1.norm2.bias"), "1 missing: eva.blocks.1.norm2.bias"),
-        (lambda it: it.pop("network_weights"), "no checkpoint of nnssl"),
+        (lambda it: it.pop("network_weights"), "not a checkpoint of nnssl"),
         (lambda it: it["nnssl_adaptation_plan"].update(key_to_encoder="vit"), "under 'vit', where the file has no"),
         (lambda it: it["nnssl_adaptation_plan"]["architecture_plans"].update(arch_class_name="Swin"), "Swin"),
         (lambda it: it["nnssl_adaptation_plan"]["architecture_plans"]["arch_kwargs"].update(embed_dim=70), "embed_dim"),

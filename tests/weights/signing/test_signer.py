@@ -192,7 +192,7 @@ def test_what_is_missing_or_wrong_is_said(folder, keys, tmp_path, monkeypatch):
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b'{"dsseEnvelope": {"payload": "e30="}}', b"[" * 99])
 def test_damaged_signatures_are_one_line(folder, keys, content):
     (folder / "model.sig").write_bytes(content)
-    with pytest.raises(WeightsError, match=r"model\.sig is no signature of weights, or is damaged"):
+    with pytest.raises(WeightsError, match=r"model\.sig is not a signature of weights, or is damaged"):
         verify_folder(folder, keys[1])
 
 

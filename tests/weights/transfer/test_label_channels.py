@@ -1,4 +1,4 @@
-"""Channels of labels, as in the second stage of nnU-Net's cascade, are no images; batch norm is no instance norm."""
+"""Label channels (second stage of nnU-Net's cascade) are not images; batch norm is not an instance norm."""
 
 import torch
 from torch import nn

@@ -13,7 +13,7 @@ InputSpace = Literal["unit", "zscore"]
 
 
 def to_unit(batch: Fields, rng: Rng | None = None) -> Fields:
-    """Return *batch* with ``image`` float32 ``(B, 1, D, H, W)`` in [0, 1] in place of ``voxels`` and ``window``.
+    """Return *batch* with ``image`` float32 ``(B, 1, D, H, W)`` in [0, 1] instead of ``voxels`` and ``window``.
 
     Crops that may be asked for their scale (``width`` > 0) get noise from *rng*, whatever their scale: a scan's own
     noise shrinks as it is averaged, and would tell the scale. One part is filtered like the crop, one part

@@ -1,7 +1,7 @@
 """Synthetic CT- and MR-like volumes with a shared anatomy, for the quickstart, the documentation and the tests.
 
 They look like medical images in the respects that matter to the code (units, contrasts, noise, bias field, tissues
-at several sizes) and are no model of any patient.
+at several sizes) and are not a model of any patient.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def make_phantom(
     """Return a phantom; equal arguments give equal voxels, and equal seeds equal anatomy in every modality.
 
     The body is about 60 x 72 mm in the axial plane and is cut by the ends of the grid along z. Axes are
-    (z, y, x) with indices increasing towards the head, the back and the left.
+    (z, y, x) with indices increasing toward the head, the back and the left.
 
     Args:
         seed: number of the body.

@@ -17,7 +17,7 @@ _CERTAIN, _SURE = (1, 100, 255), 0.05
 
 
 def check_shape(shape: tuple[int, ...], when: str = "", least: int = MIN_VOXELS) -> None:
-    """Refuse shapes that are no volume.
+    """Refuse shapes that are not a volume.
 
     Raises:
         Refused: if an axis holds one voxel (2-D) or fewer than *least* (too thin).

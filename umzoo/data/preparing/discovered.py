@@ -35,7 +35,7 @@ class Found:
             self.refuse(file.name, problem, file.source)
 
     def ignore(self, path: Path) -> None:
-        """Count a file that is no scan; the ``.img`` of a ``.hdr`` is part of one."""
+        """Count a file that is not a scan; the ``.img`` of a ``.hdr`` is part of one."""
         name = path.name.lower()
         pair = path.with_name(path.name[: name.rfind(".img")] + (".hdr.gz" if name.endswith(".gz") else ".hdr"))
         if not (name.endswith((".img", ".img.gz")) and pair.exists()):

@@ -140,7 +140,7 @@ def verify(store: Path | str) -> Verdict:
     """Read every array of *store* and compare it with the index.
 
     Raises:
-        DataError: if *store* is no store.
+        DataError: if *store* is not a store.
     """
     store = Path(store)
     records, problems = read_index(_index(store))
@@ -154,7 +154,7 @@ def halve(store: Path | str) -> tuple[int, int]:
     """Make the copies at half the resolution that are missing or damaged; return how many were made, and volumes.
 
     Raises:
-        DataError: if *store* is no store, is being written, or an array is damaged.
+        DataError: if *store* is not a store, is being written, or an array is damaged.
     """
     store = Path(store)
     with StoreWriter(store) as writer:
@@ -169,7 +169,7 @@ def compact(store: Path | str) -> tuple[int, int]:
     """Drop damaged and outdated lines of index and ledger, and files left over; return lines dropped and bytes freed.
 
     Raises:
-        DataError: if *store* is no store, or is being written.
+        DataError: if *store* is not a store, or is being written.
     """
     store = Path(store)
     file = _index(store)

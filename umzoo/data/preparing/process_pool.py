@@ -21,7 +21,7 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLOSC_NTHREADS", "ITK_GLOB
 
 @dataclass(frozen=True)
 class Died:
-    """In place of a result: the worker died over the item, and *how*."""
+    """Instead of a result: the worker died over the item, and *how*."""
 
     how: str
 

@@ -137,7 +137,7 @@ def _numbered(named: str) -> Iterator[str]:
     first, last, step = ([int(number) for number in found["range"].split()] + [1, 1, 1])[:3]
     if not found["range"] or step == 0 or abs((last - first) // step) > _MOST_FILES:
         raise Refused(
-            Reason.UNREADABLE, f"the numbers of '{shortened(named)}' are no range: expected first, last and step"
+            Reason.UNREADABLE, f"the numbers of '{shortened(named)}' are not a range: expected first, last and step"
         )
     for number in range(first, last + (1 if step > 0 else -1), step):
         yield f"{parts[0]}{f'%{parts[1]}d' % number}{parts[2]}"

@@ -35,7 +35,7 @@ class Frames:
 
 
 def refuse_flat(shape: tuple[int, ...]) -> None:
-    """Refuse a *shape* that is no volume's.
+    """Refuse a *shape* that is not a volume's.
 
     Raises:
         Refused: if it has less than three axes of more than one voxel.

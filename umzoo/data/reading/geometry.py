@@ -1,4 +1,4 @@
-"""Canonical axes: every volume becomes (D, H, W) with indices increasing towards S, P, L.
+"""Canonical axes: every volume becomes (D, H, W) with indices increasing toward S, P, L.
 
 An oblique grid keeps its voxels and only has its axes permuted and flipped to the nearest anatomical ones, as
 nibabel's ``as_closest_canonical`` does. A sheared grid (a tilted CT gantry) is resampled to perpendicular axes.

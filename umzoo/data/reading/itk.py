@@ -26,7 +26,7 @@ def read_itk(path: str, labels: bool) -> Frames:
     """Read the file *path*, one with labels if *labels* are wanted.
 
     Raises:
-        Refused: if it is no volume of numbers, or claims more than it holds.
+        Refused: if it is not a volume of numbers, or claims more than it holds.
         RuntimeError: if it cannot be read.
     """
     import SimpleITK as sitk  # noqa: N813
@@ -87,7 +87,7 @@ def open_itk(described: Any, components: int, execute: Callable[[], Any]) -> Fra
     """The voxels of a SimpleITK image of *components*; *described* is it or its reader, *execute* gives it.
 
     Raises:
-        Refused: if it is no volume of numbers.
+        Refused: if it is not a volume of numbers.
     """
     import SimpleITK as sitk  # noqa: N813
 

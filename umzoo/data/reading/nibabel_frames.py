@@ -34,7 +34,7 @@ def open_nibabel(image: Any, labels: bool = False, path: str = "") -> Frames:
     """Open a nibabel *image*, one whose header says that it holds labels if *labels* are wanted; *path* is its file.
 
     Raises:
-        Refused: if it is no volume of numbers.
+        Refused: if it is not a volume of numbers.
     """
     header, shape = image.header, tuple(image.shape)
     _refuse_voxel_type(image.get_data_dtype())

@@ -41,7 +41,7 @@ def open_apart(scan: ScanSource, reading: Reading, labels: bool) -> Frames:
     """Read *scan*, one with labels if *labels* are wanted, in the other process.
 
     Raises:
-        Refused: if it is no volume, or that process ended over it.
+        Refused: if it is not a volume, or that process ended over it.
     """
     request = {"ask": "frames", "files": scan.files, "dicom": scan.dicom, "frames": scan.frames, "notes": scan.notes}
     frames: Frames = _asked(request | {"uneven": reading.uneven, "labels": labels})

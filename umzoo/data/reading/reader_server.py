@@ -110,7 +110,7 @@ def _send(out: BinaryIO, header: dict[str, Any], voxels: memoryview | None = Non
 
 
 def _end_after(seconds: float) -> None:
-    """End this process in that many *seconds*, in place of what was said before; not on Windows."""
+    """End this process in that many *seconds*, instead of what was said before; not on Windows."""
     if hasattr(signal, "alarm"):
         signal.alarm(int(seconds))
 

@@ -1,4 +1,4 @@
-"""Files that others made, looked at before they are opened: what is no plain file, and JSON that is none."""
+"""Files that others made, looked at before they are opened: what is not a plain file, and JSON that is none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KINDS = {
 
 
 def oddity(path: Path) -> str:
-    """Why *path* is no file that can be read, with the remedy; empty if it is one. Never opens it."""
+    """Why *path* is not a file that can be read, with the remedy; empty if it is one. Never opens it."""
     try:
         kind = _KINDS.get(stat.S_IFMT(path.stat().st_mode), "")
     except OSError as error:
@@ -50,7 +50,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the object in the JSON file *path*, with or without a byte order mark; empty if there is no such file.
 
     Raises:
-        DataError: if it is no plain file, too large, or holds no JSON object.
+        DataError: if it is not a plain file, too large, or holds no JSON object.
     """
     if not os.path.lexists(path):
         return {}

@@ -41,7 +41,7 @@ def read_volumes(scan: ScanSource, reading: Reading = DEFAULT_READING) -> Iterat
     Of more than ``max_frames`` frames, ``max_frames`` evenly spaced ones are read, and each says so in its notes.
 
     Raises:
-        Refused: if the file cannot be read or is no volume.
+        Refused: if the file cannot be read or is not a volume.
     """
     with guarded(scan.files):
         frames = _open(scan, reading)
@@ -64,7 +64,7 @@ def volumes_of(frames: Frames, files: Sequence[str] = (), reading: Reading = DEF
 
 
 def _finite(voxels: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """*voxels* with the least finite value in place of NaN and infinity, and a note if there were any."""
+    """*voxels* with the least finite value instead of NaN and infinity, and a note if there were any."""
     if not np.issubdtype(voxels.dtype, np.floating):
         return voxels, ()
     finite = np.isfinite(voxels)

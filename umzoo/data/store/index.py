@@ -41,7 +41,8 @@ def read_records(file: Path) -> Records:
 
 
 def read_index(file: Path) -> tuple[list[VolumeRecord], list[str]]:
-    """Records of *file* sorted by id, one per id, and what is wrong with other lines; a torn last one is no fault."""
+    """Records of *file* sorted by id, one per id, and errors in other lines; an incomplete last line is not an
+    error."""
     problems: list[str] = []
     records = {record.id: record for record in _parsed(file, problems)}
     return [records[key] for key in sorted(records)], problems

@@ -3,7 +3,7 @@
 Layout: ``store.json`` (format, input spec), ``index.jsonl`` (:class:`~umzoo.data.store.record.VolumeRecord` lines),
 ``volumes/<id[:2]>/<id>.b2nd``, copies at half the resolution (:mod:`umzoo.data.store.halves`), and what is made from
 the index to open it faster (:mod:`umzoo.data.store.record_columns`).
-Array axes are (D, H, W) = (z, y, x) with indices increasing towards S, P, L. A line is appended only once its
+Array axes are (D, H, W) = (z, y, x) with indices increasing toward S, P, L. A line is appended only once its
 array is complete, so a store can be read while it is written; a torn last line is ignored.
 """
 
@@ -171,7 +171,7 @@ def _read_info(path: Path) -> StoreInfo:
         raise DataError(f"{path} is not a store (no store.json): make one with 'umzoo prepare SOURCE --out {path}'")
     content = read_json(file, error=DataError, remedy="preparing into another folder makes it anew")
     if not isinstance(content.get("format", FORMAT), int):
-        raise DataError(f"{file} is damaged: its format is no number; preparing into another folder makes it anew")
+        raise DataError(f"{file} is damaged: its format is not a number; preparing into another folder makes it anew")
     if content.get("format", FORMAT) > FORMAT:
         raise DataError(f"{path} has store format {content['format']}, this umzoo reads up to {FORMAT}: update umzoo")
     return StoreInfo.parse(content, str(file))

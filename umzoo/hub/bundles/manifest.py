@@ -1,4 +1,4 @@
-"""``bundle.json``: what a bundle of weights holds, and what has to be installed to use it."""
+"""``bundle.json``: content of a bundle of weights, and the distributions that it requires."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from umzoo.config import Config
 
 MANIFEST = "bundle.json"
 FORMAT = 1
-"""Format number this version writes; a greater one is refused."""
+"""Format number of this version; a greater one is refused."""
 
 
 class Member(Config):
@@ -21,13 +21,13 @@ class Member(Config):
 
 
 class Manifest(Config):
-    """``bundle.json``: what a bundle holds, and what has to be installed to use it."""
+    """``bundle.json``: content of a bundle, and the distributions that it requires."""
 
     format: int = Field(FORMAT, description="format number")
     name: str = Field(description="architecture.tag")
-    reference: str = Field("", description="org/name@commit on the Hub, where the weights came from there")
+    reference: str = Field("", description="org/name@commit on the Hub, if the weights came from there")
     license: str = Field(description="SPDX identifier")
-    requires: dict[str, str] = Field(description="distributions that are needed, with the versions the maker had")
+    requires: dict[str, str] = Field(description="required distributions, with the versions at the time of packing")
     files: dict[str, Member] = Field(description="the files")
 
 
@@ -39,7 +39,7 @@ def missing_plugins(manifest: Manifest) -> dict[str, str]:
 
 
 def installed_version(distribution: str) -> str:
-    """Version of *distribution* here; empty if it is not installed."""
+    """Installed version of *distribution*; empty if it is not installed."""
     try:
         return version(distribution)
     except PackageNotFoundError:

@@ -34,7 +34,7 @@ def write_bundle(folder: Path, out: Path, reference: str = "") -> Manifest:
         reference: ``org/name@commit`` if they came from the Hub.
 
     Raises:
-        WeightsError: if weights are missing or altered, as since they were signed, or *out* exists or cannot be
+        WeightsError: if weights are missing or altered (also after they were signed), or *out* exists or cannot be
             written.
     """
     manifest, files = _describe(folder, reference)
@@ -73,7 +73,7 @@ def _describe(folder: Path, reference: str) -> tuple[Manifest, dict[str, Path]]:
 
 
 def _header(name: str, size: int) -> tarfile.TarInfo:
-    """A header that says nothing of this machine."""
+    """A tar header without metadata of this machine."""
     header = tarfile.TarInfo(name)
     header.size = size
     header.mode = 0o644

@@ -1,4 +1,4 @@
-"""Web addresses, and what they mean: pages of the Hub as a browser shows them, and files elsewhere.
+"""Parsing of web addresses: pages of the Hub as a browser shows them, and files elsewhere.
 
 Slashes in the names of branches are written ``%2F`` in addresses of the Hub.
 """
@@ -20,15 +20,15 @@ _PATH = re.compile(
 
 @dataclass(frozen=True)
 class Place:
-    """Where another project put files.
+    """The location of another project's files.
 
     Attributes:
         location: a Hub repository ``org/name``, or a web address.
-        files: files of the repository, all if empty; in an archive, the file or folder that is meant.
+        files: files of the repository, all if empty; for an archive, the file or folder in it.
         revision: commit, tag or branch of the repository.
-        sha256: sum of the first file, or of what is at the web address, if it is known.
-        size: bytes of what is at the web address, if they are known.
-        folder: folder of the repository that is meant, the whole if empty.
+        sha256: checksum of the first file, or of the file at the web address, if known.
+        size: bytes of the file at the web address, if known.
+        folder: folder of the repository, or empty for the whole repository.
     """
 
     location: str
@@ -45,10 +45,10 @@ class Place:
 
 
 def place_of_address(address: str) -> Place:
-    """Return what a web *address* means; pages, folders and files of the Hub are taken from the Hub.
+    """Return the place at a web *address*; pages, folders and files of the Hub become Hub repositories.
 
     Raises:
-        WeightsError: if it is no address of a file.
+        WeightsError: if it is not an address of a file.
     """
     from huggingface_hub import constants
 
@@ -56,19 +56,21 @@ def place_of_address(address: str) -> Place:
         parts = urlsplit(address)
         host = parts.hostname
     except ValueError as error:
-        raise WeightsError(f"{address[:200]!r} is no web address: {in_one_line(error)}") from None
+        raise WeightsError(f"{address[:200]!r} is not a web address: {in_one_line(error)}") from None
     if parts.username is not None or parts.password is not None:
-        raise WeightsError(f"the address of {host} has a name or password in it, which would be recorded: leave it out")
+        raise WeightsError(
+            f"the address of {host} contains a user name or password, which would be recorded: leave it out"
+        )
     for hub in (constants.ENDPOINT, PUBLIC_HUB):
         if address.startswith(f"{hub}/") and (place := _on_hub(parts.path[len(urlsplit(hub).path) :])):
             return place
     if not host or parts.path in ("", "/") or not address.isprintable():
-        raise WeightsError(f"{address[:200]!r} is no address of a file: expected https://HOST/PATH/FILE")
+        raise WeightsError(f"{address[:200]!r} is not an address of a file: expected https://HOST/PATH/FILE")
     return Place(address)
 
 
 def _on_hub(path: str) -> Place | None:
-    """What *path* means on the Hub: a repository, or a file or folder of it; None if nothing."""
+    """The repository, or its file or folder, at *path* of the Hub; None if there is none."""
     match = _PATH.fullmatch(path.strip("/"))
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""Whether a file of the Hub's cache is what was asked for; no client looks beyond its length."""
+"""Verification of files in the Hub's cache; the client only checks their length."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from umzoo.files import sha256
 def is_whole(file: Path, recorded: str | None = None) -> bool:
     """Whether *file* exists and has the sha256 *recorded*.
 
-    Without it, small files are compared with the name that the cache gave them: the Hub names a file by its Git
-    object, and one of Git LFS by its sha256. Where the cache has no such names (no symbolic links), they pass.
+    Without it, small files are compared with their name in the cache: the Hub names a file by its Git
+    object, and a Git LFS file by its sha256. If the cache has no such names (no symbolic links), they pass.
     """
     if not file.is_file():
         return False
@@ -27,5 +27,5 @@ def is_whole(file: Path, recorded: str | None = None) -> bool:
 
 
 def git_oid(content: bytes) -> str:
-    """Return the name Git gives to a file with *content*."""
+    """Return Git's object name of a file with *content*."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()

@@ -1,4 +1,4 @@
-"""One file from a web address, within limits: public servers, a bounded size, a bounded time, a few redirects."""
+"""Downloads a file from a web address, with limits: public servers, size, time, number of redirects."""
 
 from __future__ import annotations
 
@@ -30,36 +30,36 @@ from umzoo.errors import WeightsError
 from umzoo.printable import printable
 
 TIMEOUT = 30.0
-"""Seconds that a server may be silent."""
+"""Maximum seconds of silence of a server."""
 OPENING = 60.0
-"""Seconds until the first byte of the file, and before which no speed is asked for."""
+"""Maximum seconds until the first byte of the file; the speed is checked after that time."""
 SLOWEST = 10_000
-"""Bytes per second that must come on average."""
+"""Minimum average speed in bytes per second."""
 LONGEST = 24 * 3600.0
-"""Seconds that one download may take."""
+"""Maximum seconds of a download."""
 MAX_BYTES, MAX_UNANNOUNCED = 32 << 30, 4 << 30
-"""Bytes of a file whose server says its size, and of one whose server does not."""
+"""Maximum bytes of a file, if the server announces its size and if it does not."""
 MAX_REDIRECTS = 5
 
 
 def file_name(address: str) -> str:
-    """Return a name for what is at *address*, of letters, digits, ``_``, ``-`` and ``.``."""
+    """Return a file name for *address*, of letters, digits, ``_``, ``-`` and ``.``."""
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", Path(unquote(urlsplit(address).path)).name)[-100:].lstrip(".")
     return name or "file"
 
 
 def download(address: str, file: Path, allow_private: bool = False, size: int = 0) -> None:
-    """Write what is at the web *address* to *file*.
+    """Download the web *address* to *file*.
 
     Args:
         address: ``https://`` or ``http://``.
-        file: is overwritten.
-        allow_private: take it from this machine or a private network too.
-        size: bytes it may have; 0 is what the server says, or else ``MAX_UNANNOUNCED``.
+        file: file to write; it is overwritten.
+        allow_private: also allow this machine and private networks.
+        size: maximum bytes; 0 is the size announced by the server, or else ``MAX_UNANNOUNCED``.
 
     Raises:
-        OSError: if the server cannot be reached, refuses, or the connection breaks.
-        WeightsError: if the server or the file is not as it must be; a new try makes no sense then.
+        OSError: if the server cannot be reached or refuses, or if the connection breaks.
+        WeightsError: if the server or the file breaks a limit; a retry would not help.
     """
     with _opened(address, allow_private) as response:
         announced = _announced(response)
@@ -77,7 +77,7 @@ def _announced(response: Any) -> int:
 def _require_room(announced: int, size: int, file: Path) -> None:
     most = size or MAX_BYTES
     if announced > most:
-        raise WeightsError(f"the server announces {announced:,} bytes, and at most {most:,} are taken")
+        raise WeightsError(f"the server announces {announced:,} bytes, and at most {most:,} are allowed")
     if announced > (free := shutil.disk_usage(file.parent).free):
         raise WeightsError(f"the file has {announced:,} bytes, and {file.parent} has room for {free:,}")
 
@@ -92,9 +92,9 @@ def _write(response: Any, file: Path, most: int, announced: int) -> int:
             got += len(block)
             passed = time.monotonic() - begin
             if got > most:
-                raise WeightsError(f"it has more than the {most:,} bytes that are taken, and was given up")
+                raise WeightsError(f"it has more than the allowed {most:,} bytes: the download was stopped")
             if passed > LONGEST or (passed > OPENING and got < SLOWEST * passed):
-                raise WeightsError(f"it comes too slowly: {got:,} bytes in {passed:.0f} s, and was given up")
+                raise WeightsError(f"it arrives too slowly: {got:,} bytes in {passed:.0f} s; the download was stopped")
             target.write(block)
             bar.update(len(block))
     return got
@@ -102,7 +102,7 @@ def _write(response: Any, file: Path, most: int, announced: int) -> int:
 
 @contextmanager
 def _opened(address: str, allow_private: bool) -> Iterator[Any]:
-    """The answer of the server, whose headers came in time."""
+    """The response of the server, after its headers arrived in time."""
     sockets: list[socket.socket] = []
     opener = _opener(_connector(allow_private, sockets), allow_private)
     late = threading.Event()
@@ -125,7 +125,7 @@ def _opened(address: str, allow_private: bool) -> Iterator[Any]:
 
 def _require_in_time(late: threading.Event) -> None:
     if late.is_set():
-        raise WeightsError(f"the server gave no whole answer in {OPENING:.0f} s")
+        raise WeightsError(f"the server did not respond completely in {OPENING:.0f} s")
 
 
 def _shut(sockets: list[socket.socket], late: threading.Event) -> None:
@@ -138,7 +138,7 @@ def _shut(sockets: list[socket.socket], late: threading.Event) -> None:
 
 
 def _opener(connect: Callable[..., socket.socket], allow_private: bool) -> OpenerDirector:
-    """Knows ``http`` and ``https`` only."""
+    """An opener for ``http`` and ``https`` only."""
     opener = OpenerDirector()
     for handler in (
         ProxyHandler(),
@@ -178,18 +178,18 @@ class _Redirects(HTTPRedirectHandler):
         self.allow_private = allow_private
 
     def redirect_request(self, request: Request, *arguments: Any) -> Request | None:
-        """Follow to web addresses, and never from an encrypted one to one that is not."""
+        """Follow redirects to web addresses, but never from ``https`` to ``http``."""
         address = str(arguments[-1])
         if not address.startswith(("https://", "http://")):
-            raise WeightsError(f"the server sends on to {address[:200]!r}, which is no web address")
+            raise WeightsError(f"the server redirects to {address[:200]!r}, which is not a web address")
         if request.full_url.startswith("https://") and not address.startswith("https://"):
-            raise WeightsError(f"the server sends on to {address[:200]!r}, which is not encrypted")
+            raise WeightsError(f"the server redirects to {address[:200]!r}, which is not encrypted")
         require_public_name(address, self.allow_private)
         return super().redirect_request(request, *arguments)
 
 
 def _with(kind: Any, connect: Callable[..., socket.socket], proxy: bool) -> Callable[..., Any]:
-    """Makes connections of *kind*. A proxy is the user's own, and is where names are looked up then."""
+    """A factory of connections of *kind*. A proxy belongs to the user, and resolves names itself."""
 
     def make(host: str, **options: Any) -> Any:
         connection = kind(host, **options)
@@ -214,10 +214,10 @@ def _connector(allow_private: bool, sockets: list[socket.socket]) -> Callable[..
 
 
 def require_public_name(address: str, allow_private: bool) -> None:
-    """Refuse an *address* that names this machine or a private network outright, whoever looks names up.
+    """Refuse an *address* whose host is written as this machine or a private network, with or without a proxy.
 
     Raises:
-        WeightsError: if it does, and *allow_private* is not set.
+        WeightsError: if it is, and *allow_private* is not set.
     """
     host = urlsplit(address).hostname or ""
     if allow_private:
@@ -236,6 +236,6 @@ def _require_public(host: str, number: str) -> None:
     found = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None) or found
     if not found.is_global or found.is_multicast:
         raise WeightsError(
-            f"{printable(host)} is {number}, of this machine or a private network, and only public servers are asked:"
-            " if you mean it, give --allow-private or set UMZOO_ALLOW_PRIVATE=1"
+            f"{printable(host)} is {number}, of this machine or a private network, and only public servers are allowed:"
+            " to allow it, give --allow-private or set UMZOO_ALLOW_PRIVATE=1"
         )

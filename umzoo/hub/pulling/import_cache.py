@@ -1,4 +1,4 @@
-"""Weights that another project released: downloaded and imported when first asked for, then kept as a folder."""
+"""Weights of other projects: downloaded and imported on first use, then cached as a weights folder."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def import_released(
     license_link: str = "",
     provenance: Mapping[str, Any] | None = None,
 ) -> WeightsInfo:
-    """Download what is at *place* and write it as a weights folder to *out*; return what it says of itself.
+    """Download the files at *place*, import them as the weights folder *out*, and return its ``config.json``.
 
     Args:
-        importer: its name and options.
-        place: where the files are.
-        out: the folder; replaced if it is a weights folder already.
-        access: how the Hub is asked.
+        importer: name and options of the importer.
+        place: location of the files.
+        out: the folder to write; an existing weights folder is replaced.
+        access: access to the Hub.
         license: SPDX identifier.
-        license_link: text of a license that has none.
-        provenance: what is known beside what the files say.
+        license_link: link to the text of a license without an SPDX identifier.
+        provenance: known facts in addition to those in the files.
 
     Raises:
-        WeightsError: if the files cannot be had, or the importer refuses them.
+        WeightsError: if the files cannot be downloaded, or the importer refuses them.
     """
     from umzoo.weights.folder.writer import rewrite_info
 
@@ -63,9 +63,9 @@ def import_released(
 
 
 def kept_folder(entry: WeightsEntry, revision: str | None, access: Access) -> Path:
-    """Return where *entry* is kept once it is imported: among the assets in the cache of the Hub.
+    """Return the cache folder of *entry* after its import: among the assets in the cache of the Hub.
 
-    A new version of umzoo imports it anew, as importers get better.
+    A new version of umzoo imports it again, because importers improve.
     """
     from huggingface_hub import cached_assets_path, constants
 
@@ -75,10 +75,10 @@ def kept_folder(entry: WeightsEntry, revision: str | None, access: Access) -> Pa
 
 
 def imported(entry: WeightsEntry, revision: str | None, access: Access) -> Path:
-    """Return the weights folder of *entry*; what is kept already is not asked for again, unless *access* forces it.
+    """Return the weights folder of *entry*; a cached folder is used without a request, unless *access* forces it.
 
     Raises:
-        WeightsError: if it cannot be had, the importer refuses it, or it holds another network than *entry* says.
+        WeightsError: if it cannot be downloaded, the importer refuses it, or it holds another network than *entry*.
     """
     folder = kept_folder(entry, revision, access)
     if folder.is_dir() and not access.force_download:
@@ -90,10 +90,10 @@ def imported(entry: WeightsEntry, revision: str | None, access: Access) -> Path:
 
 
 def mend_imported(entry: WeightsEntry, revision: str | None, access: Access) -> bool:
-    """Import *entry* again if what is kept of it is damaged; return whether it was.
+    """Import *entry* again if its cached folder is damaged; return whether it was.
 
     Raises:
-        WeightsError: if it cannot be had again.
+        WeightsError: if it cannot be downloaded again.
     """
     folder = kept_folder(entry, revision, access)
     if all(is_whole(folder / name, recorded) for name, recorded in read_info(folder).files.items()):
@@ -105,13 +105,13 @@ def mend_imported(entry: WeightsEntry, revision: str | None, access: Access) -> 
 
 
 def _lock(folder: Path) -> FileLock:
-    """Keeps other processes from importing to *folder* at the same time."""
+    """A lock that keeps other processes from importing to *folder* at the same time."""
     return FileLock(folder.with_name(f".{folder.name}.lock"))
 
 
 def _import(entry: WeightsEntry, revision: str | None, folder: Path, access: Access) -> None:
-    """Import to *folder*; what is there is replaced once all is here."""
-    log.warning("%s: importing what is at %s, once; license %s", entry.name, entry.location, entry.license)
+    """Import to *folder*; an existing folder is replaced at the end."""
+    log.warning("%s: importing %s, once; license %s", entry.name, entry.location, entry.license)
     importer = {"name": entry.importer, "tag": entry.tag, **entry.options}
     recorded = ("", 0) if revision else (entry.sha256, entry.size)
     place = Place(entry.location, entry.files, revision or entry.revision, *recorded)
@@ -120,7 +120,7 @@ def _import(entry: WeightsEntry, revision: str | None, folder: Path, access: Acc
     with written_whole(fresh) as temporary:
         info = import_released(importer, place, temporary, access, entry.license, entry.license_link, entry.provenance)
         if info.name != entry.name:
-            raise WeightsError(f"what is at {entry.location} is a {info.name}, not the {entry.name} of the catalog")
+            raise WeightsError(f"{entry.location} holds a {info.name}, expected the {entry.name} of the catalog")
     if folder.is_dir():
         shutil.rmtree(folder)
     fresh.rename(folder)

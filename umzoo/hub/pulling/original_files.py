@@ -1,4 +1,4 @@
-"""Files that other projects released, in a repository of the Hub or at a web address, brought here and checked."""
+"""Downloads and checks files of other projects, from a repository of the Hub or a web address."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from umzoo.hub.retry import retry
 log = logging.getLogger(__name__)
 
 MAX_RATIO, MAX_MEMBERS = 20, 10_000
-"""How much larger than an archive its files may be, and how many; tensors shrink little."""
+"""Maximum expansion of an archive, and maximum number of its files; tensors compress little."""
 
 
 @dataclass(frozen=True)
 class Released:
-    """What was brought here: a file or folder for an importer, and the *revision* (commit) it was taken from."""
+    """A downloaded file or folder for an importer, and its *revision* (commit)."""
 
     source: Path
     revision: str = ""
@@ -36,23 +36,23 @@ class Released:
 
 @contextmanager
 def brought(place: Place, access: Access) -> Iterator[Released]:
-    """Yield the files of *place*, here; those of a web address are gone afterwards, those of the Hub stay in its cache.
+    """Download and yield the files of *place*; files of a web address are temporary, those of the Hub stay cached.
 
     Raises:
-        WeightsError: if they cannot be had, arrive damaged, or are others than *place* records.
+        WeightsError: if they cannot be downloaded, are damaged, or differ from the checksum in *place*.
     """
     if not place.on_the_web:
         yield _from_hub(place, access)
         return
     if access.offline:
-        raise WeightsError(f"{place.location} is not here, and no request may leave: load it once with a connection")
+        raise WeightsError(f"{place.location} is not cached, and no request is allowed: load it once with a connection")
     with tempfile.TemporaryDirectory(prefix="umzoo-") as folder:
         yield Released(_from_web(place, Path(folder), access))
 
 
 def _from_hub(place: Place, access: Access) -> Released:
     if not place.files:
-        with one_line(f"{place.location} could not be had from the Hub"):
+        with one_line(f"{place.location} could not be downloaded from the Hub"):
             root = retry(lambda: access.snapshot(place.location, place.revision, place.folder), place.location)
         if not (folder := root / place.folder).is_dir():
             raise WeightsError(f"{place.location} has no folder {place.folder!r} at {place.revision}")
@@ -68,7 +68,7 @@ def _from_hub(place: Place, access: Access) -> Released:
 def _from_web(place: Place, folder: Path, access: Access) -> Path:
     name = file_name(place.location)
     file = folder / name
-    with one_line(f"{place.location} could not be had"):
+    with one_line(f"{place.location} could not be downloaded"):
         require_public_name(place.location, access.private)
         retry(lambda: download(place.location, file, access.private, place.size), name)
     _require_recorded(file, place)
@@ -76,13 +76,13 @@ def _from_web(place: Place, folder: Path, access: Access) -> Path:
 
 
 def _unpack(file: Path, wanted: Sequence[str]) -> Path:
-    """What is meant of archive *file*: the path *wanted* in it, wherever it lies, or all."""
+    """Unpack archive *file* and return the path *wanted* in it, at any depth, or the whole folder."""
     folder = file.with_name("unpacked")
     try:
         _require_small(file)
         shutil.unpack_archive(file, folder, "zip")
     except (shutil.ReadError, zipfile.BadZipFile, OSError, RuntimeError, ValueError) as error:
-        raise WeightsError(f"{file.name} is no archive that can be unpacked: {in_one_line(error)}") from None
+        raise WeightsError(f"{file.name} is not an archive that can be unpacked: {in_one_line(error)}") from None
     if not wanted:
         return folder
     found = sorted(folder.rglob(wanted[0]))
@@ -92,14 +92,14 @@ def _unpack(file: Path, wanted: Sequence[str]) -> Path:
 
 
 def _require_small(file: Path) -> None:
-    """Refuse an archive that would become far larger than it is; no member yields more than its header says."""
+    """Refuse an archive that would expand too much; no member yields more bytes than its header says."""
     with zipfile.ZipFile(file) as archive:
         sizes = [member.file_size for member in archive.infolist()]
     most = MAX_RATIO * file.stat().st_size
     if len(sizes) > MAX_MEMBERS or sum(sizes) > most:
         raise ValueError(
             f"its {len(sizes):,} files would have {sum(sizes):,} bytes, and at most {MAX_MEMBERS:,} of {most:,} bytes"
-            " are taken"
+            " are allowed"
         )
     if sum(sizes) > (free := shutil.disk_usage(file.parent).free):
         raise ValueError(f"its files would have {sum(sizes):,} bytes, and there is room for {free:,}")

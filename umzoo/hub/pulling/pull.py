@@ -1,4 +1,4 @@
-"""A repository of the Hub becomes a weights folder in the Hub's cache: one commit, every file checked."""
+"""Downloads a repository of the Hub as a weights folder into the Hub's cache: one commit, every file verified."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ log = logging.getLogger(__name__)
 
 
 def pull(repository: str, revision: str | None, access: Access) -> Path:
-    """Return the folder of *repository* in the cache, whole; what was downloaded is checked.
+    """Return the complete folder of *repository* in the cache; downloaded files are verified.
 
-    ``config.json`` is asked for at *revision*, and its answer names the commit that all other files are taken from. A
-    commit in the cache needs no request, a branch or tag one. Files that were in the cache before are not read here:
-    :func:`mend` is for the caller who finds them damaged.
+    ``config.json`` is requested at *revision*; the response names the commit of all other files. A cached commit needs
+    no request, a branch or tag needs one. Files that were already in the cache are not verified here: a caller who
+    finds them damaged calls :func:`mend`.
 
     Args:
         repository: ``org/name``.
         revision: commit, tag or branch; None is the default branch.
-        access: token, cache, and whether to go online at all.
+        access: token, cache, and whether requests are allowed.
 
     Raises:
         WeightsError: if the Hub refuses, files are missing offline, or a file arrives damaged twice.
@@ -48,55 +48,57 @@ def pull(repository: str, revision: str | None, access: Access) -> Path:
 
 
 def pull_signature(repository: str, commit: str, access: Access) -> None:
-    """Download the signature of *repository* at *commit*, which it may lack, unless that is known already.
+    """Download the signature of *repository* at *commit*, if there is one and it is not cached.
 
     Raises:
-        WeightsError: if the Hub refuses, or it is not known and no request may leave.
+        WeightsError: if the Hub refuses, or if it is unknown whether there is one and no request is allowed.
     """
     if access.offline and access.cached(repository, SIGNATURE, commit) is None:
-        raise WeightsError(f"whether {repository} at {commit[:12]} is signed is not known here: ask with a connection")
+        raise WeightsError(
+            f"it is unknown offline whether {repository} at {commit[:12]} is signed: try with a connection"
+        )
     _pull_perhaps(repository, SIGNATURE, commit, access)
 
 
 def pull_config(repository: str, revision: str | None, access: Access) -> Path:
-    """Return the cached folder of the commit that *revision* names, with its ``config.json`` and perhaps no more.
+    """Return the cached folder of the commit at *revision*, with at least its ``config.json``.
 
     Raises:
-        WeightsError: if the Hub refuses, or the repository holds no weights of umzoo.
+        WeightsError: if the Hub refuses, or the repository holds no umzoo weights.
     """
     if not access.offline and not isinstance(access.cached(repository, CONFIG, revision), Path):
-        with one_line(f"there is no folder {repository}, and no such repository could be had from the Hub"):
+        with one_line(f"there is no folder {repository}, and no such repository could be downloaded from the Hub"):
             retry(lambda: access.api().model_info(repository, revision=revision), repository, tries=3)
     return fetch_file(repository, CONFIG, revision, access).parent
 
 
 def known_files(folder: Path) -> WeightsInfo:
-    """Return what *folder* says of itself, once all files it lists are of names that umzoo writes.
+    """Return the ``config.json`` of *folder*, after checking that it lists only files that umzoo writes.
 
     Raises:
         WeightsError: if it lists other files, or no tensors.
     """
     info = read_info(folder)
     if strange := sorted(set(info.files) - set(FILES)):
-        raise WeightsError(f"{CONFIG} of {info.name} lists files that no weights folder holds: {strange[:4]}")
+        raise WeightsError(f"{CONFIG} of {info.name} lists files that do not belong to a weights folder: {strange[:4]}")
     if MODEL not in info.files:
         raise WeightsError(f"{CONFIG} of {info.name} records no sha256 of {MODEL}: its owner has to push it again")
     return info
 
 
 def whole_info(repository: str, folder: Path, access: Access) -> WeightsInfo:
-    """Return what *folder* of the cache says of itself; a ``config.json`` that was cut off is fetched once more.
+    """Return the ``config.json`` of *folder* in the cache; a truncated one is downloaded once more.
 
-    In a cache without links, as on Windows, no sum in the name of the file tells.
+    In a cache without links, as on Windows, the file name contains no checksum.
 
     Raises:
-        WeightsError: if it is damaged still, or offline; and as :func:`known_files`.
+        WeightsError: if it is still damaged, or damaged and offline; and as :func:`known_files`.
     """
     if not _is_json(folder / CONFIG):
         _remove(folder / CONFIG)
         if access.offline:
             raise WeightsError(f"{CONFIG} of {repository} is damaged: load it again with a connection")
-        log.warning("%s of %s is damaged, fetching it again", CONFIG, repository)
+        log.warning("%s of %s is damaged, downloading it again", CONFIG, repository)
         fetch_file(repository, CONFIG, folder.name, access)
     return known_files(folder)
 
@@ -110,10 +112,10 @@ def _is_json(file: Path) -> bool:
 
 
 def mend(repository: str, folder: Path, access: Access) -> bool:
-    """Remove the damaged files of *folder* from the cache and fetch them again; return whether there were any.
+    """Remove damaged files of *folder* from the cache and download them again; return whether there were any.
 
     Raises:
-        WeightsError: if they arrive damaged again, or offline.
+        WeightsError: if they are damaged again, or offline.
     """
     files = whole_info(repository, folder, access).files
     damaged = {name: recorded for name, recorded in files.items() if not is_whole(folder / name, recorded)}
@@ -123,22 +125,22 @@ def mend(repository: str, folder: Path, access: Access) -> bool:
 
 
 def fetch_file(repository: str, name: str, revision: str | None, access: Access, recorded: str | None = None) -> Path:
-    """Return file *name* of *repository* in the cache, downloaded if it is not there.
+    """Return file *name* of *repository* in the cache, downloaded if it is missing.
 
-    A damaged one is removed and fetched once more.
+    A damaged file is removed and downloaded once more.
 
     Raises:
-        WeightsError: if the Hub refuses, there is no such file, or it arrives damaged twice.
+        WeightsError: if the Hub refuses, there is no such file, or it is damaged twice.
     """
     what = f"{name} of {repository}"
-    with one_line(f"{what} could not be had from the Hub"):
+    with one_line(f"{what} could not be downloaded from the Hub"):
         file = retry(lambda: access.download(repository, name, revision), what)
         if is_whole(file, recorded):
             return file
         _remove(file)
         if access.offline:
             raise WeightsError(f"{what} is damaged and was removed from the cache: load it again with a connection")
-        log.warning("%s is damaged, fetching it again", what)
+        log.warning("%s is damaged, downloading it again", what)
         file = retry(lambda: access.download(repository, name, revision, again=True), what)
     if not is_whole(file, recorded):
         expected = recorded or file.resolve().name
@@ -148,7 +150,7 @@ def fetch_file(repository: str, name: str, revision: str | None, access: Access,
 
 
 def _pull_perhaps(repository: str, name: str, commit: str, access: Access) -> None:
-    """Download file *name*, which a repository may lack."""
+    """Download the optional file *name*."""
     from huggingface_hub.errors import EntryNotFoundError
 
     known = access.cached(repository, name, commit)
@@ -165,13 +167,13 @@ def _refuse_incomplete(repository: str, commit: str, info: WeightsInfo, access: 
     missing = [name for name in info.files if not isinstance(access.cached(repository, name, commit), Path)]
     if missing:
         raise WeightsError(
-            f"the cache lacks {' and '.join(missing)} of {repository} at {commit[:12]}, and no request may leave:"
+            f"the cache lacks {' and '.join(missing)} of {repository} at {commit[:12]}, and no request is allowed:"
             " load it once with a connection"
         )
 
 
 def _remove(file: Path) -> None:
-    """Remove *file* of the cache, and the blob it links to."""
+    """Remove *file* from the cache, and the blob it links to."""
     blob = file.resolve()
     file.unlink(missing_ok=True)
     blob.unlink(missing_ok=True)

@@ -30,10 +30,10 @@ _FORMS = "give a folder, org/name[@revision] on the Hub, or one of 'umzoo list -
 
 @dataclass(frozen=True)
 class Reference:
-    """What a reference names.
+    """A parsed reference.
 
-    That is a *folder*, a Hub *repository* at a *revision* (commit, tag or branch), or an *entry* of the catalog that
-    another project released and that has to be imported.
+    It is a *folder*, a Hub *repository* at a *revision* (commit, tag or branch), or a catalog *entry* of another
+    project that has to be imported.
     """
 
     folder: Path | None = None
@@ -56,20 +56,20 @@ def resolve(
     local_files_only: bool = False,
     force_download: bool = False,
 ) -> Path:
-    """Return the weights folder that *ref* names; a Hub repository is downloaded into the Hub's cache and checked.
+    """Return the weights folder of *ref*; a Hub repository is downloaded into the Hub's cache and verified.
 
     Args:
         ref: a folder, ``local-dir:FOLDER``, ``package:MODULE/FOLDER`` of an installed package,
             ``org/name[@revision]``, ``hf-hub:org/name[@revision]``, or a registered ``architecture.tag``. An existing
-            folder comes before a repository of the same name.
+            folder takes precedence over a repository of the same name.
         revision: commit, tag or branch of a Hub repository.
-        token: token for the Hub; None takes ``HF_TOKEN`` or that of ``hf auth login``, False none.
-        cache_dir: cache of the Hub; None is the one ``huggingface_hub`` uses.
-        local_files_only: ask nothing of the network.
-        force_download: download again what is in the cache.
+        token: token for the Hub; None uses ``HF_TOKEN`` or the token of ``hf auth login``, False none.
+        cache_dir: cache of the Hub; None is the default of ``huggingface_hub``.
+        local_files_only: use cached files only, without a request.
+        force_download: download cached files again.
 
     Raises:
-        WeightsError: if there is no such thing, or it cannot be downloaded whole.
+        WeightsError: if it does not exist, or cannot be downloaded completely.
     """
     return _fetch(parse(ref, revision), Access(token, cache_dir, local_files_only, force_download))
 
@@ -77,9 +77,9 @@ def resolve(
 def load(
     ref: Path | str, use: Callable[[Path], Result], revision: str | None = None, access: Access = DEFAULT
 ) -> Result:
-    """Return ``use(folder)`` for the folder that *ref* names; see :func:`resolve`.
+    """Return ``use(folder)`` for the folder of *ref*; see :func:`resolve`.
 
-    If *use* refuses the weights and the cache of the Hub is found damaged, the damaged files are fetched again, and
+    If *use* refuses the weights because the Hub's cache is damaged, the damaged files are downloaded again, and
     *use* is called once more.
     """
     found = parse(ref, revision)
@@ -103,7 +103,7 @@ def parse(
         catalog: registered weights that are known already; plug-ins are imported only for a name that it lacks.
 
     Raises:
-        WeightsError: if *ref* is no reference, or *revision* contradicts it.
+        WeightsError: if *ref* is not a reference, or *revision* contradicts it.
     """
     text = str(ref)
     if (file := _file(text.removeprefix("local-dir:"))) is not None:
@@ -124,10 +124,10 @@ def parse(
     if not _REPOSITORY.fullmatch(repository):
         raise WeightsError(f"no weights {text!r}{nearest(text, zoo().weights)}: {_FORMS}")
     if at and revision and named != revision:
-        raise WeightsError(f"{text!r} names revision {named!r}, and revision={revision!r} was asked: give one")
+        raise WeightsError(f"{text!r} names revision {named!r}, and revision={revision!r} was given: give only one")
     chosen = named if at else revision
     if chosen is not None and not _REVISION.fullmatch(chosen):
-        raise WeightsError(f"{chosen!r} is no revision of {repository}: give a commit, tag or branch")
+        raise WeightsError(f"{chosen!r} is not a revision of {repository}: give a commit, tag or branch")
     return Reference(repository=repository, revision=chosen)
 
 
@@ -142,7 +142,7 @@ def _registered(text: str, catalog: Mapping[str, WeightsEntry]) -> WeightsEntry 
 
 
 def _file(text: str) -> Path | None:
-    """The file of this machine that *text* names; None if there is none."""
+    """The local file *text*; None if there is none."""
     try:
         path = Path(text).expanduser()
         return path if path.is_file() else None
@@ -151,7 +151,7 @@ def _file(text: str) -> Path | None:
 
 
 def _no_folder(file: Path) -> str:
-    """What to do with a *file* in place of a weights folder."""
+    """What to do with a *file* instead of a weights folder."""
     if is_lfs_pointer(file):
         return f"{str(file)!r} is a pointer of Git LFS, not the file: run 'git lfs pull' in {str(file.parent)!r}"
     if file.name in FILES:
@@ -166,18 +166,18 @@ def _no_folder(file: Path) -> str:
 
 
 def _page(address: str, revision: str | None) -> Reference:
-    """The repository whose page on the Hub has this *address*."""
+    """The repository with the Hub page *address*."""
     place = place_of_address(address)
     if place.on_the_web or place.files or place.folder:
-        raise WeightsError(f"{address!r} is no weights folder: {_FORMS}; 'umzoo import' takes a file's address")
+        raise WeightsError(f"{address!r} is not a weights folder: {_FORMS}; 'umzoo import' takes a file's address")
     return parse(f"{place.location}@{place.revision}" if place.revision else place.location, revision)
 
 
 def place_of(source: Path | str) -> Place | None:
-    """Return where the files are that *source* names for an importer; None if it is a path of this machine.
+    """Return the location of the files *source* for an importer; None if it is a local path.
 
     Args:
-        source: a path, a web address, or ``org/name[@revision]`` of the Hub, with ``hf-hub:`` before it or not.
+        source: a path, a web address, or ``org/name[@revision]`` on the Hub, optionally with the prefix ``hf-hub:``.
 
     Raises:
         WeightsError: if it is none of these.
@@ -200,7 +200,9 @@ def repository_id(text: str) -> str:
         WeightsError: if it is not of the form ``org/name``.
     """
     if not _REPOSITORY.fullmatch(text):
-        raise WeightsError(f"{text!r} is no name of a repository: give org/name, of letters, digits, '-', '_' and '.'")
+        raise WeightsError(
+            f"{text!r} is not a name of a repository: give org/name, of letters, digits, '-', '_' and '.'"
+        )
     return text
 
 
@@ -215,7 +217,7 @@ def _fetch(found: Reference, access: Access) -> Path:
 
 
 def _mend(found: Reference, folder: Path, access: Access) -> bool:
-    """Put right what is damaged in *folder*, if it is a cache; whether there was anything."""
+    """Repair damaged files of *folder*, if it is a cache; return whether there were any."""
     if found.entry is not None:
         return mend_imported(found.entry, found.revision, access)
     return found.folder is None and mend(found.repository, folder, access)
@@ -223,11 +225,11 @@ def _mend(found: Reference, folder: Path, access: Access) -> bool:
 
 def _folder(path: Path, revision: str | None) -> Reference:
     if revision is not None:
-        raise WeightsError(f"{str(path)!r} is a folder, which has no revision {revision!r}: leave the revision out")
+        raise WeightsError(f"{str(path)!r} is a folder and has no revisions, got {revision!r}: leave the revision out")
     try:
         return Reference(folder=path.expanduser())
     except RuntimeError as error:
-        raise WeightsError(f"{str(path)!r} is no folder: {error}") from None
+        raise WeightsError(f"{str(path)!r} is not a folder: {error}") from None
 
 
 def _is_folder(text: str) -> bool:

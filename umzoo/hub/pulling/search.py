@@ -1,4 +1,4 @@
-"""What is known of weights before they are downloaded: searching the Hub, and looking at one repository."""
+"""Information on weights before they are downloaded: searching the Hub, and inspecting a repository."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NO_CATALOG: Mapping[str, WeightsEntry] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Found:
-    """A repository that a search found."""
+    """A repository found by a search."""
 
     repository: str
     license: str
@@ -42,16 +42,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Look:
-    """What is known of weights without their tensors.
+    """Information on weights without loading their tensors.
 
     Attributes:
-        info: what ``config.json`` says.
+        info: content of ``config.json``.
         where: the folder, or ``org/name@commit``.
-        sizes: bytes of each file, where known.
-        tensors: number of tensors; None if nobody could be asked.
+        sizes: bytes of each file, if known.
+        tensors: number of tensors; None if unknown offline.
         values: number of their values.
-        repository: facts of the Hub about the repository; empty for a folder, and offline.
-        signed: whether there is a signature; None if nobody could be asked. It is not checked.
+        repository: the Hub's metadata of the repository; empty for a folder, and offline.
+        signed: whether there is a signature; None if unknown offline. It is not verified.
     """
 
     info: WeightsInfo
@@ -69,11 +69,11 @@ def search(query: str = "", author: str | None = None, limit: int = 20, access: 
     Args:
         query: part of the name; empty for all.
         author: organization or user.
-        limit: how many at most.
+        limit: maximum number of results.
         access: token.
 
     Raises:
-        WeightsError: if the Hub cannot be asked.
+        WeightsError: if the Hub cannot be reached.
     """
     api = access.api()
     with one_line("cannot search the Hub"):
@@ -141,7 +141,7 @@ def _on_disk(folder: Path, info: WeightsInfo) -> tuple[dict[str, int], int | Non
 
 
 def _header(api: HfApi, repository: str, commit: str) -> tuple[int | None, int | None]:
-    """Number of tensors and of values, from the first bytes of the file; None if they cannot be had (gated)."""
+    """Number of tensors and of values, from the header of the file; None if it is not accessible (gated)."""
     from huggingface_hub.errors import SafetensorsParsingError
 
     try:
@@ -168,7 +168,7 @@ def _found(model: ModelInfo) -> Found:
 def _facts(model: ModelInfo) -> dict[str, Any]:
     facts = {
         "visibility": "private" if model.private else "public",
-        "gated": "access must be asked for" if model.gated else "",
+        "gated": "request access on its page" if model.gated else "",
         "downloads": f"{model.downloads:,} in the last month" if model.downloads else "",
         "updated": f"{model.last_modified:%Y-%m-%d}" if model.last_modified else "",
     }

@@ -1,4 +1,4 @@
-"""Weights by reference whose signature is checked before anything is loaded."""
+"""Verifies the signature of weights by reference, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ def verify(
     cache_dir: Path | str | None = None,
     local_files_only: bool = False,
 ) -> Verified:
-    """Check that the weights *ref* are those that the owner of a key or certificate signed, and were not changed since.
+    """Check that the weights *ref* were signed by the owner of a key or certificate, and were not changed since.
 
-    ``umzoo.from_pretrained(umzoo.verify("org/name", public_key="KEY.pub").folder)`` loads what was checked.
+    ``umzoo.from_pretrained(umzoo.verify("org/name", public_key="KEY.pub").folder)`` loads the verified weights.
 
     Args:
-        ref: a reference as for :func:`umzoo.from_pretrained`; what is on the Hub is downloaded first.
-        public_key: file with the public key that is trusted, PEM.
-        root: file with the root certificates that are trusted, PEM, for weights signed with a certificate.
+        ref: a reference as for :func:`umzoo.from_pretrained`; weights on the Hub are downloaded first.
+        public_key: PEM file with the trusted public key.
+        root: PEM file with the trusted root certificates, for weights signed with a certificate.
         revision: commit, tag or branch of a Hub repository.
-        token: token for the Hub; None takes ``HF_TOKEN`` or the one of ``hf auth login``, False sends none.
-        cache_dir: cache of the Hub; None is the one ``huggingface_hub`` uses.
-        local_files_only: ask nothing of the network.
+        token: token for the Hub; None uses ``HF_TOKEN`` or the token of ``hf auth login``, False sends none.
+        cache_dir: cache of the Hub; None is the default of ``huggingface_hub``.
+        local_files_only: use cached files only, without a request.
 
     Raises:
-        ConfigError: if not one of *public_key* and *root* is given, it cannot be used, or Model Signing is not
+        ConfigError: unless exactly one of *public_key* and *root* is given and can be used, and Model Signing is
             installed.
-        WeightsError: if the weights are not signed, somebody else signed them, they were changed since, or cannot be
-            had.
+        WeightsError: if the weights are not signed, somebody else signed them, they were changed since, or they cannot
+            be downloaded.
     """
     folder = resolve(ref, revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only)
     if repository := parse(ref, revision).repository:

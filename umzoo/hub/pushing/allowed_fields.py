@@ -1,4 +1,4 @@
-"""The fields that leave with weights: those of ``config.json`` and of a model card's front matter, and their forms."""
+"""The fields that may be uploaded: those of ``config.json`` and of a model card's front matter, and their forms."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROSE = frozenset({
     "license", "license_link", "citations", "note", "location", "files", "device", "dataset", "datasets", "classes",
     "targets", "channels", "labels", "thresholds", "regions", "task", "metric", "metrics", "versions", "name",
 })  # fmt: skip
-"""Fields whose values, or keys, are texts that people wrote: they are searched. All other texts are single words."""
+"""Fields whose values or keys are free text, which is searched. All other texts are single words."""
 FRONT_MATTER = frozenset({
     "license", "license_name", "license_link", "library_name", "pipeline_tag", "tags", "datasets", "base_model",
     "base_model_relation", "model_name", "model-index", "language", "metrics", "thumbnail", "widget", "inference",
@@ -29,16 +29,16 @@ FRONT_MATTER = frozenset({
 })  # fmt: skip
 """What the front matter of a model's or Space's card may say; what visitors are asked (``extra_gated_...``) too."""
 _WORD = re.compile(r"[\w.+*/:@-]{0,100}")
-_UNLISTED = "a field that is not on the list of those that leave,"
-_NO_WORD = "a text in a field for one word,"
+_UNLISTED = "a field that is not on the list of allowed fields,"
+_NO_WORD = "free text in a field for one word,"
 
 Found = Iterator[tuple[str, str, str]]
 
 
 def unlisted(name: str, text: str) -> Found:
-    """Yield place, kind and text of what in the file *name* is not on the list.
+    """Yield place, kind and text of everything in the file *name* that is not on the list.
 
-    The table of an importer, under its name, is prose: importers choose what they keep of an original.
+    The table of an importer, under its name, is free text: importers choose what they keep of an original.
     """
     if Path(name).name == CONFIG:
         try:
@@ -58,7 +58,7 @@ def _front_matter(text: str) -> Found:
     try:
         content = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
-        yield " front matter", "a front matter that is no YAML,", text[:40]
+        yield " front matter", "a front matter that is not YAML,", text[:40]
         return
     for key in content if isinstance(content, dict) else ():
         if key not in FRONT_MATTER and not str(key).startswith("extra_gated_"):

@@ -1,7 +1,7 @@
-"""Patterns of what could identify a patient, a clinic's machine or its staff, in texts that people write.
+"""Patterns of texts that could identify a patient, a clinic's machine or its staff.
 
-Identifiers of DICOM are those of PS3.15 Annex E (attributes to be removed) that could end up in a text; numbers of
-persons are those of public registers and insurances in the countries named.
+DICOM identifiers are those of PS3.15 Annex E (attributes to be removed) that could appear in a text; personal numbers
+are those of public registers and insurances in the countries named.
 """
 
 from __future__ import annotations
@@ -104,4 +104,4 @@ PATTERNS = {
     + [re.compile(part) for part in _AS_WRITTEN.get(what, ())]
     for what in (*_ANY_CASE, *(_AS_WRITTEN.keys() - _ANY_CASE.keys()))
 }
-"""What is looked for in every text."""
+"""The patterns that every text is searched for."""

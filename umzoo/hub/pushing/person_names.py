@@ -1,4 +1,4 @@
-"""Names of people in a text: a given name beside another capitalized word, but not where authors stand."""
+"""Names of people in a text: a given name next to another capitalized word, except in lists of authors."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ SURNAMES = frozenset(
     """.split()  # noqa: SIM905
 )
 _FREQUENT = frozenset("choi huang kim lee liu park pham tran xu yang zhang zhao zhou".split())  # noqa: SIM905
-"""Surnames that many authors have: looked for only where somebody is said to be shown."""
+"""Surnames that are common among authors: searched for only in statements about a person."""
 _NO_SURNAMES = frozenset(
     """
     atlas curie data dataset filter genesis hopper hospital hounsfield index institute lovelace map method model
@@ -93,7 +93,7 @@ _SHOWN = re.compile(
     r"(?:\b[Pp]atient(?:in)?:?|\b[Pp]roband(?:in)?:?|\b(?:[Ss]cans?|[Ii]mages?|[Ss]tudy|MRI|CT|[Cc]ase) of"
     r"|\bDr\.(?: med\.)?) ([A-ZÄÖÜ][^\W\d_]+)(?: ([A-ZÄÖÜ][^\W\d_]+))?"
 )
-"""What is said to be of somebody."""
+"""Statements about a person."""
 _PLACE = re.compile(
     r"\W*(?:[\w'-]+\W+){0,2}(?:Universit|Institut|Hospital|Klinik|Clinic|Foundation|Cent(?:er|re)|School|College|Prize|Society)"
 )
@@ -103,7 +103,7 @@ _BY = re.compile(
 
 
 def names_in(text: str) -> Iterator[str]:
-    """Yield what looks like the name of a person in one line of *text*; authors of papers and models are none."""
+    """Yield everything that looks like a person's name in a line of *text*, except authors of papers and models."""
     if _AUTHORS.search(text):
         return
     for found in _SHOWN.finditer(text):
@@ -131,12 +131,12 @@ def is_name(first: str, between: str, second: str) -> bool:
 
 
 def _is_given(word: str) -> bool:
-    """Whether *word*, plain, is a given name, or several joined by hyphens."""
+    """Whether *word*, in plain form, is a given name, or several joined by hyphens."""
     return all(part in GIVEN for part in word.split("-"))
 
 
 def names_in_label(name: str) -> Iterator[str]:
-    """Yield the parts of a short *name*, such as that of a data set, that people are called by."""
+    """Yield the parts of a short *name*, such as that of a data set, that are names of people."""
     parts = [part for part in re.split(r"[\W\d_]+", re.sub(r"(?<=[a-zäöüß])(?=[A-ZÄÖÜ])", " ", name)) if len(part) > 2]
     for part in parts:
         if plain(part) in SURNAMES or (plain(part) in GIVEN and len(parts) > 1):

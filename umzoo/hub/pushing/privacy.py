@@ -1,8 +1,8 @@
-"""What must not leave a hospital: names, identifiers and paths in the texts that go with weights.
+"""Checks the texts of weights for names, identifiers and paths that must not leave a hospital.
 
-Two rules hold. Only fields that are on a list leave, each with values of its form
-(:mod:`umzoo.hub.pushing.allowed_fields`). And the texts that people write are searched for what looks like an
-identifier or a name; nothing replaces reading a model card before it is published.
+There are two rules. Only fields on a list are uploaded, each with values of its form
+(:mod:`umzoo.hub.pushing.allowed_fields`). And free text is searched for anything that looks like an
+identifier or a name. Nothing replaces reading a model card before it is published.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class Finding:
 
 
 def require_anonymous(texts: Mapping[str, str]) -> None:
-    """Refuse *texts*, by file name, if they hold what could identify a patient.
+    """Refuse *texts* that could identify a patient.
 
     Args:
-        texts: contents by file name; those of ``.json`` are looked at key by key.
+        texts: contents by file name; those of ``.json`` files are checked key by key.
 
     Raises:
-        WeightsError: with what was found and where.
+        WeightsError: if something was found; the error names it and its place.
     """
     found = [finding for name, text in texts.items() for finding in inspect(name, text)]
     if found:
@@ -55,7 +55,7 @@ def require_anonymous(texts: Mapping[str, str]) -> None:
 
 
 def inspect(name: str, text: str) -> Iterator[Finding]:
-    """Yield what in *text* of the file *name* could identify a patient, or is not on the list of what leaves."""
+    """Yield everything in *text* of the file *name* that could identify a patient, or is not on the list."""
     for where, what, found in unlisted(name, text):
         yield Finding(f"{name}{where}", what, found)
     if Path(name).suffix == ".json":
@@ -68,7 +68,7 @@ def inspect(name: str, text: str) -> Iterator[Finding]:
 
 
 def _json(text: str) -> Any:
-    """What the JSON *text* holds; None if it is none, or too deep to be followed: it is looked at as a text then."""
+    """The value of the JSON *text*; None if it is not JSON or nested too deeply, and must be checked as plain text."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
@@ -85,7 +85,7 @@ def _in_text(text: str, where: str) -> Iterator[Finding]:
 
 
 def _in_values(value: Any, where: str) -> Iterator[Finding]:
-    """Look at every key and string of a JSON document."""
+    """Check every key and string of a JSON document."""
     if isinstance(value, dict):
         for key, item in value.items():
             inner = f"{where}, {key}"

@@ -1,4 +1,4 @@
-"""A weights folder becomes a commit of a repository on the Hugging Face Hub."""
+"""Uploads a weights folder as a commit to a repository on the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from umzoo.weights.signing.signer import Signer, sign_folder
 
 @dataclass(frozen=True)
 class Target:
-    """Where a push goes.
+    """The target of a push.
 
     Attributes:
         repo_id: ``org/name``.
-        private: whether a new repository is private; None means yes. Must agree with one that exists.
-        revision: branch, made if it is missing; None is ``main``.
+        private: whether a new repository is private; None means yes. Must agree with an existing repository.
+        revision: branch, created if it is missing; None is ``main``.
         create_pr: propose the change as a pull request.
         tag: Git tag to put on the commit.
     """
@@ -57,23 +57,23 @@ def push_folder(
 ) -> str:
     """Upload the weights in *folder* in one commit; return the URL of the commit, or of the pull request.
 
-    Nothing is uploaded before all is checked. What the repository holds already is no new commit. The commit is made
-    on the state that was looked at: if somebody else pushes meanwhile, it is refused. Files of earlier weights that
-    *folder* lacks are deleted; those of other names stay, and so does what people wrote into the model card.
+    Everything is checked before the upload. Without changes no commit is made. The commit is based on the state that
+    was checked: if somebody else pushes meanwhile, it is refused. Files of earlier weights that *folder* lacks are
+    deleted; files with other names stay, and so do texts that people wrote into the model card.
 
     Args:
         folder: a weights folder.
         target: repository, branch, tag.
         license: SPDX identifier, if other than that of the folder.
-        message: message of the commit.
-        token: a token with write access; None takes ``HF_TOKEN`` or the one of ``hf auth login``.
-        nnssl: put the weights there in nnssl's form too, for nnU-Net's own commands; this needs nnU-Net installed.
-        sign: sign *folder* with this first. Without it, a signature that *folder* has goes along.
+        message: commit message.
+        token: a token with write access; None uses ``HF_TOKEN`` or the token of ``hf auth login``.
+        nnssl: also upload the weights in nnssl's format, for nnU-Net's own commands; this needs nnU-Net installed.
+        sign: sign *folder* with this first. Without it, an existing signature is uploaded.
 
     Raises:
-        ConfigError: if *nnssl* is asked for, and nnU-Net is missing or the weights record no patch size; if a key
-            cannot be used.
-        WeightsError: if the weights are damaged, state no license or changed since they were signed, if a text could
+        ConfigError: if *nnssl* is set, and nnU-Net is missing or the weights record no patch size; or if a key cannot
+            be used.
+        WeightsError: if the weights are damaged, have no license or changed since they were signed, if a text could
             identify a patient, or if the Hub refuses.
     """
     check_push(folder, target, license=license, message=message, signed=sign is None)
@@ -100,12 +100,12 @@ def check_push(
     message: str | None = None,
     signed: bool = True,
 ) -> Upload:
-    """Do all checks of :func:`push_folder` that need no network; return what would be uploaded to a new repository.
+    """Make all checks of :func:`push_folder` that need no network; return the upload to a new repository.
 
-    A signature that *folder* has is left out unless *signed*, as before it is made anew.
+    An existing signature is left out unless *signed*, for the case that it will be replaced.
 
     Raises:
-        WeightsError: if the weights are damaged or state no license, or if a text could identify a patient.
+        WeightsError: if the weights are damaged or have no license, or if a text could identify a patient.
     """
     validate(folder)
     upload = prepare(folder, target.repo_id, license, "", signed=signed)
@@ -114,7 +114,7 @@ def check_push(
 
 
 def _sign(folder: Path, signer: Signer, license: str | None) -> None:
-    """Sign *folder*, with another *license* in it if one is given, as that is signed too."""
+    """Sign *folder* after setting its *license*, if one is given, because the license is signed too."""
     if license not in (None, read_info(folder).license):
         rewrite_info(folder, license=license)
     sign_folder(folder, signer)
@@ -122,7 +122,7 @@ def _sign(folder: Path, signer: Signer, license: str | None) -> None:
 
 @contextmanager
 def _in_nnssl_form(folder: Path, wanted: bool) -> Iterator[Path | None]:
-    """A temporary folder with the weights in nnssl's form, if *wanted*."""
+    """A temporary folder with the weights in nnssl's format, if *wanted*."""
     if not wanted:
         yield None
         return

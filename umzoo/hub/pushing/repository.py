@@ -1,4 +1,4 @@
-"""A repository of the Hub, seen by somebody who pushes."""
+"""A repository of the Hub as the target of a push."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ class Repository:
         self.kind, self.names = kind, names
 
     def open(self, private: bool | None) -> None:
-        """Make the repository and the branch if they are missing; a new repository is private unless told otherwise.
+        """Create the repository and the branch if they are missing; a new repository is private by default.
 
         Raises:
-            WeightsError: if the repository exists and its visibility is not the one asked for, or for a commit in
-                the place of a branch.
+            WeightsError: if the repository exists and has another visibility, or if a commit is given instead of a
+                branch.
         """
         from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
         if re.fullmatch(r"[0-9a-f]{40}", self.branch):
-            raise WeightsError(f"a push goes to a branch, and {self.branch[:12]} is a commit: give a branch")
+            raise WeightsError(f"expected a branch to push to, got the commit {self.branch[:12]}: give a branch")
         try:
             found = retry(self._info, self.repo_id, tries=3)
         except GatedRepoError:
@@ -60,8 +60,8 @@ class Repository:
             if private is not None and bool(found.private) != private:
                 state, asked = ("private", "public") if found.private else ("public", "private")
                 raise WeightsError(
-                    f"{self.repo_id} exists and is {state}, and {asked} was asked:"
-                    " change it in its settings on the Hub, or ask for neither"
+                    f"{self.repo_id} exists and is {state}, and {asked} was requested:"
+                    " change it in its settings on the Hub, or leave the option out"
                 )
         try:
             self.head()
@@ -99,25 +99,25 @@ class Repository:
             return Path(file).read_text(encoding="utf-8")
 
     def holds(self, revision: str, upload: Upload) -> bool:
-        """Whether the files of *upload* are those at *revision*, and no others of such names."""
+        """Whether the umzoo files at *revision* are exactly those of *upload*."""
         return upload.is_at(self._files(revision))
 
     def require(self, revision: str, upload: Upload) -> None:
-        """Look whether all arrived at *revision*.
+        """Check that all files arrived at *revision*.
 
         Raises:
-            WeightsError: if files are missing there or differ, such as those that a ``.gitignore`` leaves out.
+            WeightsError: if files are missing or differ, for example because of a ``.gitignore``.
         """
         if not self.holds(revision, upload):
             found = {file.path for file in self._files(revision)}
             missing = sorted(upload.content().keys() - found)
             raise WeightsError(
-                f"{self.repo_id} at {revision[:12]} does not hold what was pushed"
+                f"{self.repo_id} at {revision[:12]} does not hold the pushed files"
                 f" ({'missing: ' + ', '.join(missing) if missing else 'it differs'}): look at its .gitignore"
             )
 
     def commit(self, upload: Upload, message: str, base: str, create_pr: bool = False) -> CommitInfo:
-        """Put *upload* on top of commit *base*."""
+        """Commit *upload* on top of commit *base*."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
         content = upload.content()
@@ -146,14 +146,16 @@ class Repository:
         return None
 
     def check_tag(self, tag: str | None, upload: Upload) -> None:
-        """Refuse a *tag* that stands on other weights.
+        """Refuse a *tag* that points to other weights.
 
         Raises:
-            WeightsError: if there is such a tag, which would have to be moved.
+            WeightsError: if the tag exists and would have to be moved.
         """
         commit = self._tags().get(tag) if tag else None
         if commit is not None and not self.holds(commit, upload):
-            raise WeightsError(f"tag {tag} of {self.repo_id} is on other weights ({commit[:12]}): choose another tag")
+            raise WeightsError(
+                f"tag {tag} of {self.repo_id} points to other weights ({commit[:12]}): choose another tag"
+            )
 
     def tag(self, tag: str | None, commit: str) -> None:
         """Put *tag* on *commit* unless it exists."""

@@ -1,4 +1,4 @@
-"""What a push would upload: the files of a weights folder once they are checked, and the card they get on the Hub."""
+"""The upload of a push: the checked files of a weights folder, and their model card on the Hub."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NNSSL_CHECKPOINT, NNSSL_PLAN = "checkpoint_final.pth", "adaptation_plan.json"
-"""Names under which nnU-Net's commands for nnssl look into a repository."""
+"""File names that nnU-Net's commands for nnssl read from a repository."""
 NAMES = (*FILES, NNSSL_CHECKPOINT, NNSSL_PLAN)
-"""Names that pushes write, and remove when they are of earlier weights."""
+"""File names that pushes write, and remove if they belong to earlier weights."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Upload:
     texts: Mapping[str, str]
 
     def content(self) -> dict[str, Path | bytes]:
-        """Return what is uploaded, by name."""
+        """Return the uploaded content by file name."""
         texts: dict[str, Path | bytes] = {name: text.encode() for name, text in self.texts.items()}
         return texts | {name: file for name, (file, _) in self.tensors.items()}
 
     def is_at(self, found: Collection[RepoFile]) -> bool:
-        """Whether *found*, the files of a repository that have a name of umzoo, are these and no more."""
+        """Whether *found*, the files of a repository with names of umzoo, are exactly these."""
         by_name = {file.path: file for file in found}
         return by_name.keys() == self.content().keys() and all(self._is(name, by_name[name]) for name in self.content())
 
@@ -69,18 +69,18 @@ def prepare(
     nnssl: Path | None = None,
     signed: bool = True,
 ) -> Upload:
-    """Return what a push of the weights in *folder* uploads.
+    """Return the upload for the weights in *folder*.
 
     Args:
         folder: a weights folder.
-        repo_id: ``org/name``, which the examples of the card call.
+        repo_id: ``org/name``, used in the examples of the card.
         license: SPDX identifier, if other than that of the folder.
-        remote_card: the card that the repository has; what people wrote there is kept. Empty if it has none.
-        nnssl: folder with the weights in nnssl's form, to go along.
-        signed: whether the signature that *folder* may have goes along.
+        remote_card: the card of the repository, whose manual texts are kept. Empty if it has none.
+        nnssl: folder with the weights in nnssl's format, to be uploaded too.
+        signed: whether an existing signature of *folder* is uploaded.
 
     Raises:
-        WeightsError: if the weights are damaged, state no license or changed since they were signed, if texts could
+        WeightsError: if the weights are damaged, have no license or changed since they were signed, if texts could
             identify a patient, or the card was edited by hand both in *folder* and on the Hub.
     """
     folder = Path(folder)
@@ -88,11 +88,11 @@ def prepare(
     changed = {} if license in (None, info.license) else {"license": license}
     info = info.model_copy(update=changed)
     if info.license in ("", "unknown"):
-        raise WeightsError(f"{info.name} states no license: give one, such as license='cc-by-4.0'")
+        raise WeightsError(f"{info.name} has no license: give one, such as license='cc-by-4.0'")
     require_shareable(info)
     if hub_license(info.license) == "other" and not info.license_link:
         hint = nearest(info.license.lower(), HUB_LICENSES)
-        log.warning("license %r is none that the Hub knows%s: it is shown as 'other'", info.license, hint)
+        log.warning("license %r is unknown to the Hub%s: it is shown as 'other'", info.license, hint)
     signature = read_signature(folder) if signed else None
     if signature is not None:
         _require_signed_as_it_leaves(folder, signature, bool(changed))
@@ -110,7 +110,7 @@ def prepare(
 
 
 def validate(folder: Path | str) -> None:
-    """Refuse a folder that nobody could load.
+    """Refuse a folder that cannot be loaded.
 
     Raises:
         WeightsError: if files are missing, altered, or do not fit the architecture.
@@ -128,7 +128,7 @@ def _require_signed_as_it_leaves(folder: Path, signature: Signature, license_cha
         raise WeightsError(f"{error}: sign them again, or remove {SIGNATURE}") from None
     if license_changes:
         raise WeightsError(
-            f"another license changes {CONFIG} in {folder}, which is signed: push with the key to sign it"
+            f"another license changes {CONFIG} in {folder}, which is signed: push with --sign KEY to sign it again"
         )
 
 
@@ -137,13 +137,13 @@ def _dump(info: WeightsInfo) -> str:
 
 
 def _remarks(file: Path) -> str:
-    """What the header of the safetensors *file* says beside its tensors."""
+    """The metadata in the header of the safetensors *file*."""
     with safe_open(file, framework="pt") as tensors:
         return "\n".join(f"{key}: {value}" for key, value in (tensors.metadata() or {}).items())
 
 
 def _card(folder: Path, repo_id: str, info: WeightsInfo, remote: str, signed: bool) -> str:
-    """The card for the Hub: a generated part for *repo_id*, with what people wrote in *folder* or on the Hub."""
+    """The card for the Hub: a generated part for *repo_id*, and the manual texts of *folder* or the Hub."""
     local = read_card(folder)
     generated = merge_card(local, model_card(info, repo_id, signed))
     ours, theirs = _written_by_hand(local), _written_by_hand(remote)

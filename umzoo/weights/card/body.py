@@ -152,7 +152,7 @@ def _limitations(info: WeightsInfo) -> Iterator[str]:
 def _orientation(orientation: str) -> str:
     """Three letters, or words about images that were not turned."""
     letters = len(orientation) == 3
-    return f"indices increasing towards {orientation} along x, y, z" if letters else f"orientation {orientation}"
+    return f"indices increasing toward {orientation} along x, y, z" if letters else f"orientation {orientation}"
 
 
 def _license(info: WeightsInfo) -> str:

@@ -45,7 +45,7 @@ def _parse(card: str) -> tuple[dict[str, Any], str]:
         return dict(parsed.data.to_dict()), str(parsed.text)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
         reason = in_one_line(error, 200)
-        raise WeightsError(f"the front matter of the model card is no YAML mapping: {reason}; correct it") from None
+        raise WeightsError(f"the front matter of the model card is not YAML mapping: {reason}; correct it") from None
 
 
 def _split(text: str) -> tuple[str, str, str]:

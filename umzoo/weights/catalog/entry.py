@@ -77,5 +77,5 @@ def folder_in_package(location: str) -> Path:
         raise WeightsError(f"{location!r} needs the package '{module}', which is not installed")
     parts = Path(inside).parts
     if not parts or ".." in parts or Path(inside).is_absolute():
-        raise WeightsError(f"{location!r} is no place in a package: expected {PACKAGE}MODULE/FOLDER")
+        raise WeightsError(f"{location!r} is not a place in a package: expected {PACKAGE}MODULE/FOLDER")
     return Path(next(iter(spec.submodule_search_locations))).joinpath(*parts)

@@ -92,7 +92,7 @@ def asks_more(license: str, link: str, other: str, other_link: str) -> bool:
 
 
 def require_license(license: str, link: str = "") -> None:
-    """Refuse what is no license.
+    """Refuse what is not a license.
 
     Raises:
         WeightsError: unless *license* is an SPDX identifier (or expression), a name of the Hub's, ``unknown``, or
@@ -108,7 +108,7 @@ def require_license(license: str, link: str = "") -> None:
     except InvalidLicenseExpression:
         hint = nearest(license.lower(), HUB_LICENSES)
         raise WeightsError(
-            f"'{license}' is no license{hint}: give an SPDX identifier such as cc-by-4.0, or 'other' and a link to"
+            f"'{license}' is not a license{hint}: give an SPDX identifier such as cc-by-4.0, or 'other' and a link to"
             " its text"
         ) from None
 

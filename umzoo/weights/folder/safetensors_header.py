@@ -65,18 +65,18 @@ def read_header(stream: BinaryIO, size: int) -> tuple[bytes, tuple[Entry, ...]]:
     prefix = stream.read(8)
     length = int.from_bytes(prefix, "little")
     if len(prefix) < 8 or length > size - 8:
-        raise ValueError(f"its header ends after the file does, which has {size} bytes: it is cut off")
+        raise ValueError(f"its header ends after the file does, which has {size} bytes: it is truncated")
     if length > MAX_HEADER:
         raise ValueError(f"its header has {length} bytes, more than the {MAX_HEADER} that are read")
     text = stream.read(length)
     if len(text) < length:
-        raise ValueError("it is cut off")
+        raise ValueError("it is truncated")
     content = strict_json(text)
     if not isinstance(content, dict):
-        raise ValueError("its header is no JSON object")
+        raise ValueError("its header is not JSON object")
     notes = content.pop("__metadata__", {})
     if not isinstance(notes, dict) or not all(isinstance(note, str) for note in notes.values()):
-        raise ValueError("its __metadata__ is no table of texts")
+        raise ValueError("its __metadata__ is not a table of texts")
     entries = sorted((_entry(name, value) for name, value in content.items()), key=lambda it: (it.start, it.stop))
     _check_places(entries, size - 8 - length)
     return prefix + text, tuple(entries)
@@ -84,7 +84,7 @@ def read_header(stream: BinaryIO, size: int) -> tuple[bytes, tuple[Entry, ...]]:
 
 def _entry(name: str, value: Any) -> Entry:
     if not name.isprintable() or len(name) > MAX_NAME:
-        raise ValueError(f"{_short(name)} is no name of a tensor: expected at most {MAX_NAME} printable characters")
+        raise ValueError(f"{_short(name)} is not a name of a tensor: expected at most {MAX_NAME} printable characters")
     if not isinstance(value, dict) or value.keys() != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"{_short(name)} is not described by dtype, shape and data_offsets")
     dtype, shape, places = value["dtype"], value["shape"], value["data_offsets"]
@@ -111,7 +111,9 @@ def _check_places(entries: list[Entry], size: int) -> None:
             raise ValueError(f"{_short(entry.name)} {kind}: it begins at byte {entry.start}, expected {end}")
         end = entry.stop
     if end != size:
-        raise ValueError(f"its tensors take {end} bytes, and {size} are there: it is cut off, or has more than tensors")
+        raise ValueError(
+            f"its tensors take {end} bytes, and {size} are there: it is truncated, or has more than tensors"
+        )
 
 
 def _are_counts(value: Any) -> bool:

@@ -16,7 +16,7 @@ def strict_json(content: bytes) -> Any:
     """Return what the JSON document *content* holds.
 
     Raises:
-        ValueError: if it is no UTF-8 JSON, has a key twice, NaN or infinity, or is nested deeper than ``MAX_DEPTH``.
+        ValueError: if it is not UTF-8 JSON, has a key twice, NaN or infinity, or is nested deeper than ``MAX_DEPTH``.
     """
     try:
         value = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
@@ -64,4 +64,4 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

@@ -48,7 +48,7 @@ def save_folder(
         info: what the folder says of itself; ``files``, ``plugin`` and ``head_plugin`` are filled in.
         pretext_state: parameters of the pretext tasks, ``label.*``.
         card: text of README.md; made from *info* if None.
-        unchanged: written in place of *info* if the tensors turn out to be those it was read with.
+        unchanged: written instead of *info* if the tensors turn out to be those it was read with.
         head_state: tensors of the head that *info* names, ``head.*``.
 
     Raises:
@@ -87,7 +87,7 @@ def rewrite_info(folder: Path, **changes: Any) -> WeightsInfo:
     What people wrote into the card stays. A signature of the folder no longer fits.
 
     Raises:
-        WeightsError: if *folder* is no weights folder, or a value is a local path.
+        WeightsError: if *folder* is not a weights folder, or a value is a local path.
     """
     info = read_info(folder).model_copy(update=changes)
     _refuse_paths(info.model_dump(mode="json"))

@@ -46,7 +46,7 @@ class MedicalNetImporter(Importer):
         """Read the checkpoint *source* and write a weights folder to *out*.
 
         Raises:
-            WeightsError: if it cannot be read, is no ResNet of MedicalNet's, or a tensor is missing or does not fit.
+            WeightsError: if it cannot be read, is not a ResNet of MedicalNet's, or a tensor is missing or does not fit.
         """
         source = find_checkpoint(source)
         released = without_biases(read_state(source, PREFIXES))

@@ -82,7 +82,7 @@ def read_release(source: Path) -> Release:
     state = _state(content)
     if not isinstance(plan, Mapping) or not state:
         raise WeightsError(
-            f"{file} is no checkpoint of nnssl: it holds {some_names(content, 6) or 'nothing'}, no tensors under"
+            f"{file} is not a checkpoint of nnssl: it holds {some_names(content, 6) or 'nothing'}, no tensors under"
             " 'network_weights', 'spark_weights' or 'state_dict'"
         )
     tensors = computing_tensors(state)

@@ -76,7 +76,7 @@ class _Tensors:
         if not all(_are_counts(place, 2) for place in self.places.values()):
             raise UnreadableError("it does not say where its storages lie")
         if sum(length for _, length in self.places.values()) > size:
-            raise UnreadableError("its storages are larger than the file: it is cut off, or damaged")
+            raise UnreadableError("its storages are larger than the file: it is truncated, or damaged")
 
     def at(self, place: Any) -> Tensor:
         """Return the tensor at *place*: key, type, offset, shape and strides, in values."""
@@ -111,7 +111,7 @@ class _Tensors:
             self._read[key] = torch.empty(length, dtype=torch.uint8)
             self.stream.seek(start)
             if self.stream.readinto(self._read[key].numpy().data) != length:  # type: ignore[attr-defined]
-                raise UnreadableError("it is cut off")
+                raise UnreadableError("it is truncated")
         return self._read[key]
 
 

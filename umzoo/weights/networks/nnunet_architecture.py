@@ -139,7 +139,7 @@ def architecture_of(configuration: Mapping[str, Any]) -> dict[str, Any]:
     """
     if "architecture" in configuration:
         if not isinstance(configuration["architecture"], Mapping):
-            raise WeightsError("the plans' entry 'architecture' is no table")
+            raise WeightsError("the plans' entry 'architecture' is not a table")
         return dict(configuration["architecture"])
     try:
         kind = str(configuration["UNet_class_name"])

@@ -57,7 +57,7 @@ def read_signature(folder: Path | str) -> Signature | None:
             raise ValueError(f"it has more than {MAX_SIGNATURE} bytes")
         return _parse(strict_json(content))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{file} is no signature of weights, or is damaged: {in_one_line(error, 120)}") from None
+        raise WeightsError(f"{file} is not a signature of weights, or is damaged: {in_one_line(error, 120)}") from None
 
 
 def required_signature(folder: Path | str) -> Signature:

@@ -25,7 +25,7 @@ class Naming:
     """How tensors are called by the contract.
 
     Attributes:
-        ours: the contract's name of each tensor of the network; what is not in it is no part of it.
+        ours: the contract's name of each tensor of the network; what is not in it is not part of it.
         kind: the backbone whose network it is in another library, if it is one.
     """
 
