@@ -93,7 +93,9 @@ def test_an_incomplete_cache_offline_is_one_line(commit, hub, request):
         with pytest.raises(WeightsError, match=missing) as caught:
             umzoo.from_pretrained("org/name", revision=revision)
         assert "\n" not in str(caught.value)
-    with pytest.raises(WeightsError, match="config.json of org/other .*not in the cache, and the Hub cannot be reached"):
+    with pytest.raises(
+        WeightsError, match="config.json of org/other .*not in the cache, and the Hub cannot be reached"
+    ):
         umzoo.from_pretrained("org/other")
 
 
