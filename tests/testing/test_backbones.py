@@ -111,7 +111,7 @@ def knows_the_compiler(self, level):
         (
             {"encode": encoded(lambda self, level: nn.functional.dropout(level, 0.5))},
             ["nothing random in evaluation", "independent of the batch"],
-            "must not draw",
+            "must not be random in eval mode",
         ),
         (
             {
