@@ -1,4 +1,4 @@
-"""A pretext task for umzoo: predict by how many quarter-turns a volume was rotated (Gidaris et al., ICLR 2018)."""
+"""A pretext task for umzoo: predict the number of 90-degree rotations of a volume (Gidaris et al., ICLR 2018)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from umzoo.pretext.labels import classification_metrics
 
 
 class Rotation(umzoo.PretextTask):
-    """Predict which of four axial quarter-turns was applied. Metrics: ``accuracy``, and ``chance``, one in four."""
+    """Predict which of four axial 90-degree rotations was applied. Metrics: ``accuracy``, and ``chance`` (0.25)."""
 
     name = "rotation"
     citations = ("Gidaris et al., Unsupervised Representation Learning by Predicting Image Rotations, ICLR 2018",)
@@ -23,12 +23,12 @@ class Rotation(umzoo.PretextTask):
 
     @classmethod
     def obstacle(cls, context: umzoo.PretextContext) -> str | None:
-        """A quarter-turn needs a square axial plane."""
+        """Return a reason if axial slices of patches are not square."""
         _, height, width = context.patch_size
         return None if height == width else f"data.patch_size must be square in H and W, got {height} x {width}"
 
     def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:
-        """Turn each volume ``(C, D, H, W)`` of the batch by its own number of quarter-turns."""
+        """Rotate each volume ``(C, D, H, W)`` of the batch by a random multiple of 90 degrees."""
         turns = rng.integers((len(batch["image"]),), 0, 3)
         turned = [torch.rot90(image, int(k), dims=(2, 3)) for image, k in zip(batch["image"], turns, strict=True)]
         return {"image": torch.stack(turned), "turns": turns}

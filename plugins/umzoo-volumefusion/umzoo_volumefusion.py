@@ -1,4 +1,4 @@
-"""Volume fusion (Wang et al., MIS-FM, arXiv 2306.16925): find the coefficients by which two volumes were fused."""
+"""Volume fusion (Wang et al., MIS-FM, arXiv 2306.16925): segments the coefficients by which two volumes were fused."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class VolumeFusion(umzoo.PretextTask):
-    """Segment by the coefficient that a second volume was mixed in with, block by block.
+    """Segmentation of the coefficients with which blocks of a second volume were fused into the first.
 
-    The background is an item of the batch, the foreground the item before it. Blocks get coefficients 1/K, ..., 1,
-    later blocks replace earlier ones, and everywhere else the coefficient is 0: K + 1 classes. Images are fused in
-    [0, 1] and enter the network by the background's statistics. Metrics: ``dice``, the mean soft Dice of the classes,
-    and ``baseline``, the loss of answering each class's share of the batch everywhere, whose Dice is 1 / (K + 1).
+    The background is an item of the batch, and the foreground the item before it. Blocks get coefficients 1/K, ..., 1,
+    later blocks replace earlier ones, and elsewhere the coefficient is 0: K + 1 classes. Images are fused in [0, 1] and
+    normalized by the background's statistics. Metrics: ``dice``, the mean soft Dice of the classes, and ``baseline``,
+    the loss of predicting the class frequencies of the batch everywhere, whose Dice is 1 / (K + 1).
     """
 
     name = "volume_fusion"
@@ -32,9 +32,11 @@ class VolumeFusion(umzoo.PretextTask):
     class Config(umzoo.Config):
         """Options of ``volume_fusion``."""
 
-        coefficients: int = Field(4, ge=1, le=255, description="coefficients K above 0: 1/K, 2/K, ..., 1")
-        blocks: tuple[Count, Count] = Field((10, 40), description="least and greatest number of blocks in a volume")
-        edge: tuple[Share, Share] = Field((0.1, 0.6), description="least and greatest edge of a block, of the patch's")
+        coefficients: int = Field(4, ge=1, le=255, description="number K of coefficients above 0: 1/K, 2/K, ..., 1")
+        blocks: tuple[Count, Count] = Field((10, 40), description="minimum and maximum number of blocks per volume")
+        edge: tuple[Share, Share] = Field(
+            (0.1, 0.6), description="minimum and maximum edge of a block, as a fraction of the patch"
+        )
 
     config: Config
 
@@ -43,14 +45,16 @@ class VolumeFusion(umzoo.PretextTask):
         for option in ("blocks", "edge"):
             low, high = getattr(self.config, option)
             if low > high:
-                raise ConfigError(f"volume_fusion.{option} must go from the least to the greatest, got {low}, {high}")
+                raise ConfigError(
+                    f"volume_fusion.{option} must be a minimum and a maximum, got {low}, {high}: swap them"
+                )
         self.head = nn.Conv3d(context.backbone.decoder_channels or 0, self.config.coefficients + 1, 1)
 
     def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:
         """Return the fused ``image`` and ``label``, int64 ``(B, D, H, W)``: K times the coefficient.
 
         Raises:
-            ConfigError: if the batch has one item only.
+            ConfigError: if the batch has only one item.
         """
         background = batch["image"]
         if len(background) < 2:
@@ -78,14 +82,14 @@ class VolumeFusion(umzoo.PretextTask):
         return label
 
     def loss(self, features: umzoo.Features, views: umzoo.Fields) -> Tensor:
-        """Return cross entropy plus one minus the mean soft Dice of the classes, over the batch."""
+        """Return cross entropy plus one minus the mean soft Dice over classes, for the batch."""
         logits, label = self.head(features.dense).float(), views["label"]
         dice = soft_dice(logits.softmax(1), label).mean()
         self.metrics |= {"dice": dice, "baseline": baseline(label, logits.shape[1])}
         return functional.cross_entropy(logits, label) + 1 - dice
 
     def pictures(self, features: umzoo.Features, views: umzoo.Fields) -> umzoo.Fields:
-        """What was seen, the coefficients it was fused with, and those found."""
+        """Return the input, its coefficients, and the predicted coefficients."""
         found = self.head(features.dense).argmax(1)
         maps = {"coefficients": views["label"], "found": found}
         shares = {name: (value / self.config.coefficients).unsqueeze(1) for name, value in maps.items()}
@@ -93,13 +97,13 @@ class VolumeFusion(umzoo.PretextTask):
 
 
 def baseline(label: Tensor, classes: int) -> Tensor:
-    """Return the loss of the best answer that is the same everywhere: the share of each class in *label*."""
+    """Return the loss of the best constant prediction: the frequency of each class in *label*."""
     shares = functional.one_hot(label.flatten(), classes).float().mean(0)
     return torch.special.entr(shares).sum() + 1 - 1 / classes
 
 
 def soft_dice(shares: Tensor, label: Tensor) -> Tensor:
-    """Return Dice per class ``(n,)`` of *shares* ``(B, n, D, H, W)`` against *label* ``(B, D, H, W)``."""
+    """Return the Dice per class ``(n,)`` of probabilities *shares* ``(B, n, D, H, W)`` and *label* ``(B, D, H, W)``."""
     truth = functional.one_hot(label, shares.shape[1]).movedim(-1, 1).to(shares.dtype)
     axes = (0, 2, 3, 4)
     return (2 * (shares * truth).sum(axes) + 1) / (shares.sum(axes) + truth.sum(axes) + 1)

@@ -265,7 +265,7 @@ def test_without_a_dense_task_the_decoder_rests_and_stays_at_home(new_run, tmp_p
     ("change", "message"),
     [
         ("data.patch_size=[15, 16, 16]", "the nearest is"),
-        ("backbone.in_channels=2", "one channel"),
+        ("backbone.in_channels=2", "one input channel"),
         ("backbone.name=genesis_net", "genesis_unet"),
         ("pretext.tasks.1.name=restoration", "'as' name"),
         ("trainer.precision=fp16", "trainer.precision"),

@@ -94,7 +94,7 @@ MISTAKES = [
         r"view of pretext task 'mine' does not fit: tiny takes.*\(8, 16, 16\)",
     ),
     ({"views": view(lambda image: 5 * image)}, r"must be in \[0, 1\]"),
-    ({"views": in_place}, "changes the batch in place: clone image first"),
+    ({"views": in_place}, "changes image of the batch in place: clone first"),
 ]
 
 

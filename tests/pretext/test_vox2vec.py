@@ -59,7 +59,7 @@ def test_partners_attract_and_others_repel():
 
 
 def test_refuses_crops_from_great_to_small():
-    with pytest.raises(ConfigError, match="least to the greatest"):
+    with pytest.raises(ConfigError, match="must be a minimum and a maximum"):
         task(crop=(0.9, 0.7))
 
 

@@ -70,7 +70,7 @@ def knows_the_compiler(self, level):
         (
             {"__init__": made_with(lambda self: setattr(self, "stem", nn.Conv3d(1, 1, 1)))},
             ["parameter names", "gradient reaches every parameter"],
-            "must lie under encoder.* and decoder.*, got stem.weight, stem.bias",
+            "must be under encoder.* and decoder.*, got stem.weight, stem.bias",
         ),
         (
             {"__init__": made_with(lambda self: self.encoder.append(nn.Conv3d(1, 1, 1)))},
@@ -90,7 +90,7 @@ def knows_the_compiler(self, level):
         (
             {"info": BackboneInfo(1, TinyBackbone.info.levels, 5, divisor=(2, 2, 2))},
             ["shapes as in info", "batch of 1", "anisotropic patch"],
-            "info promises a dense map",
+            "info promises dense features",
         ),
         (
             {"encode": lambda self, image: TinyBackbone.encode(self, image.mul_(2))},
@@ -111,7 +111,7 @@ def knows_the_compiler(self, level):
         (
             {"encode": encoded(lambda self, level: nn.functional.dropout(level, 0.5))},
             ["nothing random in evaluation", "independent of the batch"],
-            "must not draw",
+            "must not be random in eval mode",
         ),
         (
             {
@@ -129,7 +129,7 @@ def knows_the_compiler(self, level):
         ({"encode": only_pairs}, ["batch of 1"], "RuntimeError: expected two"),
         ({"encode": swaps_axes}, ["anisotropic patch"], "info promises levels"),
         ({"encode": encoded(half_overflows)}, ["bf16"], "finite"),
-        ({"encode": encoded(knows_the_compiler)}, ["compiled"], "compiled it must give the same"),
+        ({"encode": encoded(knows_the_compiler)}, ["compiled"], "it must give the same features when compiled"),
     ],
 )
 def test_broken_promises(members, rows, complaint, breaks):
@@ -187,7 +187,7 @@ def _seen(self, image, dense=False, visible=None):
     [
         (_mean, "must be 0 where tokens are dropped"),
         (_shorter, "with dropped tokens"),
-        (_seen, "must not matter"),
+        (_seen, "must have no influence"),
     ],
 )
 def test_broken_dropping_of_tokens(forward, complaint, breaks):

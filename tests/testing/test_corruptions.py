@@ -52,7 +52,7 @@ def test_a_sound_one_passes():
         ({"name": "CamelCase"}, ["name and docstring"], "lower_snake_case"),
         ({"__doc__": ""}, ["name and docstring"], "docstring"),
         ({"Config": Bare}, ["options documented"], "description: p"),
-        ({"Config": Open}, ["unknown options refused"], "refuse unknown keys"),
+        ({"Config": Open}, ["unknown options refused"], "reject unknown keys"),
         (
             {"draw": lambda self, image, rng: {"by": torch.rand(len(image), 1, 1, 1, 1)}},
             ["draws from rng only", "same seed, same draws", "devices not mixed"],
@@ -88,7 +88,7 @@ def test_a_sound_one_passes():
             ["items independent", "one item in place"],
             "must not depend",
         ),
-        ({"apply_item_": lambda self, item, params: item.zero_()}, ["one item in place"], "what apply does"),
+        ({"apply_item_": lambda self, item, params: item.zero_()}, ["one item in place"], "the same result for an item as apply"),
         (
             {"apply": lambda self, image, params: torch.nn.functional.conv3d(image, torch.ones(1, 1, 1, 1, 1))},
             ["bf16", "devices not mixed"],

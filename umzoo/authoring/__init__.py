@@ -1,1 +1,1 @@
-"""For authors of plug-ins: a package to start from, and a report on what is registered."""
+"""Tools for authors of plug-ins: a package template, and a conformance report."""

@@ -1,4 +1,4 @@
-"""A report on what plug-ins registered: which promises of its kind does each component keep?"""
+"""Conformance report on the components of plug-ins."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from umzoo.testing.promises import Checks, NotApplicableError, Promise, Unreache
 
 Outcome = Literal["yes", "no", "refused", "n/a", "unknown"]
 Announce = Callable[[str, str], object]
-"""A function that is called with the names of the next component and check."""
+"""Callback with the names of the next component and check."""
 NOTE = 300
-"""Characters of a note."""
+"""Maximum number of characters of a note."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of one check of one component; *note* says why, if it is not ``yes``.
+    """The outcome of one check of one component; *note* gives the reason if it is not ``yes``.
 
-    ``refused``: by an error that umzoo shows in one line the component says what it cannot do, and may.
-    ``n/a``: the promise says nothing about this component, or this machine cannot tell.
-    ``unknown``: what the check needs could not be made.
+    ``refused``: the component declares by an UmzooError that it does not support this, which is permitted.
+    ``n/a``: the promise does not apply to this component, or cannot be checked on this machine.
+    ``unknown``: a prerequisite of the check is missing.
     """
 
     kind: str
@@ -42,7 +42,7 @@ class Result:
 
 
 def check_plugins(name: str | None = None, announce: Announce = lambda component, check: None) -> Iterator[Result]:
-    """Check all entries of plug-in *name*, or of all but umzoo's own; *announce* is called before each check.
+    """Check all components of plug-in *name*, or of all plug-ins except umzoo; call *announce* before each check.
 
     Raises:
         PluginError: if there is no such plug-in, or it was not loaded.
@@ -54,7 +54,7 @@ def check_plugins(name: str | None = None, announce: Announce = lambda component
 
 
 def check_entry(kind: str, checks: Checks, announce: Announce = lambda component, check: None) -> Iterator[Result]:
-    """Check every promise of one entry, also those after one that is broken."""
+    """Check every promise of one component, also after a broken one."""
     for promise in checks.promises():
         announce(checks.name, promise.title)
         began = time.perf_counter()

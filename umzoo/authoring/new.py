@@ -1,4 +1,4 @@
-"""A plug-in package to start from: one working example with its entry point, tests, CI and README."""
+"""Template of a plug-in package: one working example with entry point, tests, CI and README."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KINDS = {
     "head": "A head",
     "importer": "An importer",
 }
-"""Kinds that packages are made for, and how their description begins."""
+"""Kinds of components with a template, and the start of the package's description."""
 
 
 BACKBONE = 'name = "plainconv_unet"\nfeatures_per_stage = [8, 16, 32]'
@@ -30,20 +30,20 @@ RECIPES = {
     "backbone": ('name = "{}"', 'corruptions = [{{ name = "paint" }}]\ntasks = [{{ name = "restoration" }}]'),
     "corruption": (BACKBONE, 'corruptions = [{{ name = "{}" }}]\ntasks = [{{ name = "restoration" }}]'),
 }
-"""What ``[backbone]`` and ``[pretext]`` hold in a recipe that trains with the component, which the braces stand for."""
+"""Content of ``[backbone]`` and ``[pretext]`` in a recipe with the component, whose name replaces the braces."""
 TRY_IT = "`umzoo pretrain recipe.toml --data STORE --out RUN` trains with it. "
 
 
 def create_package(name: str, kind: str, parent: Path) -> Path:
-    """Write a package for a *kind* of component called *name* into *parent*; return its folder.
+    """Write a package for a component *name* of *kind* into *parent*; return its folder.
 
     Args:
         name: ``lower_snake_case`` (or with dashes); the folder is ``umzoo-NAME``, the module ``umzoo_NAME``.
         kind: a key of :data:`KINDS`.
-        parent: folder to make it in.
+        parent: parent folder of the package.
 
     Raises:
-        ConfigError: if the name or kind cannot be used, or the folder is there already.
+        ConfigError: if the name or kind is invalid, or the folder exists.
     """
     if kind not in KINDS:
         raise ConfigError(f"unknown kind '{kind}'{nearest(kind, KINDS)}: give one of {', '.join(KINDS)}")
@@ -62,7 +62,7 @@ def create_package(name: str, kind: str, parent: Path) -> Path:
 
 
 def taken(name: str, kind: str) -> list[str]:
-    """Return what is called like the package for a *kind* of component called *name* already, a sentence each."""
+    """Return a sentence for each existing component or module with the names of a package for *name* and *kind*."""
     component = _component(name)
     registry, module = zoo().registries[kind], f"umzoo_{component}"
     found = []
@@ -75,7 +75,7 @@ def taken(name: str, kind: str) -> list[str]:
 
 
 def _component(name: str) -> str:
-    """The component's name, for a package called *name*."""
+    """Return the component's name for a package called *name*."""
     return name.removeprefix("umzoo-").replace("-", "_")
 
 
@@ -100,7 +100,7 @@ def _words(component: str, kind: str) -> dict[str, str]:
 
 
 def _layout(module: str, component: str, kind: str) -> dict[str, str]:
-    """Files of the package, and the template of each."""
+    """Return the files of the package with their templates."""
     return {
         "pyproject.toml": "pyproject.toml.txt",
         "README.md": "README.md.txt",

@@ -1,6 +1,6 @@
-"""Checks that every component passes, built in or of a plug-in: call one of them in a test of your plug-in.
+"""Conformance checks for built-in components and those of plug-ins: call them in the tests of your plug-in.
 
-Each takes the class or its registered name, and options; it raises :class:`ConformanceError` with what was found. The
+Each check takes the class or its registered name, and options, and raises :class:`ConformanceError` on a failure. The
 checks of a kind are small named promises, and ``umzoo plugin check`` prints one row for each.
 """
 
@@ -26,7 +26,7 @@ CHECKS: dict[str, Callable[..., Checks]] = {
     "weights": WeightsChecks,
     "importer": ImporterChecks,
 }
-"""Kind of entry to the promises that it makes."""
+"""Kind of component to the checks of its promises."""
 
 __all__ = [
     "CHECKS",

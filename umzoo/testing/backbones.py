@@ -32,12 +32,12 @@ from umzoo.weights.transfer import transfer
 
 
 def check_backbone(component: type[Backbone] | str, **options: Any) -> None:
-    """Shapes agree with ``info``, weights follow the contract, gradients reach every parameter, and so on.
+    """Check that shapes agree with ``info``, weights follow the contract, all parameters get gradients, and so on.
 
     The promises are the rows that ``umzoo plugin check`` prints for a backbone.
 
     Raises:
-        ConformanceError: with the first promise that is broken.
+        ConformanceError: on the first broken promise.
     """
     BackboneChecks(component, options).run()
 
@@ -45,13 +45,13 @@ def check_backbone(component: type[Backbone] | str, **options: Any) -> None:
 class BackboneChecks(ComponentChecks):
     """Promises of a backbone.
 
-    It is built once, and trained on two images; everything else asks a copy in evaluation about one.
+    It is built once and trained on two images; the other checks use a copy in eval mode.
     """
 
     kind = "backbone"
 
     def build(self) -> Any:
-        """Make the network, of equal weights each time."""
+        """Build the network, with the same weights each time."""
         with seeded():
             return super().build()
 
@@ -84,7 +84,7 @@ class BackboneChecks(ComponentChecks):
         return self._evaluate(self.frozen)
 
     def _evaluate(self, model: Any) -> Tensor:
-        """All that *model* answers, in a row."""
+        """Return all outputs of *model* in one vector."""
         with torch.no_grad():
             return _flat(_pass(model, self.image[:1]))
 
@@ -93,7 +93,7 @@ class BackboneChecks(ComponentChecks):
         names = [name for name, _ in self.built.named_parameters()]
         others = [name for name in names if not name.startswith(("encoder.", "decoder."))]
         found = ", ".join(others)[:200] or "none at all"
-        self.require(names and not others, f"parameters must lie under encoder.* and decoder.*, got {found}")
+        self.require(names and not others, f"parameters must be under encoder.* and decoder.*, got {found}")
 
     @promise("one name per tensor")
     def _aliases(self) -> None:
@@ -120,7 +120,7 @@ class BackboneChecks(ComponentChecks):
     def _evaluation(self) -> None:
         with Watch() as watch, torch.no_grad():
             again = _flat(_features(self.frozen, self.image[:1]))
-        self.require(not watch.drew and same(again, self.answer), "in evaluation it must not draw at random")
+        self.require(not watch.drew and same(again, self.answer), "it must not be random in eval mode")
 
     @promise("independent of the batch")
     def _alone(self) -> None:
@@ -130,7 +130,7 @@ class BackboneChecks(ComponentChecks):
         for parts, whole, other in zip(
             zip(*map(_tensors, alone), strict=True), _tensors(together), _tensors(turned), strict=True
         ):
-            complaint = "in evaluation the answer to an image must not depend on the rest of the batch"
+            complaint = "in eval mode, the output for an image must not depend on the rest of the batch"
             require_close(self, torch.cat(parts), whole, complaint)
             require_close(self, other.flip(0), whole, complaint)
 
@@ -138,7 +138,7 @@ class BackboneChecks(ComponentChecks):
     def _pickles(self) -> None:
         kinds = (self.component, type(self.built.config))
         if any(getattr(sys.modules[kind.__module__], kind.__qualname__.split(".")[0], None) is None for kind in kinds):
-            raise NotApplicableError("its class is not to be found in its module")
+            raise NotApplicableError("its class is not an attribute of its module")
         file = io.BytesIO()
         try:
             torch.save(self.frozen, file)
@@ -146,7 +146,7 @@ class BackboneChecks(ComponentChecks):
             raise ConformanceError(f"{self.name}: it cannot be pickled: {error}") from None
         file.seek(0)
         twin = torch.load(file, weights_only=False)
-        require_close(self, self._evaluate(twin), self.answer, "read back it must give the same features")
+        require_close(self, self._evaluate(twin), self.answer, "after unpickling it must give the same features")
 
     @promise("gradient reaches every parameter")
     def _gradient(self) -> None:
@@ -171,11 +171,11 @@ class BackboneChecks(ComponentChecks):
         got = tuple(level.shape)
         self.require(got == promised, f"with dropped tokens it must return {promised}, got {got}")
         self.require(not level[:, :, hidden].any(), "the level must be 0 where tokens are dropped")
-        self.require(torch.equal(level, twin), "the voxels of dropped tokens must not matter")
+        self.require(torch.equal(level, twin), "the voxels of dropped tokens must have no influence")
 
     @promise("state dict round trip")
     def _state(self) -> None:
-        twin = self.component.build(self.config).eval()  # of weights of its own
+        twin = self.component.build(self.config).eval()  # with different weights
         require_round_trip(self, self.frozen, twin)
         require_close(self, self._evaluate(twin), self.answer, "with equal state it must give equal features")
 
@@ -203,12 +203,13 @@ class BackboneChecks(ComponentChecks):
         with torch.no_grad():
             found, again = _flat(_pass(twin, image)), _flat(_pass(other, image))
         complaint = (
-            "made for another size, something stays random: say in 'info.positions' what is laid out by the size"
+            "after a transfer to another patch size, tensors are still random: list position embeddings in"
+            " 'info.positions'"
         )
         require_close(self, found, again, complaint)
 
     def _other(self, options: Any, **context: Any) -> Backbone:
-        """A network with other *options*, and these weights transferred into it."""
+        """Return a network with other *options*, and transfer these weights to it."""
         twin: Backbone = self.component.build(options, **context).eval()
         for name, grid in twin.info.positions.items():
             tokens = named_tensors(twin)[name].shape[1]
@@ -237,7 +238,7 @@ class BackboneChecks(ComponentChecks):
     def _compiled(self) -> None:
         torch.compiler.reset()
         answer = self._evaluate(torch.compile(self.frozen, backend="eager"))
-        require_close(self, answer, self.answer, "compiled it must give the same features")
+        require_close(self, answer, self.answer, "it must give the same features when compiled")
 
     @promise("devices not mixed", may_refuse=True)
     def _devices(self) -> None:
@@ -263,12 +264,12 @@ class BackboneChecks(ComponentChecks):
         self.require(pooled == promised[-1][:2], f"pooled must be {promised[-1][:2]}, got {pooled}")
         if features.dense is not None:
             dense, got = (count, info.decoder_channels, *size), tuple(features.dense.shape)
-            self.require(got == dense, f"info promises a dense map {dense}, got {got}")
+            self.require(got == dense, f"info promises dense features {dense}, got {got}")
         require_finite(self, *_tensors(features))
 
 
 def _image(info: BackboneInfo, edges: Size, count: int) -> Tensor:
-    """Images of a few of the smallest usable blocks: *edges* of them along (D, H, W)."""
+    """Return images whose size is *edges* (D, H, W) times the divisor, or 4 if that is larger."""
     depth, height, width = (edge * max(4, divisor) for edge, divisor in zip(edges, info.divisor, strict=True))
     return Rng(0).normal((count, info.in_channels, *info.nearest_size((depth, height, width))))
 
@@ -279,7 +280,7 @@ def _features(model: Any, image: Tensor) -> Features:
 
 
 def _pass(model: Any, image: Tensor) -> Features:
-    """Features from a given seed, which dropout may use."""
+    """Return features with a fixed seed, for dropout."""
     with seeded():
         return _features(model, image)
 

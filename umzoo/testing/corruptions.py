@@ -25,19 +25,19 @@ from umzoo.testing.tensors import (
 
 
 def check_corruption(component: type[Corruption] | str, **options: Any) -> None:
-    """Draws are reproducible and per item, ``apply`` is pure, [0, 1] stays [0, 1], and so on.
+    """Check that draws are reproducible and per item, ``apply`` is pure, values stay in [0, 1], and so on.
 
     The promises are the rows that ``umzoo plugin check`` prints for a corruption.
 
     Raises:
-        ConformanceError: with the first promise that is broken.
+        ConformanceError: on the first broken promise.
     """
     CorruptionChecks(component, options).run()
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What was drawn from ``Rng(seed)``."""
+    """Parameters drawn from ``Rng(seed)``."""
 
     seed: int
     params: Fields
@@ -46,7 +46,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Trial:
-    """A draw, and the image that it was applied to."""
+    """A draw, and the resulting image."""
 
     params: Fields
     result: Tensor
@@ -54,7 +54,7 @@ class Trial:
 
 
 class CorruptionChecks(ComponentChecks):
-    """Promises of a corruption, on four draws for four images."""
+    """Promises of a corruption, checked with four draws for four images."""
 
     kind = "corruption"
 
@@ -129,7 +129,7 @@ class CorruptionChecks(ComponentChecks):
             item = self.image[1].clone()
             self.built.apply_item_(item, {name: value[1] for name, value in trial.params.items()})
             close = torch.allclose(item, trial.result[1], atol=1e-5)
-            self.require(close, "apply_item_ must do to an item what apply does")
+            self.require(close, "apply_item_ must give the same result for an item as apply")
 
     @promise("batch of 1", may_refuse=True)
     def _one(self) -> None:
@@ -159,6 +159,6 @@ class CorruptionChecks(ComponentChecks):
         require_unit(self, result)
 
     def _require_alike(self, result: Tensor, image: Tensor) -> None:
-        """Shape, type and device must be kept."""
+        """Require that shape, data type and device are kept."""
         found, wanted = ((tuple(it.shape), it.dtype, it.device.type) for it in (result, image))
         self.require(found == wanted, f"must keep shape and type {wanted[0]} {wanted[1]}, got {found[0]} {found[1]}")

@@ -26,12 +26,12 @@ from umzoo.testing.tensors import (
 
 
 def check_head(component: type[Head] | str, **options: Any) -> None:
-    """The answer has one row per item (and the image's size if dense), gradients reach backbone and head, and so on.
+    """Check that the output has one row per item (and the image's size if dense), gradients reach all, and so on.
 
     The promises are the rows that ``umzoo plugin check`` prints for a head.
 
     Raises:
-        ConformanceError: with the first promise that is broken.
+        ConformanceError: on the first broken promise.
     """
     HeadChecks(component, options).run()
 
@@ -58,7 +58,7 @@ class HeadChecks(ComponentChecks):
         return self._ask(self.built, self.image)
 
     def build(self) -> Head:
-        """Make the head."""
+        """Build the head."""
         head: Head = self.component.build(self.config, info=self.backbone.info)
         return head.eval()
 
@@ -116,7 +116,7 @@ class HeadChecks(ComponentChecks):
     def _compiled(self) -> None:
         torch.compiler.reset()
         answer = self._ask(torch.compile(self.built, backend="eager"), self.image)
-        require_close(self, answer, self.answer, "compiled it must give the same answer")
+        require_close(self, answer, self.answer, "it must give the same answer when compiled")
 
     @promise("devices not mixed", may_refuse=True)
     def _devices(self) -> None:
@@ -136,7 +136,7 @@ class HeadChecks(ComponentChecks):
         (answer.float() * Rng(2).normal(answer.shape)).sum().backward()
 
     def _require_rows(self, answer: Tensor, image: Tensor) -> None:
-        """One row per item, and the size of *image* if the head is dense."""
+        """Require one row per item, and the size of *image* if the head is dense."""
         rows = isinstance(answer, Tensor) and answer.shape[:1] == image.shape[:1]
         self.require(rows, "must return a tensor with one row per item")
         wanted, shape = 5 if self.component.dense else 2, tuple(answer.shape)

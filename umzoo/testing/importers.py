@@ -18,11 +18,11 @@ from umzoo.weights.importers.base import Importer
 def check_importer(component: type[Importer] | str, **options: Any) -> None:
     """What is not a checkpoint is refused in one line and leaves nothing behind; options are described and closed.
 
-    The promises are the rows that ``umzoo plugin check`` prints for an importer. That imported weights answer as the
-    original does is for a test of your own: only you know how its authors save it.
+    The promises are the rows that ``umzoo plugin check`` prints for an importer. Test yourself that imported weights
+    give the outputs of the original network, in its authors' file format.
 
     Raises:
-        ConformanceError: with the first promise that is broken.
+        ConformanceError: on the first broken promise.
     """
     ImporterChecks(component, options).run()
 
@@ -37,12 +37,12 @@ NO_CHECKPOINTS: dict[str, Callable[[Path], object]] = {
     "a text file": lambda file: file.write_text("This is not a checkpoint."),
     "an empty folder": lambda file: file.mkdir(),
 }
-"""What no importer can read, and what writes it."""
+"""Invalid inputs of importers, and functions that write them."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """An import of *what* that must fail: the error, and the names of the files that it left."""
+    """An import of *what* that must fail: the error, and the names of files that it left."""
 
     what: str
     error: BaseException | None
@@ -65,7 +65,7 @@ class ImporterChecks(ComponentChecks):
         return self._attempt("a checkpoint of an unknown network", _other_tensors)
 
     def _attempt(self, what: str, write: Callable[[Path], object]) -> Attempt:
-        """Import what *write* leaves at a path."""
+        """Import the file that *write* makes."""
         error: BaseException | None = None
         with TemporaryDirectory() as name:
             folder = Path(name)

@@ -1,4 +1,4 @@
-"""What components are checked with: a small network, a batch, small options for the networks that ship with umzoo."""
+"""Test material: a small network, a batch, and options for small versions of umzoo's networks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATCH: Size = (16, 16, 16)
 ANISOTROPIC: Size = (8, 16, 24)
 """A patch (D, H, W) with three different edges."""
 TARGETS = {"age": Target((), 60.0, 10.0), "finding": Target(("absent", "present"))}
-"""Targets of the batches that tasks are checked with: a number, and one of two classes."""
+"""Targets of test batches: a number, and one of two classes."""
 SMALL_NETWORKS: dict[str, dict[str, Any]] = {
     "genesis_unet": {"width": 2},
     "unet3d": {"features_per_stage": (4, 6, 8)},
@@ -26,11 +26,11 @@ SMALL_NETWORKS: dict[str, dict[str, Any]] = {
     "primus_s": {"embed_dim": 36, "heads": 3, "depth": 2, "decoder_channels": 8},
     "vit3d_s": {"token_size": (8, 8, 8), "embed_dim": 24, "heads": 2, "depth": 2, "decoder_channels": 8},
 }
-"""Options of a network of each family, small enough to train for some steps in a test."""
+"""Options of a network of each family that is small enough to be trained in a test."""
 
 
 class TinyBackbone(Backbone):
-    """Two levels of four and eight channels: the network that tasks and heads are checked with."""
+    """Test network for tasks and heads, with two levels of four and eight channels."""
 
     name = "tiny"
     info = BackboneInfo(1, (Level(4, (1, 1, 1)), Level(8, (2, 2, 2))), decoder_channels=4, divisor=(2, 2, 2))
@@ -56,7 +56,7 @@ def training_batch(size: int | Size = 16, items: int = 4) -> Fields:
 
     Args:
         size: D, H and W, or the edge of a cube.
-        items: images.
+        items: number of images.
     """
     rng = Rng(3)
     shape = (size, size, size) if isinstance(size, int) else size
@@ -80,10 +80,10 @@ def training_batch(size: int | Size = 16, items: int = 4) -> Fields:
 
 
 def small_network(name: str) -> dict[str, Any]:
-    """Return the ``backbone`` of a recipe: one of the networks of :data:`SMALL_NETWORKS`.
+    """Return the table ``backbone`` of a recipe for a network of :data:`SMALL_NETWORKS`.
 
     Raises:
-        ConfigError: if there is no small form of *name*.
+        ConfigError: if there is no small version of *name*.
     """
     if name not in SMALL_NETWORKS:
         raise ConfigError(

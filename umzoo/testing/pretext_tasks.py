@@ -38,17 +38,17 @@ from umzoo.testing.tensors import (
 
 
 def check_pretext_task(component: type[PretextTask] | str, *, network: Backbone | None = None, **options: Any) -> None:
-    """Views are pure and reproducible, the loss is a finite scalar, its gradient reaches what it trains, and so on.
+    """Check that views are pure and reproducible, the loss is a finite scalar with gradients, and so on.
 
     The promises are the rows that ``umzoo plugin check`` prints for a pretext task.
 
     Args:
         component: the class, or its registered name.
-        network: what it is checked with, on patches of 16^3; None: a :class:`TinyBackbone`.
+        network: test network, used with patches of 16^3; None uses a :class:`TinyBackbone`.
         options: options of the task.
 
     Raises:
-        ConformanceError: with the first promise that is broken.
+        ConformanceError: on the first broken promise.
     """
     PretextTaskChecks(component, options, network).run()
 
@@ -63,7 +63,7 @@ class Step:
 
 
 class PretextTaskChecks(ComponentChecks):
-    """Promises of a pretext task, each with a network and a task of its own where they are changed."""
+    """Promises of a pretext task; checks that change network or task use new ones."""
 
     kind = "pretext_task"
 
@@ -94,7 +94,7 @@ class PretextTaskChecks(ComponentChecks):
         return model
 
     def build(self, size: Size = PATCH, model: type[PretextModel] = PretextModel) -> PretextModel:
-        """Make a network and a task for patches of *size* (D, H, W), of equal weights each time."""
+        """Build a network and a task for patches of *size* (D, H, W), with the same weights each time."""
         with seeded():
             network = TinyBackbone() if self.network is None else copy.deepcopy(self.network)
             task = self.component.build(self.config, context=self._context(size))
@@ -120,13 +120,14 @@ class PretextTaskChecks(ComponentChecks):
         context = self._context(PATCH)
         obstacle, network = self.component.obstacle(context), (self.network or TinyBackbone).name
         self.require(
-            obstacle is None, f"must work on 16^3 patches, three scales, CT and MR of {network}, says {obstacle!r}"
+            obstacle is None,
+            f"must work with 16^3 patches, three scales, CT and MR, and {network}, got the obstacle {obstacle!r}",
         )
 
     @promise("reads what batches have")
     def _reads(self) -> None:
         unknown = ", ".join(frozenset(self.component.reads) - self._context(PATCH).fields)
-        self.require(not unknown, f"reads what no batch has: {unknown}")
+        self.require(not unknown, f"reads fields that no batch has: {unknown}")
 
     @promise("draws from rng only")
     def _own_draws(self) -> None:
@@ -173,14 +174,14 @@ class PretextTaskChecks(ComponentChecks):
 
     @promise("accepted in training")
     def _guarded(self) -> None:
-        _ = self.step  # what makes no step has failed above
+        _ = self.step  # a task without a step has failed above
         try:
             self._train_once(self.build(model=GuardedModel))
         except ComponentError as error:
             raise ConformanceError(f"{self.name}: {error}") from error
 
     def _train_once(self, model: PretextModel) -> None:
-        """Go through all that training calls."""
+        """Call all methods that training calls."""
         for made in model.passes(self.batch, Rng(0)):
             model.task_loss(self.name, made.features, made.view).backward()
             model.task_pictures(self.name, made.features, made.view)
@@ -190,7 +191,7 @@ class PretextTaskChecks(ComponentChecks):
     @promise("no misspelled members")
     def _spelling(self) -> None:
         found = [f"'{given}' ('{wanted}'?)" for given, wanted in misspelled(self.component, PretextTask)]
-        self.require(not found, f"has what umzoo never uses: {', '.join(found)}")
+        self.require(not found, f"has members that umzoo never uses: {', '.join(found)}")
 
     @promise("batch of 1", may_refuse=True)
     def _one(self) -> None:
@@ -228,7 +229,7 @@ class PretextTaskChecks(ComponentChecks):
         self._learn(self.build().to(device), to_device(self.batch, device))
 
     def _learn(self, model: PretextModel, batch: Fields) -> Tensor:
-        """One forward and backward pass; returns the loss."""
+        """Run one forward and backward pass; return the loss."""
         loss: Tensor = model(batch, Rng(0, device=batch["image"].device)).loss
         require_finite(self, loss)
         loss.backward()

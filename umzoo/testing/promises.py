@@ -1,4 +1,4 @@
-"""What the checks of all kinds are made of: small named promises, and what they share."""
+"""Base of all conformance checks: small named promises."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class ConformanceError(UmzooError, AssertionError):
 
 
 class NotApplicableError(Exception):
-    """The promise says nothing about this component, or this machine cannot tell."""
+    """The promise does not apply to this component, or cannot be checked on this machine."""
 
 
 class UnreachedError(Exception):
-    """What a check needs could not be made; an earlier check said why."""
+    """A prerequisite of a check is missing because an earlier check failed."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Promise:
     """One promise of a kind of component.
 
     Attributes:
-        title: its plain name.
+        title: name of the promise.
         check: raises :class:`ConformanceError` if the promise is broken.
-        may_refuse: whether the component may say, by an error of umzoo's, that it cannot do this.
+        may_refuse: whether the component may declare by an UmzooError that it does not support this.
     """
 
     title: str
@@ -48,7 +48,7 @@ def promise(title: str, may_refuse: bool = False) -> Callable[[Callable[[Any], N
 
 
 class made_once(Generic[T]):  # noqa: N801 - a decorator, as functools.cached_property
-    """A property that is made when it is first read. If that fails, later reads raise :class:`UnreachedError`."""
+    """A cached property. If its first computation fails, later reads raise :class:`UnreachedError`."""
 
     def __init__(self, make: Callable[[Any], T]) -> None:
         self.make = make
@@ -66,22 +66,22 @@ class made_once(Generic[T]):  # noqa: N801 - a decorator, as functools.cached_pr
 
 
 class Checks:
-    """The promises of one kind, in the order in which they are checked."""
+    """The promises of one kind of component, in the order of their checks."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     @classmethod
     def promises(cls) -> list[Promise]:
-        """Return the promises, those of the base classes first."""
+        """Return the promises, with those of base classes first."""
         members = [member for base in reversed(cls.__mro__) for member in vars(base).values()]
         return [member for member in members if isinstance(member, Promise)]
 
     def run(self, *titles: str) -> None:
-        """Check the promises called *titles*, or all.
+        """Check the promises *titles*, or all.
 
         Raises:
-            ConformanceError: with the first that is broken.
+            ConformanceError: on the first broken promise.
         """
         for it in self.promises():
             if not titles or it.title in titles:
@@ -131,7 +131,7 @@ class ComponentChecks(Checks):
         return self.build()
 
     def build(self) -> Any:
-        """Make the component."""
+        """Build the component."""
         return self.component.build(self.config)
 
     @promise("name and docstring")
@@ -148,7 +148,7 @@ class ComponentChecks(Checks):
     @promise("unknown options refused")
     def _closed(self) -> None:
         config = self.component.Config.model_config
-        self.require(config.get("extra") == "forbid", "its Config must refuse unknown keys (extra='forbid')")
+        self.require(config.get("extra") == "forbid", "its Config must reject unknown keys (extra='forbid')")
 
     @promise("builds")
     def _builds(self) -> None:

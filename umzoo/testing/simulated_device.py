@@ -1,8 +1,8 @@
-"""A device that is not the CPU, where there is none: what is computed on it is real, and mixing it with the CPU fails.
+"""A simulated accelerator: it computes real values on the CPU, and mixing its tensors with CPU tensors fails.
 
-Tensors on it are of the class :class:`Simulated`: they say that they lie on ``meta``, and hold their values in an
-ordinary tensor. Operations run on the CPU after a look at where their operands lie, by the rule of accelerators: all on
-the device, but for CPU tensors without axes.
+Its tensors are of the class :class:`Simulated`: their device is ``meta``, and they hold their values in an ordinary
+tensor. Operations run on the CPU after a check of the devices of their operands, by the rule of accelerators: all must
+be on the device, except CPU tensors without axes.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from umzoo.errors import UmzooError, in_one_line
 from umzoo.testing.promises import ConformanceError, NotApplicableError, UnreachedError
 
 DEVICE = torch.device("meta")
-"""The name that stands for the simulated device."""
+"""Device of simulated tensors."""
 _CROSSING = {"aten::_to_copy", "aten::copy_"}
 """Operations that may have operands on both devices."""
 _INDEXING = {"aten::index", "aten::index_put", "aten::index_put_", "aten::_unsafe_index"}
-"""Operations whose indices, the second argument, may lie on the CPU."""
+"""Operations whose second argument, the indices, may be on the CPU."""
 
 
 class MixedDevicesError(RuntimeError):
@@ -54,7 +54,7 @@ class Simulated(Tensor):
         return _run(operation, args, kwargs or {})
 
     def numpy(self, **options: Any) -> Any:
-        """Refuse, as tensors of devices do."""
+        """Raise an error, like tensors of other devices."""
         raise MixedDevicesError("a tensor of the device cannot become a NumPy array: call .cpu() first")
 
     def tolist(self) -> Any:
@@ -62,7 +62,7 @@ class Simulated(Tensor):
         return self.held.tolist()  # type: ignore[no-untyped-call]
 
     def new_tensor(self, data: Any, *, dtype: Any = None, **options: Any) -> Tensor:  # type: ignore[override]
-        """Return *data* on the device, by default as values of this type."""
+        """Return *data* on the device, by default with this data type."""
         return torch.tensor(data, dtype=dtype or self.dtype).to(DEVICE)
 
     def __getitem__(self, index: Any) -> Any:
@@ -76,7 +76,7 @@ class Simulated(Tensor):
 
 
 class _Factories(TorchDispatchMode):
-    """Makes new tensors on the device where that is asked for."""
+    """Makes new tensors on the device if requested."""
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return _run(operation, args, kwargs or {})
@@ -93,7 +93,7 @@ class _Autocast(torch.autocast):
 def simulated_device() -> Iterator[torch.device]:
     """Yield a device that is not the CPU; ``tensor.to(device)`` and ``torch.zeros(..., device=device)`` work on it.
 
-    What mixes it with the CPU raises :class:`MixedDevicesError`. Random numbers come from generators of the CPU.
+    Operations that mix it with the CPU raise :class:`MixedDevicesError`. Random numbers come from CPU generators.
     """
     with ExitStack() as changed:
         changed.enter_context(
@@ -112,7 +112,7 @@ def on_simulated_device(name: str) -> Iterator[torch.device]:
 
     Raises:
         ConformanceError: if it mixes the device with the CPU.
-        NotApplicableError: if something cannot be simulated, or another promise is broken.
+        NotApplicableError: if an operation cannot be simulated, or another promise is broken.
     """
     try:
         with simulated_device() as device:
@@ -128,7 +128,7 @@ def on_simulated_device(name: str) -> Iterator[torch.device]:
 
 
 def _made_then_moved(make: Callable[..., Tensor], *args: Any, device: Any = None, **options: Any) -> Tensor:
-    """Call *make*, which does not ask :class:`_Factories`, on the CPU."""
+    """Call *make*, which does not use :class:`_Factories`, on the CPU, and move the result."""
     made = make(*args, **options)
     return made if device is None else made.to(device)
 
@@ -156,7 +156,7 @@ def _run(operation: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
 
 
 def _with_tensors(index: Any) -> Any:
-    """*index* with lists of numbers as tensors of the CPU; torch would make empty ones, of ``meta``."""
+    """Convert lists of numbers in *index* to CPU tensors; torch would make empty ``meta`` tensors."""
     if isinstance(index, list):
         return torch.tensor(index)
     return tuple(map(_with_tensors, index)) if isinstance(index, tuple) else index
@@ -167,7 +167,7 @@ def _held(tensor: Simulated) -> Tensor:
 
 
 def _original(operation: Any, args: Sequence[Any], options: dict[str, Any], result: Any, moved: bool) -> Any:
-    """What an operation in place returns: its operand, or what is new."""
+    """Return the result of an in-place operation: its operand, or a new tensor."""
     changed: list[Any] = [
         options.get(it.name, args[place] if place < len(args) else None)
         for place, it in enumerate(operation._schema.arguments)

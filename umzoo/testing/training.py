@@ -1,4 +1,4 @@
-"""A recipe from phantoms to transferred weights."""
+"""End-to-end check of a recipe, from phantoms to transferred weights."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from umzoo.plugins import zoo
 from umzoo.testing.promises import ConformanceError
 
 COVERAGE = {"encoder": "coverage", "decoder": "decoder_coverage"}
-"""Part of a network to the attribute of a transfer report that says how much of it arrived."""
+"""Part of a network to the attribute of a transfer report with its coverage."""
 DATA = {"patch_size": (16, 16, 16), "batch_size": 2, "workers": 0}
 
 
 def check_training(recipe: Mapping[str, Any], folder: Path | str, steps: int = 2) -> list[float]:
-    """Train *recipe* on phantoms on the CPU, export the run, and transfer the weights to a fresh network of its kind.
+    """Train *recipe* on phantoms on the CPU, export the run, and transfer the weights to a new network.
 
     Args:
-        recipe: a recipe without ``trainer``; its components must be registered. What ``data`` leaves out is small:
-            two patches of 16^3, read without processes.
-        folder: an empty folder, which the store, the run and the weights are written to.
+        recipe: a recipe without ``trainer``; its components must be registered. Defaults of ``data`` are small: two
+            patches of 16^3, read without worker processes.
+        folder: an empty folder for the store, the run and the weights.
         steps: optimizer steps.
 
     Returns:
-        the loss of each step.
+        The loss of each step.
 
     Raises:
-        ConformanceError: if a loss is not finite, or a part of the network does not arrive.
+        ConformanceError: if a loss is not finite, or a part of the network is not transferred completely.
     """
     from umzoo.data.phantoms.files import write_phantoms
     from umzoo.data.preparing.prepare import prepare
@@ -49,7 +49,7 @@ def check_training(recipe: Mapping[str, Any], folder: Path | str, steps: int = 2
     report = transfer(folder / "weights", zoo().backbones.build(info.backbone))
     missing = [part for part in info.parts if getattr(report, COVERAGE[part]) < 1]
     if missing:
-        raise ConformanceError(f"{info.name}: the {' and the '.join(missing)} did not arrive whole: {report}")
+        raise ConformanceError(f"{info.name}: the {' and the '.join(missing)} was not transferred completely: {report}")
     losses = [line["loss"] for line in read_metrics(run.folder / "metrics.jsonl") if "loss" in line]
     if len(losses) != steps or not all(map(math.isfinite, losses)):
         raise ConformanceError(f"{info.name}: needs {steps} finite losses, got {losses}")

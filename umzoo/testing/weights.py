@@ -12,10 +12,10 @@ from umzoo.weights.folder.licenses import require_license
 
 
 def check_weights(entry: WeightsEntry | str) -> None:
-    """The name is ``architecture.tag``, and a license is stated: an SPDX identifier, or ``other`` with a link to it.
+    """Check that the name is ``architecture.tag``, and the license an SPDX identifier, or ``other`` with a link.
 
     Raises:
-        ConformanceError: with the first promise that is broken.
+        ConformanceError: on the first broken promise.
     """
     WeightsChecks(entry).run()
 

@@ -1,4 +1,4 @@
-"""SimCLR (Chen et al., ICML 2020): two views of a volume must be alike, and unlike those of the others."""
+"""SimCLR (Chen et al., ICML 2020): attracts two views of a volume, and repels views of different volumes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ CORRUPTIONS = ({"name": "flip", "depth": True}, {"name": "gamma", "p": 0.8}, {"n
 
 
 class SimCLR(umzoo.PretextTask):
-    """Two random crops of each volume, resized to the patch and corrupted; NT-Xent on their projections.
+    """NT-Xent on projections of two random crops of each volume, resized to the patch and corrupted.
 
-    The negatives are the other items of the process's own batch. Metrics: ``accuracy``, the share of views whose
-    nearest is their partner, and ``chance``, what guessing gives.
+    Negatives are the other items in the batch of the same process. Metrics: ``accuracy``, the fraction of views whose
+    nearest neighbor is their positive, and ``chance``.
     """
 
     name = "simclr"
@@ -33,8 +33,12 @@ class SimCLR(umzoo.PretextTask):
     class Config(umzoo.Config):
         """Options of ``simclr``."""
 
-        crop: tuple[Share, Share] = Field((0.5, 1.0), description="least and greatest edge of a crop, of the patch's")
-        corruptions: tuple[umzoo.ComponentSpec, ...] = Field(CORRUPTIONS, description="of each view, in this order")
+        crop: tuple[Share, Share] = Field(
+            (0.5, 1.0), description="minimum and maximum edge of a crop, as a fraction of the patch"
+        )
+        corruptions: tuple[umzoo.ComponentSpec, ...] = Field(
+            CORRUPTIONS, description="corruptions of each view, in order"
+        )
         temperature: float = Field(0.1, gt=0, description="temperature of the similarities")
         hidden: int = Field(512, ge=1, description="channels of the projection's hidden layer")
         dim: int = Field(128, ge=1, description="length of the embedding")
@@ -49,10 +53,10 @@ class SimCLR(umzoo.PretextTask):
         self.head = Projection(channels, self.config.hidden, self.config.dim, centered=True)
 
     def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:
-        """Return both views of each item one after the other, ``(2 * B, C, D, H, W)``.
+        """Return both views of each item, concatenated to ``(2 * B, C, D, H, W)``.
 
         Raises:
-            ConfigError: if the batch has one item only.
+            ConfigError: if the batch has only one item.
         """
         image = batch["image"]
         if len(image) < 2:

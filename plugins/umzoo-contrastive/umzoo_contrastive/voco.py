@@ -1,4 +1,4 @@
-"""VoCo (Wu et al., CVPR 2024): where in its volume a crop lies, by its likeness to base crops.
+"""VoCo (Wu et al., CVPR 2024): predicts the position of a crop in its volume by its similarity to base crops.
 
 The loss is that of the paper's released code (Luffy03/VoCo, models/voco_head.py) without its moving-average teacher,
 which the paper does not have. Negative cosines count as 0 there, and give no gradient: once all are negative, nothing
@@ -23,11 +23,11 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class VoCo(umzoo.PretextTask):
-    """The likeness of a random crop to the cells of a grid must be its overlap with them, and cells must be unlike.
+    """Matches the similarity of a random crop to each cell of a grid with their overlap, and repels cells.
 
-    Works with a batch of one: a volume is contrasted with itself. Metrics: ``accuracy``, the share of random
-    crops whose most similar cell is the one they overlap most, and ``chance``, what guessing gives; ``baseline``, the
-    least position loss of cosines that are all the same.
+    It works with a batch of one, since a volume is contrasted with itself. Metrics: ``accuracy``, the fraction of
+    random crops whose most similar cell is that of the largest overlap; ``chance``; and ``baseline``, the smallest
+    position loss with a constant cosine.
     """
 
     name = "voco"
@@ -40,9 +40,9 @@ class VoCo(umzoo.PretextTask):
         """Options of ``voco``."""
 
         grid: tuple[Count, Count, Count] = Field((2, 2, 2), description="base crops along D, H and W")
-        crops: int = Field(2, ge=1, description="random crops of each volume")
-        corruptions: tuple[umzoo.ComponentSpec, ...] = Field((), description="of each crop by itself, in this order")
-        regularization: float = Field(1.0, ge=0, description="weight of the unlikeness of base crops")
+        crops: int = Field(2, ge=1, description="random crops per volume")
+        corruptions: tuple[umzoo.ComponentSpec, ...] = Field((), description="corruptions of each crop, in order")
+        regularization: float = Field(1.0, ge=0, description="weight of the loss that makes base crops dissimilar")
         hidden: int = Field(512, ge=1, description="channels of the projection's hidden layer")
         dim: int = Field(128, ge=1, description="length of the embedding")
 
@@ -60,12 +60,12 @@ class VoCo(umzoo.PretextTask):
                 f" {self.cell} is not, the nearest is {info.nearest_size(self.cell)}"
             )
         if len(self.cells) < 2:
-            raise ConfigError("voco needs two base crops or more: set pretext.tasks.voco.grid")
+            raise ConfigError("voco needs at least two base crops, got 1: set pretext.tasks.voco.grid")
         self.corruptions = umzoo.build_corruptions(self.config.corruptions, "pretext.tasks.voco.corruptions")
         self.head = Projection(8 * info.levels[-1].channels, self.config.hidden, self.config.dim, centered=False)
 
     def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:
-        """Return all items' base and random crops, ``((T + R) * B, C, d, h, w)``, and ``overlap`` ``(B, R, T)``."""
+        """Return base and random crops of all items, ``((T + R) * B, C, d, h, w)``, and ``overlap`` ``(B, R, T)``."""
         image = batch["image"]
         room = [n - edge for n, edge in zip(image.shape[2:], self.cell, strict=True)]
         host, shape = rng.host(), (len(image), self.config.crops)
@@ -77,7 +77,7 @@ class VoCo(umzoo.PretextTask):
         return {"image": corrupted, "overlap": self.overlaps(starts).to(image.device)}
 
     def overlaps(self, starts: Tensor) -> Tensor:
-        """Return which share of the crops at *starts* ``(B, R, 3)`` lies in each cell, ``(B, R, T)``."""
+        """Return the fraction of each crop at *starts* ``(B, R, 3)`` that is in each cell, ``(B, R, T)``."""
         edge = torch.tensor(self.cell)
         distance = (starts.unsqueeze(2) - self.cells).abs()
         return ((edge - distance).clamp_min(0) / edge).prod(dim=3)
@@ -87,7 +87,7 @@ class VoCo(umzoo.PretextTask):
         return item[:, z : z + depth, y : y + height, x : x + width]
 
     def loss(self, features: umzoo.Features, views: umzoo.Fields) -> Tensor:
-        """Return the position loss of the random crops plus the unlikeness of the base crops."""
+        """Return the position loss of random crops plus the regularization of base crops."""
         overlap = views["overlap"]
         embedding = self.head(features.octants).unflatten(0, (-1, len(overlap))).transpose(0, 1)
         bases, crops = embedding[:, : len(self.cells)], embedding[:, len(self.cells) :]
@@ -100,13 +100,13 @@ class VoCo(umzoo.PretextTask):
 
 
 def constant_loss(overlap: Tensor) -> Tensor:
-    """Return the least position loss of one cosine for all pairs."""
+    """Return the smallest position loss with one cosine for all pairs."""
     levels = torch.linspace(0, 1, 21, device=overlap.device).unbind()
     return torch.stack([position_loss(level.expand_as(overlap), overlap) for level in levels]).amin()
 
 
 def position_loss(cosines: Tensor, overlap: Tensor) -> Tensor:
-    """Return ``-log(1 - |overlap - cosine|)`` weighed by the overlap, plus the squared cosine where it is 0."""
+    """Return ``-log(1 - |overlap - cosine|)`` weighted by the overlap, plus the squared cosine where that is 0."""
     close = -torch.log((1 - (overlap - cosines).abs()).clamp_min(0) + 1e-6)
     apart = overlap == 0
     unlike = (cosines.relu().square() * apart).sum() / apart.sum().clamp_min(1)

@@ -118,7 +118,7 @@ class TestDINO:
         assert model.tasks["task"].centers.any(1).all()
 
     def test_refuses_edges_from_great_to_small(self):
-        with pytest.raises(ConfigError, match=r"dino\.small must go"):
+        with pytest.raises(ConfigError, match=r"dino\.small must be a minimum and a maximum"):
             model_of(DINO, small=(0.9, 0.5))
 
 
@@ -164,7 +164,7 @@ class TestDistillation:
         assert not inner.training and not any(value.requires_grad for value in inner.parameters())
 
     def test_sizes_that_the_teacher_does_not_take_are_refused(self, teacher):
-        with pytest.raises(ConfigError, match="takes no patches of"):
+        with pytest.raises(ConfigError, match="does not support patches of"):
             model_of(Distillation, size=(15, 16, 16), teacher=teacher)
 
 

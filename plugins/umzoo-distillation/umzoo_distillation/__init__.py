@@ -1,4 +1,4 @@
-"""Methods with a teacher for umzoo: DINO with iBOT's masks, JEPA, and distillation of another network."""
+"""Pretext tasks with a teacher for umzoo: DINO with iBOT's masks, JEPA, and distillation of another network."""
 
 from __future__ import annotations
 

@@ -19,11 +19,11 @@ from umzoo_distillation.teacher import Teacher, draw_boxes_of_cells, hide, momen
 Share = Annotated[float, Field(gt=0, le=1)]
 CORRUPTIONS = ({"name": "gamma", "p": 0.8}, {"name": "noise", "p": 0.5})
 GLOBAL = 2
-"""Crops that the teacher sees."""
+"""Number of crops for the teacher."""
 
 
 class Head(nn.Module):
-    """From features to scores of prototypes: a projection, and the cosines to as many directions."""
+    """Maps features to scores of prototypes: a projection, and cosines to learned directions."""
 
     def __init__(self, channels: int, hidden: int, dim: int, prototypes: int) -> None:
         super().__init__()
@@ -36,14 +36,14 @@ class Head(nn.Module):
 
 
 class DINO(umzoo.PretextTask):
-    """The student's distribution over prototypes, on any crop, must be the teacher's on another, large one.
+    """Trains the student's distribution over prototypes, for any crop, to match the teacher's for another large crop.
 
-    The teacher, a moving average of the student, sees two large boxes of each volume. The student sees them with cells
-    hidden, and small boxes too. In hidden cells it must also tell the teacher's distribution for that cell (iBOT).
+    The teacher, a moving average of the student, gets two large crops of each volume. The student gets these with
+    masked cells, and small crops. For masked cells, it also predicts the teacher's distribution of the cell (iBOT).
 
-    Metrics: ``baseline``, the loss if the teacher's mean distribution were the answer to every crop; ``sharpness``, how
-    far a distribution of the teacher is from a uniform one (0 to 1), and ``usage``, the entropy of the mean of them as
-    a share of the greatest one. A collapse shows as ``sharpness`` near 0, or ``usage`` near 0.
+    Metrics: ``baseline``, the loss of predicting the teacher's mean distribution for every crop; ``sharpness`` of the
+    teacher's distributions, from 0 (uniform) to 1; and ``usage``, the entropy of their mean relative to the maximum. A
+    collapse shows as ``sharpness`` or ``usage`` near 0.
     """
 
     name = "dino"
@@ -55,18 +55,26 @@ class DINO(umzoo.PretextTask):
     class Config(umzoo.Config):
         """Options of ``dino``."""
 
-        large: tuple[Share, Share] = Field((0.6, 1.0), description="least and greatest edge of a large box")
-        small: tuple[Share, Share] = Field((0.25, 0.6), description="the same of a small box")
-        crops: int = Field(4, ge=0, description="small boxes of each volume")
-        hidden_boxes: int = Field(4, ge=1, description="boxes of cells hidden in each large crop")
-        hidden: tuple[Share, Share] = Field((0.2, 0.4), description="least and greatest edge of them, of the grid's")
-        cells: float = Field(1.0, ge=0, description="weight of the loss of hidden cells (iBOT); 0: nothing is hidden")
-        corruptions: tuple[umzoo.ComponentSpec, ...] = Field(CORRUPTIONS, description="of each crop, in this order")
+        large: tuple[Share, Share] = Field(
+            (0.6, 1.0), description="minimum and maximum edge of a large crop, as a fraction of the patch"
+        )
+        small: tuple[Share, Share] = Field(
+            (0.25, 0.6), description="minimum and maximum edge of a small crop, as a fraction of the patch"
+        )
+        crops: int = Field(4, ge=0, description="small crops per volume")
+        hidden_boxes: int = Field(4, ge=1, description="masked boxes of cells in each large crop")
+        hidden: tuple[Share, Share] = Field(
+            (0.2, 0.4), description="minimum and maximum edge of a masked box, as a fraction of the grid"
+        )
+        cells: float = Field(1.0, ge=0, description="weight of the loss of masked cells (iBOT); 0: no masks")
+        corruptions: tuple[umzoo.ComponentSpec, ...] = Field(
+            CORRUPTIONS, description="corruptions of each crop, in order"
+        )
         prototypes: int = Field(512, ge=2, description="prototypes: output units of the projection head")
-        temperature: float = Field(0.1, gt=0, description="the student's")
-        teacher_temperature: float = Field(0.05, gt=0, description="the teacher's, which is lower")
-        momentum: float = Field(0.99, ge=0, lt=1, description="what the teacher keeps of itself in the first steps")
-        centering: float = Field(0.9, ge=0, lt=1, description="what the center of the teacher's scores keeps of itself")
+        temperature: float = Field(0.1, gt=0, description="temperature of the student")
+        teacher_temperature: float = Field(0.05, gt=0, description="temperature of the teacher, which should be lower")
+        momentum: float = Field(0.99, ge=0, lt=1, description="initial momentum of the teacher, which increases to 1")
+        centering: float = Field(0.9, ge=0, lt=1, description="momentum of the center of the teacher's scores")
         width: int = Field(512, ge=1, description="channels of the projection's hidden layer")
         dim: int = Field(128, ge=1, description="length of the embedding")
 
@@ -87,16 +95,16 @@ class DINO(umzoo.PretextTask):
         self.progress = 0.0
 
     def bind(self, backbone: umzoo.Backbone) -> None:
-        """Copy the network and the heads, which the teacher begins with."""
+        """Initialize the teacher with copies of the network and the heads."""
         self.teacher = Teacher(nn.ModuleList((backbone, *self.heads)))
 
     def after_step(self, backbone: umzoo.Backbone) -> None:
-        """Let the teacher follow."""
+        """Update the teacher."""
         students = nn.ModuleList((backbone, *self.heads))
         self.teacher.follow(students, momentum_at(self.progress, self.config.momentum))
 
     def exported(self, backbone: umzoo.Backbone) -> umzoo.Backbone:
-        """Return the teacher, as DINO publishes it."""
+        """Return the teacher, as in DINO's released weights."""
         network: umzoo.Backbone = self.teacher.network[0]  # type: ignore[index,assignment]
         return network
 
@@ -119,7 +127,7 @@ class DINO(umzoo.PretextTask):
         return corrupted
 
     def features(self, backbone: umzoo.Backbone, views: umzoo.Fields) -> umzoo.Features:
-        """Pass the large crops with cells hidden, then the small ones; ``pooled`` holds all crops, levels the large."""
+        """Return features of masked large crops, then small crops; ``levels`` are those of large crops only."""
         seen, space = views["image"], self.context.backbone.input_space
         if self.masks:
             seen = hide(seen, views["hidden"], views["mean"].repeat(GLOBAL))
@@ -130,7 +138,7 @@ class DINO(umzoo.PretextTask):
         return umzoo.Features(large.levels, None, torch.cat(pooled))
 
     def loss(self, features: umzoo.Features, views: umzoo.Fields) -> Tensor:
-        """Return the cross-entropies of crops, and of hidden cells, to the teacher's distributions."""
+        """Return the cross entropy with the teacher's distributions, of crops and of masked cells."""
         self.progress = float(views["progress"])
         backbone, *heads = self.teacher.network
         with torch.no_grad():
@@ -154,7 +162,7 @@ class DINO(umzoo.PretextTask):
         return (cosines / self.config.temperature).log_softmax(1)
 
     def _targets(self, cosines: Tensor, number: int) -> Tensor:
-        """Return the teacher's distributions, centered; in training the center then moves."""
+        """Return the teacher's centered distributions; in training, update the center."""
         center = self.centers[number]  # type: ignore[index]
         target = ((cosines - center) / self.config.teacher_temperature).softmax(1)
         if self.training:
@@ -170,12 +178,12 @@ class DINO(umzoo.PretextTask):
 
 
 def _rows(level: Tensor) -> Tensor:
-    """Cells of a map ``(B, C, d, h, w)`` as rows ``(B * d * h * w, C)``."""
+    """Reshape a map ``(B, C, d, h, w)`` to rows of cells ``(B * d * h * w, C)``."""
     return level.movedim(1, -1).flatten(0, -2)
 
 
 def _mean_of_all(rows: Tensor) -> Tensor:
-    """The mean of *rows* over all processes."""
+    """Return the mean of *rows* over all processes."""
     mean = rows.mean(0)
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.all_reduce(mean)

@@ -1,4 +1,4 @@
-"""Distillation: a network learns the features of another one from the zoo, such as a larger one."""
+"""Distillation of the features of another network of the zoo, such as a larger one."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from umzoo.errors import ConfigError
 
 
 class Distillation(umzoo.PretextTask):
-    """The coarsest features, through a linear map, must point where those of the teacher do (FitNets' hints).
+    """Aligns the coarsest features, after a linear map, with those of the teacher by cosine (FitNets' hints).
 
-    The teacher's features are centered and scaled by channel over the batch, as most of what a cosine of raw features
-    sees is their mean. The student sees the recipe's corrupted view, the teacher the clean one. Metrics: ``cosine``,
-    the mean of it, which is 0 for any answer that is the same everywhere.
+    The teacher's features are standardized by channel over the batch, because their mean dominates cosines of raw
+    features. The student gets the recipe's corrupted view, the teacher the clean one. Metric: the mean ``cosine``,
+    which is 0 for any constant prediction.
     """
 
     name = "distillation"
@@ -41,25 +41,25 @@ class Distillation(umzoo.PretextTask):
         student = context.backbone
         if teacher.info.in_channels != student.in_channels:
             raise ConfigError(
-                f"the teacher '{self.config.teacher}' takes {teacher.info.in_channels} channels, the backbone"
-                f" {student.in_channels}: they must see the same images"
+                f"the teacher '{self.config.teacher}' has {teacher.info.in_channels} input channels, the backbone"
+                f" {student.in_channels}: choose a teacher with equal channels"
             )
         if (size := teacher.info.nearest_size(context.patch_size)) != context.patch_size:
             raise ConfigError(
-                f"the teacher '{self.config.teacher}' takes no patches of {context.patch_size}: set data.patch_size"
-                f" to one that it takes, the nearest is {size}"
+                f"the teacher '{self.config.teacher}' does not support patches of {context.patch_size}: change"
+                f" data.patch_size, the nearest is {size}"
             )
         self.teacher = teacher
         self.map = nn.Conv3d(student.levels[-1].channels, teacher.info.levels[-1].channels, 1)
 
     def train(self, mode: bool = True) -> Distillation:
-        """Set the mode of all but the teacher, which never trains."""
+        """Set the mode of all modules except the teacher, which stays in eval mode."""
         super().train(mode)
         self.teacher.eval()
         return self
 
     def loss(self, features: umzoo.Features, views: umzoo.Fields) -> Tensor:
-        """Return one minus the mean cosine of mapped and centered teacher's features, over cells."""
+        """Return one minus the mean cosine of mapped features and standardized teacher's features, over cells."""
         answer = self.map(features.levels[-1]).float()
         clean = enter(views["clean"], views, self.teacher.info.input_space)
         with torch.no_grad():
@@ -70,14 +70,14 @@ class Distillation(umzoo.PretextTask):
 
 
 def resized(level: Tensor, size: torch.Size) -> Tensor:
-    """Average *level* ``(B, C, d, h, w)`` over larger cells, and interpolate it onto smaller ones, to *size*."""
+    """Resize *level* ``(B, C, d, h, w)`` to *size*: by averaging if cells get larger, else by interpolation."""
     fewer = [min(a, b) for a, b in zip(level.shape[2:], size, strict=True)]
     pooled = functional.adaptive_avg_pool3d(level, fewer)
     return functional.interpolate(pooled, size, mode="trilinear") if pooled.shape[2:] != size else pooled
 
 
 def centered(level: Tensor) -> Tensor:
-    """Give each channel of *level* ``(B, C, d, h, w)`` mean 0 and deviation 1 over items and cells."""
+    """Standardize each channel of *level* ``(B, C, d, h, w)`` over items and cells."""
     axes = (0, 2, 3, 4)
     spread = level.std(axes, correction=0, keepdim=True).clamp_min(1e-6)
     return (level - level.mean(axes, keepdim=True)) / spread

@@ -1,4 +1,4 @@
-"""JEPA in 3D (I-JEPA, Assran et al., CVPR 2023): predict a teacher's features of cells that were hidden."""
+"""JEPA in 3D (I-JEPA, Assran et al., CVPR 2023): predicts a teacher's features of masked cells."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class JEPA(umzoo.PretextTask):
-    """From a patch with boxes hidden, predict the coarsest features that a moving average of the network has of them.
+    """Predicts the coarsest features of masked boxes, computed by a moving average of the network (teacher).
 
-    Hidden voxels are set to the mean of their volume, so any encoder can be trained; features are normalized over the
-    channels of each cell. Metrics: ``mean``, the loss of the mean of the hidden cells' features; ``explained``, the
-    share of it that is predicted; ``spread``, the deviation of the teacher's features over cells, which is 0 when it
-    has collapsed.
+    Masked voxels are set to the mean of their volume, so any encoder can be trained. Features are normalized over the
+    channels of each cell. Metrics: ``mean``, the loss of predicting the mean of the masked cells' features;
+    ``explained``, the reduction of the loss relative to it; and ``spread``, the standard deviation of the teacher's
+    features over cells, which is 0 after a collapse.
     """
 
     name = "jepa"
@@ -35,9 +35,11 @@ class JEPA(umzoo.PretextTask):
     class Config(umzoo.Config):
         """Options of ``jepa``."""
 
-        boxes: int = Field(4, ge=1, description="hidden boxes of each patch, which may overlap")
-        hidden: tuple[Share, Share] = Field((0.3, 0.5), description="least and greatest edge of a box, of the grid's")
-        momentum: float = Field(0.99, ge=0, lt=1, description="what the teacher keeps of itself in the first steps")
+        boxes: int = Field(4, ge=1, description="masked boxes per patch, which may overlap")
+        hidden: tuple[Share, Share] = Field(
+            (0.3, 0.5), description="minimum and maximum edge of a masked box, as a fraction of the grid"
+        )
+        momentum: float = Field(0.99, ge=0, lt=1, description="initial momentum of the teacher, which increases to 1")
         width: int = Field(128, ge=1, description="channels of the predictor")
         depth: int = Field(2, ge=1, description="residual blocks of the predictor")
 
@@ -50,33 +52,33 @@ class JEPA(umzoo.PretextTask):
         self.grid = tuple(n // s for n, s in zip(context.patch_size, level.stride, strict=True))
         if math.prod(self.grid) < 2:
             raise ConfigError(
-                f"jepa hides cells of the coarsest level, of which data.patch_size {context.patch_size} has one:"
+                f"jepa needs two or more cells of the coarsest level, data.patch_size {context.patch_size} has one:"
                 " make the patch larger"
             )
         self.predictor = Predictor(level.channels, self.config.width, self.config.depth)
         self.progress = 0.0
 
     def bind(self, backbone: umzoo.Backbone) -> None:
-        """Copy the network, which the teacher begins with."""
+        """Initialize the teacher with a copy of the network."""
         self.teacher = Teacher(backbone)
 
     def after_step(self, backbone: umzoo.Backbone) -> None:
-        """Let the teacher follow."""
+        """Update the teacher."""
         self.teacher.follow(backbone, momentum_at(self.progress, self.config.momentum))
 
     def exported(self, backbone: umzoo.Backbone) -> umzoo.Backbone:
-        """Return the teacher, as I-JEPA evaluates it."""
+        """Return the teacher, which I-JEPA evaluates too."""
         network: umzoo.Backbone = self.teacher.network  # type: ignore[assignment]
         return network
 
     def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:
-        """Return ``image`` with ``hidden`` cells ``(B, d, h, w)``, and ``clean``."""
+        """Return the masked ``image``, ``hidden`` (masked) cells ``(B, d, h, w)``, and ``clean``."""
         clean, options = batch["image"], self.config
         hidden = draw_boxes_of_cells(len(clean), self.grid, options.boxes, options.hidden, rng)
         return {"image": hide(clean, hidden, batch["mean"]), "clean": clean, "hidden": hidden}
 
     def loss(self, features: umzoo.Features, views: umzoo.Fields) -> Tensor:
-        """Return the smooth L1 distance of predicted and true features over hidden cells."""
+        """Return the smooth L1 distance between predicted and teacher's features over masked cells."""
         self.progress, hidden = float(views["progress"]), views["hidden"].unsqueeze(1)
         with torch.no_grad():
             target = normalized(self.teacher.network(views["clean_input"]).levels[-1].float())
@@ -88,7 +90,7 @@ class JEPA(umzoo.PretextTask):
 
 
 class Predictor(nn.Module):
-    """Residual convolutions over the coarsest map, in whose hidden cells a learned vector stands."""
+    """Residual convolutions on the coarsest level; a learned vector is added in masked cells."""
 
     def __init__(self, channels: int, width: int, depth: int) -> None:
         super().__init__()
@@ -112,17 +114,17 @@ def _block(width: int) -> nn.Module:
 
 
 def normalized(level: Tensor) -> Tensor:
-    """Give each cell of *level* ``(B, C, d, h, w)`` mean 0 and deviation 1 over its channels."""
+    """Standardize each cell of *level* ``(B, C, d, h, w)`` over its channels."""
     return functional.layer_norm(level.movedim(1, -1), level.shape[1:2]).movedim(-1, 1)
 
 
 def hidden_mean(target: Tensor, hidden: Tensor) -> Tensor:
-    """Mean of the *hidden* cells of all items, by channel, as large as *target*."""
+    """Return the mean of the *hidden* cells of all items by channel, expanded to the shape of *target*."""
     axes = (0, 2, 3, 4)
     return ((target * hidden).sum(axes, keepdim=True) / hidden.sum()).expand_as(target)
 
 
 def distance(answer: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
-    """Mean smooth L1 distance over the *hidden* cells."""
+    """Return the mean smooth L1 distance over the *hidden* cells."""
     lost = functional.smooth_l1_loss(answer, target, reduction="none").mean(1, keepdim=True)
     return (lost * hidden).sum() / hidden.sum()

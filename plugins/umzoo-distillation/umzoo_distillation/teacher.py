@@ -1,4 +1,4 @@
-"""A teacher that is a moving average of its student, and blocks of cells that the student does not see."""
+"""A moving-average teacher, and masks of cells for the student."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import umzoo
 
 
 class Teacher(nn.Module):
-    """A moving average of *student*, made as its copy; no gradient reaches it.
+    """A moving average of *student*, initialized as its copy, without gradients.
 
     Buffers, such as running statistics, are copied.
     """
@@ -23,7 +23,7 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def follow(self, student: nn.Module, momentum: float) -> None:
-        """Keep *momentum* of the teacher, and take the rest from *student*."""
+        """Update the moving average with the weights of *student*."""
         for slow, fast in zip(self.network.parameters(), student.parameters(), strict=True):
             slow.lerp_(fast.detach(), 1 - momentum)
         for slow, fast in zip(self.network.buffers(), student.buffers(), strict=True):
@@ -31,21 +31,21 @@ class Teacher(nn.Module):
 
 
 def momentum_at(progress: float, start: float) -> float:
-    """Return the momentum, which rises from *start* to 1 as half a cosine while *progress* goes from 0 to 1."""
+    """Return the momentum, which increases from *start* to 1 on a half cosine for *progress* from 0 to 1."""
     return 1 - (1 - start) * (math.cos(math.pi * progress) + 1) / 2
 
 
 def draw_boxes_of_cells(
     count: int, grid: tuple[int, ...], boxes: int, shares: tuple[float, float], rng: umzoo.Rng
 ) -> Tensor:
-    """Return which cells of *grid* some box covers, bool ``(count, *grid)``; in each item some are, and some are not.
+    """Return the cells of *grid* covered by random boxes, bool ``(count, *grid)``; each item has both kinds of cells.
 
     Args:
-        count: items.
-        grid: cells along D, H and W, at least two in all.
-        boxes: boxes of each item, which may overlap.
-        shares: least and greatest edge of a box, of the grid's.
-        rng: draws.
+        count: number of items.
+        grid: cells along D, H and W, at least two in total.
+        boxes: boxes per item, which may overlap.
+        shares: minimum and maximum edge of a box, as a fraction of the grid.
+        rng: random numbers.
     """
     edges = torch.tensor(grid, device=rng.device)
     share = rng.uniform((count, boxes, 1), *shares)
@@ -63,7 +63,7 @@ def draw_boxes_of_cells(
 
 
 def _between(start: Tensor, size: Tensor, length: int) -> Tensor:
-    """Whether each of *length* cells lies in ``[start, start + size)``, bool ``(B, length)``."""
+    """Return whether each of *length* cells is in ``[start, start + size)``, bool ``(B, length)``."""
     cells = torch.arange(length, device=start.device)
     return (cells >= start[:, None]) & (cells < (start + size)[:, None])
 

@@ -199,8 +199,8 @@ def test_running_statistics_are_those_of_visible_voxels():
     [
         ("primus_s", {"mode": "sparse"}, "use 'dense' or 'tokens'"),
         ("resenc_unet_s", {"mode": "tokens"}, "use 'dense' or 'sparse'"),
-        ("resenc_unet_s", {"block": (16, 24, 32)}, "two blocks or more"),
-        ("resenc_unet_s", {"block": (5, 8, 8)}, "two blocks or more"),
+        ("resenc_unet_s", {"block": (16, 24, 32)}, "two or more blocks"),
+        ("resenc_unet_s", {"block": (5, 8, 8)}, "two or more blocks"),
         ("primus_s", {"block": (4, 4, 4)}, "multiple of the coarsest stride"),
     ],
 )

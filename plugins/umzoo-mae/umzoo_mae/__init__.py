@@ -1,4 +1,4 @@
-"""Masked autoencoding for umzoo: dense, with dropped tokens, or with masked convolutions."""
+"""Masked autoencoding for umzoo: dense, with token dropping, or with masked convolutions."""
 
 from __future__ import annotations
 

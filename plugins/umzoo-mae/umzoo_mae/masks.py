@@ -1,4 +1,4 @@
-"""Masks on a grid of blocks. One grid, flattened in the order (D, H, W), is the only source of every mask."""
+"""Masks on a grid of blocks. All masks come from one grid, flattened in the order (D, H, W)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import umzoo
 
 
 def hidden_blocks(grid: Sequence[int], ratio: float) -> int:
-    """Return how many blocks of *grid* (D, H, W) are hidden: *ratio* of them, at least one and never all."""
+    """Return the number of masked blocks of *grid* (D, H, W): a fraction *ratio*, at least one and never all."""
     return min(max(round(ratio * prod(grid)), 1), prod(grid) - 1)
 
 
 def draw_mask(items: int, grid: Sequence[int], ratio: float, rng: umzoo.Rng) -> Tensor:
-    """Draw bool ``(B, *grid)``, true where a block is hidden; as many in each item."""
+    """Draw a mask, bool ``(B, *grid)``, True for masked blocks; all items have the same number of them."""
     order = rng.host().uniform((items, prod(grid))).argsort(dim=1, stable=True)
     hidden = order[:, : hidden_blocks(grid, ratio)]
     mask = torch.zeros(items, prod(grid), dtype=torch.bool).scatter(1, hidden, True)
@@ -32,5 +32,5 @@ def enlarge(mask: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def visible_positions(hidden: Tensor, count: int) -> Tensor:
-    """Return int64 ``(B, count)``: the positions where *hidden* ``(B, N)`` is false, in rising order."""
+    """Return int64 ``(B, count)``: the indices where *hidden* ``(B, N)`` is False, in ascending order."""
     return hidden.int().argsort(dim=1, stable=True)[:, :count]

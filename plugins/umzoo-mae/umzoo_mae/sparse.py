@@ -1,7 +1,7 @@
-"""Masked convolutions, as in SparK (Tian et al., ICLR 2023): an encoder of convolutions that sees visible voxels only.
+"""Masked convolutions, as in SparK (Tian et al., ICLR 2023): a convolutional encoder of visible voxels only.
 
-Every convolution's output is set to 0 at hidden voxels, and norms take their statistics over visible voxels. So the
-network computes what a sparse convolution would, at the cost of a dense one.
+The output of every convolution is set to 0 at masked voxels, and norms use statistics of visible voxels. The result
+equals that of sparse convolutions, at the cost of dense ones.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ NORMS = (nn.InstanceNorm3d, nn.BatchNorm3d)
 
 
 class SparsePass(nn.Module):
-    """Encode with masked convolutions, put learned values at the hidden places of every level, and decode.
+    """Encode with masked convolutions, fill masked positions of every level with learned values, and decode.
 
-    The backbone's own ``encode`` is called directly: where the backbone is compiled, this pass is not.
+    The backbone's ``encode`` is called directly, so this pass is not compiled, even if the backbone is.
     """
 
     def __init__(self, info: umzoo.BackboneInfo) -> None:
@@ -34,10 +34,10 @@ class SparsePass(nn.Module):
         )
 
     def check(self, backbone: umzoo.Backbone) -> None:
-        """Refuse an encoder with parameters in layers other than convolutions and the :data:`NORMS`.
+        """Check that all parameters of the encoder are in convolutions and :data:`NORMS`.
 
         Raises:
-            ConfigError: naming them.
+            ConfigError: if not; the message names the other layers.
         """
         known = (nn.Conv3d, *NORMS)
         modules = [module for module in backbone.get_submodule("encoder").modules() if not isinstance(module, known)]
@@ -45,7 +45,7 @@ class SparsePass(nn.Module):
             raise ConfigError(f"mae with mode 'sparse' cannot mask {', '.join(other)} of {backbone.name}: use 'dense'")
 
     def forward(self, backbone: umzoo.Backbone, views: umzoo.Fields) -> umzoo.Features:
-        """Return the levels, 0 at hidden places, and the dense map decoded from the filled levels."""
+        """Return the levels, 0 at masked positions, and the dense features decoded from the filled levels."""
         visible, image = ~views["masked"], views["input"]
         with masked_layers(backbone.get_submodule("encoder"), visible):
             levels = backbone.encode(image * enlarge(visible, image.shape[2:]))
@@ -59,7 +59,7 @@ class SparsePass(nn.Module):
 
 @contextmanager
 def masked_layers(encoder: nn.Module, visible: Tensor) -> Iterator[None]:
-    """Let the convolutions and norms of *encoder* see only the blocks where *visible* ``(B, d, h, w)`` is true."""
+    """Restrict convolutions and norms of *encoder* to blocks where *visible* ``(B, d, h, w)`` is True."""
     changed: list[Any] = [module for module in encoder.modules() if isinstance(module, (nn.Conv3d, *NORMS))]
     for module in changed:
         norm = isinstance(module, NORMS)
@@ -78,7 +78,7 @@ def _convolution(forward: Callable[[Tensor], Tensor], visible: Tensor, x: Tensor
 
 
 def _norm(module: Any, visible: Tensor, x: Tensor) -> Tensor:
-    """Normalize by the statistics of the visible voxels, of each item or, for batch norm, of all."""
+    """Normalize by statistics of visible voxels: of each item, or of the batch for batch norm."""
     mask = enlarge(visible, x.shape[2:])
     batch = isinstance(module, nn.BatchNorm3d)
     axes = (0, 2, 3, 4) if batch else (2, 3, 4)
@@ -96,7 +96,7 @@ def _norm(module: Any, visible: Tensor, x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _track(module: Any, mean: Tensor, variance: Tensor) -> None:
-    """Move the running statistics, as batch norm does."""
+    """Update the running statistics as in batch norm."""
     module.num_batches_tracked += 1
     momentum = 1 / float(module.num_batches_tracked) if module.momentum is None else module.momentum
     module.running_mean.lerp_(mean.to(module.running_mean), momentum)

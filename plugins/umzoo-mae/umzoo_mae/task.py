@@ -20,7 +20,7 @@ Edge = Annotated[int, Field(ge=1)]
 
 
 class DensePass(nn.Module):
-    """The whole masked image goes through the network."""
+    """Forward pass of the whole masked image."""
 
     def forward(self, backbone: umzoo.Backbone, views: umzoo.Fields) -> umzoo.Features:
         """Return the features of the masked input."""
@@ -29,11 +29,11 @@ class DensePass(nn.Module):
 
 
 class MaskedAutoencoding(umzoo.PretextTask):
-    """Restore blocks of voxels that were hidden; only hidden voxels enter the loss.
+    """Restoration of masked blocks of voxels, with a loss over masked voxels only.
 
-    Hidden voxels are set to the mean of their volume, which is 0 in z-score space. Metrics: ``baseline``, the loss of
-    an answer that takes no learning, the mean of the visible blocks nearby (:func:`nearby_mean`); ``mean``, that of the
-    mean of the hidden voxels themselves; and ``explained``, the share of their variance that is explained.
+    Masked voxels are set to the mean of their volume, which is 0 in z-score space. Metrics: ``baseline``, the loss of
+    predicting the mean of nearby visible blocks (:func:`nearby_mean`); ``mean``, the loss of predicting the mean of the
+    masked voxels; and ``explained``, the explained variance of masked voxels.
     """
 
     name = "mae"
@@ -44,18 +44,20 @@ class MaskedAutoencoding(umzoo.PretextTask):
     class Config(umzoo.Config):
         """Options of ``mae``."""
 
-        ratio: float = Field(0.75, gt=0, lt=1, description="share of the blocks that is hidden")
+        ratio: float = Field(0.75, gt=0, lt=1, description="fraction of masked blocks")
         block: tuple[Edge, Edge, Edge] | None = Field(
-            None, description="voxels (D, H, W) of a block; None: the stride of the coarsest level"
+            None, description="voxels (D, H, W) of a block; by default the stride of the coarsest level"
         )
         mode: Literal["auto", "dense", "tokens", "sparse"] = Field(
             "auto",
-            description="'tokens': hidden tokens are dropped before the transformer; 'sparse': convolutions and norms"
-            " see visible voxels only (SparK); 'dense': the network sees the masked image; 'auto': 'tokens' where the"
-            " backbone can drop tokens, else 'dense'",
+            description="'tokens': masked tokens are dropped before the transformer; 'sparse': convolutions and norms"
+            " of visible voxels only (SparK); 'dense': the input is the masked image; 'auto': 'tokens' if the backbone"
+            " can drop tokens, else 'dense'",
         )
-        decoder_dim: int = Field(192, ge=32, multiple_of=32, description="channels of the decoder's blocks; 'tokens'")
-        decoder_depth: int = Field(2, ge=1, description="transformer blocks that all tokens pass; 'tokens'")
+        decoder_dim: int = Field(
+            192, ge=32, multiple_of=32, description="channels of the transformer decoder, for mode 'tokens'"
+        )
+        decoder_depth: int = Field(2, ge=1, description="blocks of the transformer decoder, for mode 'tokens'")
 
     config: Config
 
@@ -75,8 +77,8 @@ class MaskedAutoencoding(umzoo.PretextTask):
         size, info, stride = self.context.patch_size, self.context.backbone, self.context.backbone.levels[-1].stride
         if any(n % edge for n, edge in zip(size, self.block, strict=True)) or prod(self.grid) < 2:
             raise ConfigError(
-                f"mae needs two blocks or more that fill data.patch_size {size}, block {self.block} does not:"
-                " set pretext.tasks.mae.block to a divisor of it"
+                f"mae needs data.patch_size to be two or more blocks, got {size} and block {self.block}:"
+                " set pretext.tasks.mae.block to a divisor of the patch size"
             )
         if self.mode != "dense" and any(edge % s for edge, s in zip(self.block, stride, strict=True)):
             raise ConfigError(
@@ -95,23 +97,23 @@ class MaskedAutoencoding(umzoo.PretextTask):
         return TokenPass(self.context, self.grid, self.config)
 
     def bind(self, backbone: umzoo.Backbone) -> None:
-        """Refuse layers that mode ``sparse`` does not know.
+        """Check that mode ``sparse`` supports the layers of the backbone.
 
         Raises:
-            ConfigError: naming them.
+            ConfigError: if not; the message names the layers.
         """
         if isinstance(self.route, SparsePass):
             self.route.check(backbone)
 
     def views(self, batch: umzoo.Fields, rng: umzoo.Rng) -> umzoo.Fields:
-        """Return ``image`` with hidden blocks, ``clean`` and ``masked``, bool ``(B, *grid)``."""
+        """Return the masked ``image``, ``clean``, and ``masked``, bool ``(B, *grid)``."""
         clean = batch["image"]
         masked = draw_mask(len(clean), self.grid, self.config.ratio, rng)
         mean = batch["mean"].to(clean.dtype).view(-1, 1, 1, 1, 1)
         return {"image": torch.where(enlarge(masked, clean.shape[2:]), mean, clean), "clean": clean, "masked": masked}
 
     def features(self, backbone: umzoo.Backbone, views: umzoo.Fields) -> umzoo.Features:
-        """Pass the masked view through *backbone* by the route of the mode."""
+        """Return the features of the masked view, by the mode's forward pass."""
         features: umzoo.Features = self.route(backbone, views)
         return features
 
@@ -121,11 +123,11 @@ class MaskedAutoencoding(umzoo.PretextTask):
         return answer.sigmoid() if self.context.backbone.input_space == "unit" else answer
 
     def pictures(self, features: umzoo.Features, views: umzoo.Fields) -> umzoo.Fields:
-        """What was clean, seen, and restored."""
+        """Return clean, masked and restored images."""
         return {**super().pictures(features, views), "restored": self.to_unit(self.predict(features), views)}
 
     def loss(self, features: umzoo.Features, views: umzoo.Fields) -> Tensor:
-        """Return the mean squared error over the hidden voxels, in the backbone's input space."""
+        """Return the mean squared error over the masked voxels, in the backbone's input space."""
         target = views["clean_input"].float()
         hidden = enlarge(views["masked"], target.shape[2:]).expand_as(target)
         loss = masked_error(self.predict(features), target, hidden)
@@ -141,14 +143,14 @@ class MaskedAutoencoding(umzoo.PretextTask):
 
 
 def masked_error(answer: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
-    """Mean squared error over the voxels where *hidden* is true."""
+    """Return the mean squared error over voxels where *hidden* is True."""
     return ((answer - target).square() * hidden).sum() / hidden.sum()
 
 
 def nearby_mean(target: Tensor, masked: Tensor) -> Tensor:
-    """Fill *target* ``(B, C, D, H, W)`` with means of visible blocks, over the 27 around each, and smoothed.
+    """Return the smoothed mean of visible blocks in each neighborhood of 27 blocks, of the shape of *target*.
 
-    Where none of the 27 is visible, it is the mean of all visible blocks.
+    If none of the 27 blocks is visible, it is the mean of all visible blocks.
     """
     grid = masked.shape[1:]
     visible = (~masked).unsqueeze(1).to(target.dtype)
@@ -160,7 +162,7 @@ def nearby_mean(target: Tensor, masked: Tensor) -> Tensor:
 
 
 def _sum_of_neighbors(blocks: Tensor) -> Tensor:
-    """Sum each of *blocks* ``(B, C, d, h, w)`` with the 26 around it."""
+    """Return the sum of each of *blocks* ``(B, C, d, h, w)`` and its 26 neighbors."""
     kernel = blocks.new_ones(1, 1, 3, 3, 3)
     return functional.conv3d(blocks.flatten(0, 1).unsqueeze(1), kernel, padding=1).view_as(blocks)
 

@@ -1,4 +1,4 @@
-"""Token-dropping for transformers: the encoder sees visible tokens only, a light decoder sees all."""
+"""Token dropping for transformers: the encoder processes visible tokens only, a light decoder all tokens."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from umzoo_mae.masks import enlarge, hidden_blocks, visible_positions
 
 
 class TokenPass(nn.Module):
-    """Encode visible tokens, put a learned token at the hidden places, mix all, and decode to voxels.
+    """Encode visible tokens, insert a learned token at masked positions, apply transformer blocks, decode to voxels.
 
-    The transformer blocks of the mixing belong to the task; the decoder from tokens to voxels is the backbone's own.
+    These transformer blocks belong to the task; the decoder from tokens to voxels is that of the backbone.
     """
 
     def __init__(self, context: umzoo.PretextContext, blocks: Sequence[int], config: Any) -> None:
@@ -32,7 +32,7 @@ class TokenPass(nn.Module):
         self.blocks = nn.Sequential(*(_block(width) for _ in range(config.decoder_depth)), nn.LayerNorm(width))
 
     def forward(self, backbone: umzoo.Backbone, views: umzoo.Fields) -> umzoo.Features:
-        """Return the features of the visible tokens, with the dense map of all."""
+        """Return the features of the visible tokens, and dense features of all tokens."""
         hidden = enlarge(views["masked"], self.grid).flatten(1)
         features: umzoo.Features = backbone(views["input"], visible=visible_positions(hidden, self.visible))
         tokens = self.inward(features.levels[-1].flatten(2).transpose(1, 2))

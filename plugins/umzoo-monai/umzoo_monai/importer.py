@@ -1,4 +1,4 @@
-"""Published weights of Swin UNETR: MONAI's self-supervised ones, VoCo's, and others in MONAI's names."""
+"""Importer of published Swin UNETR weights: MONAI's self-supervised ones, VoCo's, and others with MONAI's names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RENAMES = (
     (r"^(swinViT\.layers\d\.0)\.0\.(?=blocks\.|downsample\.)", r"\1."),
     (r"\.mlp\.fc(?=[12]\.)", ".mlp.linear"),
 )
-"""From the names of older versions, of self-supervised heads, and of Disruptive Autoencoders, to those of today."""
+"""Renaming of tensors from older versions, self-supervised heads and Disruptive Autoencoders to current names."""
 SOURCES: dict[str, dict[str, Any]] = {
     "monai_ssl": {
         "url": "https://github.com/Project-MONAI/research-contributions/tree/main/SwinUNETR/Pretrain",
@@ -48,15 +48,15 @@ SOURCES: dict[str, dict[str, Any]] = {
         "spacing": None,
     },
 }
-"""What the projects' own training code sets by default."""
+"""Defaults of the projects' training code."""
 
 
 class MonaiSwinImporter(Importer):
-    """Swin UNETR or its transformer alone: sizes follow from the tensors, names of all MONAI versions understood.
+    """Imports Swin UNETR or only its transformer; infers sizes from the tensors, and handles all MONAI versions.
 
-    A file with the whole network, or with all but the decoder (VoCo's SSL heads), becomes a ``swin_unetr``; one with
-    the transformer only (MONAI's ``model_swinvit.pt``) a ``swin_vit``. Tensors keep their values; what else the file
-    holds goes to ``pretext.safetensors`` under ``monai_swin.*``.
+    A file with the whole network, or without decoder (VoCo's SSL heads), becomes a ``swin_unetr``; one with the
+    transformer only (MONAI's ``model_swinvit.pt``) a ``swin_vit``. Tensors keep their values; other tensors of the file
+    are stored in ``pretext.safetensors`` under ``monai_swin.*``.
     """
 
     name = "monai_swin"
@@ -65,12 +65,14 @@ class MonaiSwinImporter(Importer):
         """Options of ``monai_swin``."""
 
         source: Literal["monai_ssl", "voco", "swin_unetr"] | None = Field(
-            None, description="who trained it, which sets the input; None: voco if the network is the second version"
-            ", monai_ssl if it is the transformer alone, else swin_unetr"
+            None, description="origin of the weights, which sets the input; by default voco for networks of the second"
+            " version, monai_ssl for the transformer alone, else swin_unetr"
         )  # fmt: skip
-        tag: str | None = Field(None, description="name is architecture.tag; None: the source")
-        window: tuple[float, float] | None = Field(None, description="HU that became 0 and 1; None: as the source's")
-        downsample: Literal["merging", "mergingv2"] = Field("merging", description="how tokens are merged")
+        tag: str | None = Field(None, description="tag of the weights' name; by default the source")
+        window: tuple[float, float] | None = Field(
+            None, description="HU mapped to 0 and 1; by default those of the source"
+        )
+        downsample: Literal["merging", "mergingv2"] = Field("merging", description="version of token merging")
 
     def run(self, source: Path, out: Path, license: str = "unknown") -> None:
         """Read the checkpoint *source* and write a weights folder to *out*.
@@ -128,7 +130,7 @@ class MonaiSwinImporter(Importer):
 
 
 def current_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return *state* under the names of today's MONAI."""
+    """Return *state* with the names of current MONAI."""
     renamed = {}
     for name, tensor in state.items():
         for pattern, replacement in RENAMES:
@@ -138,7 +140,7 @@ def current_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def network_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return the options of the network whose tensors *state* holds, under today's names.
+    """Return the options of the network of the tensors *state*, which have current names.
 
     Raises:
         WeightsError: if it is not a Swin transformer, or its windows are not cubes.

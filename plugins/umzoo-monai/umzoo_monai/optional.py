@@ -1,4 +1,4 @@
-"""MONAI itself, imported when it is first needed: it takes seconds."""
+"""Lazy import of MONAI, which takes seconds."""
 
 from __future__ import annotations
 

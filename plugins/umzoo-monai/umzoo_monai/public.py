@@ -1,4 +1,4 @@
-"""Public checkpoints of Swin UNETR and SegResNet: where they are, and under which license."""
+"""Locations and licenses of public checkpoints of Swin UNETR and SegResNet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VOCO = {
     "vocomni_l": ("VoComni_L.pt", "VoCo, then supervised on VoComni, 290 M parameters"),
     "vocomni_h": ("VoComni_H.pt", "VoCo, then supervised on VoComni, 1.2 G parameters"),
 }
-"""Wu et al., arXiv 2410.09890: file and what it is."""
+"""Checkpoints of Wu et al., arXiv 2410.09890: file and description."""
 BTCV = {
     "btcv_tiny": "swin_unetr.tiny_5000ep_f12_lr2e-4_pretrained.pt",
     "btcv_small": "swin_unetr.small_5000ep_f24_lr2e-4_pretrained.pt",
@@ -40,7 +40,7 @@ SUPREM = WeightsEntry(
 
 
 def public_checkpoints() -> Iterator[WeightsEntry]:
-    """Yield an entry for each public checkpoint whose place and license are known."""
+    """Yield an entry for each public checkpoint with a known location and license."""
     text = f"MONAI: three tasks on {MONAI_VOLUMES:,} CT"
     seen = {"modalities": {"ct": MONAI_VOLUMES}, "volumes": MONAI_VOLUMES}
     yield _entry("swin_vit.monai_ssl", f"{MONAI}/model_swinvit.pt", text, "monai_ssl", seen)

@@ -1,4 +1,4 @@
-"""SegResNet (Myronenko, arXiv 1810.11654) of both versions, built by MONAI, under its names."""
+"""Both versions of SegResNet (Myronenko, arXiv 1810.11654), built by MONAI, with its names."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ FINAL = "conv_final.0"
 
 
 class SegResNetConfig(umzoo.Config):
-    """Options of ``segresnet``, under MONAI's own names."""
+    """Options of ``segresnet``, with MONAI's names."""
 
     in_channels: Count = Field(1, description="channels of the input")
     init_filters: int = Field(16, ge=GROUPS, multiple_of=GROUPS, description="channels of the finest level")
     blocks_down: tuple[Count, ...] = Field((1, 2, 2, 4), min_length=2, description="residual blocks of each level")
-    blocks_up: tuple[Count, ...] = Field((1, 1, 1), min_length=1, description="the same of the decoder, coarse to fine")
+    blocks_up: tuple[Count, ...] = Field(
+        (1, 1, 1), min_length=1, description="residual blocks of each decoder level, coarse to fine"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -37,7 +39,7 @@ class SegResNetConfig(umzoo.Config):
 
 
 class SegResNetDSConfig(umzoo.Config):
-    """Options of ``segresnet_ds``, under MONAI's own names."""
+    """Options of ``segresnet_ds``, with MONAI's names."""
 
     in_channels: Count = Field(1, description="channels of the input")
     init_filters: Count = Field(32, description="channels of the finest level")
@@ -65,7 +67,7 @@ class SegResNet(umzoo.Backbone):
 
     @classmethod
     def contract_names(cls, names: Sequence[str]) -> dict[str, str]:
-        """Return the names here of the tensors of MONAI's ``SegResNet``."""
+        """Map tensor names of MONAI's ``SegResNet`` to ours."""
         if "convInit.conv.weight" not in names:
             return {}
         kept = [name for name in names if not name.startswith("conv_final.") or name.startswith(f"{FINAL}.")]
@@ -82,7 +84,7 @@ class SegResNet(umzoo.Backbone):
         return levels
 
     def decode(self, levels: list[Tensor]) -> Tensor:
-        """Return the dense map ``(B, init_filters, D, H, W)`` of *levels*, normalized and rectified."""
+        """Return the dense features ``(B, init_filters, D, H, W)`` of *levels*, after norm and ReLU."""
         x = levels[-1]
         ups = zip(self.decoder["up_samples"], self.decoder["up_layers"], strict=True)  # type: ignore[arg-type]
         for (up, blocks), skip in zip(ups, reversed(levels[:-1]), strict=True):
@@ -109,7 +111,7 @@ class SegResNetDS(umzoo.Backbone):
 
     @classmethod
     def contract_names(cls, names: Sequence[str]) -> dict[str, str]:
-        """Return the names here of the tensors of MONAI's ``SegResNetDS``, or of its ``SegResEncoder`` alone."""
+        """Map tensor names of MONAI's ``SegResNetDS``, or of only its ``SegResEncoder``, to ours."""
         if "conv_init.weight" in names:
             return {name: f"encoder.{name}" for name in names}
         if "encoder.conv_init.weight" not in names or not any(name.startswith("up_layers.") for name in names):
@@ -125,7 +127,7 @@ class SegResNetDS(umzoo.Backbone):
         return levels
 
     def decode(self, levels: list[Tensor]) -> Tensor:
-        """Return the dense map ``(B, init_filters, D, H, W)`` of *levels*."""
+        """Return the dense features ``(B, init_filters, D, H, W)`` of *levels*."""
         x = levels[-1]
         ups: Any = self.decoder["up_layers"]
         for level, skip in zip(ups, reversed(levels[:-1]), strict=True):
@@ -134,7 +136,7 @@ class SegResNetDS(umzoo.Backbone):
 
 
 def _info(in_channels: int, width: int, count: int) -> BackboneInfo:
-    """What both say of themselves: widths and strides double from level to level."""
+    """Return the description of both networks: widths and strides double from level to level."""
     levels = tuple(Level(width * 2**n, (2**n,) * 3) for n in range(count))
     coarsest = 2 ** (count - 1)
     return BackboneInfo(in_channels, levels, width, input_space="unit", divisor=(coarsest,) * 3)

@@ -1,4 +1,4 @@
-"""Published weights of SegResNet: SuPreM's, CT-FM's, and others in MONAI's names."""
+"""Importer of published SegResNet weights: SuPreM's, CT-FM's, and others with MONAI's names."""
 
 from __future__ import annotations
 
@@ -41,14 +41,15 @@ SOURCES: dict[str, dict[str, Any]] = {
         "window": (-175.0, 250.0),
     },
 }
-"""What the projects' own code sets. CT-FM reads its axes as superior, posterior and left, as ``zyx`` of LPS are."""
+"""Settings of the projects' code. CT-FM's axes are superior, posterior and left, which is ``zyx`` in LPS."""
 
 
 class SegResNetImporter(Importer):
-    """SegResNet of either version: sizes follow from the tensors.
+    """Imports SegResNet of either version; infers sizes from the tensors.
 
-    A file with the encoder alone (CT-FM's feature extractor) brings the encoder. Tensors keep their values; what else
-    the file holds, such as the last convolution, goes to ``pretext.safetensors`` under ``monai_segresnet.*``.
+    From a file with the encoder alone (CT-FM's feature extractor), only the encoder is imported. Tensors keep their
+    values; other tensors of the file, such as the last convolution, are stored in ``pretext.safetensors`` under
+    ``monai_segresnet.*``.
     """
 
     name = "monai_segresnet"
@@ -57,10 +58,12 @@ class SegResNetImporter(Importer):
         """Options of ``monai_segresnet``."""
 
         source: Literal["suprem", "ct_fm", "segresnet"] = Field(
-            "segresnet", description="who trained it, which sets the input"
+            "segresnet", description="origin of the weights, which sets the input"
         )
-        tag: str | None = Field(None, description="name is architecture.tag; None: the source")
-        window: tuple[float, float] | None = Field(None, description="HU that became 0 and 1; None: as the source's")
+        tag: str | None = Field(None, description="tag of the weights' name; by default the source")
+        window: tuple[float, float] | None = Field(
+            None, description="HU mapped to 0 and 1; by default those of the source"
+        )
 
     def run(self, source: Path, out: Path, license: str = "unknown") -> None:
         """Read the checkpoint *source* and write a weights folder to *out*.
@@ -105,14 +108,14 @@ class SegResNetImporter(Importer):
 
 
 def _without_encoder(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Free the names of an encoder that comes alone of what it is called in the whole network."""
+    """Remove the prefix ``encoder.`` from the names of a separate encoder."""
     if any(name.startswith("up_layers.") for name in state):
         return state
     return {name.removeprefix("encoder."): tensor for name, tensor in state.items()}
 
 
 def network_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return name and options of the network whose tensors *state* holds.
+    """Return name and options of the network of the tensors *state*.
 
     Raises:
         WeightsError: if it is not a SegResNet.
@@ -139,6 +142,6 @@ def _sizes(kernel: Tensor) -> dict[str, int]:
 
 
 def _counts(state: Mapping[str, Tensor], pattern: str) -> tuple[int, ...]:
-    """Residual blocks of each level, told from the names of their first convolutions."""
+    """Return the number of residual blocks of each level, from the names of their first convolutions."""
     levels = [int(match[1]) for match in (re.fullmatch(pattern, name) for name in state) if match]
     return tuple(levels.count(level) for level in sorted(set(levels)))

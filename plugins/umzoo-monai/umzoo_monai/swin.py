@@ -1,4 +1,4 @@
-"""Swin UNETR (Hatamizadeh et al., arXiv 2201.01266; Tang et al., CVPR 2022), built by MONAI, under its names."""
+"""Swin UNETR (Hatamizadeh et al., arXiv 2201.01266; Tang et al., CVPR 2022), built by MONAI, with its names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UPS = ("decoder5", "decoder4", "decoder3", "decoder2", "decoder1")
 
 
 class SwinConfig(umzoo.Config):
-    """Options of ``swin_unetr`` and ``swin_vit``, under MONAI's own names."""
+    """Options of ``swin_unetr`` and ``swin_vit``, with MONAI's names."""
 
     in_channels: Count = Field(1, description="channels of the input")
     feature_size: Count = Field(48, description="channels of the finest level; a multiple of 12 and of num_heads")
@@ -31,10 +31,10 @@ class SwinConfig(umzoo.Config):
     window_size: Annotated[int, Field(ge=2)] = Field(7, description="tokens along each edge of an attention window")
     use_v2: bool = Field(False, description="a residual convolution block before each stage, as in VoCo's networks")
     downsample: Literal["merging", "mergingv2"] = Field(
-        "merging", description="how tokens are merged; 'merging' is MONAI's first version, which published weights need"
+        "merging", description="version of token merging; 'merging' is MONAI's first, which published weights need"
     )
     dropout_path_rate: float = Field(0.0, ge=0, lt=1, description="rate of stochastic depth")
-    use_checkpoint: bool = Field(False, description="compute activations again in the backward pass, to save memory")
+    use_checkpoint: bool = Field(False, description="activation checkpointing, to save memory")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -42,21 +42,21 @@ class SwinConfig(umzoo.Config):
             raise ValueError(f"feature_size must be a multiple of 12, got {self.feature_size}")
         for stage, heads in enumerate(self.num_heads):
             if self.feature_size * 2**stage % heads:
-                raise ValueError(f"{self.feature_size * 2**stage} channels cannot be shared by {heads} heads")
+                raise ValueError(f"{self.feature_size * 2**stage} channels are not a multiple of {heads} heads")
         return self
 
 
 def _names(names: Sequence[str], encoder: Sequence[str], decoder: Sequence[str]) -> dict[str, str]:
-    """*names* of MONAI's network by the contract."""
+    """Map *names* of MONAI's network to ours."""
     parts = {**dict.fromkeys(encoder, "encoder"), **dict.fromkeys(decoder, "decoder")}
     places = {name: parts.get(name.partition(".")[0]) for name in names}
     return {name: f"{part}.{name}" for name, part in places.items() if part}
 
 
 class SwinUNETR(umzoo.Backbone):
-    """MONAI's Swin UNETR without its last convolution: six levels of strides 1 to 32 and a U-Net's decoder.
+    """MONAI's Swin UNETR without its last convolution: six levels of strides 1 to 32 and a U-Net decoder.
 
-    The levels are what its convolution blocks make of the image and of the transformer's stages. Input is in [0, 1].
+    The levels are the outputs of its convolution blocks for the image and the transformer's stages. Input is in [0, 1].
     """
 
     name = "swin_unetr"
@@ -83,7 +83,7 @@ class SwinUNETR(umzoo.Backbone):
 
     @classmethod
     def contract_names(cls, names: Sequence[str]) -> dict[str, str]:
-        """Return the names here of the tensors of MONAI's ``SwinUNETR``."""
+        """Map tensor names of MONAI's ``SwinUNETR`` to ours."""
         if not {"swinViT.patch_embed.proj.weight", "encoder1.layer.conv1.conv.weight"} <= set(names):
             return {}
         return _names(names, ("swinViT", *SKIPS), UPS)
@@ -97,7 +97,7 @@ class SwinUNETR(umzoo.Backbone):
         return [*fine, stages[3], coarse]
 
     def decode(self, levels: list[Tensor]) -> Tensor:
-        """Return the dense map ``(B, feature_size, D, H, W)`` of *levels*."""
+        """Return the dense features ``(B, feature_size, D, H, W)`` of *levels*."""
         x = levels[-1]
         for name, skip in zip(UPS, reversed(levels[:-1]), strict=True):
             x = self.decoder[name](x, skip)
@@ -134,7 +134,7 @@ class SwinViT(umzoo.Backbone):
 
     @classmethod
     def contract_names(cls, names: Sequence[str]) -> dict[str, str]:
-        """Return the names here of the tensors of MONAI's ``SwinTransformer``, alone or as ``swinViT``."""
+        """Map tensor names of MONAI's ``SwinTransformer``, alone or as ``swinViT``, to ours."""
         if "patch_embed.proj.weight" in names and "layers4.0.blocks.0.norm1.weight" in names:
             return {name: f"encoder.swinViT.{name}" for name in names}
         return _names(names, ("swinViT",), ()) if "swinViT.patch_embed.proj.weight" in names else {}

@@ -14,7 +14,7 @@ from umzoo_monai.optional import get_monai
 
 
 class MonaiTransform(umzoo.Corruption):
-    """Apply one of MONAI's ``Rand*`` array transforms to each image; what leaves [0, 1] is clamped."""
+    """Apply one of MONAI's ``Rand*`` array transforms to each image; the result is clamped to [0, 1]."""
 
     name = "monai_transform"
 
@@ -22,7 +22,7 @@ class MonaiTransform(umzoo.Corruption):
         """Options of ``monai_transform``."""
 
         transform: str = Field("RandGibbsNoise", description="class of monai.transforms, such as RandGibbsNoise")
-        arguments: dict[str, Any] = Field({}, description="its arguments, other than 'prob'")
+        arguments: dict[str, Any] = Field({}, description="arguments of the transform, except 'prob'")
         p: float = Field(0.5, ge=0, le=1, description="probability per image")
 
     def __init__(self, config: Any) -> None:
@@ -45,7 +45,7 @@ class MonaiTransform(umzoo.Corruption):
         return {"applied": rng.bernoulli(count, self.config.p), "seed": rng.integers(count, 0, 2**31 - 1)}
 
     def apply(self, image: Tensor, params: umzoo.Fields) -> Tensor:
-        """Return *image* ``(B, C, D, H, W)`` with the transform applied to those items that it falls on.
+        """Return *image* ``(B, C, D, H, W)`` with the transform applied to the selected items.
 
         Raises:
             ConfigError: if the transform changes the shape.
@@ -57,6 +57,9 @@ class MonaiTransform(umzoo.Corruption):
             self.transform.set_random_state(seed=int(seed))
             answer = torch.as_tensor(self.transform(item.clone())).as_subclass(Tensor)
             if answer.shape != item.shape:
-                raise ConfigError(f"{self.config.transform} turns {tuple(item.shape)} into {tuple(answer.shape)}")
+                raise ConfigError(
+                    f"{self.config.transform} must keep the shape {tuple(item.shape)}, got {tuple(answer.shape)}:"
+                    " choose another transform"
+                )
             item.copy_(answer.clamp(0, 1))
         return result

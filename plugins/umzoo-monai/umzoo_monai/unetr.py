@@ -1,4 +1,4 @@
-"""UNETR (Hatamizadeh et al., WACV 2022), built by MONAI, under its names."""
+"""UNETR (Hatamizadeh et al., WACV 2022), built by MONAI, with its names."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from umzoo_monai.optional import get_monai
 Count = Annotated[int, Field(ge=1)]
 TOKEN = 16
 SKIPS = {"encoder2": 3, "encoder3": 6, "encoder4": 9}
-"""Convolution blocks and the number of the transformer block whose output they read."""
+"""Convolution blocks, and the index of the transformer block whose output is their input."""
 VIT = "encoder.vit.patch_embedding"
 UPS = ("decoder5", "decoder4", "decoder3", "decoder2")
 
 
 class UNETRConfig(umzoo.Config):
-    """Options of ``unetr``, under MONAI's own names."""
+    """Options of ``unetr``, with MONAI's names."""
 
     in_channels: Count = Field(1, description="channels of the input")
     img_size: tuple[Count, Count, Count] | None = Field(
         None,
-        description="voxels (D, H, W) the position embedding is made for, multiples of 16; None: the recipe's patch"
-        " size, or 96 along each axis. Other sizes resize it",
+        description="voxels (D, H, W) for which the position embedding is made, multiples of 16; by default the patch"
+        " size of the recipe, or 96 along each axis; it is resized for other sizes",
     )
     feature_size: Count = Field(16, description="channels of the finest level")
     hidden_size: Count = Field(768, description="channels of a token; a multiple of num_heads")
-    mlp_dim: Count = Field(3072, description="channels inside a block's perceptron")
+    mlp_dim: Count = Field(3072, description="hidden channels of a block's MLP")
     num_heads: Count = Field(12, description="attention heads")
     qkv_bias: bool = Field(False, description="bias of queries, keys and values")
 
@@ -78,7 +78,7 @@ class UNETR(umzoo.Backbone):
 
     @classmethod
     def build(cls, options: Any, **context: Any) -> Self:
-        """Make a network; ``patch_size`` of the *context* is the default of ``img_size``.
+        """Build a network; ``patch_size`` in *context* is the default of ``img_size``.
 
         Raises:
             ConfigError: if the patch size is not a multiple of 16.
@@ -90,7 +90,7 @@ class UNETR(umzoo.Backbone):
 
     @classmethod
     def contract_names(cls, names: Sequence[str]) -> dict[str, str]:
-        """Return the names here of the tensors of MONAI's ``UNETR``."""
+        """Map tensor names of MONAI's ``UNETR`` to ours."""
         if not {"vit.patch_embedding.position_embeddings", "encoder1.layer.conv1.conv.weight"} <= set(names):
             return {}
         parts = {**dict.fromkeys(("vit", "encoder1", *SKIPS), "encoder"), **dict.fromkeys(UPS, "decoder")}
@@ -113,7 +113,7 @@ class UNETR(umzoo.Backbone):
         return [self.encoder["encoder1"](image), *skips, _volume(vit.norm(x), grid)]
 
     def decode(self, levels: list[Tensor]) -> Tensor:
-        """Return the dense map ``(B, feature_size, D, H, W)`` of *levels*."""
+        """Return the dense features ``(B, feature_size, D, H, W)`` of *levels*."""
         x = levels[-1]
         for name, skip in zip(UPS, reversed(levels[:-1]), strict=True):
             x = self.decoder[name](x, skip)
@@ -121,13 +121,13 @@ class UNETR(umzoo.Backbone):
 
     @property
     def _made_for(self) -> Size:
-        """Tokens (D, H, W) of the position embedding."""
+        """Grid of tokens (D, H, W) of the position embedding."""
         depth, height, width = (n // TOKEN for n in self.config.img_size)
         return depth, height, width
 
 
 def _drop_cross_attention(vit: nn.Module) -> None:
-    """Remove the layers of cross attention, which MONAI makes and never runs; DDP would wait for their gradients."""
+    """Remove MONAI's unused cross-attention layers; DDP would wait for their gradients."""
     for module in list(vit.modules()):
         if getattr(module, "with_cross_attention", True):
             continue
@@ -137,5 +137,5 @@ def _drop_cross_attention(vit: nn.Module) -> None:
 
 
 def _volume(tokens: Tensor, grid: Size) -> Tensor:
-    """``(B, N, C)`` as ``(B, C, D, H, W)``."""
+    """Reshape ``(B, N, C)`` to ``(B, C, D, H, W)``."""
     return tokens.transpose(1, 2).unflatten(2, grid).contiguous()

@@ -108,7 +108,7 @@ def test_refusals():
     info = BackboneInfo(1, (Level(4, (32,) * 3),), None, divisor=(32,) * 3, least_voxels=2)
     with pytest.raises(ConfigError, match=r"cells of \(32, 32, 32\), too small"):
         task(size=(64, 64, 64), info=info)
-    with pytest.raises(ConfigError, match="24 orders, 100 were asked for"):
+    with pytest.raises(ConfigError, match="24 orders, got orders=100"):
         task(grid=(1, 2, 2))
 
 

@@ -11,9 +11,9 @@ from umzoo_puzzle.puzzle import Puzzle, as_views
 
 
 class Jigsaw(Puzzle):
-    """Classify in which order of a fixed set the tiles of a volume were put.
+    """Classify the order of a volume's shuffled tiles, out of a fixed set of orders.
 
-    Metrics: ``accuracy``, and ``chance``, what guessing gives.
+    Metrics: ``accuracy``, and ``chance``, the accuracy of guessing.
     """
 
     name = "jigsaw"

@@ -1,4 +1,4 @@
-"""Orders of tiles that differ from each other in as many places as possible (Noroozi and Favaro, ECCV 2016)."""
+"""Orders of tiles with large Hamming distances between them (Noroozi and Favaro, ECCV 2016)."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ import umzoo
 from umzoo.errors import ConfigError
 
 ENUMERATED = 8
-"""Up to this number of tiles all orders are candidates."""
+"""Maximum number of tiles for which all orders are candidates."""
 SAMPLED = 10_000
-"""Random candidates for more tiles."""
+"""Number of random candidates for more tiles."""
 
 
 def distant_orders(tiles: int, count: int) -> Tensor:
-    """Return *count* orders, int64 ``(count, tiles)``, always the same.
+    """Return *count* fixed orders, int64 ``(count, tiles)``.
 
-    Greedy: each next one has the greatest least Hamming distance to those chosen before.
+    They are chosen greedily: each next order maximizes the minimum Hamming distance to the earlier ones.
 
     Raises:
         ConfigError: if there are fewer orders than *count*.
     """
     if count > math.factorial(tiles):
-        raise ConfigError(f"{tiles} tiles have {math.factorial(tiles)} orders, {count} were asked for: set 'orders'")
+        raise ConfigError(f"{tiles} tiles have {math.factorial(tiles)} orders, got orders={count}: lower 'orders'")
     return torch.from_numpy(_distant_orders(tiles, count).astype(np.int64))
 
 

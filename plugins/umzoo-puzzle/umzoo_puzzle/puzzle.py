@@ -1,4 +1,4 @@
-"""What both puzzles share: a volume is cut into tiles, and each tile passes the network by itself."""
+"""Base class of puzzles: a volume is cut into tiles, and the network processes each tile separately."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ Count = Annotated[int, Field(ge=1)]
 Size = tuple[int, int, int]
 
 LEAST_EDGE = 0.75
-"""A tile cut with a random offset has at least this share of its cell's edge."""
+"""Minimum edge of a tile with random offset, as a fraction of its cell's edge."""
 
 
 class PuzzleConfig(umzoo.Config):
     """Options of both puzzles."""
 
     grid: tuple[Count, Count, Count] = Field((2, 2, 2), description="tiles along D, H and W")
-    orders: int = Field(100, ge=2, description="orders to tell apart; they differ in as many places as possible")
-    hidden: int = Field(64, ge=1, description="channels of a tile before all are joined")
+    orders: int = Field(
+        100, ge=2, description="number of orders to classify, with large Hamming distances between them"
+    )
+    hidden: int = Field(64, ge=1, description="channels of a tile's embedding")
 
 
 class Puzzle(umzoo.PretextTask):
-    """Cut tiles with random offsets, put them in an order, and classify the order from all tiles' features."""
+    """Crop tiles with random offsets, shuffle them, and classify their order from the features of all tiles."""
 
     Config = PuzzleConfig
     config: PuzzleConfig
@@ -44,7 +46,7 @@ class Puzzle(umzoo.PretextTask):
         self.head = nn.Linear(self.tiles * self.config.hidden, self.config.orders)
 
     def _tile_size(self) -> Size:
-        """The greatest size below the cell's that the network takes, or the cell's if that leaves too little."""
+        """Return the largest valid size of a tile below that of the cell, or the cell's size if that is too small."""
         info = self.context.backbone
         below = _multiple(tuple(n - 1 for n in self.cell), info.divisor)
         for size in (below, _multiple(self.cell, info.divisor)):
@@ -57,9 +59,9 @@ class Puzzle(umzoo.PretextTask):
         )
 
     def cut(self, image: Tensor, rng: umzoo.Rng) -> Tensor:
-        """Cut *image* ``(B, C, D, H, W)`` into tiles ``(B, T, C, d, h, w)``, each at a random place in its cell.
+        """Crop tiles ``(B, T, C, d, h, w)`` from *image* ``(B, C, D, H, W)``, each at a random position in its cell.
 
-        The gaps keep the network from matching edges.
+        The gaps prevent the network from matching edges.
         """
         room = [n - edge for n, edge in zip(self.cell, self.tile, strict=True)]
         shape = (len(image), self.tiles)
@@ -75,7 +77,7 @@ class Puzzle(umzoo.PretextTask):
         return item[:, z : z + depth, y : y + height, x : x + width]
 
     def shuffle(self, image: Tensor, rng: umzoo.Rng) -> tuple[Tensor, Tensor]:
-        """Return tiles ``(B, T, C, d, h, w)`` in a random order of the set, and its number, int64 ``(B,)``."""
+        """Return tiles ``(B, T, C, d, h, w)`` in a random order of the set, and its index, int64 ``(B,)``."""
         tiles = self.cut(image, rng.fork(0))
         label = rng.integers((len(image),), 0, self.config.orders - 1)
         order = self.orders.to(image.device)[label]
@@ -88,7 +90,7 @@ class Puzzle(umzoo.PretextTask):
 
 
 def as_views(tiles: Tensor) -> Tensor:
-    """Put the tiles ``(B, T, C, d, h, w)`` of all items one after the other, ``(T * B, C, d, h, w)``."""
+    """Reshape the tiles ``(B, T, C, d, h, w)`` to views ``(T * B, C, d, h, w)``."""
     return tiles.transpose(0, 1).flatten(0, 1)
 
 

@@ -14,15 +14,15 @@ from umzoo.pretext.labels import classification_metrics
 from umzoo_puzzle.puzzle import Puzzle, PuzzleConfig, as_views
 
 TURNS = ((-2, -1), (-3, -2))
-"""Axes that a half-turn about D, and one about W, reverses."""
+"""Axes reversed by a rotation of 180 degrees about D, and by one about W."""
 
 
 class Rubik(Puzzle):
-    """Classify the order of a volume's cubes, and of each cube whether it was turned by 180 degrees about D and W.
+    """Classify the order of a volume's cubes, and for each cube whether it was rotated by 180 degrees about D and W.
 
-    The paper reads the turns from all cubes joined; here each cube's are read from its own embedding, which learns them
-    sooner. Metrics: ``accuracy`` of the order, and ``chance``, what guessing it gives; ``turn_accuracy``, which is one
-    half by chance.
+    The paper classifies rotations from the features of all cubes; here those of each cube are classified from its own
+    embedding, which converges faster. Metrics: ``accuracy`` of the order, and ``chance``; ``turn_accuracy`` of the
+    rotations, 0.5 by chance.
     """
 
     name = "rubik"
@@ -33,7 +33,9 @@ class Rubik(Puzzle):
     class Config(PuzzleConfig):
         """Options of ``rubik``."""
 
-        turn_share: float = Field(0.5, ge=0, le=1, description="share of the turns in the loss; the rest is the order")
+        turn_share: float = Field(
+            0.5, ge=0, le=1, description="weight of the loss of rotations; the loss of the order has the rest"
+        )
 
     config: Config
 

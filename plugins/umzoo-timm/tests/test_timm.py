@@ -73,8 +73,8 @@ def test_a_kernel_is_shared_out():
     ("model", "complaint"),
     [
         ("resnet19", "timm has no model 'resnet19'"),
-        ("tf_efficientnet_b0", "its Conv2dSame has no 3-D form"),
-        ("resnetblur18", "its BlurPool2d has no 3-D form"),
+        ("tf_efficientnet_b0", "its Conv2dSame has no 3-D version"),
+        ("resnetblur18", "its BlurPool2d has no 3-D version"),
         ("vit_tiny_patch16_224", "cannot"),
     ],
 )

@@ -27,15 +27,15 @@ class TimmConfig(umzoo.Config):
     )
     in_channels: Annotated[int, Field(ge=1)] = Field(1, description="channels of the input")
     pretrained: bool = Field(
-        False, description="start from timm's weights for this model (a download); networks read from a folder never do"
+        False, description="start from timm's weights for this model (downloads them); not used for weights folders"
     )
     decoder_channels: Annotated[int, Field(ge=1)] | None = Field(
-        32, description="channels of the dense map; None: none"
+        32, description="channels of the dense features; None: no decoder"
     )
 
 
 class TimmBackbone(umzoo.Backbone):
-    """A 2-D convolutional network of timm as a 3-D one: kernels are repeated along depth and divided (I3D).
+    """A 2-D convolutional network of timm, inflated to 3-D: kernels are repeated along depth and divided (I3D).
 
     The levels are those of timm's ``features_only``. The decoder is a feature pyramid (Lin et al., CVPR 2017).
     """
@@ -72,7 +72,7 @@ class TimmBackbone(umzoo.Backbone):
         return list(self.encoder(image))
 
     def decode(self, levels: list[Tensor]) -> Tensor:
-        """Return the dense map ``(B, decoder_channels, D, H, W)`` of *levels*.
+        """Return the dense features ``(B, decoder_channels, D, H, W)`` of *levels*.
 
         Raises:
             ConfigError: if ``decoder_channels`` is None.
@@ -91,16 +91,18 @@ class TimmBackbone(umzoo.Backbone):
 
 
 def _create(config: TimmConfig) -> Any:
-    """timm's pyramid.
+    """Return timm's 2-D network with ``features_only``.
 
     Raises:
-        PluginError: if timm cannot be imported, or its weights cannot be had.
-        ConfigError: if timm has no such model, or none with ``features_only``.
+        PluginError: if timm cannot be imported, or its weights cannot be downloaded.
+        ConfigError: if timm has no such model, or does not support ``features_only`` for it.
     """
     try:
         import timm
     except (ImportError, RuntimeError) as error:
-        raise PluginError(f"umzoo-timm needs timm ({error}): install torch and torchvision of one index") from None
+        raise PluginError(
+            f"umzoo-timm needs timm ({error}): install torch and torchvision from the same index"
+        ) from None
     if not timm.is_model(config.model):
         near = timm.list_models(f"*{config.model}*")[:3]
         raise ConfigError(f"timm has no model '{config.model}'{f' (did you mean {near}?)' if near else ''}")
@@ -109,13 +111,13 @@ def _create(config: TimmConfig) -> Any:
         return timm.create_model(config.model, pretrained=config.pretrained, **options)
     except (RuntimeError, TypeError, AttributeError, AssertionError) as error:
         reason = in_one_line(error, 200)
-        raise ConfigError(f"timm cannot make a feature pyramid of '{config.model}': {reason}") from None
+        raise ConfigError(f"timm cannot build '{config.model}' with features_only: {reason}") from None
     except OSError as error:
         raise PluginError(f"the weights of '{config.model}' cannot be downloaded: {error}") from None
 
 
 def _origin(flat: Any) -> BaseModel:
-    """What timm says of the weights it loaded, for those that are trained on from them."""
+    """Return the record of timm's weights as base model, and log their license."""
     known = flat.pretrained_cfg
     name = f"{known['architecture']}.{known['tag']}" if known.get("tag") else known["architecture"]
     log.warning("the weights of timm's %s are under the license %s", name, known.get("license") or "of their origin")
@@ -123,10 +125,10 @@ def _origin(flat: Any) -> BaseModel:
 
 
 def _inflated(config: TimmConfig, flat: Any) -> nn.Module:
-    """The 3-D form of *flat*, tested against it.
+    """Return the 3-D version of *flat*, after a test that it is equivalent.
 
     Raises:
-        ConfigError: if there is none, or it computes something else.
+        ConfigError: if there is none, or it is not equivalent.
     """
     size = flat.feature_info.reduction()[-1]
     try:
@@ -138,6 +140,6 @@ def _inflated(config: TimmConfig, flat: Any) -> nn.Module:
         raise ConfigError(f"'{config.model}' cannot be inflated to 3-D: {reason}") from None
     if not same:
         raise ConfigError(
-            f"'{config.model}' cannot be inflated to 3-D: it does more along H and W than convolve and pool"
+            f"'{config.model}' cannot be inflated to 3-D: it has 2-D operations besides convolution and pooling"
         )
     return deep

@@ -1,7 +1,7 @@
-"""A 2-D convolutional network becomes a 3-D one by the rule of I3D (Carreira and Zisserman, CVPR 2017).
+"""Inflation of 2-D convolutional networks to 3-D, as in I3D (Carreira and Zisserman, CVPR 2017).
 
-Kernels are repeated along the new axis and divided by its length, so that a volume that does not change along that
-axis gets the response that its slice had. :func:`same_response` tests just that.
+Kernels are repeated along the new axis and divided by its length. So the response to a volume that is constant along
+that axis equals the 2-D response to its slice; :func:`same_response` tests this.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ FLAT = {
     nn.InstanceNorm2d: nn.InstanceNorm3d,
     nn.Dropout2d: nn.Dropout3d,
 }
-"""Layers whose 3-D twin has the same attributes."""
+"""Layers whose 3-D version has the same attributes."""
 POOLS = {nn.MaxPool2d: nn.MaxPool3d, nn.AvgPool2d: nn.AvgPool3d}
 
 
 def inflate(network: nn.Module) -> nn.Module:
-    """Return *network* with 3-D layers under the same names; *network* itself is used up.
+    """Replace the layers of *network* by 3-D layers in place, with the same names; return it.
 
     Raises:
-        ValueError: naming a layer that has no 3-D form.
+        ValueError: if a layer has no 3-D version; the message names it.
     """
     for name, module in list(network.named_modules()):
         twin = _twin(module)
@@ -40,7 +40,7 @@ def inflate(network: nn.Module) -> nn.Module:
 
 
 def _twin(module: nn.Module) -> nn.Module:
-    """The 3-D form of one layer; *module* itself, perhaps changed, if it keeps its parameters."""
+    """Return the 3-D version of one layer, which is the changed *module* itself if its parameters are the same."""
     kind = type(module)
     if kind is nn.Conv2d:
         return _convolution(module)
@@ -51,12 +51,12 @@ def _twin(module: nn.Module) -> nn.Module:
     elif change := _timm_layers().get(kind):
         module.forward = partial(change, module)  # type: ignore[method-assign]  # a bound method is not pickled
     elif isinstance(module, nn.Conv2d) or kind.__name__.endswith("2d"):
-        raise ValueError(f"its {kind.__name__} has no 3-D form")
+        raise ValueError(f"its {kind.__name__} has no 3-D version")
     return module
 
 
 def _convolution(flat: Any) -> nn.Conv3d:
-    """A convolution with the kernel of *flat* repeated along depth, where it has as many taps as in height."""
+    """Return a convolution with the kernel of *flat* repeated along depth, with the same size as along height."""
     if isinstance(flat.padding, str):
         raise ValueError(f"its convolutions pad by '{flat.padding}'")
     options = {name: _deep(getattr(flat, name)) for name in ("kernel_size", "stride", "padding", "dilation")}
@@ -82,12 +82,12 @@ def _pool(flat: Any) -> nn.Module:
 
 
 def _deep(value: int | tuple[int, ...]) -> int | tuple[int, ...]:
-    """*value* per axis (H, W) as one per axis (D, H, W)."""
+    """Convert *value* per axis (H, W) to one per axis (D, H, W)."""
     return value if isinstance(value, int) else (value[0], *value)
 
 
 def _timm_layers() -> dict[type, Callable[..., Tensor]]:
-    """Forward passes of timm's layers that name the axes of an image."""
+    """Return 3-D forward passes of timm's layers whose own code is specific to 2-D images."""
     from timm.layers import BatchNormAct2d, LayerNorm2d, SqueezeExcite
     from timm.models import _efficientnet_blocks, convnext
 
@@ -143,9 +143,9 @@ def _convnext_block(block: Any, x: Tensor) -> Tensor:
 
 
 def same_response(flat: nn.Module, deep: nn.Module, channels: int, size: int) -> bool:
-    """Whether *deep* gives a volume of equal slices, at every level, the response of *flat* to the slice.
+    """Return whether, at every level, *deep* responds to a volume of equal slices as *flat* does to the slice.
 
-    Both run on copies that repeat their borders, where padding with zeros would differ along depth.
+    The test uses copies with replicate padding, since zero padding would give differences along depth.
     """
     flat, deep = _bordered(flat), _bordered(deep)
     steps = torch.linspace(0, 1, channels * size * size)

@@ -1,4 +1,4 @@
-"""Weights that come with this package: ``umzoo.from_pretrained("plainconv_unet.vox2vec_tiny")``."""
+"""Weights included in this package: ``umzoo.from_pretrained("plainconv_unet.vox2vec_tiny")``."""
 
 from __future__ import annotations
 
