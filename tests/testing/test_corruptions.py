@@ -88,7 +88,11 @@ def test_a_sound_one_passes():
             ["items independent", "one item in place"],
             "must not depend",
         ),
-        ({"apply_item_": lambda self, item, params: item.zero_()}, ["one item in place"], "the same result for an item as apply"),
+        (
+            {"apply_item_": lambda self, item, params: item.zero_()},
+            ["one item in place"],
+            "the same result for an item as apply",
+        ),
         (
             {"apply": lambda self, image, params: torch.nn.functional.conv3d(image, torch.ones(1, 1, 1, 1, 1))},
             ["bf16", "devices not mixed"],

@@ -34,7 +34,7 @@ srun --kill-on-bad-exit=1 bash -c \\
     task {python} -m umzoo "${{command[@]}}"
 code=$?
 
-# SIGUSR1 came before the time was up: the run is saved, and goes on in the same job
+# SIGUSR1 came before the time limit: the run is saved, and the requeued job resumes it
 if [ "$code" -eq {stopped} ]; then
     exec scontrol requeue "$SLURM_JOB_ID"
 fi

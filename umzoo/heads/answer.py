@@ -29,7 +29,7 @@ class Answer(Config):
     mean: tuple[Number, ...] = Field(
         (), description="mean of each target, if the network predicts (value - mean) / std"
     )
-    std: tuple[Positive, ...] = Field((), description="standard deviation of each target, likewise")
+    std: tuple[Positive, ...] = Field((), description="standard deviation of each target, if there is a mean")
     thresholds: dict[str, Number] = Field({}, description="minimum probability of each class for a positive prediction")
     labels: dict[str, int] = Field({}, description="value of each class in label maps, including the background")
     view: Literal["center", "windows"] = Field("windows", description="input: a center crop, or sliding windows")

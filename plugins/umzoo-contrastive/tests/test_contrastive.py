@@ -81,7 +81,7 @@ class TestSimCLR:
             task(SimCLR).views(batch(1), umzoo.Rng(0))
 
     def test_refuses_crops_from_great_to_small(self):
-        with pytest.raises(ConfigError, match="least to the greatest"):
+        with pytest.raises(ConfigError, match="simclr.crop must be a minimum and a maximum"):
             task(SimCLR, crop=(0.9, 0.5))
 
 

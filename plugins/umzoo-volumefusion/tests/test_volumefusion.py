@@ -75,7 +75,7 @@ def test_no_answer_that_is_the_same_everywhere_beats_the_baseline():
 def test_refusals():
     with pytest.raises(ConfigError, match=r"two items of a batch and got 1: set data\.batch_size"):
         task().views(batch(1), umzoo.Rng(0))
-    with pytest.raises(ConfigError, match="least to the greatest, got 9, 3"):
+    with pytest.raises(ConfigError, match="must be a minimum and a maximum, got 9, 3"):
         task(blocks=(9, 3))
 
 

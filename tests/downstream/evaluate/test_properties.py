@@ -78,5 +78,6 @@ def test_the_page_says_what_else_can_be_read(tmp_path, run):
     text = run("evaluate", task, "--weights", tmp_path / "w", "--out", out, *options)
     assert "custom, side:" in text
     page = (out / "README.md").read_text()
-    assert all(title in page for title in ("## What else can be read", "### Spacing", "### Side", "### Scale"))
+    titles = ("## Scan properties in the features", "### Spacing", "### Side", "### Scale")
+    assert all(title in page for title in titles)
     assert (out / "scale" / "scores.csv").is_file()

@@ -1,1 +1,1 @@
-"""Vectors from scans: one a scan, one a window, one a region, or dense maps."""
+"""Embedding of scans: one vector per scan, window or region, or dense feature maps."""

@@ -75,10 +75,10 @@ def common_cut(cases: Sequence[Case], spec: InputSpec, wanted: Size, cache: Path
     if common.size != tuple(wanted) or min(common.size) < LEAST:
         short = (half - found).argmax()
         smallest = min(room, key=lambda case: room[case][short])
-        text = f"crops show {_size(common.size)} of {_size(wanted)} voxels: case '{smallest}' has no more there"
+        text = f"crops are limited to {_size(common.size)} of {_size(wanted)} voxels by case '{smallest}'"
         if min(common.size) < LEAST:
             raise DataError(f"{text}; leave it out, or make --crop smaller")
-        log.warning("%s, and padding would tell how large a scan is", text)
+        log.warning("%s, as padding would reveal the size of a scan", text)
     return common
 
 
@@ -89,9 +89,11 @@ def _room_of(
     key = repr((spec.model_dump_json(exclude={"patch_size"}), [(case.id, case.images, case.mask) for case in cases]))
     file = cache / file_name(key).replace(".npz", ".json")
     if file.is_file():
-        kept: dict[str, list[int]] = read_json(file, remedy="remove it, and it is made anew")
+        kept: dict[str, list[int]] = read_json(file, remedy="remove it, and it is written again")
         if not all(isinstance(sizes, list) and len(sizes) == 6 for sizes in kept.values()):
-            raise ConfigError(f"{file} is damaged: expected six numbers for each case; remove it, and it is made anew")
+            raise ConfigError(
+                f"{file} is damaged: expected six numbers for each case; remove it, and it is written again"
+            )
         return kept
     room = {}
     for case in cases:
@@ -113,7 +115,7 @@ def _room_of(
 def _center(scan: Scan, case: Case) -> Size:
     mask = load_labels(case.mask, scan) if case.mask is not None else None
     if case.mask is not None and mask is not None and not mask.any():
-        raise DataError(f"mask '{case.mask.name}' is empty: nothing to cut the crop about")
+        raise DataError(f"mask '{case.mask.name}' is empty: a crop needs a mask with labels")
     return center_of(scan, mask)
 
 

@@ -157,7 +157,7 @@ def _rows(runs: _Runs, origin: Origin, split: Split, seed: int) -> list[Row]:
         rows = run.best_rows or run.judge(run.validation_cases, [run.best_head])[0]
         replace_text(file, json.dumps(rows))
         shutil.rmtree(folder)
-    kept: list[Row] = read_json_list(file, remedy="remove it, and it is made anew")
+    kept: list[Row] = read_json_list(file, remedy="remove it, and it is written again")
     return kept
 
 

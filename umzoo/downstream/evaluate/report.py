@@ -42,16 +42,15 @@ def write_page(found: Evaluation, title: str, folder: Path) -> Path:
 def add_properties(page: Path, found: Mapping[str, Evaluation]) -> None:
     """Append the probes of scan properties to *page*."""
     lines = [
-        "## What else can be read",
-        "Linear probes of the same features for what an answer should mostly not depend on. Better means here that more"
-        " can be read, and less is left to invariance. Side and scale are planted: half of the scans are mirrored, or"
-        " magnified.",
+        "## Scan properties in the features",
+        "Linear probes of the same features for properties that predictions should mostly not depend on. A better probe"
+        " means less invariance. Side and scale are synthetic: half of the scans are mirrored, or magnified.",
     ]
     for name, evaluation in found.items():
         verdicts = [f"- {_code(c.first)}, {name}: {c.verdict}" for c in evaluation.comparisons]
         lines += [f"### {name.capitalize()}", "\n".join(verdicts), table(evaluation)]
     if len(lines) == 2:
-        lines.append("Nothing could be probed: there are too few persons.")
+        lines.append("No property could be probed: there are too few subjects.")
     text = page.read_text(encoding="utf-8")
     page.write_text(text + "\n" + "\n\n".join(lines) + "\n", encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning of a network on a labeled task, from weights or from random values."""
+"""Supervised fine-tuning on a labeled task, from weights or random initialization."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def read_case(case: Case, spec: InputSpec) -> Scan:
 
 def _open(folder: Path, case: Case) -> CachedCase:
     file = folder / "about.json"
-    about = read_json(file, "center", "least", "modality", remedy=f"remove {folder}, and it is made anew")
+    about = read_json(file, "center", "least", "modality", remedy=f"remove {folder}, and it is written again")
     label = folder / "label.npy"
     return CachedCase(
         case,

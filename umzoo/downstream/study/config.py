@@ -93,7 +93,7 @@ class StudyConfig(Config):
             raise ValueError("no arm has a 'recipe' or 'weights': give one to at least one arm")
         for arm in self.arms:
             if arm.is_random and self.arm(arm.like or "").is_random:
-                raise ValueError(f"arm '{arm.name}' is like '{arm.like}', which has no network of its own")
+                raise ValueError(f"arm '{arm.name}' is like '{arm.like}', which has no 'recipe' or 'weights'")
         return self
 
     @property

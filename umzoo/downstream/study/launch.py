@@ -21,7 +21,7 @@ from umzoo.errors import UmzooError, in_one_line
 
 @dataclass(frozen=True)
 class Launch:
-    """How cells are run.
+    """Options of running cells.
 
     Attributes:
         file: STUDY.toml.
