@@ -208,7 +208,7 @@ def test_what_is_not_used_is_not_warned_of(backbone, tmp_path, caplog):
 
 
 def test_arrays_are_refused_in_one_line(backbone):
-    with pytest.raises(ConfigError, match="expects a tensor, got ndarray: torch.from_numpy"):
+    with pytest.raises(ConfigError, match="expects a tensor, got ndarray: convert arrays with torch.from_numpy"):
         backbone(torch.zeros(1, 1, 16, 16, 16).numpy())
 
 

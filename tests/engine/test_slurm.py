@@ -85,9 +85,9 @@ def test_what_the_file_asks_for(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"time": "soon"}, "not a time of SLURM"),
-        ({"extra": ["rm -rf"]}, "no option"),
-        ({"extra": ["--a\nb"]}, "no option"),
+        ({"time": "soon"}, "--time expects SLURM's"),
+        ({"extra": ["rm -rf"]}, "expected an option of sbatch"),
+        ({"extra": ["--a\nb"]}, "expected an option of sbatch"),
     ],
 )
 def test_what_cannot_be_written_is_refused(tmp_path, changes, message):

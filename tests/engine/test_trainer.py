@@ -268,7 +268,7 @@ def test_without_a_dense_task_the_decoder_rests_and_stays_at_home(new_run, tmp_p
         ("backbone.in_channels=2", "one input channel"),
         ("backbone.name=genesis_net", "genesis_unet"),
         ("pretext.tasks.1.name=restoration", "'as' name"),
-        ("trainer.precision=fp16", "trainer.precision"),
+        ("trainer.precision=fp16", "'fp16' needs a GPU"),
     ],
 )
 def test_recipes_that_cannot_work_are_refused(new_run, change, message):

@@ -66,7 +66,7 @@ def push(
         files = check_space(read_info(folder), repository, tag or revision, license, requirement)
     if dry_run:
         upload = check_push(folder, target, license=license, message=message, signed=signer is None)
-        names = ", ".join(sorted((*upload.content(), *(["model.sig, made then"] if signer else []))))
+        names = ", ".join(sorted((*upload.content(), *(["model.sig, to be made"] if signer else []))))
         say(f"nothing was uploaded; {upload.info.name} passes, license {upload.info.license}: {names}")
         if space:
             say(f"and to the Space: {', '.join(files)}")

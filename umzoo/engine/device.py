@@ -49,6 +49,8 @@ def build_accelerator(config: TrainerConfig, cpu: bool, folder: Path) -> Acceler
         )
     except ValueError as error:
         raise ConfigError(f"trainer.precision '{config.precision}' does not work on this device: {error}") from None
+    if config.precision == "fp16" and accelerator.device.type == "cpu":  # Accelerate would train in fp32
+        raise ConfigError("trainer.precision 'fp16' needs a GPU: use 'bf16' or 'fp32' on the CPU")
     if not accelerator.is_main_process:
         logging.getLogger("umzoo").setLevel(logging.ERROR)  # only the main process logs
     return accelerator

@@ -44,7 +44,7 @@ def test_runs_are_judged_on_persons_they_never_saw_and_are_kept(tmp_path, weight
     assert again.comparisons == found.comparisons
     assert {it: it.stat().st_mtime_ns for it in (cache / "runs").iterdir()} == kept
     several = load_config(file, (*QUICK, "strategy.name=probe"))
-    with pytest.raises(ConfigError, match="chosen by the scans held out"):
+    with pytest.raises(ConfigError, match="selected on held-out scans"):
         evaluate_finetuned(several, file, {"w": str(weights)}, cache, config, cpu=True)
 
 

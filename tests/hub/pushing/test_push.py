@@ -324,7 +324,7 @@ def test_results_of_an_evaluation_come_onto_the_card(folder, tmp_path, capsys):
     assert [it.value for it in read_info(folder).results] == [0.83]
     assert "[0.7, 0.9]" in (folder / "README.md").read_text()
     file.write_text(json.dumps([{**entry, "files": {"model.safetensors": "0" * 64}}]))
-    with pytest.raises(WeightsError, match="other weights"):
+    with pytest.raises(WeightsError, match="has no results of genesis_unet.custom: give the results.json of these"):
         cli.push(folder, "org/name", results=file, dry_run=True)
     file.write_text("no json")
     with pytest.raises(WeightsError, match="not a results.json"):

@@ -63,7 +63,7 @@ def test_the_same_again_is_no_commit_and_what_people_changed_stays(folder, hub):
 def test_a_public_space_has_to_be_asked_for(folder, hub):
     push_space(read_info(folder), "org/name", private=False)
     assert not hub.repositories[SPACE].private
-    with pytest.raises(WeightsError, match="exists and is public, and private was asked"):
+    with pytest.raises(WeightsError, match="exists and is public, and private was requested"):
         push_space(read_info(folder), "org/name", private=True)
 
 

@@ -250,7 +250,7 @@ def test_checkpoints_of_other_trainers(tmp_path):
     for content in (state | {"state_dict": named}, state | named):
         found = load_state(run(tmp_path, content))
         assert found.keys() == expected.keys() and all(found[name].equal(it) for name, it in expected.items())
-    with pytest.raises(WeightsError, match="no checkpoint of nnssl: it holds optimizer, epoch, no tensors"):
+    with pytest.raises(WeightsError, match="not a checkpoint of nnssl: it holds optimizer, epoch, no tensors"):
         run(tmp_path, {"optimizer": {"lr": 1}, "epoch": 3}, **told)
     with pytest.raises(WeightsError, match=r"holds an object, .*Linear, and a dict is expected: save the state_dict"):
         run(tmp_path, torch.nn.Linear(1, 1))
