@@ -158,7 +158,7 @@ def _majority(flat: Any, n: Any, down: Any, deep: Any, c: float, b: float, a: fl
 
 @compiled
 def resample_labels(label: Labels, turn: Matrix, outside: int, near: float, out: Labels) -> None:
-    """Fill *out* ``(S, d, h, w)`` with what has most weight among eight neighbors of *label* ``(S, D, H, W)``.
+    """Fill *out* ``(S, d, h, w)`` with the label of highest weight among eight neighbors of *label* ``(S, D, H, W)``.
 
     Weights that differ by less than *near* are equal; see :func:`umzoo.augmentation.space.sample_labels`.
     """
@@ -197,7 +197,7 @@ def resample_labels(label: Labels, turn: Matrix, outside: int, near: float, out:
 def _heaviest(
     label: Labels, z: float, y: float, x: float, outside: int, near: float, values: Labels, shares: Matrix
 ) -> Any:
-    """The value with the greatest weight; of equal ones that of the nearest voxel, or else the least."""
+    """The value with the highest weight; of equal ones that of the nearest voxel, or else the smallest."""
     d, h, w = int(np.floor(z)), int(np.floor(y)), int(np.floor(x))
     c, b, a = z - d, y - h, x - w
     for n in range(8):

@@ -1,4 +1,4 @@
-"""What nnU-Net does to training crops by default, for whole batches on their device.
+"""nnU-Net's default augmentation of training crops, for whole batches on their device.
 
 The distribution is that of ``nnUNetTrainer.get_training_transforms`` of nnU-Net 2.8 with batchgeneratorsv2 0.3: the
 same transforms, each with the same probability and the same distribution of its parameters (Isensee et al., Nature
@@ -27,14 +27,14 @@ GAMMA = (0.7, 1.5)
 
 
 class DefaultAugmentation:
-    """Changes crops ``(B, C, D, H, W)`` and their labels ``(B, S, D, H, W)``; what is drawn is drawn for each item.
+    """Augments crops ``(B, C, D, H, W)`` and their labels ``(B, S, D, H, W)``; parameters are drawn for each item.
 
     Args:
-        patch: voxels (D, H, W) of the result; crops may be larger, so that turned ones are filled to the corners.
-        rotation: greatest angle about each axis, in radians.
+        patch: voxels (D, H, W) of the result; crops may be larger, so that rotated ones are filled to the corners.
+        rotation: maximum angle about each axis, in radians.
         mirror_axes: axes (0 is D) that may be mirrored.
-        planar: turn and scale in the plane (H, W) alone, and keep the resolution along D.
-        labels: all values of labels, where they are known: on an accelerator nothing has to be waited for then.
+        planar: rotate and scale in the plane (H, W) only, and keep the resolution along D.
+        labels: all values of labels, if known; this avoids a synchronization on an accelerator.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class DefaultAugmentation:
 
     @classmethod
     def for_patch(cls, patch: Triple, mirror_axes: Sequence[int] = (0, 1, 2)) -> Self:
-        """Return what nnU-Net does to crops of *patch*; thin ones, with D under a third, are turned in their plane."""
+        """Return nnU-Net's augmentation for crops of *patch*; thin ones (D under a third) are rotated in the plane."""
         planar = max(patch) / patch[0] > 3
         return cls(patch, math.pi if planar else math.pi / 6, mirror_axes, planar)
 
@@ -74,7 +74,7 @@ class DefaultAugmentation:
     def _turn(
         self, image: Tensor, label: Tensor | None, turns: Tensor, rows: list[int], made: Tensor, target: Tensor | None
     ) -> None:
-        """Write the items *rows*, turned and scaled, into *made* and *target*."""
+        """Write the items *rows*, rotated and scaled, into *made* and *target*."""
         if rows and (loops := kernels_for(image, "augmentation.compiled")):
             for row in rows:
                 labels = (None, None) if label is None or target is None else (label[row], target[row])

@@ -13,7 +13,7 @@ from torch import Tensor
 from umzoo.noise.fast import kernels_for
 
 REACH = 3
-"""Neighbors on each side that the widest blur reaches."""
+"""Radius of the widest blur, in voxels."""
 _LEAST = 1e-7
 
 
@@ -25,7 +25,7 @@ def blur(channels: Tensor, places: Sequence[int], sigmas: Tensor) -> None:
 
 
 def _blur_matrix(sigma: float, size: int) -> Tensor:
-    """The filter ``(size, size)`` of batchgeneratorsv2, cut off at 3 sigma; what lies beyond the ends is reflected."""
+    """The filter ``(size, size)`` of batchgeneratorsv2, truncated at 3 sigma, with reflection at the ends."""
     width = round(6 * sigma + 0.5)
     width += 0 if width % 2 else (1 if 6 * sigma + 0.5 >= width else -1)
     steps = torch.arange(-(width // 2), width // 2 + 1)
@@ -36,7 +36,7 @@ def _blur_matrix(sigma: float, size: int) -> Tensor:
 
 
 def coarsen(channels: Tensor, places: Sequence[int], scales: Tensor, planar: bool) -> None:
-    """Take the channels *places* to *scales* ``(N,)`` of their resolution, by nearest voxels, and back, linearly."""
+    """Downsample the channels *places* to *scales* ``(N,)`` of their resolution (nearest), and upsample linearly."""
     for place in places:
         kept = [size if planar and not axis else round(size * scales[place].item()) for axis, size in _sizes(channels)]
         parts = [_coarse_matrix(size, kept[axis]) for axis, size in _sizes(channels)]
@@ -88,7 +88,7 @@ def change_contrast(channels: Tensor, places: Sequence[int], factors: Tensor) ->
 
 
 def change_gamma(channels: Tensor, places: Sequence[int], exponents: Tensor, inverted: bool) -> None:
-    """Raise the channels *places*, taken to [0, 1], to *exponents* ``(N,)``; their mean and deviation stay."""
+    """Apply gamma *exponents* ``(N,)`` to the channels *places*, scaled to [0, 1]; their mean and deviation stay."""
     for place in places:
         channel = channels[place]
         if inverted:

@@ -15,9 +15,9 @@ from umzoo.augmentation.draws import Draws
 from umzoo.data.store.record import Triple
 
 OUTSIDE = -1
-"""Label of what lies outside a crop."""
+"""Label outside a crop."""
 _STEPS = 1000
-"""Scores of labels are compared in half precision times this, so that near ties count as ties."""
+"""Factor on label scores in half precision, so that near ties count as ties."""
 _NEAR = 0.25 / _STEPS
 """Scores that differ by less are equal for the compiled loops: half the spacing of half precision."""
 
@@ -25,7 +25,7 @@ _NEAR = 0.25 / _STEPS
 def matrices(draws: Draws, count: int, rotation: float, planar: bool) -> tuple[Tensor, list[int]]:
     """Draw ``(B, 3, 3)`` from offsets in the result to offsets in the crop (D, H, W), and which items are changed.
 
-    An item is turned with probability 0.2, by angles from U(-rotation, rotation) about each axis, and scaled with
+    An item is rotated with probability 0.2, by angles from U(-rotation, rotation) about each axis, and scaled with
     probability 0.2, by one factor from U(0.7, 1.4).
     """
     turned, scaled = (draws.uniform((count, 2)) < 0.2).numpy().T
@@ -72,7 +72,7 @@ def cut_out(crop: Tensor, out: Tensor, mirrored: Tensor, fill: float) -> None:
 def resample(
     image: Tensor, label: Tensor | None, turns: Tensor, patch: Triple, labels: Sequence[int] | None
 ) -> tuple[Tensor, Tensor | None]:
-    """Return *image*, and *label* if there is one, sampled at the places that *turns* ``(B, 3, 3)`` gives."""
+    """Return *image*, and *label* if there is one, resampled with the matrices *turns* ``(B, 3, 3)``."""
     edges, sizes = (turns.new_tensor(shape[::-1]) for shape in (tuple(patch), tuple(image.shape[2:])))
     turns = turns.flip(1, 2) * edges / sizes[:, None]
     theta = torch.cat([turns, turns.new_zeros(len(turns), 3, 1)], 2).to(image.dtype)
@@ -84,7 +84,7 @@ def resample(
 def resample_compiled(
     loops: Any, image: Tensor, label: Tensor | None, turn: Tensor, made: Tensor, target: Tensor | None
 ) -> None:
-    """Do as :func:`resample` does for one item, into *made* ``(C, d, h, w)`` and *target*, by compiled loops."""
+    """The same as :func:`resample` for one item, into *made* ``(C, d, h, w)`` and *target*, by compiled loops."""
     matrix = turn.double().numpy()
     loops.resample_image(image.numpy(), matrix, made.numpy())
     if label is not None and target is not None:
@@ -92,9 +92,9 @@ def resample_compiled(
 
 
 def sample_labels(label: Tensor, grid: Tensor, labels: Sequence[int] | None) -> Tensor:
-    """Return *label* ``(B, S, D, H, W)`` at the places *grid*: the value with most weight among the eight neighbors.
+    """Return *label* ``(B, S, D, H, W)`` at positions *grid*: the value of highest weight among eight neighbors.
 
-    Of values of equal weight it is that of the nearest neighbor, if it is among them, else the least.
+    Of values of equal weight it is that of the nearest neighbor, if it is among them, else the smallest.
     """
     known = label.unique().tolist() if labels is None or label.device.type == "cpu" else labels
     if label.device.type != "cpu" or _leaves(grid, label.shape):
@@ -115,12 +115,12 @@ def sample_labels(label: Tensor, grid: Tensor, labels: Sequence[int] | None) -> 
 
 
 def _score(label: Tensor, grid: Tensor, value: int) -> Tensor:
-    """The weight of *value* at the places *grid*, in thousandths; outside everything is :data:`OUTSIDE`."""
+    """The weight of *value* at the positions *grid*, in thousandths; outside everything is :data:`OUTSIDE`."""
     shift = float(value == OUTSIDE)
     share = grid_sample(((label == value).float() - shift) * _STEPS, grid, align_corners=False)
     return (share + shift * _STEPS).half()
 
 
 def _leaves(grid: Tensor, shape: torch.Size) -> bool:
-    """Whether a place in *grid* is so near the border of a crop of *shape* that a neighbor lies outside."""
+    """Whether a position in *grid* is so close to the border of a crop of *shape* that a neighbor lies outside."""
     return bool(grid.abs().amax() > 1 - 1 / min(shape[2:]))

@@ -1,1 +1,1 @@
-"""Scans in, crops out: reading, preparation, the store, sampling and loading. Knows nothing of networks."""
+"""From scans to crops: reading, preparation, the store, sampling and loading. Independent of networks."""

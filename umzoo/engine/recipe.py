@@ -90,7 +90,7 @@ class Recipe(Config):
 def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply *overrides* such as ``"trainer.steps=100"``.
 
-    *path* may be a file, or the name of a recipe that ships with umzoo (``"universal_tiny"``).
+    *path* may be a file, or the name of a shipped recipe (``"universal_tiny"``).
 
     Raises:
         ConfigError: if the file cannot be read, or a key or value is wrong.
@@ -116,7 +116,7 @@ def find_recipe(path: Path | str) -> Path:
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """Return the recipes that ship with umzoo, by name."""
+    """Return the shipped recipes by name."""
     folders = (Path(__file__).parents[1] / "recipes", Path(__file__).parents[2] / "recipes")
     return {file.stem: file for folder in folders for file in sorted(folder.glob("*.toml"))}
 

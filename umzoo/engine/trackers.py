@@ -47,7 +47,7 @@ class Trackers:
     """While entered, sends metrics to the trackers of *accelerator*.
 
     Args:
-        accelerator: made with ``log_with``.
+        accelerator: created with ``log_with``.
         run: name of the run.
         settings: options of the run; nested tables are flattened to dotted keys.
     """

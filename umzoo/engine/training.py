@@ -245,7 +245,7 @@ class Training(Hooks):
         """Clip gradients and step, or skip the step if loss or gradient are not finite."""
         norm = self.accelerator.clip_grad_norm_(self.wrapped.parameters(), self.optim.clip or math.inf)
         finite = bool(torch.isfinite(gathered(norm)))
-        if finite or self.accelerator.scaler is not None:  # the scaler skips bad steps itself, and must see them
+        if finite or self.accelerator.scaler is not None:  # the scaler skips non-finite steps itself, and must see them
             self.optimizer.step()
         self._untrained.look()
         self.optimizer.zero_grad()

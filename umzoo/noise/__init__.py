@@ -1,1 +1,1 @@
-"""Noise that is equal on every device, and the compiled loops that may replace tensor operations."""
+"""Noise that is equal on every device, and optional compiled loops instead of tensor operations."""

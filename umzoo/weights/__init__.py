@@ -1,1 +1,1 @@
-"""The weights folder: what it says of itself, writing and reading it, moving weights between networks."""
+"""The weights folder: metadata, writing and reading, and transfer of weights between networks."""

@@ -1,9 +1,9 @@
 """VoCo (Wu et al., CVPR 2024): predicts the position of a crop in its volume by its similarity to base crops.
 
 The loss is that of the paper's released code (Luffy03/VoCo, models/voco_head.py) without its moving-average teacher,
-which the paper does not have. Negative cosines count as 0 there, and give no gradient: once all are negative, nothing
-is learned any more. Here the overlap attracts them still. The paper describes a crop by one mean of each channel, here
-there is one for each octant.
+which the paper does not have. There, negative cosines count as 0 and give no gradient: once all are negative, the
+network stops learning. Here the overlap still attracts them. The paper describes a crop by one mean of each channel;
+here there is one for each octant.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""From a store to batches: which crops are cut, by which processes, and their intensities."""
+"""From a store to batches: sampling of crops, reader processes, and intensities."""

@@ -1,4 +1,4 @@
-"""Which part of the batch of a step a process takes, and in how many passes."""
+"""The part of a step's batch that belongs to a process, and its number of passes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from umzoo.errors import DataError
 class Share:
     """The part of the batch of each step that belongs to one process.
 
-    The items of a step are numbered in slots, through all passes and processes. What is in a slot is a function of
-    (seed, step, slot), so it does not depend on how many processes and passes share the batch.
+    The items of a step are numbered in slots, across all passes and processes. The content of a slot is a function of
+    (seed, step, slot), so it does not depend on the number of processes and passes that share the batch.
 
     Attributes:
         batch: items per pass.
@@ -51,7 +51,7 @@ class Share:
 
     @property
     def total(self) -> int:
-        """Items of a step, of all processes."""
+        """Items of a step over all processes."""
         return self.batch * self.passes * self.world
 
     def place(self, number: int) -> tuple[int, range]:

@@ -1,4 +1,4 @@
-"""Reading the crops of a batch: what the loader's processes do. Imports no torch, so they start fast and stay small."""
+"""Reads the crops of a batch in the loader's processes. Does not import torch, so they start fast and stay small."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from umzoo.data.store.reader import Store
 from umzoo.errors import DataError
 
 ATTEMPTS = 64
-"""Draws for one item of a batch before reading is given up."""
+"""Maximum draws for one item of a batch before an error is raised."""
 
 ITEM = np.dtype(
     [
@@ -30,11 +30,11 @@ ITEM = np.dtype(
         ("width", np.float32),
     ]
 )
-"""What goes with the voxels of an item; the names are those of the batch's fields."""
+"""Metadata of an item; the names are those of the batch's fields."""
 
 
 class CropReader:
-    """Reads the crops that a sampler draws from a store, as far as they are those of this process."""
+    """Reads the crops of this process that a sampler draws from a store."""
 
     def __init__(self, store: Store, sampler: Sampler, share: Share) -> None:
         self.store = store
@@ -44,8 +44,8 @@ class CropReader:
     def fill(self, number: int, row: int, voxels: NDArray[np.int16], item: Any) -> dict[str, str]:
         """Write row *row* of batch *number* into *voxels* ``(D, H, W)`` and *item* (an element of :data:`ITEM`).
 
-        A crop that cannot be read is drawn again. That is decided read by read and never from what was met
-        before, so batches depend neither on the number of workers nor on where a run was resumed.
+        A crop that cannot be read is drawn again. This is decided for each read, independent of earlier failures, so
+        batches depend neither on the number of workers nor on where a run was resumed.
 
         Returns:
             identifier of each volume that could not be read, with the reason.
@@ -76,7 +76,7 @@ class CropReader:
         return resize(region, triple(patch), crop.grid, crop.width)
 
     def _cut(self, crop: Crop, read: Callable[..., Any], factor: int) -> Any:
-        """The box of *crop*, padded, from voxels *factor* times as large; None if *read* knows none."""
+        """The box of *crop*, padded, from voxels *factor* times as large; None if *read* returns None."""
         record = self.store.records[crop.volume]
         begin, size = np.floor_divide(crop.start, factor), np.floor_divide(crop.size, factor)
         start, stop = (

@@ -1,4 +1,4 @@
-"""From stored voxels to [0, 1], and on to the space a network works in; on the device of the batch."""
+"""Maps stored voxels to [0, 1], and to the input space of a network, on the device of the batch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ InputSpace = Literal["unit", "zscore"]
 def to_unit(batch: Fields, rng: Rng | None = None) -> Fields:
     """Return *batch* with ``image`` float32 ``(B, 1, D, H, W)`` in [0, 1] instead of ``voxels`` and ``window``.
 
-    Crops that may be asked for their scale (``width`` > 0) get noise from *rng*, whatever their scale: a scan's own
-    noise shrinks as it is averaged, and would tell the scale. One part is filtered like the crop, one part
-    is white (it hides the traces of interpolation); see :func:`~umzoo.data.loading.jitter.add_jitter`. Without *rng* no
-    noise is added.
+    Equally sharp crops (``width`` > 0) get noise from *rng* at every scale: a scan's own noise decreases by averaging,
+    and would reveal the scale. One part of the noise is filtered like the crop, one part is white (it hides the
+    traces of interpolation); see :func:`~umzoo.data.loading.jitter.add_jitter`. Without *rng* no noise is added.
     """
     low, high = (bound.view(-1, 1, 1, 1, 1) for bound in batch["window"].unbind(1))
     image = batch["voxels"].float().sub_(low).mul_(1 / (high - low)).clamp_(0, 1)
@@ -28,7 +27,7 @@ def to_unit(batch: Fields, rng: Rng | None = None) -> Fields:
 
 
 def enter(image: Tensor, fields: Fields, space: InputSpace) -> Tensor:
-    """Take *image* in [0, 1] to the input space of a network, by the ``mean`` and ``std`` of its volumes.
+    """Map *image* in [0, 1] to the input space of a network, with the ``mean`` and ``std`` of its volumes.
 
     *image* may hold k views of the batch one after the other ``(k * B, 1, D, H, W)``.
     """

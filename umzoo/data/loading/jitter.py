@@ -1,4 +1,4 @@
-"""Noise added to crops that may be asked for their scale, so that a scan's own noise does not tell it."""
+"""Noise added to equally sharp crops, so that a scan's own noise does not reveal their scale."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from umzoo.noise.counter import draw_seeds, words
 from umzoo.noise.fast import kernels_for
 
 NOISE = (0.002, 0.03)
-"""Least and greatest standard deviation of each part of the noise, in [0, 1] space."""
+"""Minimum and maximum standard deviation of each part of the noise, in [0, 1] space."""
 
 _BYTE = math.sqrt((2**16 - 1) / 12)
 """Standard deviation of a uniform byte."""
@@ -23,7 +23,7 @@ def add_jitter(image: Tensor, width: Tensor, rng: Rng) -> None:
 
     One part is filtered like the crop, one part is white; their standard deviations are drawn log-uniformly from
     :data:`NOISE`. A white sample is a sum of four uniform bytes, a filtered one of many, so both are close to Gaussian
-    (excess kurtosis above -0.4). The noise is a pure function of *rng* and the place, on whatever device.
+    (excess kurtosis above -0.4). The noise is a pure function of *rng* and the position, on any device.
     """
     least, ratio = NOISE[0], math.log(NOISE[1] / NOISE[0])
     drawn = rng.uniform((2 * len(image), 1, 1, 1, 1)).unflatten(0, (2, -1))
@@ -44,7 +44,7 @@ def add_jitter(image: Tensor, width: Tensor, rng: Rng) -> None:
 
 
 def _add(image: Tensor, width: Tensor, sigma: Tensor, seeds: Tensor) -> None:
-    """What ``jitter_loops.add_noise`` does, by tensor operations on a batch."""
+    """The same as ``jitter_loops.add_noise``, by tensor operations on a batch."""
     count = image[0].numel()
     smooth = _bytes(seeds[0], 0, -(-count // 4))[:, :count].add(0.5).div_(_BYTE).view(image.shape)
     for axis in (2, 3, 4):

@@ -46,7 +46,7 @@ def _white(out: Floats, seed: int, first: int) -> None:
 
 @compiled
 def _filter(rows: Floats, at: int, step: int, weights: Floats, out: Floats) -> None:
-    """Write into *out* ``(N,)`` the filtered values of *rows* from place *at*; neighbors are *step* apart."""
+    """Write into *out* ``(N,)`` the filtered values of *rows* from index *at*; neighbors are *step* apart."""
     size = len(out)
     middle, center = rows[at : at + size], weights[0]
     for j in range(1, len(weights), 2):
@@ -94,9 +94,9 @@ def _add(item: Floats, weights: Floats, gains: tuple[Floats, Floats, Floats], am
 
 
 def add_noise(item: Floats, width: float, smooth: float, white: float, smooth_seed: int, white_seed: int) -> None:
-    """Add both noises to *item* ``(D, H, W)`` in [0, 1], which is kept there.
+    """Add both noises to *item* ``(D, H, W)`` in [0, 1]; the result is clamped to [0, 1].
 
-    *smooth* and *white* are what a filtered byte and a sum of four bytes are multiplied by.
+    *smooth* and *white* are the factors on a filtered byte and on a sum of four bytes.
     """
     weights = _triangle(width)
     depth, height, columns = (_gains(weights, size) for size in item.shape)
@@ -111,7 +111,7 @@ def _triangle(width: float) -> Floats:
 
 
 def _gains(weights: Floats, size: int) -> Floats:
-    """What each of *size* places is multiplied by to keep the variance of white noise, at the ends too."""
+    """Factors for each of *size* positions that keep the variance of white noise, also at the ends."""
     squares = np.concatenate([weights[:0:-1], weights]) ** 2
     inside = np.convolve(np.ones(size, np.float32), squares)[len(weights) - 1 :][:size]
     gains: Floats = (1 / np.sqrt(inside)).astype(np.float32)

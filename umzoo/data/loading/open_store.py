@@ -1,4 +1,4 @@
-"""Opens whatever can be trained from."""
+"""Opens stores of all kinds for training."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def open_store(path: Path | str, only: Sequence[str] | None = None) -> Store:
 
     Args:
         path: a store made by ``umzoo prepare`` or ``umzoo store pack``, the address of a packed one, or a folder
-            preprocessed by nnU-Net v2 or nnssl (that of one configuration, or the data set's above it if there is one
-            configuration only).
-        only: ids of the volumes to see; None is all.
+            preprocessed by nnU-Net v2 or nnssl (of a configuration, or of a data set with only one
+            configuration).
+        only: ids of the volumes to use; None is all.
 
     Raises:
         DataError: if *path* is neither, or lacks one of *only*.

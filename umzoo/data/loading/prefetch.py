@@ -1,4 +1,4 @@
-"""Reading ahead into a ring of shared memory, and taking care of when a slot of it may be written again."""
+"""Prefetching into a ring buffer of shared memory, and tracking when a slot may be overwritten."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from umzoo.data.loading.reader_pool import ReaderPool
 
 
 class ReadAhead:
-    """Keeps every free slot of the ring on order, and gives out the filled ones in their order."""
+    """Requests a batch for every free slot of the ring buffer, and returns the filled slots in order."""
 
     def __init__(self, reader: CropReader, config: DataConfig, start: int) -> None:
         self._pool = ReaderPool(reader, config)
@@ -55,7 +55,7 @@ class ReadAhead:
             self._next += 1
 
     def _release(self) -> None:
-        """Mark the batch given out last as used up, once the copies issued so far are done."""
+        """Release the slot of the last batch when the copies issued so far are done."""
         if self._held is None:
             return
         event = torch.cuda.Event() if self._pinned else None
@@ -75,7 +75,7 @@ class ReadAhead:
             self._free.append(slot)
 
     def _pin(self) -> None:
-        """Pin the ring once CUDA is in use, so that copies to the device need not wait."""
+        """Pin the ring buffer once CUDA is in use, so that copies to the device are asynchronous."""
         if self._pinned is not None or not torch.cuda.is_initialized():
             return
         size = self._voxels.numel() * self._voxels.element_size()

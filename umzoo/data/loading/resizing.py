@@ -1,4 +1,4 @@
-"""Separable resizing with a triangle filter of chosen width, as three small matrix products."""
+"""Separable resizing with a triangle filter of given width, as three small matrix products."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _BAND = 16
 def least_width(before: int, after: int) -> float:
     """The half-width, in voxels after resizing, below which the filter leaves gaps or aliases.
 
-    Downwards it is 1 (antialiased), upwards one voxel of the original (linear interpolation).
+    For downsampling it is 1 (antialiased), for upsampling one voxel of the original (linear interpolation).
     """
     return max(1.0, after / before)
 
 
 def width_after_halving(width: float, before: Triple, after: Triple) -> float:
-    """The half-width that gives voxels of half the resolution about the filter that *width* gives the original ones.
+    """The half-width for copies at half the resolution that corresponds to *width* for the original voxels.
 
     Copies at half the resolution have been filtered already (:mod:`umzoo.data.store.halves`), so the width, in voxels
-    after resizing from *before* original voxels to *after*, shrinks in quadrature: by 3.5 squared original voxels. The
-    response to no frequency then differs by more than 0.12 (twice as coarse, width 1.5; four times: 0.05), which is no
-    more than triangle filters of one width differ between voxels once, twice and four times as fine.
+    after resizing from *before* original voxels to *after*, is reduced in quadrature: by 3.5 squared original voxels.
+    The frequency response then differs by at most 0.12 (twice as coarse, width 1.5; four times: 0.05), which is no more
+    than triangle filters of one width differ between voxels once, twice and four times as fine.
     """
     ratio = max(old / new for old, new in zip(before, after, strict=True))
     return math.sqrt(max(width * width - 3.5 / ratio**2, 0.0))
@@ -60,18 +60,18 @@ def filter_matrix(before: int, after: int, width: float = 0.0) -> NDArray[np.flo
 def resize(
     voxels: NDArray[np.int16], size: Triple, grid: Triple | None = None, width: float = 0.0
 ) -> NDArray[np.int16]:
-    """Return *voxels* ``(D, H, W)`` resized to *size*, by way of a coarser *grid* if one is given.
+    """Return *voxels* ``(D, H, W)`` resized to *size*, optionally through a coarser *grid*.
 
     The step to the grid uses a triangle of half-width *width* in voxels of the grid, the step from there to *size* the
-    sharpest one (see :func:`filter_matrix`). Both are linear and are done at once. Values stay within the range of
-    *voxels*. Nothing is computed where size and filter leave it as it is.
+    sharpest one (see :func:`filter_matrix`). Both are linear and combined into one. Values stay within the range of
+    *voxels*. Axes that do not change are skipped.
     """
     grid = grid or size
     if voxels.shape == grid == size and width <= 1:
         return voxels
     depth, height, columns = (_bands(*sizes, width) for sizes in zip(voxels.shape, grid, size, strict=True))
     result = np.empty(size, np.int16)
-    for planes, source, weights in depth:  # slab by slab, so that what is in between stays in cache
+    for planes, source, weights in depth:  # slab by slab, so that intermediate results stay in cache
         slab = weights @ voxels[source].reshape(weights.shape[1], -1).astype(np.float32)
         slab = slab.reshape(-1, *voxels.shape[1:])
         between = np.empty((len(slab), size[1], voxels.shape[2]), np.float32)

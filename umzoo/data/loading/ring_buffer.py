@@ -1,4 +1,4 @@
-"""A ring of batches in shared memory: readers write into its slots, only slot numbers travel between processes."""
+"""A ring buffer of batches in shared memory: readers write into its slots, and processes exchange slot numbers only."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from umzoo.data.store.record import Triple
 
 
 class Ring:
-    """Room for *slots* batches of *batch* crops each, allocated once.
+    """Memory for *slots* batches of *batch* crops each, allocated once.
 
-    The memory has no name (an unlinked file that is handed to the processes by its descriptor), so nothing is left
-    behind whichever way the processes end.
+    The memory has no name (an unlinked file that is passed to the processes by its descriptor), so nothing is left
+    behind however the processes end.
 
     Attributes:
         voxels: int16 ``(slots, B, 1, D, H, W)``.

@@ -1,8 +1,7 @@
 """The anatomy of the synthetic phantoms: a small trunk whose tissues are given by formulas in millimeters.
 
-It is drawn from a seed alone, so phantoms of different modality, size or spacing show the same body. Tissues have
-sizes of their own (vessels of 1 mm, vertebrae, organs, a trunk of 70 mm), so the scale of a crop can be told from
-what is in it.
+It depends on a seed only, so phantoms of different modality, size or spacing show the same body. Tissues have
+characteristic sizes (vessels of 1 mm, vertebrae, organs, a trunk of 70 mm), so the content of a crop shows its scale.
 """
 
 from __future__ import annotations

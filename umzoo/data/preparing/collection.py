@@ -1,4 +1,4 @@
-"""One run of preparation: writes each result to the index and the ledger at once, and settles them at the end."""
+"""One run of preparation: writes each result to the index and the ledger at once, and finalizes both at the end."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Collector:
     """Collects the results of *scans*.
 
     Args:
-        scans: in the order of discovery, with the names of their data sets as the store may show them.
-        found: what else was found.
+        scans: in the order of discovery, with the public names of their data sets.
+        found: the other results of discovery.
         writer: the store.
-        ledger: its memory.
-        roots: folders and files that were given.
+        ledger: the ledger of the store.
+        roots: the given folders and files.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Collector:
         self._origins = read_origins(writer.path)
 
     def collect(self, results: Iterable[tuple[ScanSource, list[Outcome]]], progress: Progress) -> Report:
-        """Write each of *results* at once; then settle the index, and write and return the report.
+        """Write each of *results* at once; then finalize the index, and write and return the report.
 
         Raises:
             StoreError: if the store cannot be written; the report is written first, if it can be.
@@ -67,7 +67,7 @@ class Collector:
         return report
 
     def _enter(self, outcomes: Sequence[Outcome]) -> None:
-        """Put what one scan gave on disk, for a run that goes on from here."""
+        """Write the outcomes of one scan to disk, so that a later run can continue."""
         for outcome in outcomes:
             if outcome.reason == Reason.STORE.value:
                 raise StoreError(outcome.detail)
@@ -90,7 +90,7 @@ class Collector:
         return settled
 
     def _stale(self, settled: Settled) -> list[Stale]:
-        """Volumes whose scans changed or are gone; where all others came from is kept for the next run."""
+        """Volumes whose scans changed or are missing; the origin of all others is kept for the next run."""
         origins = {name: origin for name, origin in self._origins.items() if name in settled.records}
         unclaimed = origins.keys() - settled.origins.keys()
         for name, (place, outcome) in settled.origins.items():

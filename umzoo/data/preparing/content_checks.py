@@ -13,7 +13,7 @@ MIN_VOXELS = 8
 FEW_VALUES = 10
 SAMPLE_VOXELS = 2_000_000
 _CERTAIN, _SURE = (1, 100, 255), 0.05
-"""What stands for certainty in maps of probabilities, and the share of the voxels above 0 that have it, at least."""
+"""Maximum values of probability maps, and the minimum share of the voxels above 0 that have it."""
 
 
 def check_shape(shape: tuple[int, ...], when: str = "", least: int = MIN_VOXELS) -> None:
@@ -30,7 +30,7 @@ def check_shape(shape: tuple[int, ...], when: str = "", least: int = MIN_VOXELS)
 
 
 def value_range(voxels: NDArray[Any]) -> tuple[float, float]:
-    """Least and greatest value of a ``(D, H, W)`` volume.
+    """Minimum and maximum of a ``(D, H, W)`` volume.
 
     Raises:
         Refused: if a value is NaN or infinite, or all are equal.
@@ -52,11 +52,11 @@ def sample(voxels: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def check_not_labels(voxels: NDArray[Any]) -> None:
-    """Refuse label maps: few values, whole numbers in patches of one value, or probabilities that are mostly 0 and 1.
+    """Refuse label maps: few values, integers in constant regions, or probabilities that are mostly 0 and 1.
 
-    Up to ``FEW_VALUES`` distinct values are always taken for labels. Any number of whole ones is, if more than half of
-    the pairs of neighbors are equal, those of the commonest values (backgrounds) left out, which no image comes near;
-    rows that only repeat the one before, as enlarging makes them, do not count.
+    Volumes with up to ``FEW_VALUES`` distinct values are label maps. Integer volumes with more values are label maps if
+    more than half of the pairs of neighbors are equal, not counting pairs of the most common values (backgrounds) and
+    rows that repeat the previous one, as after enlarging; no image comes close to that.
 
     Raises:
         Refused: if the volume is a label map.
@@ -79,7 +79,7 @@ def check_not_labels(voxels: NDArray[Any]) -> None:
 
 
 def _distinct(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Distinct values and their counts; of a part of the voxels, if that part has many that are not whole."""
+    """Distinct values and their counts; of a subset of the voxels, if that has many values that are not integers."""
     part = values[:: max(1, values.size // 20_000)]
     found = np.unique(part, return_counts=True)
     if len(found[0]) > FEW_VALUES and not np.array_equal(part, np.rint(part)):
@@ -88,7 +88,7 @@ def _distinct(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray
 
 
 def _refuse_probabilities(values: NDArray[np.float32]) -> None:
-    """Refuse values from 0 to 1, 100 or 255 of which many are at the low end, some at the high one, and few between."""
+    """Refuse values from 0 to 1, 100 or 255: many at the minimum, some at the maximum, and few in between."""
     top = float(values.max())
     if values.min() < 0 or not any(abs(top - whole) <= 1e-3 * whole for whole in _CERTAIN):
         return
@@ -102,7 +102,7 @@ def _refuse_probabilities(values: NDArray[np.float32]) -> None:
 
 
 def _equal_neighbors(rows: NDArray[Any], common: NDArray[np.float32]) -> float:
-    """Share of equal pairs along W, those of one of the *common* values left out."""
+    """Share of equal pairs along W, not counting pairs of the *common* values."""
     left, right = rows[..., :-1], rows[..., 1:]
     same = left == right
     background = same & np.isin(left, common)

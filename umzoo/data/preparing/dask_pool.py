@@ -1,4 +1,4 @@
-"""Work on the workers of a Dask scheduler."""
+"""Runs a function on the workers of a Dask scheduler."""
 
 from __future__ import annotations
 

@@ -20,12 +20,12 @@ _SUBJECT = re.compile(r"(?:^|_)(sub-[A-Za-z0-9]+)")
 
 @dataclass(frozen=True)
 class DataSet:
-    """What the surroundings of a file tell about it.
+    """Information on a file from its data set's layout.
 
     Args:
         name: recorded as the source of its volumes.
         channels: of nnU-Net and MSD: channel number to its name, such as ``{0: "FLAIR", 1: "T1w"}``.
-        named: whether the user gave the name; all others stay on the machine.
+        named: whether the user gave the name; other names stay on the machine.
     """
 
     name: str
@@ -34,14 +34,14 @@ class DataSet:
     named: bool = False
 
     def is_label(self, path: Path) -> bool:
-        """Whether the layout says that *path* holds labels."""
+        """Whether *path* holds labels according to the layout."""
         if self.kind == "nnunet":
             return path.parent.name.lower().startswith("labels")
         stem = stem_of(path)
         return (self.kind == "bids" or bool(_SUBJECT.match(stem))) and stem.rsplit("_", 1)[-1] in _BIDS_LABELS
 
     def subject(self, path: Path) -> str:
-        """The person *path* shows, by the naming rule of the layout; else the file's own name."""
+        """The person shown in *path*, by the naming rule of the layout; otherwise the file name."""
         stem = stem_of(path)
         if self.kind == "nnunet" and self._channel(stem) is not None:
             return _CHANNEL.sub(r"\g<case>", stem)
@@ -49,7 +49,7 @@ class DataSet:
         return found.group(1) if found else stem
 
     def labels(self, path: Path) -> tuple[Label, ...]:
-        """What the layout says of *path*: one label, or one per channel of a 4-D file; empty if nothing."""
+        """The labels of *path* in the layout: one, or one per channel of a 4-D file; empty if unknown."""
         stem = stem_of(path)
         if self.kind == "nnunet":
             channel = self._channel(stem)

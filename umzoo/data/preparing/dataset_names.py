@@ -1,7 +1,7 @@
-"""What data sets are called where others may read it: a name the user gave, or a number; folder names stay behind.
+"""Public names of data sets: a name given by the user, or a number; folder names are not published.
 
-A folder is often called like a patient or a clinic. So ``STORE/local/sources.json`` keeps which number stands for which
-folder, and only the number enters the index, and with it the weights.
+Folders are often named after patients or clinics. So ``STORE/local/sources.json`` maps numbers to folders, and only the
+number enters the index and the weights.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FILE = "sources.json"
 
 
 def public_names(scans: Sequence[ScanSource], store: Path) -> list[ScanSource]:
-    """Return *scans* with the names of their data sets as *store* may show them; new numbers go on where it stopped.
+    """Return *scans* with the public names of their data sets; new numbers continue those of *store*.
 
     Raises:
         DataError: if the store's list of numbers is damaged.
@@ -39,5 +39,5 @@ def public_names(scans: Sequence[ScanSource], store: Path) -> list[ScanSource]:
 
 
 def real_names(store: Path) -> dict[str, str]:
-    """What the numbers stand for, where *store* still has its local folder: name in the index to name of the folder."""
+    """Name in the index to name of the folder, if *store* still has its local folder."""
     return {str(public): str(real) for public, real in read_json(store / LOCAL / _FILE).items()}

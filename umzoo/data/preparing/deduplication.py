@@ -1,4 +1,4 @@
-"""Decides which of several equal volumes is kept. It waits for all scans, so that their order does not matter."""
+"""Decides which of several identical volumes is kept, after all scans, so that their order does not matter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from umzoo.data.store.record import VolumeRecord
 
 @dataclass(frozen=True)
 class Settled:
-    """Final outcomes, by scan and in the order of the scans; the whole index; and which outcome each id is from."""
+    """Final outcomes by scan, in the order of the scans; the whole index; and the outcome of each id."""
 
     outcomes: list[list[Outcome]]
     records: dict[str, VolumeRecord]
@@ -26,7 +26,7 @@ def settle(
     before: Collection[str],
     places: Mapping[str, int],
 ) -> Settled:
-    """Choose one outcome for each content: that with the most reliable origin of the modality, then the first.
+    """Choose one outcome for each content: the one with the most reliable origin of the modality, then the first.
 
     A volume of an earlier run keeps its modality if its origin is more reliable than that of any scan of this run.
 
@@ -34,7 +34,7 @@ def settle(
         scans: outcomes of each scan, in the order of discovery.
         index: records by id, those of this run among them.
         before: ids that were in the index before this run.
-        places: which of the *scans* each of these came from, where it is among them.
+        places: which of the *scans* each of these came from, if it is among them.
     """
     records = dict(index)
     old = {content_of(name): name for name in index}
@@ -70,7 +70,7 @@ def settle(
 
 
 def _winners(scans: Sequence[Sequence[Outcome]]) -> dict[str, tuple[int, Outcome]]:
-    """The best outcome of each content, with the place of its scan."""
+    """The best outcome of each content, with the index of its scan."""
     best: dict[str, tuple[int, Outcome]] = {}
     for place, outcomes in enumerate(scans):
         for outcome in outcomes:
@@ -87,7 +87,7 @@ def _rank(origin: str) -> int:
 
 
 def _own_id(outcome: Outcome) -> str:
-    """The id its volume has, or had, by its own modality."""
+    """The id of its volume with its own modality."""
     return f"{content_of(outcome.id)}-{outcome.modality or 'unknown'}"
 
 
@@ -97,7 +97,7 @@ def _final(
     had: Mapping[str, str],
     records: Mapping[str, VolumeRecord],
 ) -> Outcome:
-    """*outcome* as in (or known from before) if it was chosen, else as a duplicate of what was."""
+    """*outcome* as in (or known) if it was chosen, else as a duplicate of the chosen one."""
     content = content_of(outcome.id)
     if not content:
         return outcome

@@ -1,4 +1,4 @@
-"""What discovery finds: files that may hold scans, scans, and what was refused at sight."""
+"""The results of discovery: files that may hold scans, scans, and files that are refused without reading."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from umzoo.data.reading.scan_source import ScanSource
 
 @dataclass
 class Found:
-    """Scans to prepare, what was refused at sight, and other files by suffix."""
+    """Scans to prepare, files that are refused without reading, and other files by suffix."""
 
     scans: list[ScanSource] = field(default_factory=list)
     refused: list[Outcome] = field(default_factory=list)
@@ -27,7 +27,7 @@ class Found:
         self.refused.append(refused(name, source, Refused(Reason.UNREADABLE, problem)))
 
     def refuse_odd(self, file: File, problem: str) -> None:
-        """Report a *file* that is none: by name if it may have been a scan, else as a count."""
+        """Report a *file* that is not a regular file: by name if it may be a scan, otherwise as a count."""
         kind = problem.partition(",")[0].partition(":")[0]
         if file.row is None and suffix_of(file.path) not in SUFFIXES and not kind.startswith("permission"):
             self.ignored[kind] += 1
@@ -58,7 +58,7 @@ class File:
 
     @property
     def others(self) -> tuple[tuple[str, str], ...]:
-        """What a manifest says of it in other columns, which may be targets."""
+        """Its values in other columns of a manifest, which may be targets."""
         return self.row.others if self.row else ()
 
     @property
@@ -68,5 +68,5 @@ class File:
 
     @property
     def listed(self) -> bool:
-        """Whether a manifest names the file itself, not the folder it lies in."""
+        """Whether a manifest names the file itself, not its folder."""
         return self.row is not None and self.row.path == self.path

@@ -1,12 +1,13 @@
-"""From physical values to what a store keeps: intensity rule and quantization.
+"""Encoding of physical values in a store: intensity rule and quantization.
 
-``window`` rule (CT): the rule's window; values are stored as whole HU, clipped to [-1024, 3071]. A CT whose
-values are not HU gets the percentile rule and a note: soft tissue lies where an offset of 1024 would bring it, or
-neither the header's rescale, nor peaks at air and soft tissue, nor values below -30 tell that they are.
+``window`` rule (CT): the rule's window; values are stored as integer HU, clipped to [-1024, 3071]. A CT whose
+values are not HU gets the percentile rule and a note. That is the case if soft tissue lies where an offset of 1024
+would put it, or if neither the header's rescale type, nor peaks at air and soft tissue, nor values below -30 indicate
+HU.
 
-``percentile`` rule (MR and others): percentiles over the foreground, which is everything above the low plus 5 % of
-the way to the high one of the 0.5th and 99.5th percentiles of all voxels. Whole numbers that were not resampled and
-span less than 2^16 keep their values. Others are stored in 1/4096 of the window, up to four of its widths beyond it.
+``percentile`` rule (MR and others): percentiles over the foreground, which is everything above 5 % of the range from
+the 0.5th to the 99.5th percentile of all voxels. Integers that were not resampled and span less than 2^16 keep their
+values. Others are stored in steps of 1/4096 of the window width, up to four widths beyond the window.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ class Encoding:
     """How the physical values of one volume are stored: ``slope * stored + intercept``.
 
     Args:
-        window: physical values that become 0 and 1.
-        clip: physical values that are kept.
+        window: physical values that are mapped to 0 and 1.
+        clip: range of stored physical values.
         foreground: voxels above this physical value are foreground.
     """
 
@@ -58,7 +59,7 @@ def fit(
 ) -> Encoding:
     """Find the encoding of a ``(D, H, W)`` volume of physical values within *limits*.
 
-    *hounsfield* tells that its header says how values are in HU.
+    *hounsfield* is whether its header declares HU.
     """
     values = sample(voxels)
     notes: tuple[str, ...] = ()

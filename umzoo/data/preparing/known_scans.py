@@ -1,4 +1,4 @@
-"""What a store held when a run of preparation began: scans that are known are not read again."""
+"""The state of a store at the start of a run of preparation: known scans are not read again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from umzoo.data.store.record import VolumeRecord
 
 @dataclass(frozen=True)
 class Begun:
-    """What the store held when the run began: outcomes by key, records by id, and contents that must stay out."""
+    """The state of the store at the start of the run: outcomes by key, records by id, and removed contents."""
 
     outcomes: Mapping[str, list[Outcome]]
     records: Mapping[str, VolumeRecord]
@@ -28,25 +28,25 @@ class Begun:
 
 @lru_cache(maxsize=1)
 def begun(store: Path, run: str) -> Begun:
-    """Return what *store* held when *run* began; read once."""
+    """Return the state of *store* at the start of *run*; read once."""
     records, _ = read_index(store / "index.jsonl")
     return Begun(remembered(store).outcomes, {record.id: record for record in records}, read_removed(store).keys())
 
 
 @lru_cache(maxsize=1 << 20)
 def damage_at_start(store: Path, run: str, name: str) -> str:
-    """Return what is wrong with the array of the volume *name*, if the store held it when the *run* began."""
+    """Return the damage of the array of the volume *name*, if the store held it at the start of *run*."""
     record = begun(store, run).records.get(name)
     return damage(store, record) if record else ""
 
 
 def recalled(outcome: Outcome, scan: ScanSource, salt: bytes) -> Outcome:
-    """Return *outcome* of an earlier run, as the *scan* is called and named now."""
+    """Return *outcome* of an earlier run, with the current names of *scan*."""
     subject = subject_hash(scan.subject, salt) if outcome.id else ""
     return replace(outcome, name=_renamed(outcome.name, scan.name), source=scan.source, subject=subject)
 
 
 def _renamed(old: str, name: str) -> str:
-    """*name* with the frame that *old* ends in, if any."""
+    """*name* with the frame at the end of *old*, if there is one."""
     _, separator, frame = old.rpartition(" [frame ")
     return f"{name} [frame {frame}" if separator else name

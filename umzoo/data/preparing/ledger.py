@@ -1,4 +1,4 @@
-"""What was done with which bytes: lets a later run skip work by content, whatever the files are called by then."""
+"""Outcomes by file content: lets a later run skip work even if files were renamed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from umzoo.data.store.durable_files import LOCAL, JsonLines, write_text
 from umzoo.data.store.places import array_files
 
 RULES_VERSION = 2
-"""Raise when the outcome for the same bytes changes, so that they are looked at again."""
+"""Increase this when the outcome for the same bytes changes, so that they are read again."""
 
 _PART = 1 << 22
 
 
 def key_of(scan: ScanSource, reading: Reading) -> str:
-    """Hash of the bytes of all the scan's files, and of what else decides its outcome; not of names or places.
+    """Hash of the bytes of all files of the scan, and of everything else that decides its outcome, but not of paths.
 
     Raises:
         Refused: if its header names files that are missing or lie elsewhere.
@@ -47,13 +47,13 @@ def _digest(path: Path) -> bytes:
 
 
 class Ledger:
-    """The memory of a store, kept in its local folder."""
+    """The ledger of a store, kept in its local folder."""
 
     def __init__(self, store: Path) -> None:
         self._lines = JsonLines(_file(store))
 
     def append(self, key: str, outcomes: Sequence[Outcome]) -> None:
-        """Remember the *outcomes* of the scan with *key*; a later line replaces an earlier one.
+        """Record the *outcomes* of the scan with *key*; a later line replaces an earlier one.
 
         Raises:
             StoreError: if the disk is full, or the file cannot be written.
@@ -67,14 +67,14 @@ class Ledger:
 
 @dataclass
 class Memory:
-    """Outcomes by key, and what is wrong with the lines that could not be read."""
+    """Outcomes by key, and problems with lines that could not be read."""
 
     outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
 def remembered(store: Path) -> Memory:
-    """What the ledger of *store* holds, but for what has to be looked at again; a damaged line costs itself only."""
+    """The ledger of *store*, without outcomes that have to be redone; damaged lines are skipped."""
     memory = Memory()
     present = {file.stem for file in array_files(store)}
     for number, line in _lines(store):
@@ -93,9 +93,9 @@ def remembered(store: Path) -> Memory:
 
 
 def compact_ledger(store: Path, forget: Reason | None = None) -> int:
-    """Keep the last good line of each key, if its volumes are there; return how many lines went.
+    """Keep the last valid line of each key, if its volumes exist; return the number of dropped lines.
 
-    Those that were refused for the reason *forget* go too, so that these scans are read again.
+    Lines of scans refused for the reason *forget* are dropped too, so that these scans are read again.
     """
     kept = remembered(store).outcomes
     if forget is not None:
@@ -121,7 +121,7 @@ def _outcome(line: dict[str, Any]) -> Outcome:
 
 
 def _lines(store: Path) -> Iterator[tuple[int, str]]:
-    """Numbers and texts of the complete lines; a torn last one is left out."""
+    """Numbers and texts of the complete lines; an incomplete last line is left out."""
     file = _file(store)
     if file.is_file():
         yield from enumerate(file.read_bytes().decode("utf-8", "replace").split("\n")[:-1], 1)

@@ -1,4 +1,4 @@
-"""Which file each volume of a store came from, and which volumes were removed on purpose. Stays on the machine."""
+"""The source file of each volume of a store, and the volumes that were removed on purpose. Stays on the machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ORIGINS, _REMOVED = "origins.json", "removed.json"
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a volume came from: the absolute *file* (the first slice of a series), and its *name* in the report."""
+    """The origin of a volume: the absolute *file* (the first slice of a series), and its *name* in the report."""
 
     file: str
     name: str
@@ -37,19 +37,19 @@ def write_origins(store: Path, origins: Mapping[str, Origin]) -> None:
 
 
 def read_removed(store: Path) -> dict[str, Origin]:
-    """Origins, by content, of the volumes that were removed on purpose and must not come back."""
+    """Origins, by content, of the volumes that were removed on purpose and must not be added again."""
     return {content_of(name): origin for name, origin in _read(store, _REMOVED).items()}
 
 
 def write_removed(store: Path, removed: Mapping[str, Origin]) -> None:
-    """Replace the list of what was removed."""
+    """Replace the list of removed volumes."""
     _write(store, _REMOVED, removed)
 
 
 def stale(
     origins: Mapping[str, Origin], unclaimed: Iterable[str], files: Collection[str], roots: Collection[Path]
 ) -> list[Stale]:
-    """Volumes that no scan of this run gave, though their file is one of its *files*, or is gone from below a root."""
+    """Volumes that no scan of this run produced, although their file is in *files*, or is missing below a root."""
     found = []
     for name in sorted(unclaimed):
         origin = origins.get(name)

@@ -1,4 +1,4 @@
-"""A pool of processes that outlives its workers: one that dies costs the item it held, and is replaced."""
+"""A pool of processes that survives crashes: a worker that dies loses its current item only, and is replaced."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLOSC_NTHREADS", "ITK_GLOB
 
 @dataclass(frozen=True)
 class Died:
-    """Instead of a result: the worker died over the item, and *how*."""
+    """Replaces a result if the worker died while processing the item; *how* describes it."""
 
     how: str
 
@@ -63,7 +63,7 @@ def imap_unordered(
 
 
 def _feed(worker: _Worker[Item], waiting: Iterator[Item], busy: list[_Worker[Item]]) -> None:
-    """Give *worker* the next item, or let it go if there is none."""
+    """Give *worker* the next item, or end it if there is none."""
     for item in waiting:
         worker.item = item
         worker.connection.send(item)
@@ -96,7 +96,7 @@ def _start(function: Callable[[Any], Any]) -> _Worker[Any]:
 
 
 def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
-    """Answer items until the other end is gone."""
+    """Process items until the connection is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     limit_memory()

@@ -1,4 +1,4 @@
-"""What preparation did with each scan, and the summary shown at its end. Stays on the machine: it names files."""
+"""The outcome of each scan, and the summary at the end of preparation. Stays on the machine: it names files."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Outcome:
     """The outcome for one volume, or for one scan that yields none.
 
     Args:
-        name: file relative to its source, with the frame in brackets where it has several.
-        status: ``in`` this time, ``known`` from before, ``duplicate`` of another volume, or ``refused``.
-        reason: short reason of a refusal; *detail* says more.
-        source: data set, as the store calls it.
-        key: hash of the file's bytes; empty where there is none, so that the scan is tried again next time.
+        name: file relative to its source, with the frame in brackets if it has several.
+        status: ``in`` (added), ``known`` from before, ``duplicate`` of another volume, or ``refused``.
+        reason: short reason of a refusal; *detail* explains it.
+        source: public name of the data set.
+        key: hash of the file's bytes; if it is empty, the scan is tried again next time.
         id: volume in the store.
         subject: keyed hash of the person's name, as in the store.
     """
@@ -55,7 +55,7 @@ def refused(name: str, source: str, why: Refused, key: str = "") -> Outcome:
 
 @dataclass(frozen=True)
 class Stale:
-    """A volume of the store whose scan changed, or is no longer in the sources that were given."""
+    """A volume of the store whose scan changed, or is no longer in the given sources."""
 
     id: str
     name: str
@@ -64,13 +64,13 @@ class Stale:
 
 @dataclass
 class Report:
-    """Counts of one run of preparation, over everything its sources hold.
+    """Counts of one run of preparation, over all its sources.
 
     Attributes:
         outcomes: of every scan.
         ignored: other files, by suffix or kind.
-        stale: volumes whose scans changed or are gone.
-        problems: what was wrong with the store's own files.
+        stale: volumes whose scans changed or are missing.
+        problems: problems of the store's own files.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
@@ -80,7 +80,7 @@ class Report:
     counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
-        """Count *outcomes* in."""
+        """Add *outcomes* to the counts."""
         for outcome in outcomes:
             self.outcomes.append(outcome)
             self.counts[outcome.status] += 1
@@ -101,7 +101,7 @@ class Report:
 
     @property
     def volumes(self) -> list[Outcome]:
-        """Outcomes of what is in the store."""
+        """Outcomes of the volumes in the store."""
         return [outcome for outcome in self.outcomes if outcome.status in ("in", "known")]
 
     def summary(self) -> dict[str, Any]:

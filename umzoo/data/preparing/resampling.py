@@ -1,7 +1,7 @@
 """Resampling to the spacing of a store: antialiased cubic interpolation, one axis pair at a time.
 
-The filter is torch's (Keys' cubic, widened when shrinking), the one Pillow made common for pictures. Slices are
-read, clipped and shrunk one by one, so a large CT never exists in float32 at its full size.
+The filter is torch's (Keys' cubic, widened for downsampling), as in Pillow. Slices are
+read, clipped and downsampled one by one, so a large CT never exists in float32 at its full size.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def resample(
 ) -> tuple[NDArray[Any], Spacing]:
     """Resample a ``(D, H, W)`` volume to *target* mm (D, H, W); None keeps it as it is.
 
-    Values are clipped to *clip* before, so that padding far below air does not ring into the image; the caller
-    clips again after.
+    Values are clipped to *clip* first, so that padding far below air does not cause ringing; the caller
+    clips again afterwards.
 
     Returns:
         The volume, float32 if anything was resampled, and its spacing.
@@ -75,7 +75,7 @@ def resample(
 
 
 def resampled_grid(grid: Grid, target: Spacing | None) -> Grid:
-    """Return where :func:`resample` puts the voxels of *grid* ``(D, H, W)``: outer edges stay where they are."""
+    """Return the grid ``(D, H, W)`` of :func:`resample` for *grid*: outer edges stay in place."""
     scales = [scale if scale == 1 else scale + _NUDGE for scale in _scales(grid.spacing, target)]
     index = np.diag([*(1 / scale for scale in scales), 1.0])
     index[:3, 3] = [0.5 / scale - 0.5 for scale in scales]
@@ -83,7 +83,7 @@ def resampled_grid(grid: Grid, target: Spacing | None) -> Grid:
 
 
 def _scales(spacing: Spacing, target: Spacing | None) -> Spacing:
-    """Factor on the number of voxels per axis; exactly 1 where the spacing agrees within 0.1 %."""
+    """Factor on the number of voxels per axis; exactly 1 if the spacing agrees within 0.1 %."""
     ratios = [old / new for old, new in zip(spacing, target or spacing, strict=True)]
     depth, height, width = (1.0 if abs(ratio - 1) < _SAME else ratio for ratio in ratios)
     return (depth, height, width)

@@ -26,11 +26,11 @@ from umzoo.spec import InputSpec
 
 @dataclass(frozen=True)
 class Job:
-    """What is the same for all scans of a run.
+    """The settings shared by all scans of a run.
 
     Args:
         salt: secret key of the subjects' hash.
-        run: a name of this run, after which a worker reads the ledger anew.
+        run: a name of this run; a worker reads the ledger again for a new run.
         halves: whether copies at half the resolution are written.
     """
 
@@ -70,7 +70,7 @@ def prepare_scan(scan: ScanSource, job: Job) -> list[Outcome]:
 
 
 def prepare_in_worker(scan: ScanSource, job: Job) -> list[Outcome]:
-    """:func:`prepare_scan` in a process that may end over the scan, which is read on the spot."""
+    """:func:`prepare_scan` in a process that the scan may crash, so it is read in this process."""
     reader_client.expendable = True
     return prepare_scan(scan, job)
 

@@ -1,4 +1,4 @@
-"""One volume brought to spacing and intensity rule of an input specification: what a store keeps and a network sees."""
+"""Resamples and normalizes a volume to an input spec, for a store or for a network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from umzoo.spec import InputSpec
 
 @dataclass(frozen=True)
 class Standardized:
-    """Stored int16 voxels ``(D, H, W)``, what they mean, and their spacing in mm (D, H, W)."""
+    """Stored int16 voxels ``(D, H, W)``, their encoding, and their spacing in mm (D, H, W)."""
 
     voxels: NDArray[np.int16]
     encoding: Encoding
@@ -26,10 +26,10 @@ class Standardized:
 
 
 def check(volume: Volume, spec: InputSpec, least: int = MIN_VOXELS) -> tuple[float, float]:
-    """Return the least and greatest value of *volume*, which needs *least* voxels along each axis.
+    """Return the minimum and maximum of *volume*, which needs *least* voxels along each axis.
 
     Raises:
-        Refused: if it is too thin, constant, not finite or a label map, or would be too large once resampled.
+        Refused: if it is too thin, constant, not finite or a label map, or would be too large after resampling.
     """
     check_shape(volume.voxels.shape, least=least)
     shape, new = volume.voxels.shape, resampled_shape(volume.voxels.shape, volume.spacing, spec.spacing)

@@ -1,4 +1,4 @@
-"""What a store knows of a volume: mean, standard deviation, share and points of the foreground."""
+"""Statistics of a volume in a store: mean, standard deviation, share and points of the foreground."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _bounding_box(stored: NDArray[np.int16], zero: float) -> tuple[slice, ...]:
 
 
 def _points(stored: NDArray[np.int16], body: float, share: float, seed: int) -> tuple[Triple, ...]:
-    """Up to ``POINTS`` random foreground voxels: drawn blindly and kept if foreground, listed if that is rare."""
+    """Up to ``POINTS`` random foreground voxels: by rejection sampling, or from a list if foreground is rare."""
     rng = np.random.Generator(np.random.Philox(seed))
     if share > 0.02:
         places = np.stack([rng.integers(0, n, 64 * POINTS) for n in stored.shape], axis=1)

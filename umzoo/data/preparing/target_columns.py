@@ -12,11 +12,11 @@ from umzoo.errors import ConfigError, DataError, in_one_line, nearest
 
 
 def with_targets(scans: Sequence[ScanSource], names: Sequence[str]) -> list[ScanSource]:
-    """Return *scans* with those of their columns that *names* asks for; all other columns are forgotten.
+    """Return *scans* with their columns in *names*; all other columns are dropped.
 
     Raises:
-        ConfigError: if a name cannot be that of a target.
-        DataError: if no scan has a column, or its texts are neither numbers nor classes.
+        ConfigError: if a name is not a valid name of a target.
+        DataError: if no scan has a column, or its values are neither numbers nor classes.
     """
     columns = {column for scan in scans for column, _ in scan.targets} if names else set()
     for name in names:

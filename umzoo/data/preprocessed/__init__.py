@@ -1,1 +1,1 @@
-"""Folders that nnU-Net v2 or nnssl preprocessed, read as a store is."""
+"""Reads folders preprocessed by nnU-Net v2 or nnssl as a store."""

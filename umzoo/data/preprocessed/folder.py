@@ -1,7 +1,7 @@
-"""Folders preprocessed by nnU-Net v2 or nnssl, read where they lie: no copy is made and nothing is written there.
+"""Reads folders preprocessed by nnU-Net v2 or nnssl in place: no copy is made and nothing is written there.
 
-Their arrays are float32 ``(C, D, H, W)``, normalized and resampled already. Each channel is one volume here. Its
-window is found by the percentile rule on a sample of its blocks, and kept in a cache of the user's.
+Their arrays are float32 ``(C, D, H, W)``, already normalized and resampled. Each channel is one volume here. Its
+window is found by the percentile rule on a sample of its blocks, and kept in the user's cache.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ logger = logging.getLogger(__name__)
 
 
 class PreprocessedFolder(Store):
-    """A configuration's folder, read as a store is.
+    """A configuration's folder, read as a store.
 
-    Axes are put back to the order of the original (z, y, x). The orientation is whatever the images had.
+    Axes are transposed to the original order (z, y, x). The orientation is that of the images.
 
     Args:
         layout: the folder and its plans.
-        only: ids of the volumes to see; None is all.
-        cache: folder for what was found out about the arrays; by default ``~/.cache/umzoo``.
+        only: ids of the volumes to use; None is all.
+        cache: folder for the statistics of the arrays; by default ``~/.cache/umzoo``.
 
     Raises:
         DataError: if no array can be used, or one of *only* is missing.
@@ -83,7 +83,7 @@ class PreprocessedFolder(Store):
         return region
 
     def _survey(self, cache: Path) -> list[tuple[Image, VolumeRecord]]:
-        """Describe every channel of every array; what is cached already need not be read."""
+        """Describe every channel of every array; cached arrays are not read."""
         files = sorted(arrays(self.path))
         file = cache / f"{digest(str(self.path.resolve()))}.jsonl"
         known = {record.id: record for record in read_cache(file)}
@@ -108,7 +108,7 @@ class PreprocessedFolder(Store):
     def _describe(
         self, file: Path, known: dict[str, VolumeRecord], pickles: PlainPickles
     ) -> tuple[list[tuple[Image, VolumeRecord]], str]:
-        """Images and records of the channels of *file*, or why it cannot be used."""
+        """Images and records of the channels of *file*, or the reason why it cannot be used."""
         try:
             array = _open_array(file)
             images = [self.layout.image(file, channel) for channel in range(array.shape[0])]
@@ -138,7 +138,7 @@ class PreprocessedFolder(Store):
         )
 
     def _spacing(self, properties: dict[str, Any]) -> tuple[float, float, float]:
-        """The plans' spacing in original axis order; what they leave open is the image's own."""
+        """The plans' spacing in original axis order; axes without one get the image's own."""
         own = [float(step) for step in properties.get("spacing", ())]
         planned = list(self.layout.spacing or ())
         if len(planned) < 3 and len(own) != 3:

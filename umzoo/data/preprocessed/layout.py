@@ -1,4 +1,4 @@
-"""What nnU-Net v2 and nnssl write beside the arrays they preprocess: plans, channel names, properties of each case."""
+"""Metadata of nnU-Net v2 and nnssl next to preprocessed arrays: plans, channel names, properties of each case."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Axes = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Image:
-    """One channel of a preprocessed array, and what is said of it."""
+    """One channel of a preprocessed array, with its metadata."""
 
     file: Path
     channel: int
@@ -29,14 +29,14 @@ class Image:
 
 @dataclass(frozen=True)
 class Layout:
-    """A configuration's folder, and what its plans say.
+    """A configuration's folder, with the relevant entries of its plans.
 
     Attributes:
-        folder: holds the arrays, at any depth.
-        spacing: mm in the order of the arrays' axes; None where the plans leave it open.
+        folder: folder of the arrays, at any depth.
+        spacing: mm in the order of the arrays' axes; None if the plans have none.
         axes: original axis of each of the arrays' axes (nnU-Net's ``transpose_forward``).
         channels: names of channels, from ``dataset.json``.
-        images: what nnssl's list of images says, by path relative to the folder, without suffix.
+        images: entries of nnssl's list of images, by path relative to the folder, without suffix.
     """
 
     folder: Path
@@ -56,7 +56,7 @@ class Layout:
 
 
 def find_layout(path: Path) -> Layout | None:
-    """Return the layout of *path*, a configuration's folder or the data set's above it; None if it is neither.
+    """Return the layout of *path*, the folder of a configuration or of a data set; None if it is neither.
 
     Raises:
         DataError: if *path* holds several configurations.
@@ -77,16 +77,16 @@ def find_layout(path: Path) -> Layout | None:
 
 
 def arrays(folder: Path) -> Iterator[Path]:
-    """The arrays of images in *folder*, at any depth: ``.b2nd`` files with a ``.pkl`` beside them (masks have none)."""
+    """The arrays of images in *folder*, at any depth: ``.b2nd`` files with a ``.pkl`` file (masks have none)."""
     return (file for file in folder.rglob("*.b2nd") if file.with_suffix(".pkl").is_file())
 
 
 def read_properties(file: Path, pickles: PlainPickles) -> dict[str, Any]:
-    """Return the properties that were pickled beside the array in *file*, arrays as nested lists.
+    """Return the pickled properties of the array in *file*, with arrays as nested lists.
 
     Args:
         file: the array.
-        pickles: reads them apart from this process, so that a hostile file can do nothing to it.
+        pickles: reads them in a separate process, to be safe from hostile files.
 
     Raises:
         DataError: if the file is damaged or holds anything but NumPy arrays and plain containers.
@@ -117,7 +117,7 @@ def _channels(folder: Path) -> tuple[str, ...]:
 
 
 def _images(folder: Path, configuration: str) -> dict[str, tuple[str, str, str]]:
-    """Modality, data set (a number: its name may name somebody) and subject of each image in nnssl's list."""
+    """Modality, data set (a number, as its name may identify a person) and subject of each image in nnssl's list."""
     content = read_json(folder.parent / f"pretrain_data__{configuration}.json")
     found = {}
     for number, (index, dataset) in enumerate(sorted((content.get("datasets") or {}).items()), 1):

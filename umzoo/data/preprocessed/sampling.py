@@ -1,4 +1,4 @@
-"""What is found out about arrays that another program preprocessed, from a sample of their blocks, and its cache."""
+"""Statistics of arrays that another program preprocessed, from a sample of their blocks, and their cache."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def summarize(boxes: list[Box], properties: dict[str, Any], to_original: tuple[i
 
 
 def labeled_points(properties: dict[str, Any], to_original: tuple[int, ...]) -> tuple[Triple, ...]:
-    """Some of the voxels of labels, which nnU-Net keeps as rows (channel, z, y, x) in the order of the array's axes."""
+    """Some labeled voxels, which nnU-Net stores as rows (channel, z, y, x) in the order of the array's axes."""
     locations = [np.asarray(rows)[:, -3:] for rows in (properties.get("class_locations") or {}).values() if len(rows)]
     if not locations:
         return ()
@@ -81,7 +81,7 @@ def bright_points(boxes: list[Box], threshold: float) -> tuple[Triple, ...]:
 
 
 def digest(text: str) -> str:
-    """24 hexadecimal digits that stand for *text*."""
+    """A hash of *text* with 24 hexadecimal digits."""
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 

@@ -1,1 +1,1 @@
-"""From a file to a volume: formats, DICOM, axes, modality, and why a scan is refused."""
+"""Reads volumes from files: formats, DICOM, axes, modality, and reasons for refusing a scan."""

@@ -1,4 +1,4 @@
-"""Whether the files of a detached header are as large as it says: readers take what they find, or old memory."""
+"""Checks the file sizes of a detached header: readers would return wrong data or uninitialized memory."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _LINES = re.compile(r"^line ?skip:(.*)$", re.MULTILINE | re.IGNORECASE)
 
 
 def require_sizes(header: Path, files: Sequence[Path], claimed: int) -> None:
-    """Refuse data *files* that are not as large as their *header* says, where they are not packed.
+    """Refuse uncompressed data *files* whose size differs from their *header*.
 
     Args:
-        header: of NRRD or MetaImage.
-        files: those that :func:`data_files` gives.
+        header: header of NRRD or MetaImage.
+        files: the result of :func:`data_files`.
         claimed: bytes of all voxels.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A file that is opened: its frames, and where they lie."""
+"""An opened file: its frames and their affine."""
 
 from __future__ import annotations
 

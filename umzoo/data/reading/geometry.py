@@ -24,7 +24,7 @@ SPACING_RANGE = (0.01, 50.0)
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the voxels of an array lie.
+    """The grid of an array's voxels.
 
     Args:
         shape: of the array's three axes.
@@ -41,13 +41,13 @@ class Grid:
         return first, second, third
 
     def moved(self, shape: tuple[int, ...], index: NDArray[np.float64]) -> Grid:
-        """The grid of *shape* whose indices the ``(4, 4)`` matrix *index* turns into indices of this one."""
+        """The grid of *shape* whose indices the ``(4, 4)`` matrix *index* maps to indices of this one."""
         first, second, third = (int(n) for n in shape)
         return Grid((first, second, third), self.affine @ index)
 
 
 def canonical(voxels: NDArray[Any], affine: NDArray[np.float64]) -> tuple[NDArray[Any], Spacing, str]:
-    """Bring *voxels* to (D, H, W), LPS.
+    """Reorient *voxels* to (D, H, W), LPS.
 
     Args:
         voxels: ``(i, j, k)`` array.
@@ -75,7 +75,7 @@ def canonical(voxels: NDArray[Any], affine: NDArray[np.float64]) -> tuple[NDArra
 
 
 def canonical_grid(grid: Grid) -> Grid:
-    """Return where :func:`canonical` puts the voxels of *grid* ``(i, j, k)``: a grid ``(D, H, W)``."""
+    """Return the grid ``(D, H, W)`` of :func:`canonical` for *grid* ``(i, j, k)``."""
     from nibabel.orientations import inv_ornt_aff, io_orientation
 
     orientation = io_orientation(grid.affine)
@@ -104,14 +104,14 @@ def _check(affine: NDArray[np.float64]) -> None:
 
 
 def spans_space(affine: NDArray[np.float64]) -> bool:
-    """Whether the axes of *affine* are finite, not zero, and not nearly in one plane."""
+    """Whether the axes of *affine* are finite, nonzero, and not nearly in one plane."""
     axes = np.asarray(affine, float)[:3, :3]
     lengths = np.linalg.norm(axes, axis=0)
     return bool(np.isfinite(axes).all() and lengths.min() > 0 and abs(np.linalg.det(axes / lengths)) >= 0.5)
 
 
 def is_skewed(affine: NDArray[np.float64]) -> bool:
-    """Whether axes of *affine* are further from perpendicular than volumes are kept as they are."""
+    """Whether the axes of *affine* are so far from perpendicular that the volume has to be resampled."""
     return _shear_degrees(np.asarray(affine, float)[:3, :3]) > MAX_SHEAR_DEGREES
 
 

@@ -1,4 +1,4 @@
-"""Headers called ``.hdr`` that are none of Analyze or NIfTI: other programs use the suffix too."""
+"""Recognizes ``.hdr`` files that are not Analyze or NIfTI: other programs use the suffix too."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SIGNS = {
 
 
 def refuse_foreign(header: Path) -> None:
-    """Refuse the file *header* if it does not begin as headers of Analyze and NIfTI do, with the header's size.
+    """Refuse the file *header* unless it begins with the header's size, as Analyze and NIfTI do.
 
     Raises:
-        Refused: naming what it is, if that shows.
+        Refused: if it does not; the error names its format, if known.
     """
     packer, opener = ("gzip", gzip.open) if header.suffix.lower() == ".gz" else ("", open)
     with damage_of(packer), opener(header, "rb") as file:  # type: ignore[operator]

@@ -14,10 +14,10 @@ _PEAK = 1.5
 
 
 def has_air_and_tissue(sample: NDArray[np.float32]) -> bool:
-    """Whether the values peak at air (or at lung, in a crop of the chest) and at soft tissue, as those of a patient do.
+    """Whether the values peak at air (or at lung, in a crop of the chest) and at soft tissue, as in a patient.
 
-    The test: at least 2 % lie within 60 of -1000 (or within 100 of -850) and 5 % within 150 of 0, half as many again as
-    in intervals of that width beside them, and few where soft tissue lies if 1024 was added.
+    The test: at least 2 % lie within 60 of -1000 (or within 100 of -850) and 5 % within 150 of 0, 1.5 times as many as
+    in adjacent intervals of the same width, and few where soft tissue would lie with an offset of 1024.
     """
     values = _without_padding(sample)
     return (
@@ -32,18 +32,18 @@ def has_air_and_tissue(sample: NDArray[np.float32]) -> bool:
 
 
 def is_offset(sample: NDArray[np.float32]) -> bool:
-    """Whether values lie where soft tissue would if 1024 was added to HU: more than bone and metal can explain."""
+    """Whether more values than bone and metal can explain lie where soft tissue would lie with an offset of 1024."""
     values = _without_padding(sample)
     body = values[values > _AIR[1]]
     return body.size > 0 and _share(body, 824, 1224) > max(0.15, 2 * _share(body, 300, 700))
 
 
 def in_hounsfield(sample: NDArray[np.float32], told: bool = False) -> bool:
-    """Whether values of a scan said to be CT are HU.
+    """Whether the values of a CT are HU.
 
     Args:
         sample: physical values.
-        told: whether the header says how stored values become HU.
+        told: whether the header declares HU.
     """
     if is_offset(sample):
         return False
@@ -54,7 +54,7 @@ def in_hounsfield(sample: NDArray[np.float32], told: bool = False) -> bool:
 
 
 def _without_padding(sample: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The values without the least, if it lies below air."""
+    """The values without the smallest one, if it lies below air."""
     low = sample.min() if sample.size else 0
     return sample[sample > low] if low < _AIR[0] else sample
 

@@ -1,4 +1,4 @@
-"""NRRD and MetaImage by SimpleITK."""
+"""Reads NRRD and MetaImage with SimpleITK."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SEGMENT_KEYS = ("Segment0_", "Segmentation_")
 
 
 def read_itk(path: str, labels: bool) -> Frames:
-    """Read the file *path*, one with labels if *labels* are wanted.
+    """Read the file *path*; label maps are allowed with *labels*.
 
     Raises:
         Refused: if it is not a volume of numbers, or claims more than it holds.
@@ -75,7 +75,7 @@ def _reader(path: str) -> Any:
 
 
 def _says_axes(path: str) -> bool:
-    """Whether the header of an NRRD says how its axes lie; other formats of ITK always do."""
+    """Whether the header of an NRRD has an orientation; other formats of ITK always do."""
     if not path.lower().endswith((".nrrd", ".nhdr")):
         return True
     with Path(path).open("rb") as file:

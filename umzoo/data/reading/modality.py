@@ -1,7 +1,7 @@
-"""Which modality a volume is, and who says so.
+"""The modality of a volume, and the origin of this information.
 
 In order of precedence: ``--modality``, the manifest, the DICOM tag, ``dataset.json``, the BIDS suffix. If none of
-them says, values that peak at air and at soft tissue are guessed to be CT in HU, and everything else stays unknown.
+these names it, values that peak at air and at soft tissue are guessed to be CT in HU; everything else is unknown.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _MODALITIES = {
 }
 _NAMES = {name.lower(): modality for modality, names in _MODALITIES.items() for name in names.split()}
 KNOWN = tuple(_MODALITIES)
-"""Modalities that names are understood to mean."""
+"""Modality to its names."""
 _MR_CONTRAST = re.compile(r"^(t1|t2|pd|flair|unit1|mp2rage|mprage|inplanet|hbv|m0scan|tse|dixon|b\d+)", re.IGNORECASE)
 _PLAIN = re.compile(r"[^a-z0-9+*]")
 
 
 @dataclass(frozen=True)
 class Label:
-    """Modality and contrast as *origin* tells them; an empty string is unknown."""
+    """Modality and contrast according to *origin*; an empty string is unknown."""
 
     modality: str
     contrast: str = ""
@@ -43,12 +43,12 @@ class Label:
 
     @property
     def rank(self) -> int:
-        """Place of the origin in the order of precedence."""
+        """Rank of the origin in the order of precedence."""
         return PRECEDENCE.index(self.origin)
 
 
 def label_from_name(name: str, origin: str, contrast: str = "") -> Label | None:
-    """Read names such as ``"CT"``, ``"MRI"``, ``"T1w"`` or ``"FLAIR"``; None if the name tells no modality."""
+    """Read names such as ``"CT"``, ``"MRI"``, ``"T1w"`` or ``"FLAIR"``; None if the name is not a modality."""
     tokens = [token for token in re.split(r"[^A-Za-z0-9]+", name) if token]
     for token in tokens:
         modality = _NAMES.get(token.lower()) or ("mr" if _MR_CONTRAST.match(token) else "")
@@ -59,7 +59,7 @@ def label_from_name(name: str, origin: str, contrast: str = "") -> Label | None:
 
 
 def plain_contrast(text: str) -> str:
-    """*text* as a short lower-case word, or empty if it is a sentence: free text may name somebody."""
+    """*text* as a short lower-case word, or empty if it is a sentence: free text may identify a person."""
     words = text.strip().lower().split()
     return _PLAIN.sub("", words[0])[:16] if len(words) == 1 else ""
 
@@ -81,7 +81,7 @@ def parse_options(options: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def label_from_options(path: str, name: str, options: Sequence[tuple[str, str]]) -> Label | None:
-    """The first of *options* whose pattern fits the absolute *path* or the relative *name*; ``*`` crosses ``/``."""
+    """The first of *options* whose pattern matches the absolute *path* or the relative *name*; ``*`` crosses ``/``."""
     for modality, pattern in options:
         if fnmatchcase(path, pattern) or fnmatchcase(name, pattern):
             return Label(modality, "", "option")
@@ -89,7 +89,7 @@ def label_from_options(path: str, name: str, options: Sequence[tuple[str, str]])
 
 
 def strongest(*labels: Label | None) -> Label | None:
-    """The label of highest precedence; a contrast of the same modality is kept if the strongest names none."""
+    """The label of highest precedence, with a contrast of the same modality from another label if it has none."""
     known = sorted((label for label in labels if label is not None), key=lambda label: -label.rank)
     if not known:
         return None

@@ -1,4 +1,4 @@
-"""Opening files by nibabel, without taking their suffix, checksum and first voxel on trust."""
+"""Opens files with nibabel, without trusting their suffix, checksum and voxel offset."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _IMPOSTORS = {
 
 
 def load(path: str) -> Any:
-    """The nibabel image in *path*; of a packed one the checksum is verified, and the suffix need not tell that it is.
+    """The nibabel image in *path*; a packed file is recognized without its suffix, and its checksum is verified.
 
     Raises:
         Refused: if the file is a pointer or a web page, or damaged.
@@ -61,7 +61,7 @@ def load(path: str) -> Any:
 
 
 def _unpacked_size(path: str) -> int:
-    """Bytes of a gzipped file once unpacked, as its end says modulo 2^32; those of the file if these are more."""
+    """Unpacked bytes of a gzipped file, from its trailer modulo 2^32, but at least the bytes of the file."""
     with Path(path).open("rb") as file:
         packed = file.seek(0, 2)
         file.seek(max(0, packed - 4))
@@ -69,7 +69,7 @@ def _unpacked_size(path: str) -> int:
 
 
 def _verify(path: str, opener: Callable[..., Any]) -> None:
-    """Read a packed file to its end, where the checksum is."""
+    """Read a packed file to its end, to verify the checksum."""
     with opener(path, "rb") as file:
         while file.read(_PART):
             pass
@@ -77,7 +77,7 @@ def _verify(path: str, opener: Callable[..., Any]) -> None:
 
 @contextmanager
 def damage_of(packer: str) -> Iterator[None]:
-    """Refuse a file that is cut short or whose checksum is wrong, if it is packed."""
+    """Refuse a packed file that is truncated or has a wrong checksum."""
     try:
         yield
     except (OSError, EOFError, zlib.error) as error:
@@ -87,7 +87,7 @@ def damage_of(packer: str) -> Iterator[None]:
 
 
 def _from_bytes(content: bytes) -> Any:
-    """The image in the *content* of a single file; voxels that are said to begin within the header begin after it."""
+    """The image in the *content* of a single file; a voxel offset within the header is corrected to its end."""
     import nibabel
 
     if content[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c"):  # 540, the size of the header of NIfTI-2
@@ -99,7 +99,7 @@ def _from_bytes(content: bytes) -> Any:
 
 
 def _content(path: str, packer: str, opener: Callable[..., Any]) -> bytes:
-    """The content of a file; if it is packed, not more than is read into memory."""
+    """The content of a file, limited in size if it is packed."""
     with opener(path, "rb") as file:
         content: bytes = file.read(_IN_MEMORY + 1 if packer else -1)
     if packer and len(content) > _IN_MEMORY:
@@ -119,17 +119,17 @@ def _claimed(start: bytes) -> int:
 
 
 def _starts_too_soon(start: bytes) -> bool:
-    """Whether the header of a single NIfTI-1 file says that voxels begin within the header, as some programs write."""
+    """Whether a single NIfTI-1 file has a voxel offset within the header, as some programs write."""
     return start[344:347] == b"n+1" and bool(np.frombuffer(start[_OFFSET], _float(start))[0] < _HEADER)
 
 
 def _has_no_size(start: bytes) -> bool:
-    """Whether a NIfTI-1 header gives a voxel size of 0, which nibabel mends to 1, and has no sform."""
+    """Whether a NIfTI-1 header has a voxel size of 0, which nibabel changes to 1, and no sform."""
     if start[344:347] not in (b"n+1", b"ni1") or any(start[254:256]):
         return False
     return not np.frombuffer(start[_SIZES], _float(start)).all()
 
 
 def _float(start: bytes) -> str:
-    """The type of numbers in a NIfTI-1 header: the first byte is that of 348."""
+    """The float format of a NIfTI-1 header, by the byte order of its first number (348)."""
     return "<f4" if start[0] == 0x5C else ">f4"

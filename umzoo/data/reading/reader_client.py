@@ -1,7 +1,7 @@
-"""Reading scans in a process of its own: ITK, GDCM and decoders of pixels, which a damaged file may end, run there.
+"""Reads scans in a separate process: ITK, GDCM and pixel decoders run there, because a damaged file may crash them.
 
-One process serves all scans of this one, and is started anew when a scan has ended it. In a process that is itself
-made for it, such as a worker of ``umzoo prepare``, scans are read on the spot.
+One process serves all scans, and is restarted after a crash. In a process that may crash itself, such as a worker of
+``umzoo prepare``, scans are read directly.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from umzoo.data.reading.size_limits import require_memory, size
 from umzoo.sandbox import KEPT, EndedError, Helper, ending, fill, receive, start
 
 SECONDS, RATE = 120.0, 1 << 20
-"""How long reading a scan may take at least, and how many bytes of its files give a second more."""
+"""Base time limit for reading a scan in seconds, and bytes of its files for each additional second."""
 _MAX_ANSWER = 1 << 20
 _ROOT = str(Path(__file__).resolve().parents[3])
 _PROGRAM = (
@@ -34,14 +34,14 @@ _PROGRAM = (
 _KEPT = (*KEPT, "PATH", "TMPDIR", "TEMP", "TMP", "LANG", "LC_ALL", "LC_CTYPE")
 
 expendable = False
-"""Whether this process may end over a scan: whoever started it goes on without it."""
+"""Whether a scan may crash this process, because its parent handles that."""
 
 
 def open_apart(scan: ScanSource, reading: Reading, labels: bool) -> Frames:
-    """Read *scan*, one with labels if *labels* are wanted, in the other process.
+    """Read *scan* in the other process; label maps are allowed with *labels*.
 
     Raises:
-        Refused: if it is not a volume, or that process ended over it.
+        Refused: if it is not a volume, or the process crashed.
     """
     request = {"ask": "frames", "files": scan.files, "dicom": scan.dicom, "frames": scan.frames, "notes": scan.notes}
     frames: Frames = _asked(request | {"uneven": reading.uneven, "labels": labels})
@@ -63,7 +63,7 @@ def pixels_apart(file: str) -> str:
 
 
 def _asked(request: dict[str, Any]) -> Any:
-    """The answer of the other process, or of this one if it may end over a file."""
+    """The response of the other process, or of this one if it may crash."""
     if expendable:
         from umzoo.data.reading.reader_server import answer
 
@@ -95,7 +95,7 @@ def _bytes(file: str) -> int:
 
 
 def _answer(stream: IO[bytes]) -> Any:
-    """What the process found: a header in JSON, then voxels."""
+    """The response of the process: a header in JSON, then voxels."""
     try:
         length = int.from_bytes(receive(stream, 8), "little")
         if length > _MAX_ANSWER:

@@ -1,4 +1,4 @@
-"""The process that reads scans for another one, and how a scan is read on the spot."""
+"""The process that reads scans for another one; its functions also read scans directly."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from umzoo.data.reading.size_limits import limit_memory
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
 _LATER = 10
-"""Seconds after which this process ends by itself, beyond those after which it should have been ended."""
+"""Additional seconds after the time limit, after which this process ends itself."""
 
 
 def answer(request: dict[str, Any]) -> Any:
-    """Return what *request* asks for, found in this process, which a damaged file may end."""
+    """Return the response to *request*, computed in this process, which a damaged file may crash."""
     return _ASKED[request["ask"]](request)
 
 
 def main() -> None:
-    """Answer requests of the standard input, each in JSON behind its length in eight bytes, until it ends."""
+    """Answer requests from standard input, each in JSON preceded by its length in eight bytes, until it ends."""
     reader_client.expendable = True
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # sent to the whole group: the one that asks decides what it means
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # sent to the whole process group, and handled by the client
     stream, out = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)  # libraries that print do not disturb the answers
+    os.dup2(2, 1)  # libraries that print do not disturb the responses
     tempfile.gettempdir()
     _write_nothing()
     while length := stream.read(8):
@@ -92,7 +92,7 @@ _ASKED: dict[str, Callable[[dict[str, Any]], Any]] = {"frames": _read, "axes": _
 
 
 def _send_frames(out: BinaryIO, frames: Frames) -> None:
-    """Send all *frames* as they lie in memory, and in which order their axes lie there."""
+    """Send all *frames* in their memory layout, with the order of their axes."""
     if (voxels := frames.voxels) is None:
         raise ValueError("frames that are not in memory")
     inside = sorted(range(voxels.ndim), key=lambda axis: -abs(voxels.strides[axis]))
@@ -110,13 +110,13 @@ def _send(out: BinaryIO, header: dict[str, Any], voxels: memoryview | None = Non
 
 
 def _end_after(seconds: float) -> None:
-    """End this process in that many *seconds*, instead of what was said before; not on Windows."""
+    """Schedule the end of this process in *seconds*, replacing an earlier schedule; not on Windows."""
     if hasattr(signal, "alarm"):
         signal.alarm(int(seconds))
 
 
 def _write_nothing() -> None:
-    """Give up files that grow, and images of memory, as far as the system can take it."""
+    """Disable writing to files and core dumps, where supported."""
     try:
         import resource
     except ImportError:

@@ -1,4 +1,4 @@
-"""Why a scan is kept out of a store."""
+"""Reasons for refusing a scan."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from umzoo.errors import DataError, in_one_line
 
 _ITK = re.compile(r"^.* ITK ERROR: \w+\(0x[0-9a-f]+\): | for reading\. Reason: No such file or directory$")
-"""What ITK says before and after a reason: places in its source, and the last error number whatever it was."""
+"""ITK's text around a reason: locations in its source, and the last error number even if unrelated."""
 _MOST = 500
-"""Characters of a detail; what files say of themselves may be in it."""
+"""Maximum characters of a detail, which may quote texts of files."""
 
 
 class Reason(str, Enum):
@@ -41,12 +41,12 @@ class Reason(str, Enum):
     STORE = "store not writable"
 
 
-class Refused(DataError):  # noqa: N818 - reads as what it is
-    """A scan that does not enter the store.
+class Refused(DataError):  # noqa: N818 - the name describes it
+    """A scan that is not added to the store.
 
     Args:
-        reason: what the report counts.
-        detail: one sentence for the user; holds no absolute path.
+        reason: reason in the counts of the report.
+        detail: one sentence for the user, without absolute paths.
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -60,7 +60,7 @@ class Refused(DataError):  # noqa: N818 - reads as what it is
 
 
 def one_line(error: BaseException, *hide: str, limit: int = 160) -> str:
-    """The message of *error* on one line, the paths in *hide* cut down to their file names."""
+    """The message of *error* in one line, with the paths in *hide* shortened to their file names."""
     text = str(error)
     for path in sorted(hide, key=len, reverse=True):
         text = text.replace(path, path.replace("\\", "/").rsplit("/", 1)[-1])
@@ -70,7 +70,7 @@ def one_line(error: BaseException, *hide: str, limit: int = 160) -> str:
 
 @contextmanager
 def guarded(files: Sequence[str]) -> Iterator[None]:
-    """Turn whatever a reader raises on damaged *files* into a refusal."""
+    """Convert exceptions of a reader for damaged *files* to a refusal."""
     try:
         yield
     except (Refused, MemoryError):

@@ -1,4 +1,4 @@
-"""What discovery hands to preparation: one file or one DICOM series, and what is known of it."""
+"""A scan found by discovery: one file or one DICOM series, with its metadata."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ MAX_FRAMES = 16
 
 @dataclass(frozen=True)
 class Reading:
-    """How scans are read, where there is a choice.
+    """Options of reading scans.
 
     Args:
-        max_frames: volumes taken from one 4-D file, at most, evenly spaced.
-        uneven: whether slices at uneven distances are refused, or resampled to even ones.
-        nan: whether volumes with voxels that are not finite are refused, or these are filled with the least value.
+        max_frames: maximum number of volumes taken from one 4-D file, evenly spaced.
+        uneven: whether unevenly spaced slices are refused, or resampled to even spacing.
+        nan: whether volumes with non-finite voxels are refused, or these are filled with the smallest value.
     """
 
     max_frames: int = MAX_FRAMES
@@ -34,15 +34,15 @@ class ScanSource:
 
     Args:
         files: absolute paths; the slices in order if ``dicom``.
-        name: how the local report calls it: relative to the source on the command line.
+        name: its name in the local report, relative to the source on the command line.
         source: name of the data set.
         subject: name of the person within its scope; only its keyed hash enters the store.
-        labels: what its surroundings say of it. One label holds for every frame, several are one per frame.
+        labels: modality labels from its data set. One label applies to every frame, several are one per frame.
         dicom: whether the files are slices of a DICOM series.
         frames: of one multi-frame DICOM file, the numbers of the frames that form the volume, in order.
-        notes: what the report says of the scan, found when its files were sorted.
-        named: whether the user gave the name of the data set; all others stay on the machine.
-        targets: names and texts of what is to be learned of it, from the columns of a manifest.
+        notes: notes for the report, found when its files were sorted.
+        named: whether the user gave the name of the data set; other names stay on the machine.
+        targets: names and values of its targets, from the columns of a manifest.
     """
 
     files: tuple[str, ...]
@@ -57,7 +57,7 @@ class ScanSource:
     targets: tuple[tuple[str, str], ...] = ()
 
     def label(self, frame: int, frames: int) -> Label | None:
-        """What is known of one of the *frames*."""
+        """The label of one of the *frames*."""
         if len(self.labels) == frames:
             return self.labels[frame]
         return self.labels[0] if len(self.labels) == 1 else None

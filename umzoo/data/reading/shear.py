@@ -1,4 +1,4 @@
-"""Sheared grids, such as those of a tilted CT gantry, and the perpendicular ones they are resampled to."""
+"""Resamples sheared grids, such as those of a tilted CT gantry, to perpendicular ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 def straighten(voxels: NDArray[Any], axes: NDArray[np.float64]) -> NDArray[np.float32]:
     """Resample ``(x, y, z)`` voxels on sheared *axes* to the nearest perpendicular axes, linearly.
 
-    Spacing is kept; the grid covers the whole sheared volume, and the corners outside it get the least value.
+    Spacing is kept; the grid covers the whole sheared volume, and the corners outside it get the smallest value.
     """
     import SimpleITK as sitk  # noqa: N813
 

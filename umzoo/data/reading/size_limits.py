@@ -1,4 +1,4 @@
-"""Sizes are computed from headers and refused before memory is taken: small files claim, or become, huge volumes."""
+"""Checks sizes from headers before memory is allocated: small files may claim, or expand to, huge volumes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from umzoo.data.reading.geometry import Spacing
 from umzoo.data.reading.refusal import Reason, Refused
 
 SHARE = 0.9
-"""Share of the free memory that one volume may take."""
+"""Maximum share of the free memory for one volume."""
 RATIO = 400
-"""Bytes that a header may claim for each byte of its files, beyond ``SMALL``; no scan is compressed that well."""
+"""Maximum claimed bytes per byte of the files, beyond ``SMALL``; no scan is compressed that well."""
 SMALL = 1 << 28
 GROWTH = 64
-"""How many times its voxels a volume may get by resampling, beyond ``SMALL`` voxels."""
+"""Maximum factor on the number of voxels by resampling, beyond ``SMALL`` voxels."""
 _GROUPS = "/sys/fs/cgroup/memory"
 _LIMITS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
@@ -24,7 +24,7 @@ _LIMITS = (
 
 
 def free_memory() -> int:
-    """Bytes of memory that this process may still take, by the machine and by its container."""
+    """Bytes of memory available to this process, by the machine and by its container."""
     import psutil
 
     free = int(psutil.virtual_memory().available)
@@ -37,7 +37,7 @@ def free_memory() -> int:
 
 
 def limit_memory() -> None:
-    """Let this process take no more than the memory that is free now, so that it fails alone and by an error."""
+    """Limit this process to the memory that is free now, so that it fails alone and with an error."""
     try:
         import resource
     except ImportError:
@@ -49,7 +49,7 @@ def limit_memory() -> None:
 
 
 def require_claim(claimed: int, files: Iterable[Path]) -> None:
-    """Refuse a header that claims *claimed* bytes of voxels which its *files* cannot hold, or memory cannot.
+    """Refuse a header that claims *claimed* bytes of voxels that its *files* or the memory cannot hold.
 
     Raises:
         Refused: with both sizes.
@@ -61,10 +61,10 @@ def require_claim(claimed: int, files: Iterable[Path]) -> None:
 
 
 def require_growth(shape: Sequence[int], new: Sequence[int], spacing: Spacing | None) -> None:
-    """Refuse the resampling of a volume of *shape* (D, H, W) to *new* at *spacing* if it makes too much of too little.
+    """Refuse to resample a volume of *shape* (D, H, W) to *new* at *spacing* if it grows too much.
 
     Raises:
-        Refused: with the size that it would have.
+        Refused: with the new size.
     """
     before, after = math.prod(shape), math.prod(new)
     at = "" if spacing is None else f"at {' x '.join(f'{mm:g}' for mm in spacing)} mm "
@@ -78,10 +78,10 @@ def require_growth(shape: Sequence[int], new: Sequence[int], spacing: Spacing | 
 
 
 def require_memory(needed: int, what: str) -> None:
-    """Refuse what needs more than ``SHARE`` of the free memory; *what* says what it is.
+    """Refuse anything that needs more than ``SHARE`` of the free memory; *what* describes it.
 
     Raises:
-        Refused: with the size and the memory there is.
+        Refused: with the size and the free memory.
     """
     free = free_memory()
     if needed > SHARE * free:

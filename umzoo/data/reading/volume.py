@@ -20,9 +20,9 @@ from umzoo.data.reading.scan_source import DEFAULT_READING, Reading, ScanSource
 
 @dataclass(frozen=True)
 class Volume:
-    """Physical values ``(D, H, W)`` in LPS, *spacing* in mm (D, H, W), and where in its file the volume stood.
+    """Physical values ``(D, H, W)`` in LPS, *spacing* in mm (D, H, W), and the volume's frame in its file.
 
-    *grid* is the file's own, ``(i, j, k)``; *hounsfield* tells that its header says how values are in HU.
+    *grid* is the file's own, ``(i, j, k)``; *hounsfield* is whether its header declares HU.
     """
 
     voxels: NDArray[Any]
@@ -37,8 +37,8 @@ class Volume:
 def read_volumes(scan: ScanSource, reading: Reading = DEFAULT_READING) -> Iterator[Volume]:
     """Yield the volumes of *scan*: one, or one per frame or channel.
 
-    nibabel reads NIfTI, Analyze and MGH in this process; all else is read in a process of its own.
-    Of more than ``max_frames`` frames, ``max_frames`` evenly spaced ones are read, and each says so in its notes.
+    nibabel reads NIfTI, Analyze and MGH in this process; other formats are read in a separate process.
+    Of more than ``max_frames`` frames, ``max_frames`` evenly spaced ones are read, with a note in each.
 
     Raises:
         Refused: if the file cannot be read or is not a volume.
@@ -64,7 +64,7 @@ def volumes_of(frames: Frames, files: Sequence[str] = (), reading: Reading = DEF
 
 
 def _finite(voxels: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """*voxels* with the least finite value instead of NaN and infinity, and a note if there were any."""
+    """*voxels* with NaN and infinity replaced by the smallest finite value, and a note if there were any."""
     if not np.issubdtype(voxels.dtype, np.floating):
         return voxels, ()
     finite = np.isfinite(voxels)
@@ -76,7 +76,7 @@ def _finite(voxels: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
 
 
 def read_grid(scan: ScanSource) -> tuple[NDArray[Any], Grid]:
-    """Return the voxels ``(i, j, k)`` of a *scan* of one volume as they are stored, and their grid.
+    """Return the voxels ``(i, j, k)`` of a *scan* of one volume in their stored orientation, and their grid.
 
     Label maps are allowed.
 

@@ -1,4 +1,4 @@
-"""The training store: its index, its arrays, and what is shown of them."""
+"""The training store: its index, its arrays, and summaries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Store"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import :class:`~umzoo.data.store.reader.Store` when it is asked for; parts of this folder need not read one."""
+    """Import :class:`~umzoo.data.store.reader.Store` on first use; parts of this folder do not need it."""
     if name == "Store":
         from umzoo.data.store.reader import Store
 

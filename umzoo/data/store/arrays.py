@@ -18,7 +18,7 @@ BLOCK = 16
 
 
 def write_array(store: Path, name: str, stored: NDArray[np.int16], folder: str = VOLUMES) -> str:
-    """Write the volume *name*, a ``(D, H, W)`` array, into *folder* in one piece; return the sha256 of the file.
+    """Write the volume *name*, a ``(D, H, W)`` array, into *folder* atomically; return the sha256 of the file.
 
     Raises:
         StoreError: if the disk is full, or the file cannot be written.
@@ -41,7 +41,7 @@ def write_array(store: Path, name: str, stored: NDArray[np.int16], folder: str =
 
 
 def _make_folder(folder: Path) -> None:
-    """Make *folder* of arrays, so that it outlasts a loss of power as they do."""
+    """Create *folder* for arrays and flush it to disk, so that it survives a power failure."""
     if not folder.is_dir():
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Columns of an index kept in files beside it, for all processes of a machine.
+"""Column files of an index, for all processes of a machine.
 
 ``index.jsonl`` stays the source of truth: columns lie in a folder named by its size and checksum
 (``columns-SIZE-CRC``), are extended when lines were added to it, made anew when it has changed otherwise, and can be
@@ -75,7 +75,7 @@ def _name(parent: Path, size: int, checksum: int) -> Path:
 
 
 def keep(folder: Path, columns: Mapping[str, NDArray[Any]]) -> None:
-    """Write *columns* into *folder*, where that works, and delete others beside it that nobody has mapped."""
+    """Write *columns* into *folder*, if possible, and delete other column folders that no process maps."""
     try:
         with written_whole(folder) as temporary:
             temporary.mkdir()
@@ -91,14 +91,14 @@ def _delete_unused(folder: Path) -> None:
     try:
         descriptor = _locked(folder, alone=True)
     except OSError:
-        return  # somebody has mapped it
+        return  # another process maps it
     shutil.rmtree(folder, ignore_errors=True)
     if descriptor is not None:
         os.close(descriptor)
 
 
 def _locked(folder: Path, alone: bool) -> int | None:
-    """A descriptor of *folder* that holds a lock on it, shared unless *alone*; None where there are no such locks."""
+    """A descriptor of *folder* that holds a lock on it, shared unless *alone*; None if locks are not supported."""
     try:
         import fcntl
     except ImportError:

@@ -1,4 +1,4 @@
-"""Contact sheet: the middle axial slice of each volume, as training sees its intensities."""
+"""Contact sheet: the middle axial slice of each volume, with the intensity window of training."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ TILES = 96
 def contact_sheet(store: Store, out: Path, tiles: int = TILES) -> tuple[int, list[str]]:
     """Draw at most *tiles* volumes of *store*, evenly spread over modalities and sources, to the PNG *out*.
 
-    Slices lie as radiologists look at them: anterior up, the patient's left on the right.
+    Slices are in radiological orientation: anterior up, the patient's left on the right.
 
     Returns:
-        The number of volumes shown, and for each that could not be read a line that says why.
+    The number of volumes shown, and a line with the reason for each that could not be read.
     """
     from matplotlib.figure import Figure
 
@@ -42,7 +42,7 @@ def contact_sheet(store: Store, out: Path, tiles: int = TILES) -> tuple[int, lis
 
 
 def _slices(store: Store, chosen: list[int]) -> tuple[dict[int, NDArray[np.float32]], list[str]]:
-    """The middle slices of *chosen* volumes, and what is wrong with those that cannot be read."""
+    """The middle slices of *chosen* volumes, and the problems of those that cannot be read."""
     slices: dict[int, NDArray[np.float32]] = {}
     problems: list[str] = []
     for index in chosen:
@@ -69,7 +69,7 @@ def axial_slice(store: Store, index: int, row: int) -> NDArray[np.float32]:
 
 
 def choose(store: Store, tiles: int) -> list[int]:
-    """Return up to *tiles* volumes, by position: turn by turn from each modality and source, then in order of these."""
+    """Return the indices of up to *tiles* volumes: in turn from each modality and source, then sorted by these."""
     groups = store.records.groups("modality", "source")
     turns = [
         (turn, key, index) for key, members in groups.items() for turn, index in enumerate(members[:tiles].tolist())

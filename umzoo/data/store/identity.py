@@ -1,4 +1,4 @@
-"""Identifiers of volumes and of persons in a store: hashes, which tell nothing of either."""
+"""Identifiers of volumes and of persons in a store: hashes, which reveal neither."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def content_id(voxels: NDArray[Any], spacing: tuple[float, ...], modality: str) 
 
 
 def content_of(name: str) -> str:
-    """The part of a volume's id that stands for voxels and geometry."""
+    """The part of a volume's id that identifies voxels and geometry."""
     return name.partition("-")[0]
 
 

@@ -1,4 +1,4 @@
-"""The table ``umzoo data`` shows."""
+"""The table of ``umzoo data``."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from umzoo.errors import in_one_line
 
 
 def store_table(store: Store, real: Mapping[str, str] = MappingProxyType({})) -> Table:
-    """One line per modality and data set: volumes, subjects, where the modality is known from, size, spacing and bytes.
+    """One line per modality and data set: volumes, subjects, origin of the modality, size, spacing and bytes.
 
-    *real* says which folders the numbers of unnamed data sets stand for, for readers on the same machine.
+    *real* maps the numbers of unnamed data sets to their folders, for users of the same machine.
     """
     spacing = store.info.input.spacing
     told = "native spacing" if spacing is None else f"{' x '.join(f'{mm:g}' for mm in spacing)} mm"

@@ -1,4 +1,4 @@
-"""A model card that people have edited gets a new generated part, and keeps what they wrote."""
+"""Replaces the generated part of an edited model card, and keeps manual texts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LICENSE = ("license", "license_name", "license_link")
 def merge_card(old: str, new: str) -> str:
     """Return the card *old* with the generated part of *new*.
 
-    Text outside the markers stays; where *old* has no markers, all of it does, and the generated part follows. Of the
+    Text outside the markers stays; if *old* has no markers, all of it stays, and the generated part is appended. In the
     front matter, keys that only *old* has stay, and so do its tags and data sets.
 
     Raises:

@@ -1,1 +1,1 @@
-"""Registered weights: what is known of them, and how they are found."""
+"""Registered weights: their metadata, and searching them."""

@@ -1,4 +1,4 @@
-"""A record of known weights: where they live, at which revision, under which license."""
+"""A record of known weights: location, revision and license."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from typing import Any
 from umzoo.errors import WeightsError
 
 PACKAGE = "package:"
-"""What the location of weights begins with that come with an installed package: ``package:MODULE/FOLDER``."""
+"""Prefix of the location of weights in an installed package: ``package:MODULE/FOLDER``."""
 
 
 @dataclass(frozen=True)
 class WeightsEntry:
     """Known weights under the name ``architecture.tag``.
 
-    Without *importer*, *location* is a weights folder or a repository of them. With it, another project released them
-    in a form of its own: they are downloaded and imported when they are first asked for, and kept.
+    Without *importer*, *location* is a weights folder or a repository of one. With *importer*, the weights have another
+    project's format: they are downloaded and imported on first use, and cached.
 
     Attributes:
         name: ``architecture.tag``.
         location: a folder, a Hub repository ``org/name``, a folder ``package:MODULE/FOLDER`` of an installed package,
-            or (with *importer*) a web address, of an archive perhaps.
+            or (with *importer*) a web address, possibly of an archive.
         license: SPDX identifier; ``other`` with *license_link*.
         revision: commit of the repository; None for a folder.
         description: one line.
-        importer: name of the importer that reads what was released.
-        files: files of the repository that are needed; in an archive, the file or folder to import.
-        sha256: sum of the first of *files*, or of what is at the web address, where it is known.
-        options: options of the importer, beside ``tag``.
-        license_link: text of a license that has no SPDX identifier.
-        provenance: what is known of their training and not in the files: fields of
-            :class:`umzoo.weights.folder.info.Provenance`.
-        modalities: what they were trained on, as ``ct`` and ``mr``; empty: those of *provenance*.
-        regions: of the body, as ``head``, ``chest``, ``abdomen`` or ``body``; empty: those of *provenance*.
-        size: bytes of what is at the web address, where they are known; more are not taken.
+        importer: name of the importer for the released files.
+        files: required files of the repository; for an archive, the file or folder to import.
+        sha256: checksum of the first of *files*, or of the file at the web address, if known.
+        options: options of the importer other than ``tag``.
+        license_link: link to the text of a license without an SPDX identifier.
+        provenance: known facts on the training that are not in the files: fields of
+    :class:`umzoo.weights.folder.info.Provenance`.
+        modalities: modalities in training, such as ``ct`` and ``mr``; empty: those of *provenance*.
+        regions: body regions, such as ``head``, ``chest``, ``abdomen`` or ``body``; empty: those of *provenance*.
+        size: bytes of the file at the web address, if known; larger files are refused.
     """
 
     name: str
@@ -61,12 +61,12 @@ class WeightsEntry:
 
     @property
     def tag(self) -> str:
-        """What follows the name of the architecture."""
+        """The part of the name after the architecture."""
         return self.name.partition(".")[2]
 
 
 def folder_in_package(location: str) -> Path:
-    """Return the folder that *location*, ``package:MODULE/FOLDER``, names.
+    """Return the folder of *location*, ``package:MODULE/FOLDER``.
 
     Raises:
         WeightsError: if no such package is installed, or *location* leads out of it.

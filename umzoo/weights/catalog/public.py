@@ -1,7 +1,7 @@
-"""Public checkpoints of other projects: where they are, under which license, and which importer reads them.
+"""Public checkpoints of other projects: location, license and importer.
 
-Nothing of them is here. A checksum is given where one is publicly known; licenses are those that the place of the files
-states, or else the project's own.
+The files themselves are not included. A checksum is given if one is publicly known; licenses are those stated where the
+files are published, or else the project's own.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OPENMIND = {
     "primus_m.openmind_vf": ("AnonRes/PrimusM-OpenMind-VF", ""),
     "primus_m.openmind_simmim": ("AnonRes/PrimusM-OpenMind-SimMIM", ""),
 }
-"""Wald et al., ICCV 2025: one repository a model, and the sha256 of its checkpoint."""
+"""Wald et al., ICCV 2025: one repository per model, and the sha256 of its checkpoint."""
 OPENMIND_VOLUMES = 114_570
 OPENMIND_DATA = {
     "datasets": {"AnonRes/OpenMind": OPENMIND_VOLUMES},
@@ -67,7 +67,7 @@ TOTALSEGMENTATOR = {
         "trunk and extremities in CT at 1.5 mm",
     ),
 }
-"""Wasserthal et al., Radiology: AI 2023: archive, model folder in it, its sha256, and what it segments."""
+"""Wasserthal et al., Radiology: AI 2023: archive, model folder in it, its sha256, and segmented structures."""
 
 MEDICALNET_LAYERS = (10, 18, 34, 50, 101, 152, 200)
 MEDICALNET_23_LAYERS = (10, 18, 34, 50)
@@ -76,7 +76,7 @@ NNSSL_FILES = ("checkpoint_final.pth", "adaptation_plan.json")
 
 
 def public_checkpoints() -> Iterator[WeightsEntry]:
-    """Yield an entry for each public checkpoint whose place and license are known."""
+    """Yield an entry for each public checkpoint with a known location and license."""
     for name, (repository, digest) in OPENMIND.items():
         method = repository.rpartition("-")[2]
         text = f"OpenMind: {method} on {OPENMIND_VOLUMES:,} MR volumes of heads"

@@ -1,4 +1,4 @@
-"""Finding registered weights by what they are for: license, modality, region of the body, and what takes them."""
+"""Filters registered weights by license, modality, body region, and compatible libraries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from umzoo.weights.catalog.entry import WeightsEntry
 from umzoo.weights.folder.licenses import allows_commerce, allows_sharing, license_class
 
 USES = {"commercial": allows_commerce, "share": allows_sharing}
-"""What a license may have to allow: commercial use, and passing on what is trained from the weights."""
+"""Uses that a license may allow: commercial use, and sharing of weights trained from these."""
 WIDER = {
     "brain": ("head",),
     "heart": ("chest",),
@@ -22,15 +22,15 @@ WIDER = {
     "kidney": ("abdomen",),
     "prostate": ("pelvis",),
 }
-"""Regions that a smaller one lies in."""
+"""Larger regions that contain a region."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What weights must be like; None for whatever.
+    """Criteria for weights; None means any.
 
     Raises:
-        ConfigError: if nothing can be like that.
+        ConfigError: if a value is unknown.
     """
 
     use: str | None = None
@@ -57,19 +57,19 @@ class Wanted:
 
 
 def taken_by(entry: WeightsEntry) -> tuple[str, ...]:
-    """Return the other libraries whose networks take *entry*: ``nnunet`` for its training, others by a transfer."""
+    """Return the libraries whose networks can take *entry*: ``nnunet`` for its training, others by a transfer."""
     name, known = entry.name.partition(".")[0], zoo().backbones
     return tuple(known[name].libraries) if name in known else ()
 
 
 def _libraries() -> tuple[str, ...]:
-    """What ``takes`` may be: what any backbone names. The plug-ins must be loaded to know."""
+    """Possible values of ``takes``: the libraries of all backbones, which requires loading the plug-ins."""
     known = zoo().backbones
     return tuple(sorted({library for name in known for library in known[name].libraries}))
 
 
 def facts(entry: WeightsEntry) -> dict[str, Any]:
-    """Return what is known of *entry*, for programs."""
+    """Return the metadata of *entry*, for programs."""
     return {
         "name": entry.name,
         "description": entry.description,

@@ -1,4 +1,4 @@
-"""Where weights come from that others are made of."""
+"""The origin of weights that other weights are trained from."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from umzoo.weights.folder.reader import MODEL
 
 
 def origin(folder: Path | str, info: WeightsInfo) -> BaseModel:
-    """Return how weights that are trained on from those in *folder* shall name them.
+    """Return the ``base_model`` of weights that are trained from those in *folder*.
 
-    A folder in the Hub's cache (``models--org--name/snapshots/COMMIT``) tells its repository; the path of another one
-    is nobody else's business, so the sum of the tensors stands for it.
+    A folder in the Hub's cache (``models--org--name/snapshots/COMMIT``) is named by its repository. The path of another
+    folder is private, so it is named by the checksum of the tensors.
     """
     place = Path(folder).resolve()
     known = BaseModel(
@@ -26,7 +26,7 @@ def origin(folder: Path | str, info: WeightsInfo) -> BaseModel:
 
 
 def binding(first: BaseModel | None, second: BaseModel) -> BaseModel:
-    """Return which of two origins of one network is named: that whose license asks more, or else the *second*."""
+    """Return which of two origins of a network is recorded: the one with the stricter license, or else the *second*."""
     if first is None:
         return second
     more = asks_more(first.license, first.license_link, second.license, second.license_link)

@@ -1,7 +1,7 @@
-"""Which files were found to have which sha256: a file that has not changed since is not summed again.
+"""Cache of verified sha256 checksums: an unchanged file is not hashed again.
 
-What is known is kept in this process, and in a note in the user's cache for later ones. A file is the same if path,
-device, inode, size and both times are; the time at which an inode changed cannot be set back by who may write to it.
+The cache is kept in this process, and in a file in the user's cache for later processes. A file is unchanged if path,
+device, inode, size and both times are the same; the change time of an inode cannot be set back by a user.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ log = logging.getLogger(__name__)
 
 NOTE = "verified.jsonl"
 MOST = 4096
-"""Files that the note tells of; it begins anew when there are more."""
+"""Maximum number of files in the cache, which is then emptied."""
 SETTLED = 2_000_000_000
-"""Nanoseconds that a file must be older than: one that changes twice within the clock's step would look the same."""
+"""Minimum age of a file in nanoseconds: two changes within one clock step would look the same."""
 
 _known: dict[Path, set[str]] = {}
 _guard = threading.Lock()
 
 
 def is_verified(file: Path, status: os.stat_result, sha256: str) -> bool:
-    """Whether *file*, as *status* describes it, is known to have the sum *sha256* and to hold finite values."""
+    """Whether *file* with *status* is known to have the checksum *sha256* and finite values."""
     return _line(file, status, sha256) in _lines()
 
 
 def remember(file: Path, before: os.stat_result, after: os.stat_result, sha256: str) -> None:
-    """Remember that *file* has the sum *sha256*, which was taken between *before* and *after*."""
+    """Record that *file* has the checksum *sha256*, which was computed between *before* and *after*."""
     line = _line(file, after, sha256)
     changed = max(after.st_mtime_ns, after.st_ctime_ns)
     if _line(file, before, sha256) != line or time.time_ns() - changed < SETTLED:
@@ -53,7 +53,7 @@ def _line(file: Path, status: os.stat_result, sha256: str) -> str:
 
 
 def _lines() -> set[str]:
-    """What is known, by this process and by those before it."""
+    """The verified files of this process and earlier ones."""
     note = user_cache() / NOTE
     with _guard:
         if note not in _known:

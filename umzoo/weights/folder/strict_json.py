@@ -13,10 +13,11 @@ MAX_DEPTH = 32
 
 
 def strict_json(content: bytes) -> Any:
-    """Return what the JSON document *content* holds.
+    """Return the value of the JSON document *content*.
 
     Raises:
-        ValueError: if it is not UTF-8 JSON, has a key twice, NaN or infinity, or is nested deeper than ``MAX_DEPTH``.
+        ValueError: if it is not UTF-8 JSON, has a duplicate key, NaN or infinity, or is nested deeper than
+            ``MAX_DEPTH``.
     """
     try:
         value = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
@@ -48,7 +49,7 @@ def own_file(folder: Path | str, name: str) -> Path:
 
 
 def _blobs_of(root: Path) -> tuple[Path, ...]:
-    """Where the Hub's cache keeps the files of the snapshot *root*: ``CACHE/models--org--name/snapshots/COMMIT``."""
+    """Folders of the Hub's cache with the files of the snapshot ``CACHE/models--org--name/snapshots/COMMIT``."""
     if root.parent.name != "snapshots" or len(root.parents) < 3:
         return ()
     return root.parents[1] / "blobs", root.parents[2] / "blobs"

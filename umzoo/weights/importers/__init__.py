@@ -1,4 +1,4 @@
-"""Importers: other projects' checkpoints become weights folders."""
+"""Importers convert other projects' checkpoints to weights folders."""
 
 from __future__ import annotations
 

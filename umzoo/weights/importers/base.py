@@ -1,4 +1,4 @@
-"""What every importer offers: another project's checkpoint becomes a weights folder."""
+"""Base class of importers, which convert another project's checkpoint to a weights folder."""
 
 from __future__ import annotations
 

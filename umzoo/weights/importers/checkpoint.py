@@ -1,4 +1,4 @@
-"""What importers share: tensors out of pickled files, and which of them the network takes."""
+"""Shared functions of importers: tensors from pickled files, and the selection of the network's tensors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUFFIXES = (".pth", ".pt", ".ckpt", ".model", ".bin", ".safetensors")
 
 
 def find_checkpoint(source: Path) -> Path:
-    """Return *source*, or the one checkpoint in it, if it is a folder.
+    """Return *source*, or if it is a folder, the only checkpoint in it.
 
     Raises:
         WeightsError: if the folder holds none, or several.
@@ -61,10 +61,10 @@ def read_state(file: Path, prefixes: Iterable[str] = ("module.", "_orig_mod.")) 
 
 
 def without_prefixes(state: Mapping[str, Tensor], prefixes: Iterable[str]) -> dict[str, Tensor]:
-    """Return *state* with names freed of *prefixes*, however often they come.
+    """Return *state* with all *prefixes* removed from its names, also repeated ones.
 
     Raises:
-        WeightsError: if two tensors then have one name.
+        WeightsError: if two tensors then have the same name.
     """
     chosen, result = tuple(prefixes), {}
     for full, tensor in state.items():
@@ -78,10 +78,10 @@ def without_prefixes(state: Mapping[str, Tensor], prefixes: Iterable[str]) -> di
 
 
 def split(state: Mapping[str, Tensor], wanted: Shapes) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return the tensors of *state* that *wanted* names, and all others.
+    """Return the tensors of *state* with names in *wanted*, and all others.
 
     Raises:
-        WeightsError: if one that is wanted is missing or has another shape.
+        WeightsError: if a wanted tensor is missing or has another shape.
     """
     taken = {name: state[name] for name in wanted if name in state}
     require_same(wanted, shapes(taken))
@@ -89,7 +89,7 @@ def split(state: Mapping[str, Tensor], wanted: Shapes) -> tuple[dict[str, Tensor
 
 
 def some_names(state: Mapping[Any, Any], count: int = 3) -> str:
-    """Return the first names in *state*, for those who wonder what it holds."""
+    """Return the first names in *state*, for error messages."""
     names = list(map(str, state))
     return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")
 
@@ -100,5 +100,5 @@ def summary(rest: Mapping[str, Tensor], depth: int = 2) -> dict[str, int]:
 
 
 def origin(file: Path, url: str) -> dict[str, str]:
-    """Return what identifies the file that was imported: the project's *url* and its sha256, but no path."""
+    """Return the identification of the imported file: the project's *url* and its sha256, but no path."""
     return {"url": url, "sha256": sha256(file)}

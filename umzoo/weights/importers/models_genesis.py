@@ -28,12 +28,12 @@ HEAD = {"out_tr.final_conv.weight": (1, 64, 1, 1, 1), "out_tr.final_conv.bias": 
 class ModelsGenesisImporter(Importer):
     """Genesis Chest CT: a dict with ``state_dict``, its 106 keys with or without ``module.`` (from DataParallel).
 
-    Tensors keep their values. The original updates running statistics and never uses them: here evaluation does, so
-    that an answer does not depend on the rest of the batch. ``batch_statistics=true`` computes what the original does.
-    The authors' arrays have axes (x, y, z), not umzoo's (z, y, x): the input spec says so.
+    Tensors keep their values. The original updates running statistics but never uses them. Here evaluation mode uses
+    them, so that an output does not depend on the rest of the batch; ``batch_statistics=true`` restores the original
+    behavior. The authors' arrays have axes (x, y, z), not umzoo's (z, y, x), which the input spec records.
+
     The last convolution becomes the parameters of the restoration task. Networks fine-tuned from it may hold other
-    tensors instead or beside (``base_model.`` before the names is understood): those go to ``pretext.safetensors``
-    under ``models_genesis.*``.
+    tensors (the prefix ``base_model.`` is accepted); these go to ``pretext.safetensors`` under ``models_genesis.*``.
     """
 
     name = "models_genesis"
@@ -87,7 +87,7 @@ def released_name(name: str) -> str:
 
 
 def _measured(released: Mapping[str, Tensor]) -> bool:
-    """Whether running statistics are others than those a network starts with."""
+    """Whether running statistics differ from their initial values."""
     means, variances = ([v for name, v in released.items() if name.endswith(f"running_{it}")] for it in ("mean", "var"))
     return any(bool(mean.any()) for mean in means) or any(bool((variance != 1).any()) for variance in variances)
 

@@ -1,4 +1,4 @@
-"""The files of nnssl: a checkpoint, its adaptation plan, and what can be told without one."""
+"""The files of nnssl: a checkpoint, its adaptation plan, and defaults without a plan."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ METHODS = {
     "spark": "s3d",
     "mae": "mae",
 }
-"""What stands in the name of a trainer, in lower case, and the short name of the method, as the releases have it."""
+"""Part of a trainer's name, in lower case, to the short name of the method in the releases."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """What a checkpoint holds that concerns its network; nothing of the data it was trained on but a name.
+    """The content of a checkpoint that concerns its network; of the training data only a name.
 
     Attributes:
         file: the checkpoint.
@@ -41,7 +41,7 @@ class Release:
         plan: the adaptation plan; empty if there is none.
         trainer: class that trained it; empty if unknown.
         epochs: epochs trained, 0 if unknown.
-        citations: what its authors ask to cite.
+        citations: works to cite according to its authors.
     """
 
     file: Path
@@ -71,7 +71,7 @@ class Release:
 
 
 def read_release(source: Path) -> Release:
-    """Return the release in *source*: a checkpoint, or a folder that holds one and perhaps its plan.
+    """Return the release in *source*: a checkpoint, or a folder with one and optionally its plan.
 
     Raises:
         WeightsError: if there is no checkpoint, or it cannot be read.
@@ -98,11 +98,11 @@ def read_release(source: Path) -> Release:
 
 
 def computing_tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors of *state* that the network computes with, each once by canonical name.
+    """Return the tensors of *state* that the network uses, each once by canonical name.
 
     The blocks of nnU-Net's networks list their layers twice and run those under ``all_modules``. SparK's conversion to
-    masked layers (nnssl's ``convert_to_spark_cnn``) replaces both by different ones, so that ``conv`` and ``norm`` keep
-    their first values in its files while ``all_modules`` is trained.
+    masked layers (nnssl's ``convert_to_spark_cnn``) replaces both by different ones, so that in its files ``conv`` and
+    ``norm`` keep their initial values while ``all_modules`` is trained.
 
     Raises:
         WeightsError: if two other names of one tensor hold different values.
@@ -114,7 +114,7 @@ def computing_tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def encoder_prefix(plan: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """Return what stands before ``encoder.stages`` or ``eva`` in the names of *tensors*.
+    """Return the prefix before ``encoder.stages`` or ``eva`` in the names of *tensors*.
 
     Raises:
         WeightsError: if the plan's keys lead to no tensor, or there is neither in the names.
@@ -131,7 +131,7 @@ def encoder_prefix(plan: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> st
 
 
 def _state(content: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of the network: nnssl's, or where trainers such as Lightning's keep them, or at the top."""
+    """The tensors of the network: under nnssl's key, under that of trainers such as Lightning, or at the top."""
     ours = [content.get(key) for key in ("spark_weights", "network_weights")]
     found = [part for part in ours if isinstance(part, Mapping) and part]
     parts = found or [next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), content)]

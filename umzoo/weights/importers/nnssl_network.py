@@ -1,4 +1,4 @@
-"""Which backbone has the network of an nnssl checkpoint."""
+"""Finds the backbone for the network of an nnssl checkpoint."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LAYER_SCALE = 0.1
 
 
 def find_backbone(release: Release, architecture: str | None = None, patch_size: Size | None = None) -> ComponentSpec:
-    """Return the backbone of *release*, as its plan says, or as its tensors tell.
+    """Return the backbone of *release*, from its plan or from its tensors.
 
     Raises:
         WeightsError: if umzoo has no such network, or the number of tokens does not follow from a patch size.
@@ -87,7 +87,7 @@ def _primus(
 
 
 def _patch_size(release: Release, token: Size, asked: Size | None) -> list[int]:
-    """Voxels (D, H, W) that the position embedding was made for: of what is known, what fits its tokens."""
+    """Voxels (D, H, W) of the position embedding: the known size that fits its number of tokens."""
     embedding = release.tensors.get("eva.pos_embed")
     if embedding is None:
         raise WeightsError("the file has no 'eva.pos_embed': umzoo's Primus needs a learned position embedding")

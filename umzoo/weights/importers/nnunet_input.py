@@ -1,4 +1,4 @@
-"""What nnU-Net feeds its networks, in umzoo's terms."""
+"""The input of nnU-Net's networks as an input spec."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 from umzoo.spec import InputSpec, IntensityRule
 
 _ORIENTATIONS = {"NibabelIOWithReorient": "RAS"}
-"""Readers of nnU-Net that turn images; by all others they stay as they are stored."""
+"""nnU-Net's readers that reorient images; all others keep the stored orientation."""
 
 
 def input_of_plan(
     plans: Mapping[str, Any], configuration: Mapping[str, Any], dataset: Mapping[str, Any], channels: int
 ) -> InputSpec:
-    """Return what nnU-Net fed its network, as far as an :class:`InputSpec` can say it.
+    """Return the input of nnU-Net's network, as far as an :class:`InputSpec` can express it.
 
-    nnU-Net leaves images in the orientation they are stored in (unless its reader turns them), reads them as arrays
+    nnU-Net keeps the stored orientation of images (unless its reader reorients them), reads them as arrays
     (z, y, x) and then transposes them.
     """
     schemes = [str(scheme) for scheme in configuration.get("normalization_schemes", ())]
@@ -37,7 +37,7 @@ def input_of_plan(
 
 
 def _rules(schemes: list[str], intensities: Mapping[str, Any]) -> dict[str, IntensityRule]:
-    """Rules by modality: CT is clipped at percentiles of the data set, all else is not clipped."""
+    """Rules by modality: CT is clipped at percentiles of the data set, other modalities are not clipped."""
     rules = {"*": IntensityRule(kind="percentile", percentiles=(0.0, 100.0))}
     for channel, scheme in enumerate(schemes):
         values = intensities.get(str(channel), {})

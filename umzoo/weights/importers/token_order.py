@@ -1,14 +1,14 @@
-"""Primus networks that read their tokens in another order, made equal ones that read them in the order of the axes.
+"""Converts Primus networks with another token order to equivalent ones in the order of the axes.
 
-nnssl's masked autoencoder (src/nnssl/architectures/evaMAE_module.py) lays tokens out as (h w d) where its axes are
-(w, h, d), but takes its position tables for a grid (w, h, d): the first two axes are swapped in all that depends on
-position. There are two such things, and both can be undone in the weights.
+nnssl's masked autoencoder (src/nnssl/architectures/evaMAE_module.py) arranges tokens as (h w d) although its axes are
+(w, h, d), but its position tables are for a grid (w, h, d): the first two axes are swapped in everything that depends
+on position. There are two such parts, and both can be corrected in the weights.
 
 - The learned embedding is reordered.
-- The rotary embedding turns the first third of each head's channels by the position along the first axis, the second
-  third along the second, the last along the third (timm's ``RotaryEmbeddingCat``). Queries and keys only meet in
-  inner products, which stay as they are if the channels of both are reordered alike. So thirds are swapped instead
-  of positions, and the network computes exactly what it did.
+- The rotary embedding rotates the first third of each head's channels by the position along the first axis, the second
+third along the second, the last along the third (timm's ``RotaryEmbeddingCat``). Queries and keys are only used in
+inner products, which do not change if the channels of both are reordered in the same way. So thirds are swapped
+instead of positions, and the output of the network is unchanged.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _TURNED = ("attn.q_proj.weight", "attn.k_proj.weight", "attn.q_proj.bias", "attn
 
 
 def in_axis_order(state: Mapping[str, Tensor], grid: Size, heads: int, order: str) -> dict[str, Tensor]:
-    """Return the tensors of a Primus encoder that computes on tokens in order (D, H, W) what *state* did in *order*.
+    """Return the tensors of a Primus encoder in token order (D, H, W) that is equivalent to *state* in *order*.
 
     Args:
         state: tensors with names that end like those of nnU-Net's Primus.
         grid: tokens (D, H, W).
         heads: attention heads.
-        order: how the tokens of *state* run over the axes, such as ``hdw``.
+        order: token order of *state*, such as ``hdw``.
 
     Raises:
-        WeightsError: if *grid* has other numbers along the axes that are swapped: the rotary embedding of the
-            original mixes its axes up then.
+        WeightsError: if *grid* differs along the swapped axes, where the rotary embedding of the original does not
+            follow the axes.
     """
     if order == "dhw":
         return dict(state)

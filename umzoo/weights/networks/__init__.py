@@ -1,1 +1,1 @@
-"""From a weights folder to a network, and from a network to other runtimes."""
+"""Loads networks from a weights folder, and exports networks to other runtimes."""

@@ -1,4 +1,4 @@
-"""From a weights folder to a network."""
+"""Loads a backbone from a weights folder."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ log = logging.getLogger(__name__)
 def load_backbone(
     folder: Path | str, in_channels: int | None = None, device: torch.device | str = "cpu", dense: bool = True
 ) -> Backbone:
-    """Return the network in *folder*, in evaluation mode; ``weights_info`` is what the folder says.
+    """Return the network in *folder*, in evaluation mode; ``weights_info`` is the content of ``config.json``.
 
-    The network is built without values, and each tensor goes to *device* as soon as it is read: besides the network
-    itself, memory is needed for one tensor.
+    The network is built on the meta device, and each tensor is moved to *device* as soon as it is read: in addition to
+    the network, memory is needed for one tensor.
 
     Args:
         folder: a weights folder.
-        in_channels: channels of the input if it shall differ; the first convolution is repeated and rescaled, which
-            needs memory for the weights twice.
-        device: where the network goes.
-        dense: whether the dense map will be used; a warning tells if the file lacks the decoder then.
+        in_channels: number of input channels, if it differs; the first convolution is repeated and rescaled, which
+            needs twice the memory of the weights.
+        device: device of the network.
+        dense: whether the dense map will be used; then a missing decoder is a warning.
 
     Raises:
         WeightsError: if the folder is incomplete, altered, or does not fit the architecture it names.
@@ -64,7 +64,7 @@ def load_backbone(
 
 
 def fill(targets: Mapping[str, Tensor], values: Iterable[tuple[str, Tensor]], device: torch.device) -> None:
-    """Give *targets*, which stay the same objects, the *values* of their names."""
+    """Set *targets* to the *values* of their names; they stay the same objects."""
     for name, value in values:
         target = targets[name]
         if value.is_floating_point() != target.is_floating_point():
@@ -76,13 +76,13 @@ def fill(targets: Mapping[str, Tensor], values: Iterable[tuple[str, Tensor]], de
 
 
 def _replace(target: Tensor, value: Tensor) -> None:
-    """Make *target* hold *value*, on its device; it stays the same object, with the same ``requires_grad``."""
+    """Set *target* to *value*, on the device of *value*; it stays the same object, with the same ``requires_grad``."""
     is_parameter = isinstance(target, nn.Parameter)
     swap_tensors(target, nn.Parameter(value, requires_grad=target.requires_grad) if is_parameter else value)
 
 
 def _load_adapted(folder: Path | str, backbone: Backbone, fresh: Collection[str], device: torch.device) -> None:
-    """Load a network whose input channels differ; all but *fresh* must be set."""
+    """Load a network with other input channels; all tensors except *fresh* must be set."""
     for tensor in named_tensors(backbone).values():
         if tensor.is_meta:
             _replace(tensor, torch.empty_like(tensor, device=device))

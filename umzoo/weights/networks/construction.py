@@ -1,4 +1,4 @@
-"""Networks from what a weights folder says of them, without memory or time for values that are replaced anyway."""
+"""Builds networks from ``config.json``, without memory or time for values that will be replaced."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ FAILURES = (
     TypeError,
     ValueError,
 )
-"""What the constructor of a network may raise at options it cannot take, or on the ``meta`` device."""
+"""Exceptions of a network's constructor for invalid options, or on the ``meta`` device."""
 
 FREE_VALUES, FREE_PARTS = 1 << 24, 1000
-"""Values and layers a network may have beyond a multiple of what the file holds."""
+"""Values and layers that a network may have in addition to a multiple of the file's."""
 
 FILLING = frozenset(
     ("normal_", "uniform_", "fill_", "zero_", "erfinv_", "add_", "sub_", "mul_", "div_", "clamp_", "copy_")
 )
-"""Methods of tensors that change nothing but values, as initialization uses them."""
+"""Tensor methods of initialization, which change only values."""
 
 
 def build_backbone(info: WeightsInfo, in_channels: int | None = None) -> Backbone:
-    """Return the network that *info* describes, with random weights.
+    """Return the network described by *info*, with random weights.
 
     Raises:
-        WeightsError: if its architecture or an option is unknown, with the plug-in that may be missing, or if its
-            constructor fails.
+        WeightsError: if its architecture (the error names its plug-in) or an option is unknown, or if its constructor
+            fails.
     """
     try:
         return _build(info, in_channels)
@@ -61,24 +61,24 @@ def build_backbone(info: WeightsInfo, in_channels: int | None = None) -> Backbon
 
 
 def build_on_meta(info: WeightsInfo, held: Shapes) -> Backbone | None:
-    """Return the network that *info* describes on the ``meta`` device; None if it cannot be built there.
+    """Return the network described by *info* on the ``meta`` device; None if it cannot be built there.
 
     Raises:
-        WeightsError: if its architecture or an option is unknown, or it is far larger than what a file of the shapes
-            *held* can fill.
+        WeightsError: if its architecture or an option is unknown, or if it is far larger than a file with the shapes
+            *held*.
     """
     with budget(held), torch.device("meta"):
         return _attempt(info)
 
 
 def build_to_fill(info: WeightsInfo, held: Shapes, in_channels: int | None = None) -> Backbone:
-    """Return the network that *info* describes, for a file that holds tensors of the shapes *held*.
+    """Return the network described by *info*, for a file with tensors of the shapes *held*.
 
-    What the file holds lies on ``meta``; all else has its values, such as rotary tables, which are not saved. If the
-    file lacks a part, or the network cannot be built so, it is built and initialized as usual.
+    Tensors of the file are on ``meta``; all others, such as unsaved rotary tables, have their values. If the file lacks
+    a part, or the network cannot be built on ``meta``, it is built and initialized as usual.
 
     Raises:
-        WeightsError: if it cannot be built, or the file does not fit it; nothing large was allocated then.
+        WeightsError: if it cannot be built, or the file does not fit it; then nothing large was allocated.
     """
     sketch = build_on_meta(info, held)
     if sketch is not None:
@@ -100,7 +100,7 @@ def count_parameters(name: str) -> int | None:
 
 
 def default_network(kind: type[Backbone]) -> Backbone | None:
-    """Return a network of *kind* with its default options, to look at: on ``meta`` where it can be built there.
+    """Return a network of *kind* with its default options, for inspection: on ``meta`` if possible.
 
     None if it cannot be built at all.
     """
@@ -118,17 +118,17 @@ def default_network(kind: type[Backbone]) -> Backbone | None:
 
 
 def require_fit(network: nn.Module, info: WeightsInfo, held: Shapes) -> None:
-    """Compare the parts of *network* that *info* says are held with the shapes of the file.
+    """Compare the parts of *network* listed in *info* with the shapes in the file.
 
     Raises:
-        WeightsError: naming the tensors that are missing, extra or of another shape.
+        WeightsError: if tensors are missing, extra or of another shape; the error names them.
     """
     expected = shapes(named_tensors(network))
     require_same({name: shape for name, shape in expected.items() if belongs(name, info)}, held)
 
 
 def belongs(name: str, info: WeightsInfo) -> bool:
-    """Whether tensor *name* is of a part that the weights hold."""
+    """Whether tensor *name* belongs to a part that the weights hold."""
     return name.partition(".")[0] in info.parts
 
 
@@ -154,16 +154,16 @@ def _attempt(info: WeightsInfo, in_channels: int | None = None) -> Backbone | No
 
 
 def _is_filled_by(network: nn.Module, held: Shapes) -> bool:
-    """Whether the file holds all that has no values yet."""
+    """Whether the file holds all tensors that have no values yet."""
     fillable = {id(tensor) for name, tensor in named_tensors(network).items() if name in held}
     tensors = chain(network.parameters(), network.buffers())
     return all(id(tensor) in fillable for tensor in tensors if tensor.is_meta)
 
 
 class _NoInitialization(TorchFunctionMode):
-    """Leaves out what would only write values into tensors on ``meta``, which have none.
+    """Skips operations that only write values into tensors on ``meta``, which have none.
 
-    Some of these operations are slow there, and the first of them imports a second's worth of modules.
+    Some of these operations are slow there, and the first of them imports modules for about a second.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -173,7 +173,7 @@ class _NoInitialization(TorchFunctionMode):
 
 
 def _move_to_meta(layer: nn.Module, name: str, tensor: Any) -> None:
-    """Take the memory of a parameter that is about to be registered; it stays the same object, so ties hold."""
+    """Move a parameter to ``meta`` at its registration; it stays the same object, so tied parameters stay tied."""
     if isinstance(tensor, nn.Parameter) and not is_lazy(tensor) and not tensor.is_meta:
         empty = torch.empty_like(tensor, device="meta")
         swap_tensors(tensor, nn.Parameter(empty, requires_grad=tensor.requires_grad))
@@ -181,7 +181,7 @@ def _move_to_meta(layer: nn.Module, name: str, tensor: Any) -> None:
 
 @contextmanager
 def budget(held: Shapes) -> Iterator[None]:
-    """Stop the construction of a network that goes far beyond a file of the shapes *held*."""
+    """Stop the construction of a network that is far larger than a file with the shapes *held*."""
     values, parts = 5 * sum(map(prod, held.values())) + FREE_VALUES, 20 * len(held) + FREE_PARTS
     message = (
         f"the weights do not fit the network: the config asks for one far larger than the {len(held)} tensors"
@@ -193,7 +193,7 @@ def budget(held: Shapes) -> Iterator[None]:
 
 @contextmanager
 def limited_size(values: int, parts: int, message: str) -> Iterator[None]:
-    """Stop the construction of a network with more than so many *values* and layers, tensors and other *parts*.
+    """Stop the construction of a network with more than *values* values or *parts* layers, tensors and other parts.
 
     Raises:
         WeightsError: with *message*.

@@ -1,4 +1,4 @@
-"""What is known of a network that is about to become a weights folder."""
+"""Metadata of a network that is about to be saved as a weights folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from umzoo.weights.folder.info import BaseModel, WeightsInfo
 
 
 def describe(model: Backbone | Model, tag: str) -> tuple[WeightsInfo, WeightsInfo]:
-    """Return what is known of *model*: if it was trained on since it was loaded, and if it was not."""
+    """Return the metadata of *model*: for the case that it was trained after loading, and that it was not."""
     backbone = model.backbone if isinstance(model, Model) else model
     known: WeightsInfo | None = backbone.weights_info
     name, channels = f"{backbone.name}.{tag}", backbone.info.in_channels
@@ -40,6 +40,6 @@ def _facts_of_head(model: Backbone | Model) -> dict[str, Any]:
 
 
 def _after_training(answer: Answer, in_channels: int) -> Answer:
-    """*answer* without what further training has made wrong: metrics, and channels if there are others now."""
+    """*answer* without fields that further training invalidates: metrics, and channels if their number changed."""
     others = {"channels": (), "modalities": ()} if len(answer.channels) != in_channels else {}
     return answer.model_copy(update={"metrics": {}, **others})

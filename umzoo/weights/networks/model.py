@@ -1,4 +1,4 @@
-"""From a weights folder to what it holds: a backbone, or a backbone with its trained head."""
+"""Loads a backbone, or a backbone with its trained head, from a weights folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from umzoo.weights.networks.construction import FAILURES, budget
 
 HeadSpec = ComponentSpec | Mapping[str, Any] | str
 PREFIX = "head."
-"""What the names of tensors in ``head.safetensors`` begin with, as in the state of a model."""
+"""Prefix of tensor names in ``head.safetensors``, as in the state dict of a model."""
 
 
 def load_network(
@@ -38,14 +38,14 @@ def load_network(
 
     Args:
         folder: a weights folder.
-        head: None is the head that the folder holds, if any; True requires one; False leaves it; anything else names
-            a fresh one.
+        head: None uses the head of the folder, if there is one; True requires one; False ignores it; anything else
+            specifies a fresh head.
         in_channels: channels of the input, as for :func:`umzoo.weights.networks.backbone.load_backbone`.
-        device: where the network goes.
+        device: device of the network.
 
     Raises:
-        ConfigError: if *head* names no head, or one that the backbone cannot carry.
-        WeightsError: if the folder is incomplete, altered, or does not fit; if it has no head and True was asked.
+        ConfigError: if *head* is not a registered head, or does not fit the backbone.
+        WeightsError: if the folder is incomplete, altered, or does not fit, or has no head although *head* is True.
     """
     if head is None or isinstance(head, bool):
         return _as_it_was(folder, head, in_channels, device)
@@ -60,10 +60,10 @@ def head_state(head: Head) -> dict[str, Tensor]:
 
 
 def require_agreement(answer: Answer, head: Head, in_channels: int) -> None:
-    """Compare what is said of the answers with what *head* gives.
+    """Compare *answer*, the description of the output, with *head*.
 
     Raises:
-        WeightsError: if there are not as many names as logits, targets or channels.
+        WeightsError: if the numbers of names and of logits, targets or channels differ.
     """
     counts = {key: getattr(head.config, key, None) for key in ("classes", "targets")} | {"channels": in_channels}
     for key, expected in counts.items():
@@ -102,7 +102,7 @@ def _head_kind(info: WeightsInfo, spec: ComponentSpec) -> tuple[type[Head], Any]
 
 
 def _build_head(build: Callable[[], Head], info: WeightsInfo, held: Shapes) -> Head:
-    """The head of *info*: built without memory first, and compared with the shapes *held* by the file."""
+    """The head of *info*: first built on ``meta`` and compared with the shapes *held* by the file."""
     try:
         with budget(held), torch.device("meta"):
             require_same(shapes(named_tensors(build())), held)

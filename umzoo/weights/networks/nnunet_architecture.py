@@ -1,4 +1,4 @@
-"""nnU-Net's plans and umzoo's backbones: one mapping, both ways, without nnU-Net itself.
+"""Mapping between nnU-Net's plans and umzoo's backbones, in both directions, without nnU-Net itself.
 
 A configuration of a plans file describes its network under ``architecture``: a class of
 dynamic_network_architectures and its arguments. Options of umzoo's U-Nets have the same names, see
@@ -31,9 +31,9 @@ _LAYERS = {
     "nonlin": "torch.nn.LeakyReLU",
     "nonlin_kwargs": {"inplace": True},
 }
-"""Arguments that have one value in all of umzoo's U-Nets, as nnU-Net's planners write them."""
+"""Arguments that are the same in all of umzoo's U-Nets, as nnU-Net's planners write them."""
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What entries raise that are not as nnU-Net writes them."""
+"""Exceptions for malformed entries."""
 _MOST_STAGES = 32
 
 
@@ -42,10 +42,10 @@ def backbone_of_plan(architecture: Mapping[str, Any], in_channels: int = 1) -> C
 
     Args:
         architecture: entry ``architecture`` of a configuration, see :func:`architecture_of`.
-        in_channels: channels of the input, of which the entry says nothing.
+        in_channels: channels of the input, which the entry does not contain.
 
     Raises:
-        WeightsError: if umzoo has no backbone like that: another class, two dimensions, other layers.
+        WeightsError: if umzoo has no such backbone: another class, two dimensions, other layers.
     """
     try:
         spec = _spec(architecture, in_channels)
@@ -110,7 +110,7 @@ def unet_options(backbone: ComponentSpec) -> ResEncConfig | PlainConvConfig:
 
 
 def configuration_of(plans: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return configuration *name* of *plans*, with what it inherits.
+    """Return configuration *name* of *plans*, with inherited entries.
 
     Raises:
         WeightsError: if there is no such configuration, or it inherits from itself.
@@ -132,10 +132,10 @@ def configuration_of(plans: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def architecture_of(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entry ``architecture`` of a *configuration*; it is made up for plans of before nnU-Net 2.5.
+    """Return the entry ``architecture`` of a *configuration*; it is reconstructed for plans from before nnU-Net 2.5.
 
     Raises:
-        WeightsError: if it has neither.
+        WeightsError: if that is not possible.
     """
     if "architecture" in configuration:
         if not isinstance(configuration["architecture"], Mapping):
@@ -176,7 +176,7 @@ def first_stages(options: UNetConfig, count: int) -> dict[str, Any]:
 
 
 def _other_layers(arguments: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is otherwise in a network than in umzoo's, in words."""
+    """Yield the differences of a network from umzoo's, in words."""
     conv = _short(arguments.get("conv_op"))
     if conv != "Conv3d":
         yield f"dimensions (conv_op {conv}, not Conv3d)"

@@ -1,7 +1,7 @@
 """Copies weights into another network of the same family, and reports how each tensor was handled.
 
-Tensors are matched by where they stand, not by name: the encoder's stages by their number, the decoder's by the
-encoder stage whose resolution they restore. See :class:`TransferRules` for what is adapted.
+Tensors are matched by their position, not by name: the encoder's stages by their number, the decoder's by the
+encoder stage whose resolution they restore. :class:`TransferRules` lists the adaptations.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def plan_transfer(
     rules: TransferRules | Mapping[str, Any] | None = None,
     input: InputSpec | None = None,
 ) -> Plan:
-    """Return what :func:`transfer` would do; nothing is changed, and *target* may lie on the ``meta`` device.
+    """Return the plan of a :func:`transfer` without changing anything; *target* may lie on the ``meta`` device.
 
     Raises:
         ConfigError: if a rule is unknown or wrong.
@@ -46,22 +46,22 @@ def transfer(
     rules: TransferRules | Mapping[str, Any] | None = None,
     input: InputSpec | None = None,
 ) -> TransferReport:
-    """Copy the weights of *source* into *target*, in place, as far as they fit or can be made to fit.
+    """Copy the weights of *source* into *target* in place, as far as they fit or can be adapted.
 
-    Parameters stay the same objects, so optimizers, DDP and compiled graphs go on with them. A backbone remembers what
-    it was made of, and is saved under a license that those weights allow.
+    Parameters stay the same objects, so optimizers, DDP and compiled graphs remain valid. A backbone records its source
+    weights, and is saved under a license that they allow.
 
     Args:
-        source: a weights folder, a network, or a state dict (nnU-Net's aliases and wrappers' prefixes are understood).
+        source: a weights folder, a network, or a state dict (nnU-Net's aliases and wrappers' prefixes are recognized).
         target: a backbone, a model that holds one, or one of nnU-Net's own networks; may be wrapped by DDP and
             ``torch.compile``.
-        rules: what may be changed, as :class:`TransferRules` or a mapping of its options.
-        input: what *target* will be fed, to be compared with what the weights were trained on.
+        rules: allowed adaptations, as :class:`TransferRules` or a mapping of its options.
+        input: the expected input of *target*, which is compared with that of the weights.
 
     Raises:
         ConfigError: if a rule is unknown or wrong.
         WeightsError: if the weights cannot be read, are of another family, or would set less than ``rules.minimum``
-            of the encoder's kernels; *target* is unchanged then.
+            of the encoder's kernels; *target* is then unchanged.
     """
     plan = plan_transfer(source, target, rules, input)
     plan.check()

@@ -1,6 +1,6 @@
-"""Trained tensors in another shape.
+"""Adapts trained tensors to another shape.
 
-All functions are pure. Kernels are ``(out, in, kD, kH, kW)`` if not said otherwise.
+All functions are pure. Kernels are ``(out, in, kD, kH, kW)`` unless stated otherwise.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ Size = tuple[int, int, int]
 def fit_channels(weight: Tensor, count: int, how: str) -> Tensor:
     """Return *weight* for *count* input channels.
 
-    ``repeat``: target channel j takes the source channels i with i = j modulo the smaller number, shared out so that
-    an image that repeats the channels of one side gets the response it had. ``mean``: all get the same kernel, so
-    that an image of equal channels gets the response it had. ``zero``: the first ones stay, others are zero.
+    ``repeat``: target channel j takes the source channels i with i = j modulo the smaller number, rescaled so that
+    the response to an image with repeated channels is unchanged. ``mean``: all get the same kernel, so
+    that the response to an image with equal channels is unchanged. ``zero``: the first ones stay, others are zero.
     """
     source = weight.shape[1]
     if how == "mean":
@@ -54,8 +54,8 @@ def pick_channels(weight: Tensor, source: Sequence[str], target: Sequence[str]) 
 def fit_kernel(weight: Tensor, size: Sequence[int], how: str = "sum") -> Tensor:
     """Return a convolution kernel with odd taps *size* per axis.
 
-    Greater kernels hold the old one at their center, and zeros: the response stays. Smaller ones take the outer taps
-    into the outermost tap kept (``sum``), or lose them (``crop``).
+    Larger kernels hold the old one at their center, and zeros, which leaves the response unchanged. Smaller ones add
+    the outer taps to the outermost tap kept (``sum``), or drop them (``crop``).
     """
     for axis, taps in enumerate(size, start=2):
         weight = _fit_axis(weight, axis, taps, how)
@@ -80,7 +80,7 @@ def _fit_axis(weight: Tensor, axis: int, taps: int, how: str) -> Tensor:
 def fit_upsampling(weight: Tensor, size: Size) -> Tensor:
     """Return a transposed convolution's kernel ``(in, out, ...)``, as large as its stride, for stride *size*.
 
-    Outputs that fall together are averaged, one that becomes several is repeated.
+    Outputs that coincide are averaged; an output that becomes several is repeated.
     """
     resized: Tensor = functional.adaptive_avg_pool3d(weight, size)
     return resized
@@ -89,8 +89,8 @@ def fit_upsampling(weight: Tensor, size: Size) -> Tensor:
 def fit_patch_embedding(weight: Tensor, size: Sequence[int]) -> Tensor:
     """Return a patch embedding for patches of *size*, by pseudo-inverse resizing (FlexiViT, CVPR 2023).
 
-    A patch that is enlarged linearly along with the kernel gets the response it had; for smaller ones that holds in
-    the sense of least squares.
+    The response to a patch that is enlarged linearly along with the kernel is unchanged; for smaller patches this holds
+    in the least-squares sense.
     """
     result = weight.double()
     for axis, edge in enumerate(size, start=2):
@@ -107,7 +107,7 @@ def fit_positions(embedding: Tensor, grid: Size, order: str, wanted: Size) -> Te
     Args:
         embedding: one vector per token of *grid*.
         grid: tokens (D, H, W) of the source.
-        order: how its tokens run over the axes; ``dhw`` is row-major. The result is.
+        order: its token order; ``dhw`` is row-major, as is the result.
         wanted: tokens (D, H, W) of the target.
     """
     laid = embedding.transpose(1, 2).unflatten(2, [grid["dhw".index(axis)] for axis in order])
@@ -122,13 +122,13 @@ def fit_positions(embedding: Tensor, grid: Size, order: str, wanted: Size) -> Te
 def fit_widths(weight: Tensor, target: Tensor, inputs: int = 1, transposed: bool = False) -> Tensor:
     """Return *target* with its first features replaced by those of *weight*.
 
-    Features that are new keep the values of *target*; their paths into the old ones are zero, so that the old ones
-    compute what they did where norms act on single channels.
+    New features keep the values of *target*; their paths into the old ones are zero, so that the old features
+    are unchanged if norms act on single channels.
 
     Args:
         weight: trained kernel, or vector.
         target: the kernel or vector to fill, not changed.
-        inputs: number of equal tensors that the input is a concatenation of.
+        inputs: number of equally wide tensors that are concatenated as input.
         transposed: whether axis 0 is the input.
     """
     if transposed:

@@ -1,7 +1,7 @@
-"""Names that are not those of the weights contract: behind a prefix, or of another library's network.
+"""Maps other tensor names to canonical names: names with a prefix, or of another library's network.
 
 ``encoder.*`` and ``decoder.*`` may lie under a module (``model.``, ``backbone.``), as in checkpoints of trainers; and a
-backbone says what its tensors are called in the network of another library (:meth:`Backbone.contract_names`).
+backbone declares the names of its tensors in other libraries' networks (:meth:`Backbone.contract_names`).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _WRAPPED = re.compile(r"(?:(?:module|model|backbone|network|net)\.)+")
 
 @dataclass(frozen=True)
 class Naming:
-    """How tensors are called by the contract.
+    """Canonical names of tensors.
 
     Attributes:
-        ours: the contract's name of each tensor of the network; what is not in it is not part of it.
-        kind: the backbone whose network it is in another library, if it is one.
+        ours: the canonical name of each tensor of the network; other tensors are not part of it.
+        kind: the backbone that corresponds to another library's network, if there is one.
     """
 
     ours: Mapping[str, str]
@@ -34,10 +34,10 @@ class Naming:
 
 
 def find_naming(names: Sequence[str]) -> Naming:
-    """Return how the tensors *names* are called by the contract; as they are if that is not known.
+    """Return the canonical names of the tensors *names*; unknown names are kept.
 
     Raises:
-        WeightsError: if there are several networks under prefixes of their own.
+        WeightsError: if there are several networks under different prefixes.
     """
     for pattern in (_CONTRACT, _NATIVE):
         found = Counter(match["prefix"] for match in map(pattern.match, names) if match)
@@ -56,7 +56,7 @@ def find_naming(names: Sequence[str]) -> Naming:
 
 
 def _of_others(names: Sequence[str]) -> Naming | None:
-    """The naming if a backbone knows the names as those of another library's network."""
+    """The naming of another library's network, if a backbone recognizes the names."""
     if all(name.startswith("encoder.") for name in names):
         return None
     wrapped = Counter(match[0] for match in map(_WRAPPED.match, names) if match)

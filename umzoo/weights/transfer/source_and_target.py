@@ -1,4 +1,4 @@
-"""The two sides of a transfer, in the same terms: weights (folder, network, tensors) and the network they go into."""
+"""The two sides of a transfer in the same representation: weights (folder, network, tensors) and target network."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ class Side:
     """A network, or weights without one.
 
     Attributes:
-        name: what messages call it.
-        tensors: the live tensors of the backbone, each once, by canonical name.
-        heads: tensors around the backbone.
-        kinds: ``conv``, ``transposed`` or ``patch`` for kernels; empty if the network is not at hand.
+        name: its name in messages.
+        tensors: the actual tensors of the backbone, each once, by canonical name.
+        heads: tensors outside of the backbone.
+        kinds: ``conv``, ``transposed`` or ``patch`` for kernels; empty if the network is not available.
         strides: strides (D, H, W) of the stages, each against the one before; empty if unknown.
         image_kernels: names of the kernels that read the image.
         steps: stride and dilation (D, H, W) of each convolution, by the name of its kernel.
-        positions: tokens (D, H, W) of each position embedding, as far as they are known.
-        token_order: order in which tokens run over the axes.
-        input: what the network expects; None if unknown.
+        positions: tokens (D, H, W) of each position embedding, if known.
+        token_order: token order over the axes.
+        input: expected input of the network; None if unknown.
         space: space of its input, None if unknown.
         sha256: of the file of tensors, if it comes from a weights folder.
-        origin: the weights that it is made of, where they are known.
+        origin: its source weights, if known.
     """
 
     name: str
@@ -67,12 +67,12 @@ class Side:
 
     @cached_property
     def layout(self) -> Layout:
-        """Where its tensors stand."""
+        """The positions of its tensors."""
         return Layout(self.tensors)
 
 
 def source_side(source: Source) -> Side:
-    """Return the weights in *source*: a weights folder, a network however wrapped, or a state dict.
+    """Return the weights in *source*: a weights folder, a network (possibly wrapped), or a state dict.
 
     Raises:
         WeightsError: if a folder is incomplete or altered, or names of one tensor disagree.
@@ -111,7 +111,7 @@ def _unwrapped(state: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _bare(state: Mapping[str, Any]) -> dict[str, Any]:
-    """*state* without a prefix before the names of the network; what lies elsewhere keeps its name."""
+    """*state* without a prefix before the names of the network; other tensors keep their names."""
     naming = find_naming([name for name, value in state.items() if isinstance(value, Tensor)])
     ours = {} if naming.kind else naming.ours
     return {ours.get(name, name): value for name, value in state.items()}
@@ -190,7 +190,7 @@ def _describe(network: nn.Module | None, tensors: Mapping[str, Tensor]) -> dict[
 
 
 def _image_kernels(network: nn.Module, tensors: Mapping[str, Tensor]) -> frozenset[str]:
-    """What *network* declares, or else the first kernel and the short cut beside it."""
+    """The kernels that *network* declares, or else the first kernel and the shortcut parallel to it."""
     if isinstance(network, Backbone) and network.image_kernels:
         return frozenset(network.image_kernels)
     layout = Layout(tensors)
@@ -210,7 +210,7 @@ def _image_kernels(network: nn.Module, tensors: Mapping[str, Tensor]) -> frozens
 
 
 def _strides(network: nn.Module | None) -> tuple[Size, ...]:
-    """Strides of the stages: what a backbone says, or nnU-Net's encoders."""
+    """Strides of the stages, as declared by a backbone or by nnU-Net's encoders."""
     if isinstance(network, Backbone):
         totals = [(1, 1, 1), *(level.stride for level in network.info.levels)]
         return tuple(
@@ -230,7 +230,7 @@ def _strides_of_tensors(tensors: Mapping[str, Tensor]) -> tuple[Size, ...]:
 
 
 def _sketch(info: WeightsInfo, tensors: Mapping[str, Tensor]) -> nn.Module | None:
-    """The network that *info* describes, on ``meta``; None if it cannot be built there, or not at all."""
+    """The network described by *info*, on ``meta``; None if it cannot be built."""
     try:
         return build_on_meta(info, shapes(tensors))
     except WeightsError as error:

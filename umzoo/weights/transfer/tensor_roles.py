@@ -1,7 +1,7 @@
-"""Where a tensor stands in its network: its part, its group in the report, and a key that does not depend on depth.
+"""The position of a tensor in its network: its part, its group in the report, and a key independent of the depth.
 
 nnU-Net's encoders count stages from the top, its decoders from the bottom. The key of a decoder tensor holds the
-encoder stage whose resolution it works at, so equal keys mean equal depth whatever the number of stages.
+encoder stage of the same resolution, so equal keys mean equal depth for any number of stages.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Slot:
-    """The place of a tensor; tensors with equal *key* correspond."""
+    """The position of a tensor; tensors with equal *key* correspond."""
 
     part: Literal["encoder", "decoder", "head"]
     group: str
@@ -43,11 +43,11 @@ class Slot:
 
 
 class Layout:
-    """The places of the tensors *names*.
+    """The positions of the tensors *names*.
 
     Attributes:
-        naming: how they are called by the weights contract.
-        family: networks of one family can exchange weights; ``other`` if it is none of those known here.
+        naming: their canonical names.
+        family: networks of one family can exchange weights; ``other`` for unknown families.
         stages: resolution stages of a U-Net of nnU-Net, else 0.
     """
 
@@ -61,7 +61,7 @@ class Layout:
         self._last_layer = _count(names, r"up_projection\.decode\.(\d+)") - 1 if native else -1
 
     def slot(self, name: str) -> Slot:
-        """Return the place of tensor *name*."""
+        """Return the position of tensor *name*."""
         if name not in self.naming.ours:
             return Slot("head", "head", (name,))
         name = self.naming.ours[name]
@@ -95,7 +95,7 @@ class Layout:
 
 
 def _plain_slot(name: str) -> Slot:
-    """The place of a tensor of an architecture of which nothing is known but the weights contract."""
+    """The position of a tensor in an unknown architecture, from its canonical name only."""
     part = name.partition(".")[0]
     group = ".".join(name.split(".")[:2])
     if part == "encoder":
@@ -104,5 +104,5 @@ def _plain_slot(name: str) -> Slot:
 
 
 def _count(names: Iterable[str], pattern: str) -> int:
-    """One more than the greatest number that *pattern* finds at the start of a name."""
+    """One more than the largest number that *pattern* finds at the start of a name."""
     return 1 + max((int(match[1]) for match in (re.match(pattern, name) for name in names) if match), default=-1)

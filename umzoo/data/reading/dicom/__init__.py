@@ -1,8 +1,8 @@
-"""DICOM by pydicom: which images form one volume, and reading it.
+"""DICOM with pydicom: which images form one volume, and reading it.
 
-``header`` reads what decides where an image belongs, with ``planes`` and ``frames`` for the images of one file.
-``series`` sorts images into stacks, ``repeats`` those of one position, and ``row`` judges the distances of slices.
-``stack`` reads a volume, ``pixels`` the values of one image.
+``header`` reads the elements that assign an image to a volume, with ``file_planes`` and ``multiframe`` for the images
+of one file. ``series`` sorts images into stacks, ``repeated_positions`` those of one position, and ``slice_spacing``
+checks the distances of slices. ``stack`` reads a volume, ``pixels`` the values of one image.
 """
 
 from umzoo.data.reading.dicom.detection import is_dicom

@@ -1,4 +1,4 @@
-"""Whether a file is DICOM: by its preamble, or, as some archives leave it out, by its first elements."""
+"""Whether a file is DICOM: by its preamble, or, because some archives omit it, by its first elements."""
 
 from __future__ import annotations
 

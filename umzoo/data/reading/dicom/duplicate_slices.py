@@ -1,4 +1,4 @@
-"""Slices that are there twice: same place, same header, same pixels."""
+"""Duplicate slices: same position, same header, same pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from umzoo.data.reading.reader_client import pixels_apart
 
 
 def without_copies(planes: Sequence[Plane]) -> tuple[list[Plane], list[Plane]]:
-    """Part *planes* into one image of each, and copies of these in other files; pixels are read where it matters."""
+    """Split *planes* into distinct images and their copies in other files; pixels are read only if necessary."""
     if len({plane.file for plane in planes}) < len(planes):
         return list(planes), []
     groups: dict[Any, list[Plane]] = defaultdict(list)

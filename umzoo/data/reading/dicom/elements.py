@@ -1,4 +1,4 @@
-"""Reading elements of a DICOM data set that may be absent, empty or malformed."""
+"""Reads elements of a DICOM data set that may be absent, empty or malformed."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def rescale_of(data: Any) -> tuple[float, ...]:
 
 
 def depth_of(data: Any) -> tuple[float, float]:
-    """Thickness of a slice and distance of slices in mm; -1 where there is none."""
+    """Slice thickness and distance of slices in mm; -1 if not recorded."""
     thickness, between = numbers(data, "SliceThickness"), numbers(data, "SpacingBetweenSlices")
     return (thickness or (-1.0,))[0], abs(between[0]) if between else -1.0
 
 
 @contextmanager
 def lenient() -> Iterator[None]:
-    """While open, pydicom reads what violates the standard without a word."""
+    """Context in which pydicom reads files that violate the standard without warnings."""
     import pydicom
 
     settings = pydicom.config.settings

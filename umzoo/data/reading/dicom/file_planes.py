@@ -1,4 +1,4 @@
-"""The images of one file, as far as its header tells them apart."""
+"""The images of one file, as described by its header."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ USED = (
     *KIND, *CONTRAST, *MORE, *_B_VALUES, *_GEOMETRY, *_FRAMES, "InstanceNumber", "TriggerTime", "RescaleSlope",
     "RescaleIntercept",
 )  # fmt: skip
-"""Elements that are looked at."""
+"""Elements that are read."""
 
 
 def planes_of(file: str, data: Any, series: str) -> tuple[tuple[Plane, ...], tuple[str, ...]]:
-    """The images of *file*, and what the report should say of them.
+    """The images of *file*, and notes for the report.
 
     Raises:
-        Refused: if they do not say where they lie, how large their pixels are, or how they are scaled.
+        Refused: if their position, pixel size or scaling is missing.
     """
     plane = _plane(file, data, series)
     count = int((numbers(data, "NumberOfFrames") or (1,))[0])
@@ -59,7 +59,7 @@ def planes_of(file: str, data: Any, series: str) -> tuple[tuple[Plane, ...], tup
 
 
 def _plane(file: str, data: Any, series: str) -> Plane:
-    """What the header says of all images of *file*."""
+    """The properties shared by all images of *file*."""
     kind = tuple(text(data, keyword).strip("^ ") for keyword in KIND)
     b_value = numbers(data, "DiffusionBValue") or _private_b_value(data)
     values = [numbers(data, "EchoTime"), b_value, numbers(data, "KVP")]
@@ -82,7 +82,7 @@ def _plane(file: str, data: Any, series: str) -> Plane:
 
 
 def _private_b_value(data: Any) -> tuple[float, ...]:
-    """The b-value where Siemens, Philips or GE keep it."""
+    """The b-value in the private elements of Siemens, Philips or GE."""
     for tag in _B_VALUES:
         if tag in data:
             value = data[tag].value

@@ -1,4 +1,4 @@
-"""What decides where an image belongs: read from the header of a file, pixels not touched."""
+"""Reads the header elements that assign an image to a volume, without pixels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TAGS = (
 
 
 def read_headers(files: Sequence[str]) -> list[Header]:
-    """The headers of *files*, pixels not read."""
+    """The headers of *files*, without pixels."""
     return [read_header(file) for file in files]
 
 
@@ -67,7 +67,7 @@ def describe(file: str, data: Any) -> Header:
 
 
 def _unfit(data: Any, modality: str) -> Refused | None:
-    """Why the file cannot be part of a volume, if so."""
+    """The reason why the file cannot be part of a volume, if there is one."""
     import pydicom
 
     kind = str(data.file_meta.get("MediaStorageSOPClassUID", "")) if hasattr(data, "file_meta") else ""

@@ -1,4 +1,4 @@
-"""Images of one kind: one patient, series, contrast and orientation, where last digits may differ."""
+"""Groups images of one patient, series, contrast and orientation, up to rounding."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REPLACEABLE = {
 
 
 def alike(planes: Sequence[Plane]) -> list[list[Plane]]:
-    """Part *planes* by kind, orientation, size of a pixel and contrast, which may differ in their last digits."""
+    """Group *planes* by kind, orientation, pixel size and contrast, up to rounding."""
     told = _telling(planes)
     parts = parted(planes, lambda plane: tuple(plane.kind[number] for number in told))
     for same in (_same_plane, _same_contrast):
@@ -27,7 +27,7 @@ def alike(planes: Sequence[Plane]) -> list[list[Plane]]:
 
 
 def _telling(planes: Sequence[Plane]) -> list[int]:
-    """Which parts of the kind tell images apart: not those made new for every few images, as by anonymization."""
+    """The parts of the kind that distinguish volumes: not those that change every few images, as by anonymization."""
     values = zip(*(plane.kind for plane in planes), strict=True)
     new = {number for number, column in enumerate(values) if _LEAST_ALIKE * len(set(column)) > len(planes)}
     return [number for number in range(len(planes[0].kind)) if number not in new or number not in _REPLACEABLE]

@@ -1,4 +1,4 @@
-"""Slices that lie between those of another volume, at places of their own: not to be taken for one finer volume."""
+"""Interleaved volumes: slices between those of another volume, which must not be merged into one finer volume."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _LEAST_TRIPLES, _MOST = 10, 0.7
 
 
 def rows(planes: Planes) -> list[Planes] | None:
-    """The volumes that *planes*, in order, are: one, or several that lie between each other; None if nothing tells.
+    """The volumes in *planes*, in order: one, or several interleaved ones; None if it cannot be decided.
 
-    Several are suspected if instance numbers go through the body more than once, come as often as there are volumes, or
-    if another element takes turns. Slices may also have been acquired, and numbered, in passes. Their thickness or the
-    recorded spacing tells which it is.
+    Several volumes are suspected if instance numbers go through the body more than once, if each occurs once per
+    volume, or if another element alternates. Slices may also have been acquired, and numbered, in passes. Their
+    thickness or the recorded spacing decides.
     """
     parts = next(_turns(planes), None)
     if parts is None or is_one(planes):
@@ -35,7 +35,7 @@ def rows(planes: Planes) -> list[Planes] | None:
 
 
 def is_one(planes: Planes) -> bool:
-    """Whether *planes*, in order, are recorded to be as thin or as close as they lie, in an even row."""
+    """Whether the recorded thickness or spacing of *planes*, in order, matches their distance, with even spacing."""
     thickness, between = planes[0].depth
     if judge(planes) is not None:
         return False
@@ -44,14 +44,14 @@ def is_one(planes: Planes) -> bool:
 
 
 def overlap(planes: Planes) -> bool:
-    """Whether *planes*, in order, are recorded to be half as thick again as they lie apart, and not to lie so."""
+    """Whether the recorded thickness of *planes*, in order, is 1.5 times their distance, without a matching spacing."""
     thickness, between = planes[0].depth
     step = _step(planes)
     return thickness > 1.5 * step and not _are_close(between, step)
 
 
 def take_turns(voxels: NDArray[Any], planes: Planes) -> bool:
-    """Whether slices ``(k, j, i)`` at the places of *planes* overlap, and are less alike than every second one."""
+    """Whether slices ``(k, j, i)`` of *planes* overlap, and neighbors are less similar than every second slice."""
     if is_one(planes) or len(planes) < _LEAST_TRIPLES + 2:
         return False
     some = voxels[:, ::4, ::4].astype(np.float64)
@@ -61,7 +61,7 @@ def take_turns(voxels: NDArray[Any], planes: Planes) -> bool:
 
 
 def _turns(planes: Planes) -> Iterator[list[Planes]]:
-    """Ways to part *planes* into rows that lie between each other."""
+    """Ways to split *planes* into interleaved volumes."""
     yield from filter(_overlap, (_runs(planes), _by_occurrence(planes)))
     keys: list[Callable[[Plane], Hashable]] = [partial(more_of, number=number) for number in range(len(planes[0].more))]
     for key in (*keys, lambda plane: plane.trigger):
@@ -71,7 +71,7 @@ def _turns(planes: Planes) -> Iterator[list[Planes]]:
 
 
 def _runs(planes: Planes) -> list[Planes]:
-    """Passes through the body in the order of instance numbers: a step back, or a much smaller one, begins another."""
+    """Passes through the body by instance number: a step back, or a much smaller step, starts a new pass."""
     if len({plane.order for plane in planes}) < len(planes):
         return []
     numbered = sorted(planes, key=lambda plane: plane.order)
@@ -88,7 +88,7 @@ def _runs(planes: Planes) -> list[Planes]:
 
 
 def _by_occurrence(planes: Planes) -> list[Planes]:
-    """The first, second, ... image of each instance number, if all come equally often."""
+    """The first, second, ... image of each instance number, if all occur equally often."""
     counts, seen = Counter(plane.order for plane in planes), Counter[int]()
     if len(set(counts.values())) > 1:
         return []
@@ -100,7 +100,7 @@ def _by_occurrence(planes: Planes) -> list[Planes]:
 
 
 def _overlap(parts: Sequence[Planes]) -> bool:
-    """Whether there are several *parts*, none of few slices, and of any two the shorter lies by half in the other."""
+    """Whether there are several *parts* with enough slices, where of any two the shorter is half inside the other."""
     if len(parts) < 2 or min(map(len, parts)) < _LEAST:
         return False
     places = np.split(along_normal([plane for part in parts for plane in part]), np.cumsum([*map(len, parts)])[:-1])
@@ -112,7 +112,7 @@ def _overlap(parts: Sequence[Planes]) -> bool:
 
 
 def _is_depth(plane: Plane, step: float) -> bool:
-    """Whether *step* is the recorded spacing, or else about the thickness, of the slice *plane*."""
+    """Whether *step* is the recorded spacing of the slice *plane*, or else about its thickness."""
     thickness, between = plane.depth
     return _are_close(between, step) or (between <= 0 and _THINNEST <= thickness / step <= 1 + _CLOSE)
 

@@ -20,7 +20,7 @@ _INT16 = np.iinfo(np.int16)
 
 @dataclass(frozen=True)
 class Pixels:
-    """Physical values ``(rows, columns)`` of one image, and which of them are padding, if any are."""
+    """Physical values ``(rows, columns)`` of one image, and a mask of padding, if there is any."""
 
     values: NDArray[Any]
     padding: NDArray[np.bool_] | None = None
@@ -81,7 +81,7 @@ def _undecodable(file: str, data: Any, error: BaseException) -> Refused:
 
 
 def _by_gdcm(file: str, data: Any, planes: Sequence[Plane], error: BaseException) -> Pixels:
-    """One image by SimpleITK (GDCM), which knows some compressions that pydicom needs plug-ins for."""
+    """One image read by SimpleITK (GDCM), which supports compressions that pydicom needs plug-ins for."""
     import SimpleITK as sitk  # noqa: N813
 
     inverted = text(data, "PhotometricInterpretation") == "MONOCHROME1"
@@ -103,7 +103,7 @@ def _by_gdcm(file: str, data: Any, planes: Sequence[Plane], error: BaseException
 
 
 def _rescaled(stored: NDArray[Any], rescale: tuple[float, ...], data: Any) -> NDArray[Any]:
-    """Physical values: whole numbers in the smallest type that holds them, others as float32."""
+    """Physical values: integers in the smallest type that holds them, others as float32."""
     if "ModalityLUTSequence" in data and not rescale:
         from pydicom.pixels import apply_modality_lut
 
@@ -120,7 +120,7 @@ def _rescaled(stored: NDArray[Any], rescale: tuple[float, ...], data: Any) -> ND
 
 
 def _padding(stored: NDArray[Any], data: Any) -> NDArray[np.bool_] | None:
-    """Where *stored* holds the padding value, or lies between it and its limit; None if nowhere."""
+    """Mask of the padding value, or of values between it and its limit, in *stored*; None if there are none."""
     value, limit = (numbers(data, name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit"))
     if not value or stored.dtype.kind == "f":
         return None

@@ -1,4 +1,4 @@
-"""Positions that hold several images: which belong together, as far as the headers or the order tell."""
+"""Separates several images at one position by their headers or their order."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _LEAST_SLICES = 8
 
 
 def acquisitions(planes: Sequence[Plane]) -> list[Planes]:
-    """Part *planes* by acquisition, but keep those together that continue each other along the normal.
+    """Split *planes* by acquisition, but keep acquisitions together that continue each other along the normal.
 
-    Two acquisitions whose slices lie among each other are two images of one place, unless the slices are no thicker
-    than they lie apart. A scan in several table passes is one, unless it only is whole when parted.
+    Two acquisitions with interleaved slices are two images of one region, unless the slice thickness is at most the
+    slice distance. A scan in several table passes is one volume, unless only its parts are complete.
     """
     parts = parted(planes, lambda plane: plane.acquisition)
     if len(parts) == 1:
@@ -41,7 +41,7 @@ def acquisitions(planes: Sequence[Plane]) -> list[Planes]:
 
 
 def separate(planes: Sequence[Plane]) -> list[Planes] | None:
-    """Part *planes* so that each part holds a position once; None if nothing tells how."""
+    """Split *planes* so that each part holds a position once; None if it cannot be decided how."""
     positions = number_positions(planes)
     place = dict(zip(map(id, planes), positions.tolist(), strict=True))
     return _separate(list(planes), place, 0)
@@ -74,7 +74,7 @@ def _separate(planes: Planes, place: dict[int, int], key: int) -> list[Planes] |
 
 
 def _in_blocks(planes: Planes, place: dict[int, int], total: int) -> list[Planes] | None:
-    """Volume after volume, each in the same order of positions, by the order in which they were stored."""
+    """Consecutive volumes, each in the same order of positions, by the order of storage."""
     ordered = sorted(planes, key=lambda plane: plane.order)
     if len({plane.order for plane in planes}) < len(planes) or len(planes) % total or total == 1:
         return None
@@ -85,7 +85,7 @@ def _in_blocks(planes: Planes, place: dict[int, int], total: int) -> list[Planes
 
 
 def _by_trigger(planes: Planes, place: dict[int, int], total: int) -> list[Planes] | None:
-    """Phases of the heart: as many images at each position, told apart by their delay after the trigger."""
+    """Phases of the heart: equally many images at each position, distinguished by their trigger delay."""
     slices: dict[int, Planes] = defaultdict(list)
     for plane in planes:
         slices[place[id(plane)]].append(plane)

@@ -1,4 +1,4 @@
-"""What a DICOM file may make of its size: bounds on what is unpacked, on elements, on values and on frames."""
+"""Size limits of a DICOM file: unpacked bytes, elements, values and frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from umzoo.data.reading.refusal import Reason, Refused
 from umzoo.data.reading.size_limits import require_claim, size
 
 MOST_PARTS, FREE_PARTS, PART = 1 << 21, 100_000, 2
-"""Elements and values of one file, at most; fewer in a small one: ``FREE_PARTS``, and one for each ``PART`` bytes."""
+"""Maximum elements and values of a file; less in a small one: ``FREE_PARTS``, and one for each ``PART`` bytes."""
 MOST_FRAMES = 1 << 16
 _UNPACKED, _RATIO, _BLOCK = 1 << 25, 100, 1 << 20
 _MOST_VALUE = 1 << 18
@@ -25,11 +25,11 @@ _META = bytes(128) + b"DICM\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\x00"
 
 
 class _DeflatedError(Exception):
-    """What follows in the stream is compressed."""
+    """The rest of the stream is compressed."""
 
 
 class _Bounded(io.BufferedReader):
-    """A file that counts how often it is read from, for each part is, and gives no more than it has."""
+    """A file that limits the number of reads, because every element is read, and never returns more than it has."""
 
     name = "the file"  # pydicom asks for it
 
@@ -39,24 +39,24 @@ class _Bounded(io.BufferedReader):
 
     @property
     def used_up(self) -> bool:
-        """Whether it was read from too often."""
+        """Whether there were too many reads."""
         return self._left < 0
 
     def read(self, count: int | None = -1, /) -> bytes:
         self._left -= 1
         if self.used_up:
             raise Refused(Reason.UNREADABLE, _TOO_MANY)
-        if count is None or count < 0:  # pydicom reads all that is left where that is compressed, and only there
+        if count is None or count < 0:  # pydicom reads the whole rest only if it is compressed
             raise _DeflatedError
         return super().read(count if count < _BLOCK else min(count, max(0, self._whole - self.tell())))
 
 
 def read_bounded(file: str, **options: Any) -> Any:
-    """What ``pydicom.dcmread`` makes of *file*, DICOM or not, with *options*.
+    """The result of ``pydicom.dcmread`` for *file*, DICOM or not, with *options*.
 
     Raises:
-        Refused: if it has too many elements, or is compressed and becomes too large.
-        Exception: whatever pydicom raises on damaged files.
+        Refused: if it has too many elements, or is compressed and expands too much.
+        Exception: any exception of pydicom for damaged files.
     """
     stored = Path(file).stat().st_size
     with _Bounded(io.FileIO(file), stored, stored) as stream:
@@ -74,13 +74,13 @@ def _read(stream: _Bounded, options: dict[str, Any]) -> Any:
     try:
         return pydicom.dcmread(stream, force=True, **options)
     except Exception:
-        if stream.used_up:  # pydicom may tell it in other words
+        if stream.used_up:  # pydicom may raise another exception
             raise Refused(Reason.UNREADABLE, _TOO_MANY) from None
         raise
 
 
 def _inflated(stream: io.BufferedReader, stored: int) -> bytes:
-    """What is compressed in the rest of *stream*, of a file of *stored* bytes."""
+    """Decompress the rest of *stream*, of a file of *stored* bytes."""
     most = max(_UNPACKED, _RATIO * stored)
     unpacker, content = zlib.decompressobj(-zlib.MAX_WBITS), bytearray()
     while not unpacker.eof:
@@ -116,7 +116,7 @@ def _number(data: Any, key: str, default: float) -> float:
 
 
 def _require_small(element: Any, frames: float) -> None:
-    """Refuse an *element*, as it was read, of which the image of so many *frames* has no use."""
+    """Refuse a raw *element* that is too large for an image of *frames* frames."""
     if not isinstance(element.value, bytes):
         return
     items = sum(map(element.value.count, _ITEM_TAGS))

@@ -1,4 +1,4 @@
-"""The slices of a volume as they are read, with padding made air."""
+"""Collects the slices of a volume, and replaces padding by air."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Buffer:
         self._padding: dict[int, NDArray[np.bool_]] = {}
 
     def add(self, pixels: Pixels, number: int) -> None:
-        """Put the *pixels* of slice *number* in; the first one tells how large slices are.
+        """Add the *pixels* of slice *number*; the first slice determines the size.
 
         Raises:
-            Refused: if memory does not hold them.
+            Refused: if the memory does not suffice.
         """
         values = pixels.values
         if not number:
@@ -41,7 +41,7 @@ class Buffer:
             self._padding[number] = pixels.padding
 
     def fill_padding(self, modality: str) -> None:
-        """Give padding the value of air, or, where there are no HU, the least of all others, unless it is 0."""
+        """Set padding to the value of air, or, without HU, to the smallest other value, unless it is 0."""
         low = self._least() if self._padding and modality != "CT" else 0
         for number, where in self._padding.items():
             plane = self.voxels[number]
