@@ -99,6 +99,9 @@ CASES = {
     "mae sparse": Case({"name": "mae", "mode": "sparse"}, LOSS),
     "mae tokens": Case({"name": "mae", "mode": "tokens"}, LOSS, PRIMUS),
     "volume_fusion": Case({"name": "volume_fusion"}, {**LOSS, "dice": PLACE_DICE}, edge=32),
+    "dino": Case({"name": "dino"}, {"crop_loss": "baseline"}, edge=32),
+    "jepa": Case({"name": "jepa"}, {"explained": 0.0}, edge=32),
+    "vox2vec": Case({"name": "vox2vec"}, ORDER),
 }
 
 
@@ -157,7 +160,7 @@ def compare(
     metric: str, target: str | float, before: list[dict[str, float]], after: list[dict[str, float]], log: list[Any]
 ) -> dict[str, Any]:
     """Compare *metric* with its *target*, batch by batch; a loss must be less, all else more."""
-    sign = -1 if "." not in metric else 1
+    sign = -1 if "." not in metric or metric.endswith("loss") else 1
     goals = [line[target] if isinstance(target, str) else target for line in after]
     beats = [sign * (line[metric] - goal) for line, goal in zip(after, goals, strict=True)]
     gains = [sign * (b[metric] - a[metric]) for a, b in zip(before, after, strict=True)]
@@ -196,14 +199,14 @@ def judge(trainer: Trainer, store: Store) -> Iterator[dict[str, float]]:
 
 
 def split(store: Store) -> tuple[list[str], list[str]]:
-    """Return the volumes to train on, and those of a fifth of each data set's subjects."""
-    subjects: dict[str, set[str]] = {}
-    for record in store.records:
-        subjects.setdefault(record.source, set()).add(record.subject)
-    held_out = set()
-    for source, names in sorted(subjects.items()):
-        order = np.random.default_rng(0).permutation(len(names))
-        held_out |= {(source, sorted(names)[place]) for place in order[: len(names) // 5]}
+    """Return the volumes to train on, and those of a fifth of each data set's subjects.
+
+    Subjects are ordered by the ids of their volumes, which are the same in each store that holds these scans.
+    """
+    subjects: dict[str, dict[str, None]] = {}
+    for record in sorted(store.records, key=lambda record: record.id):
+        subjects.setdefault(record.source, {})[record.subject] = None
+    held_out = {(source, name) for source, names in subjects.items() for name in list(names)[: len(names) // 5]}
     parts: tuple[list[str], list[str]] = [], []
     for record in store.records:
         parts[(record.source, record.subject) in held_out].append(record.id)

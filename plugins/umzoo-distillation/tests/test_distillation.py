@@ -102,6 +102,14 @@ class TestDINO:
         assert output.loss == pytest.approx(math.log(8), abs=1e-4)
         assert output.parts["task.baseline"] <= output.loss + 1e-4
 
+    def test_the_loss_of_crops_is_logged_without_that_of_cells(self):
+        model = model_of(DINO, prototypes=8, width=8, dim=4, cells=2.0)
+        task = model.tasks["task"]
+        task.heads[0].forward = task.heads[1].forward = lambda rows: torch.zeros(len(rows), 8)
+        output = model(batch(), umzoo.Rng(0))
+        assert output.parts["task.crop_loss"] == pytest.approx(math.log(8), abs=1e-4)
+        assert output.loss == pytest.approx(3 * math.log(8), abs=1e-3)
+
     def test_small_crops_are_smaller_and_large_ones_have_hidden_cells(self):
         task = model_of(DINO, crops=3).tasks["task"]
         views = task.views(batch(2), umzoo.Rng(0))

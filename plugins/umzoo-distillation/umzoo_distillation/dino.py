@@ -41,8 +41,8 @@ class DINO(umzoo.PretextTask):
     The teacher, a moving average of the student, gets two large crops of each volume. The student gets these with
     masked cells, and small crops. For masked cells, it also predicts the teacher's distribution of the cell (iBOT).
 
-    Metrics: ``baseline``, the loss of predicting the teacher's mean distribution for every crop; ``sharpness`` of the
-    teacher's distributions, from 0 (uniform) to 1; and ``usage``, the entropy of their mean relative to the maximum. A
+    Metrics: ``crop_loss``, the part of the loss that comes from crops; ``baseline``, what it would be if every crop got
+    the teacher's mean distribution; ``sharpness`` of the teacher's distributions, from 0 (uniform) to 1; and ``usage``, the entropy of their mean relative to the maximum. A
     collapse shows as ``sharpness`` or ``usage`` near 0.
     """
 
@@ -145,20 +145,21 @@ class DINO(umzoo.PretextTask):
             known = backbone(views["input"])
             scores = heads[0](known.pooled)
             target = self._targets(scores, 0)
-        said = self._said(self.heads[0](features.pooled)).chunk(GLOBAL + self.config.crops)
-        pairs = [(t, s) for t in range(GLOBAL) for s in range(len(said)) if s != t]
-        whole = torch.stack([-(target.chunk(GLOBAL)[t] * said[s]).sum(1).mean() for t, s in pairs]).mean()
+        predicted = self._log_probabilities(self.heads[0](features.pooled)).chunk(GLOBAL + self.config.crops)
+        pairs = [(t, s) for t in range(GLOBAL) for s in range(len(predicted)) if s != t]
+        crop_loss = torch.stack([-(target.chunk(GLOBAL)[t] * predicted[s]).sum(1).mean() for t, s in pairs]).mean()
         self._measure(target)
+        self.metrics["crop_loss"] = crop_loss.detach()
         if not self.masks:
-            return whole
+            return crop_loss
         hidden = views["hidden"].flatten()
         with torch.no_grad():
-            told = self._targets(heads[1](_rows(known.levels[-1])), 1)
-        answer = self._said(self.heads[1](_rows(features.levels[-1])))
-        lost = -(told * answer).sum(1)
-        return whole + self.config.cells * (lost * hidden).sum() / hidden.sum()
+            cell_target = self._targets(heads[1](_rows(known.levels[-1])), 1)
+        cell_predicted = self._log_probabilities(self.heads[1](_rows(features.levels[-1])))
+        cell_losses = -(cell_target * cell_predicted).sum(1)
+        return crop_loss + self.config.cells * (cell_losses * hidden).sum() / hidden.sum()
 
-    def _said(self, cosines: Tensor) -> Tensor:
+    def _log_probabilities(self, cosines: Tensor) -> Tensor:
         return (cosines / self.config.temperature).log_softmax(1)
 
     def _targets(self, cosines: Tensor, number: int) -> Tensor:
