@@ -81,10 +81,10 @@ def _asked(request: dict[str, Any]) -> Any:
 
 def _epitaph(error: EndedError, seconds: float) -> str:
     if error.late:
-        return f"reading it took more than {seconds:.0f} s: it is damaged, or its disk is slow"
+        return f"reading took more than {seconds:.0f} s: the file may be corrupted, or the disk slow"
     if error.code is not None and error.code >= 0:
-        return f"the process that was to read it {ending(error.code)}: see that Python starts as '{sys.executable}'"
-    return f"the process that read it {ending(error.code)}: the file is damaged; fetch or export it again"
+        return f"the reader process {ending(error.code)}: check that Python can be started as '{sys.executable}'"
+    return f"the reader process {ending(error.code)}: the file is corrupted; download or export it again"
 
 
 def _bytes(file: str) -> int:

@@ -84,7 +84,7 @@ def _pixels(request: dict[str, Any]) -> str:
     file: str = request["files"][0]
     try:
         return hash_of_pixels(file)
-    except Exception:  # noqa: BLE001 - it is told when the slice is read
+    except Exception:  # noqa: BLE001 - it is reported when the slice is read
         return file
 
 
