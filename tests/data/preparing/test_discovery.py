@@ -133,7 +133,7 @@ def test_manifest_without_files_is_an_error(tmp_path):
 
 
 def test_absent_source(tmp_path):
-    with pytest.raises(DataError, match="does not exist: give a folder"):
+    with pytest.raises(DataError, match="does not exist: expected a folder"):
         find(tmp_path / "absent")
 
 

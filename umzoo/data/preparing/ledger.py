@@ -17,7 +17,7 @@ from umzoo.data.store.durable_files import LOCAL, JsonLines, write_text
 from umzoo.data.store.places import array_files
 
 RULES_VERSION = 2
-"""Increase this when the outcome for the same bytes changes, so that they are read again."""
+"""Version of the rules; increase it when the outcome for the same bytes changes, so that scans are read again."""
 
 _PART = 1 << 22
 
@@ -83,7 +83,7 @@ def remembered(store: Path) -> Memory:
             outcomes = [_outcome(item) for item in content["outcomes"]]
             key = str(content["key"])
         except (ValueError, TypeError, KeyError, RecursionError):
-            memory.problems.append(f"{LOCAL}/ledger.jsonl line {number} is damaged: that scan is read again")
+            memory.problems.append(f"{LOCAL}/ledger.jsonl line {number} is corrupted: that scan is read again")
             continue
         memory.outcomes.pop(key, None)
         again = any(outcome.reason == Reason.MEMORY.value for outcome in outcomes)

@@ -32,7 +32,7 @@ def parse_spacing(text: str) -> Spacing | None:
     except ValueError:
         values = []
     if len(values) not in (1, 3) or not all(0.05 <= value <= 50 for value in values):
-        raise ConfigError(f"--spacing expects 'native', one number or three (D,H,W) of 0.05 to 50 mm, got '{text}'")
+        raise ConfigError(f"--spacing expects 'native', or one or three numbers (D,H,W) of 0.05 to 50 mm, got '{text}'")
     depth, height, width = values * 3 if len(values) == 1 else values
     return (depth, height, width)
 
