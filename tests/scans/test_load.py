@@ -152,7 +152,7 @@ def test_missing_channels_and_foreign_grids_are_refused(body):
     assert "expects 2 channel(s), got 1" in refused(as_nifti(body), two)
     shifted = ras_affine()
     shifted[0, 3] += 5
-    assert "does not lie on the grid" in refused([as_nifti(body), as_nifti(body, shifted)], two)
+    assert "is not on the same grid" in refused([as_nifti(body), as_nifti(body, shifted)], two)
 
 
 def test_several_volumes_need_a_choice(tmp_path, body):
