@@ -55,7 +55,7 @@ class DefaultAugmentation:
         return cls(patch, math.pi if planar else math.pi / 6, mirror_axes, planar)
 
     def __call__(self, image: Tensor, label: Tensor | None, rng: Rng) -> tuple[Tensor, Tensor | None]:
-        """Return a changed copy of *image* and *label*; labels are -1 where there is no image."""
+        """Return a changed copy of *image* and *label*; labels are -1 outside the image."""
         draws = Draws(rng, len(image))
         turns, rows = matrices(draws, len(image), self.rotation, self.planar)
         mirrored = draws.uniform((len(image), 3)) < 0.5

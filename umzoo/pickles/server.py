@@ -1,4 +1,4 @@
-"""The process that reads pickles: from its standard input to its standard output, and nowhere else."""
+"""The process that reads pickles from standard input, and writes to standard output only."""
 
 from __future__ import annotations
 

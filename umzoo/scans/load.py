@@ -134,7 +134,7 @@ def input_of(spec: InputSpec | nn.Module) -> InputSpec:
     """Return the input spec of *spec*: itself, or that of the weights a network was loaded from.
 
     Raises:
-        ConfigError: if the network was not loaded from weights, or *spec* is something else.
+        ConfigError: if the network was not loaded from weights, or *spec* is neither a network nor an input spec.
     """
     if isinstance(spec, InputSpec):
         return spec

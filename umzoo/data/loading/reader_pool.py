@@ -2,7 +2,7 @@
 
 Processes are spawned, never forked: a fork of a process that uses CUDA or threads is unsafe. The user's script is
 not imported by them, so it needs no ``if __name__ == "__main__"``; they do not import torch. They end when the
-parent process closes the connection or ends, for whatever reason.
+parent process closes the connection or ends.
 """
 
 from __future__ import annotations

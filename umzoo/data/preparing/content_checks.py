@@ -20,7 +20,7 @@ def check_shape(shape: tuple[int, ...], when: str = "", least: int = MIN_VOXELS)
     """Refuse shapes that are not a volume.
 
     Raises:
-        Refused: if an axis holds one voxel (2-D) or fewer than *least* (too thin).
+        Refused: if an axis has one voxel (2-D) or fewer than *least* (too thin).
     """
     shown = " x ".join(map(str, shape))
     if len(shape) < 3 or min(shape) == 1:

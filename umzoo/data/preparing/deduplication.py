@@ -97,7 +97,7 @@ def _final(
     had: Mapping[str, str],
     records: Mapping[str, VolumeRecord],
 ) -> Outcome:
-    """*outcome* as in (or known) if it was chosen, else as a duplicate of the chosen one."""
+    """*outcome* with status ``in`` (or ``known``) if it was chosen, otherwise as a duplicate of the chosen one."""
     content = content_of(outcome.id)
     if not content:
         return outcome

@@ -26,7 +26,7 @@ def key_of(scan: ScanSource, reading: Reading) -> str:
     """Hash of the bytes of all files of the scan, and of everything else that decides its outcome, but not of paths.
 
     Raises:
-        Refused: if its header names files that are missing or lie elsewhere.
+        Refused: if its header names files that are missing or in another folder.
         OSError: if a file cannot be read.
     """
     total = blake2b(repr((RULES_VERSION, reading, scan.labels, scan.frames)).encode(), digest_size=16)
@@ -74,7 +74,7 @@ class Memory:
 
 
 def remembered(store: Path) -> Memory:
-    """The ledger of *store*, without outcomes that have to be redone; damaged lines are skipped."""
+    """The ledger of *store*, without outcomes that have to be redone; corrupted lines are skipped."""
     memory = Memory()
     present = {file.stem for file in array_files(store)}
     for number, line in _lines(store):

@@ -77,12 +77,12 @@ class _Chosen:
 
 
 def remove(store: Path | str, chosen: Selection, dry_run: bool = False) -> list[str]:
-    """Remove volumes permanently, so that they are not added again; return their ids.
+    """Remove volumes permanently, and record them so that they are not added again; return their ids.
 
     The index is rewritten before arrays are deleted, so that a reader never looks for a deleted one.
 
     Raises:
-        DataError: if the selection fits nothing, or the store is being written.
+        DataError: if the selection matches nothing, or the store is being written.
     """
     store = Path(store)
     with StoreWriter(store) as writer:
@@ -103,7 +103,7 @@ def undo(store: Path | str, chosen: Selection) -> list[str]:
     """Allow removed volumes to be added again by the next preparation; return the hashes of their contents.
 
     Raises:
-        DataError: if the selection fits nothing, or the store is being written.
+        DataError: if the selection matches nothing, or the store is being written.
     """
     store = Path(store)
     with StoreWriter(store):

@@ -17,7 +17,7 @@ REPAIRED = "its array was missing or damaged: made again"
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome for one volume, or for one scan that yields none.
+    """The outcome for one volume, or for one scan without volumes.
 
     Args:
         name: file relative to its source, with the frame in brackets if it has several.

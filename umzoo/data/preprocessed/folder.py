@@ -1,4 +1,4 @@
-"""Reads folders preprocessed by nnU-Net v2 or nnssl in place: no copy is made and nothing is written there.
+"""Reads folders preprocessed by nnU-Net v2 or nnssl in place, without copies and without writing to them.
 
 Their arrays are float32 ``(C, D, H, W)``, already normalized and resampled. Each channel is one volume here. Its
 window is found by the percentile rule on a sample of its blocks, and kept in the user's cache.

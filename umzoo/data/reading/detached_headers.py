@@ -26,10 +26,10 @@ _LIST = re.compile(r"list(\s+\d+)?\s*", re.IGNORECASE)
 
 
 def data_files(header: Path) -> tuple[Path, ...]:
-    """The files that hold the voxels of *header*, in order; none if it holds them itself.
+    """The data files of *header* with the voxels, in order; none if the voxels are in the header's file.
 
     Raises:
-        Refused: if one lies outside the header's folder, is missing or no file, or a pattern of names is none.
+        Refused: if one is outside the header's folder, missing or not a file, or a pattern of names is invalid.
     """
     suffix = header.suffix.lower()
     if header.name.lower().endswith((".hdr", ".hdr.gz")):
@@ -82,7 +82,7 @@ def utf8_name(file: str) -> Iterator[str]:
 
 
 def _is_short(name: str) -> bool:
-    """Whether *name* is UTF-8, and no longer than the buffers that ITK writes names of damaged NRRD files into."""
+    """Whether *name* is UTF-8 and fits into the buffers that ITK uses for names of corrupted NRRD files."""
     try:
         return len(name.encode()) <= _MOST_NAME
     except UnicodeEncodeError:
@@ -90,7 +90,7 @@ def _is_short(name: str) -> bool:
 
 
 def _image_of(header: Path) -> str:
-    """Name of the file beside an Analyze *header*."""
+    """Name of the image file next to an Analyze *header*."""
     stem = header.name[: header.name.lower().rindex(".hdr")]
     names = [f"{stem}{suffix}" for suffix in (".img", ".IMG", ".img.gz")]
     return next((name for name in names if os.path.lexists(header.with_name(name))), names[0])

@@ -56,7 +56,7 @@ def read_itk(path: str, labels: bool) -> Frames:
 
 
 def itk_axes(path: str) -> NDArray[np.float64] | None:
-    """Columns ``(3, 3)`` in mm (LPS) that ITK gives the axes of the file *path*; None if it cannot read it."""
+    """The axes of the file *path* according to ITK, columns ``(3, 3)`` in mm (LPS); None if it cannot be read."""
     reader = _reader(path)
     try:
         reader.ReadImageInformation()

@@ -31,7 +31,7 @@ def read_nibabel(path: str, labels: bool = False) -> Frames:
 
 
 def open_nibabel(image: Any, labels: bool = False, path: str = "") -> Frames:
-    """Open a nibabel *image*, one whose header says that it holds labels if *labels* are wanted; *path* is its file.
+    """Open a nibabel *image*; *labels* allows headers that declare labels, *path* is its file.
 
     Raises:
         Refused: if it is not a volume of numbers.

@@ -34,7 +34,7 @@ def load(path: str) -> Any:
     """The nibabel image in *path*; a packed file is recognized without its suffix, and its checksum is verified.
 
     Raises:
-        Refused: if the file is a pointer or a web page, or damaged.
+        Refused: if the file is a pointer or a web page, or corrupted.
     """
     import nibabel
 

@@ -1,4 +1,4 @@
-"""Reads scans in a separate process: ITK, GDCM and pixel decoders run there, because a damaged file may crash them.
+"""Reads scans in a separate process: ITK, GDCM and pixel decoders run there, because a corrupted file may crash them.
 
 One process serves all scans, and is restarted after a crash. In a process that may crash itself, such as a worker of
 ``umzoo prepare``, scans are read directly.
@@ -49,7 +49,7 @@ def open_apart(scan: ScanSource, reading: Reading, labels: bool) -> Frames:
 
 
 def axes_apart(file: str) -> NDArray[np.float64] | None:
-    """Columns ``(3, 3)`` in mm (LPS) that ITK gives the axes of *file*; None if it cannot read it."""
+    """The axes of *file* according to ITK, columns ``(3, 3)`` in mm (LPS); None if it cannot be read."""
     axes = _asked({"ask": "axes", "files": [file]})
     return None if axes is None else np.array(axes, float).reshape(3, 3)
 

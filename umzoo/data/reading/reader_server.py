@@ -23,7 +23,7 @@ _LATER = 10
 
 
 def answer(request: dict[str, Any]) -> Any:
-    """Return the response to *request*, computed in this process, which a damaged file may crash."""
+    """Return the response to *request*, computed in this process, which a corrupted file may crash."""
     return _ASKED[request["ask"]](request)
 
 

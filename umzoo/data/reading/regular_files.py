@@ -50,7 +50,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the object in the JSON file *path*, with or without a byte order mark; empty if there is no such file.
 
     Raises:
-        DataError: if it is not a plain file, too large, or holds no JSON object.
+        DataError: if it is not a regular file, is too large, or has no JSON object.
     """
     if not os.path.lexists(path):
         return {}

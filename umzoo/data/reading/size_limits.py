@@ -49,7 +49,7 @@ def limit_memory() -> None:
 
 
 def require_claim(claimed: int, files: Iterable[Path]) -> None:
-    """Refuse a header that claims *claimed* bytes of voxels that its *files* or the memory cannot hold.
+    """Refuse a header that declares *claimed* bytes of voxels, more than its *files* or the memory can contain.
 
     Raises:
         Refused: with both sizes.

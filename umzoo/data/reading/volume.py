@@ -81,7 +81,7 @@ def read_grid(scan: ScanSource) -> tuple[NDArray[Any], Grid]:
     Label maps are allowed.
 
     Raises:
-        Refused: if the file cannot be read, or holds several volumes.
+        Refused: if the file cannot be read, or has several volumes.
     """
     with guarded(scan.files):
         frames = _open(scan, labels=True)

@@ -32,7 +32,7 @@ class Kept:
 
     Raises:
         OSError: if they cannot be read, or are being deleted.
-        ValueError: if one is damaged.
+        ValueError: if one is corrupted.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -25,7 +25,7 @@ def read_records(file: Path) -> Records:
     """Return the records of *file* sorted by id, one per id; a torn last line is left out.
 
     Raises:
-        DataError: if a line is damaged.
+        DataError: if a line is corrupted.
     """
     if not file.is_file():
         return Records.of([])

@@ -82,7 +82,7 @@ class Store:
         """Return voxels ``start:stop`` (D, H, W) of volume *index*; only the blocks that contain them are read.
 
         Raises:
-            DataError: if the array is missing, damaged or of another shape than the index says.
+            DataError: if the array is missing or corrupted, or its shape differs from the index.
         """
         return self._read(self._handle, index, start, stop, "prepare its source again to repair it")
 
@@ -90,7 +90,7 @@ class Store:
         """Return voxels ``start:stop`` of the copy of volume *index* at half the resolution; None if there is none.
 
         Raises:
-            DataError: if the copy is damaged or of another shape than the index says.
+            DataError: if the copy is corrupted, or its shape does not match the index.
         """
         if not self.has_half(index):
             return None

@@ -39,7 +39,7 @@ class PackedStore(Store):
         """Return the :data:`ENTRY` of the array *name*.
 
         Raises:
-            ValueError: if there is none.
+            ValueError: if the table has no such array.
         """
         entry = self._find(name)
         if entry is None:

@@ -1,7 +1,7 @@
 """Targets of the volumes of a store, such as an age or a diagnosis, for supervised pre-training.
 
-``targets.json`` holds a table for each target: the content of a volume (:func:`~umzoo.data.store.identity.content_of`)
-to the text in the manifest. A target whose texts are all numbers is a number, else its texts are classes.
+``targets.json`` has a table for each target: the content of a volume (:func:`~umzoo.data.store.identity.content_of`)
+to the text in the manifest. A target whose texts are all numbers is a number, otherwise its texts are classes.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def read_targets(store: Path, records: Records) -> Targets:
     """Return the targets in *store* of the volumes *records*.
 
     Raises:
-        DataError: if the file is damaged.
+        DataError: if the file is corrupted.
     """
     result, tables = Targets(), _read(store)
     contents = [content_of(name) for name in records.ids] if tables else []

@@ -41,7 +41,7 @@ _PROJECTIONS = ("RotationVector", "AngularViewVector")
 
 
 class _Groups:
-    """The functional groups of one frame; what it lacks is looked up in those shared by all."""
+    """The functional groups of one frame; missing ones are looked up in the shared groups."""
 
     def __init__(self, own: Any, shared: Any) -> None:
         self._parts = (own, shared)

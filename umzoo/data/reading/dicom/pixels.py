@@ -49,7 +49,7 @@ def hash_of_pixels(file: str) -> str:
     """A hash of the stored pixels of *file*, unpacked.
 
     Raises:
-        Exception: whatever its reader and decoders raise if it is damaged.
+        Exception: any exception of the reader and decoders if it is corrupted.
     """
     with lenient():
         data = read_bounded(file)
@@ -103,7 +103,7 @@ def _by_gdcm(file: str, data: Any, planes: Sequence[Plane], error: BaseException
 
 
 def _rescaled(stored: NDArray[Any], rescale: tuple[float, ...], data: Any) -> NDArray[Any]:
-    """Physical values: integers in the smallest type that holds them, others as float32."""
+    """Physical values: integers in the smallest type that can represent them, others as float32."""
     if "ModalityLUTSequence" in data and not rescale:
         from pydicom.pixels import apply_modality_lut
 

@@ -79,7 +79,7 @@ def check(plane: Plane) -> None:
     """Refuse a *plane* whose position or pixel size is missing.
 
     Raises:
-        Refused: naming what is missing.
+        Refused: if so; the error names the missing element.
     """
     if len(plane.position) != 3 or len(plane.orientation) != 6:
         raise Refused(Reason.NOT_A_VOLUME, "the position or orientation of the slices is missing")

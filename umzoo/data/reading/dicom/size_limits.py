@@ -56,7 +56,7 @@ def read_bounded(file: str, **options: Any) -> Any:
 
     Raises:
         Refused: if it has too many elements, or is compressed and expands too much.
-        Exception: any exception of pydicom for damaged files.
+        Exception: any exception of pydicom for corrupted files.
     """
     stored = Path(file).stat().st_size
     with _Bounded(io.FileIO(file), stored, stored) as stream:
@@ -97,7 +97,7 @@ def require_bounded(file: str, data: Any, used: Sequence[Any]) -> None:
     """Refuse *file* if the *used* elements of *data* are too large, or declare more data than the file can have.
 
     Raises:
-        Refused: naming what is too large.
+        Refused: if so; the error names the element or size that is too large.
     """
     frames = _number(data, "NumberOfFrames", 1)
     if frames > MOST_FRAMES:

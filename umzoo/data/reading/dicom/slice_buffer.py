@@ -15,7 +15,7 @@ _BODY = (-900, 3071)
 
 
 class Buffer:
-    """The slices ``(k, j, i)`` of a volume, in a type that holds all their values."""
+    """The slices ``(k, j, i)`` of a volume, in a type that can represent all their values."""
 
     def __init__(self, slices: int) -> None:
         self._slices = slices

@@ -26,7 +26,7 @@ def along_normal(planes: Sequence[Plane]) -> NDArray[np.float64]:
 
 
 def in_order(planes: Sequence[Plane]) -> list[Plane]:
-    """The *planes* by their place along the normal."""
+    """The *planes* sorted by position along the normal."""
     return [planes[n] for n in np.argsort(along_normal(planes), kind="stable")]
 
 
@@ -52,7 +52,7 @@ def judge(planes: Sequence[Plane]) -> Refused | None:
 
 
 def is_even(places: NDArray[np.float64]) -> bool:
-    """Whether every slice lies within a tenth of the spacing of its place in the even row that fits best."""
+    """Whether every slice is within a tenth of the spacing of its position in the best-fitting even stack."""
     numbers = np.arange(len(places))
     ideal = np.polyval(np.polyfit(numbers, places, 1), numbers)
     step = float(places[-1] - places[0]) / (len(places) - 1)
@@ -77,7 +77,7 @@ def without_strangers(planes: Sequence[Plane]) -> tuple[list[Plane], list[Plane]
 
 
 def _sideways(planes: Sequence[Plane], places: NDArray[np.float64]) -> float:
-    """How far a slice lies off the line from the first to the last, in mm; 0 if within a quarter of a pixel."""
+    """Maximum distance in mm of a slice from the line from first to last slice; 0 if within a quarter of a pixel."""
     positions = np.asarray([plane.position for plane in planes])
     extent = float(places[-1] - places[0])
     if extent <= 0:
