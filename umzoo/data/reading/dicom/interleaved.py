@@ -100,7 +100,7 @@ def _by_occurrence(planes: Planes) -> list[Planes]:
 
 
 def _overlap(parts: Sequence[Planes]) -> bool:
-    """Whether there are several *parts* with enough slices; of any two, at least half of the shorter is in the longer."""
+    """Whether there are several *parts* with enough slices; of any two, half of the shorter is within the longer."""
     if len(parts) < 2 or min(map(len, parts)) < _LEAST:
         return False
     places = np.split(along_normal([plane for part in parts for plane in part]), np.cumsum([*map(len, parts)])[:-1])
