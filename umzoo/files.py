@@ -1,4 +1,4 @@
-"""Files: flushing to disk, checksums, and texts that may be damaged."""
+"""Files: flushing to disk, checksums, and reading text files that may be corrupted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ else:
 
 MAX_TEXT, MAX_TOML, MAX_DEPTH = 64 << 20, 4 << 20, 64
 """Maximum bytes of a text file, characters of TOML, and levels of nested tables and lists."""
-_REMEDY = "correct it, or fetch it again"
+_REMEDY = "correct it, or download it again"
 _NO_TEXT = re.compile(r"\\u(0000|d[89a-f])", re.IGNORECASE)
 
 
@@ -67,7 +67,7 @@ def fsync_folder(folder: Path) -> None:
 def written_whole(target: Path) -> Iterator[Path]:
     """Yield a temporary path next to *target*; the file or folder written there is flushed and renamed to *target*.
 
-    If that fails, the temporary path is removed, and an existing *target* stays.
+    If that fails, the temporary path is removed, and an existing *target* is kept.
     """
     temporary = target.with_name(f".{target.name}.writing-{os.getpid()}")
     try:
@@ -100,7 +100,7 @@ def sha256(file: Path) -> str:
 
 
 def read_json(file: Path, *keys: str, error: type[UmzooError] = ConfigError, remedy: str = _REMEDY) -> dict[str, Any]:
-    """Return the JSON object in *file*, which must have *keys*; *remedy* is the advice for a damaged file.
+    """Return the JSON object in *file*, which must have *keys*; *remedy* is the advice for an invalid file.
 
     Raises:
         error: if there is no such file, or it is damaged.
@@ -150,7 +150,7 @@ def _json(text: str) -> Any:
     """The value of the JSON *text*; NUL and lone surrogates, which JSON can express, are refused."""
     content = json.loads(text)
     if _NO_TEXT.search(text) and not _is_text(content):
-        raise ValueError("it has a NUL, or half a character")
+        raise ValueError("it has a NUL character or a lone surrogate")
     return content
 
 
@@ -209,14 +209,14 @@ def read_text(file: Path, most: int = MAX_TEXT) -> str:
         if file.exists() and not file.is_file():
             raise ConfigError(f"{file} cannot be read: it is not a file")
         if file.stat().st_size > most:
-            raise ConfigError(f"{file} has {file.stat().st_size} bytes: at most {most} are read")
+            raise ConfigError(f"{file} is too large: {file.stat().st_size} bytes, at most {most} are allowed")
         return file.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file} cannot be read: {in_one_line(error, 120)}") from None
 
 
 def refuse_links(folder: Path) -> None:
-    """Refuse an output *folder* that holds links to other places, because writing would follow them.
+    """Refuse an output *folder* that contains links to other folders, because writing would follow them.
 
     Raises:
         ConfigError: if there is such a link; the error names the first one.
@@ -225,4 +225,6 @@ def refuse_links(folder: Path) -> None:
     for place, folders, files in os.walk(folder):
         for path in (Path(place) / name for name in (*folders, *files)):
             if path.is_symlink() and not path.resolve().is_relative_to(root):
-                raise ConfigError(f"{path} is a link out of its folder, and writing would follow it: remove it")
+                raise ConfigError(
+                    f"{path} is a link to a place outside of its folder, and writing would follow it: remove it"
+                )

@@ -1,4 +1,4 @@
-"""How a recipe specifies a component, and the input that a network expects."""
+"""Specifications: components of a recipe, and the input that a network expects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from umzoo.config import Config
 
 
 class ComponentSpec(Config):
-    """``{name = "local_shuffle", p = 0.5}``: every key but ``name`` is an option of the component.
+    """``{name = "local_shuffle", p = 0.5}``: all keys except ``name`` are options of the component.
 
     Options are checked against the component's own ``Config`` when it is built.
     """
@@ -30,7 +30,7 @@ class TaskSpec(ComponentSpec):
     """A pretext task of a recipe."""
 
     weight: float = Field(1.0, ge=0, description="factor on the task's raw loss")
-    as_: str | None = Field(None, alias="as", description="name in logs; needed when a task is used twice")
+    as_: str | None = Field(None, alias="as", description="name in logs; required if a task is used twice")
 
     @property
     def label(self) -> str:
@@ -42,15 +42,15 @@ class IntensityRule(Config):
     """Intensity normalization of one modality to [0, 1]: ``clip((v - low) / (high - low), 0, 1)``."""
 
     kind: Literal["window", "percentile"] = Field(description="fixed window, or percentiles of the foreground")
-    window: tuple[float, float] | None = Field(None, description="low and high in physical units (HU for CT)")
-    percentiles: tuple[float, float] | None = Field(None, description="low and high percentile, 0 to 100")
+    window: tuple[float, float] | None = Field(None, description="lower and upper bound in physical units (HU for CT)")
+    percentiles: tuple[float, float] | None = Field(None, description="lower and upper percentile, 0 to 100")
 
 
 DEFAULT_RULES: dict[str, IntensityRule] = {
     "ct": IntensityRule(kind="window", window=(-1000.0, 1000.0)),
     "*": IntensityRule(kind="percentile", percentiles=(0.5, 99.5)),
 }
-"""CT: the window of Models Genesis. All others: robust percentiles over the foreground."""
+"""CT: the window of Models Genesis. Other modalities: percentiles of the foreground."""
 
 
 class InputSpec(Config):
@@ -71,14 +71,16 @@ class InputSpec(Config):
     label_channels: int = Field(
         0, ge=0, description="number of last channels with one-hot labels, as in the second stage of a cascade"
     )
-    patch_size: tuple[int, int, int] | None = Field(None, description="voxels (D, H, W) seen in training")
+    patch_size: tuple[int, int, int] | None = Field(None, description="patch size in training, in voxels (D, H, W)")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.label_channels >= self.in_channels:
-            raise ValueError(f"of {self.in_channels} channels, {self.label_channels} cannot hold labels")
+            raise ValueError(
+                f"label_channels must be less than in_channels {self.in_channels}, got {self.label_channels}"
+            )
         return self
 
     def rule(self, modality: str) -> IntensityRule:
-        """The rule for *modality*."""
+        """The intensity rule for *modality*, or the default rule."""
         return self.rules.get(modality) or self.rules.get("*") or DEFAULT_RULES["*"]

@@ -1,4 +1,4 @@
-"""The terminal: umzoo's colored output goes through here, and untrusted text is shown as plain text."""
+"""The terminal: umzoo's colored output, which shows untrusted text as plain text."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from umzoo.printable import printable
 class Terminal(Console):
     """A console without markup that escapes control characters.
 
-    What rich itself adds (colors, cursor) is not touched. Progress bars move on terminals only: a notebook, which asks
-    for colors too, would keep every frame.
+    Control sequences added by rich (colors, cursor) are kept. Progress bars are animated on terminals only: a notebook
+    would keep every frame.
     """
 
     def __init__(self, file: IO[str] | None = None, stderr: bool = False, **options: Any) -> None:

@@ -175,7 +175,7 @@ def test_nothing_is_written_through_links(folder, tmp_path, link):
     (folder / link).parent.mkdir(exist_ok=True)
     (folder / link).unlink(missing_ok=True)
     (folder / link).symlink_to(victim)
-    with pytest.raises(ConfigError, match="is a link out of"):
+    with pytest.raises(ConfigError, match="is a link to a place outside"):
         open_run(folder)
     with pytest.raises(UmzooError), RunLog(folder, 3, 1, active=True):
         pass

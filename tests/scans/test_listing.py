@@ -36,4 +36,4 @@ def test_a_patient_who_lacks_a_channel_is_left_out_and_named(patients):
     listing = list_scans([patients], SPEC, ["ct"])
     skipped = for_each_scan(listing, lambda it, _: seen.append(Path(it.name).name), no_progress, lambda _: False)
     assert seen == ["a.nii.gz", "b.nii.gz"]
-    assert [Path(name).name for name, _ in skipped] == ["c_0000.nii.gz"] and "takes 2 channel" in skipped[0][1]
+    assert [Path(name).name for name, _ in skipped] == ["c_0000.nii.gz"] and "expects 2 channel" in skipped[0][1]

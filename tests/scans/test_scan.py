@@ -122,7 +122,7 @@ def test_labels_follow_the_scan_whatever_their_container(tmp_path, body):
 def test_labels_of_another_grid_are_refused(tmp_path, body):
     scan = umzoo.load_scan(as_nifti(body), SPECS["native"])
     nibabel.save(as_nifti(ball(make_body(0, (20, 24, 30)))), tmp_path / "other.nii.gz")
-    with pytest.raises(DataError, match="do not lie on the grid"):
+    with pytest.raises(DataError, match="are not on the grid"):
         load_labels(tmp_path / "other.nii.gz", scan)
     nibabel.save(as_nifti(ball(body) * 0.5), tmp_path / "fractions.nii.gz")
     with pytest.raises(DataError, match="whole numbers"):

@@ -1,4 +1,4 @@
-"""Rotation and scaling of one crop as compiled loops: one pass where tensor operations need several. Needs numba."""
+"""Rotation and scaling of one crop as compiled loops, in one pass instead of several tensor operations. Needs numba."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ONE = np.uintp(1)
 
 @inlined
 def _start(turn: Matrix, size: Sizes, patch: Sizes, i: int, j: int) -> Place:
-    """The place in a crop of *size* that the first voxel of line (i, j) of a result of *patch* is taken from."""
+    """The position in a crop of *size* of the first voxel of line (i, j) of a result of *patch*."""
     one, two, three = i + 0.5 - patch[0] / 2, j + 0.5 - patch[1] / 2, 0.5 - patch[2] / 2
     z = turn[0, 0] * one + turn[0, 1] * two + turn[0, 2] * three + size[0] / 2 - 0.5
     y = turn[1, 0] * one + turn[1, 1] * two + turn[1, 2] * three + size[1] / 2 - 0.5
@@ -34,7 +34,7 @@ def _start(turn: Matrix, size: Sizes, patch: Sizes, i: int, j: int) -> Place:
 
 @compiled
 def _inside(start: Place, step: Place, size: Sizes, count: int) -> tuple[int, int]:
-    """The voxels of a line of *count*, from one to before the other, whose eight neighbors all lie in the crop."""
+    """The range (start, stop) of voxels of a line of *count* whose eight neighbors are all inside the crop."""
     first, last = -0.5, count - 0.5
     for axis in range(3):
         low, high = -start[axis], size[axis] - 1 - start[axis]
@@ -59,9 +59,9 @@ def _cells(
     b: Floats,
     a: Floats,
 ) -> None:
-    """For each voxel of a line from *first*: the flat index of the cell that it falls into, and where in it it lies.
+    """For each voxel of a line from *first*: the flat index of its cell, and its position within the cell.
 
-    Nothing here depends on the voxel before, so that several are computed at once.
+    Voxels are independent of each other, so the loop can be vectorized.
     """
     height, width = np.int32(size[1]), np.int32(size[2])
     for k in range(len(corner)):
@@ -142,7 +142,7 @@ def _mixed_cells(label: Labels, mixed: Marks) -> None:
 
 @fused
 def _majority(flat: Any, n: Any, down: Any, deep: Any, c: float, b: float, a: float, near: float) -> tuple[bool, Any]:
-    """Whether the corners of cell *n* have two values of which one has clearly more weight, and that value."""
+    """Whether the corners of cell *n* have at most two values, one with clearly more weight, and that value."""
     one = other = flat[n]
     share = 0.0
     for corner in range(8):
@@ -197,7 +197,7 @@ def resample_labels(label: Labels, turn: Matrix, outside: int, near: float, out:
 def _heaviest(
     label: Labels, z: float, y: float, x: float, outside: int, near: float, values: Labels, shares: Matrix
 ) -> Any:
-    """The value with the highest weight; of equal ones that of the nearest voxel, or else the smallest."""
+    """The value with the highest weight; for equal weights that of the nearest voxel, otherwise the smallest."""
     d, h, w = int(np.floor(z)), int(np.floor(y)), int(np.floor(x))
     c, b, a = z - d, y - h, x - w
     for n in range(8):

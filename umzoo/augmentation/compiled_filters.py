@@ -15,9 +15,9 @@ fused = numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
 
 @fused
 def multiply_along_axes(channel: Floats, depth: Band, height: Band, width: Band) -> Floats:
-    """Return *channel* ``(D, H, W)`` multiplied along each axis by a matrix, of which a band is not zero.
+    """Return *channel* ``(D, H, W)`` multiplied along each axis by a band matrix.
 
-    A band is the first column that each row takes, and the numbers that it takes from there.
+    A band is the first nonzero column of each row, and the values of the row from there.
     """
     size = channel.shape
     one = _combine_rows(channel.reshape(1, size[0], size[1] * size[2]), depth[0], depth[1])
@@ -36,7 +36,7 @@ def multiply_along_axes(channel: Floats, depth: Band, height: Band, width: Band)
 
 @fused
 def _combine_rows(blocks: Floats, first: Columns, taps: Floats) -> Floats:
-    """Return *blocks* ``(N, S, L)`` with each row ``(L,)`` replaced by a sum of those around it."""
+    """Return *blocks* ``(N, S, L)`` with each row ``(L,)`` replaced by a weighted sum of its neighbors."""
     made = np.zeros_like(blocks)
     for n in range(len(blocks)):
         for s in range(len(first)):

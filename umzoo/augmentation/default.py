@@ -2,8 +2,8 @@
 
 The distribution is that of ``nnUNetTrainer.get_training_transforms`` of nnU-Net 2.8 with batchgeneratorsv2 0.3: the
 same transforms, each with the same probability and the same distribution of its parameters (Isensee et al., Nature
-Methods 2021). The order is the same but for mirroring, which comes with the rotation and not last: what comes between
-treats both directions of an axis alike.
+Methods 2021). The order is the same except for mirroring, which is applied with the rotation and not last: transforms
+between them do not depend on the direction of an axis.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class DefaultAugmentation:
         return cls(patch, math.pi if planar else math.pi / 6, mirror_axes, planar)
 
     def __call__(self, image: Tensor, label: Tensor | None, rng: Rng) -> tuple[Tensor, Tensor | None]:
-        """Return a changed copy of *image* and *label*; labels are -1 where there is no image."""
+        """Return a changed copy of *image* and *label*; labels are -1 outside the image."""
         draws = Draws(rng, len(image))
         turns, rows = matrices(draws, len(image), self.rotation, self.planar)
         mirrored = draws.uniform((len(image), 3)) < 0.5
@@ -107,13 +107,13 @@ class DefaultAugmentation:
 
 
 def _chosen(draws: Draws, count: int, channels: int, p: float, p_channel: float = 1.0) -> list[int]:
-    """Draw which channels are changed, numbered through all items: an item with *p*, its channels with *p_channel*."""
+    """Draw the channels to change, numbered across all items: an item with *p*, its channels with *p_channel*."""
     item = draws.uniform((count, 1)) < p
     return _rows((item & (draws.uniform((count, channels)) < p_channel)).flatten())
 
 
 def _around_one(draws: Draws, count: int, channels: int, bounds: tuple[float, float]) -> Tensor:
-    """Draw factors ``(B * C,)`` of which half lie below 1 and half above, evenly up to *bounds*."""
+    """Draw factors ``(B * C,)``, below or above 1 with equal probability, uniform up to *bounds*."""
     below = draws.uniform((count, channels)) < 0.5
     low, high = (draws.uniform((count, channels), *ends) for ends in ((bounds[0], 1.0), (1.0, bounds[1])))
     return torch.where(below, low, high).flatten()

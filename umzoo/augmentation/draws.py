@@ -13,7 +13,7 @@ from torch import Tensor
 from umzoo.fields import Rng
 
 BLOCK = 64
-"""Numbers that are drawn at once for each item."""
+"""Block size: numbers drawn at once for each item."""
 
 
 class Draws:

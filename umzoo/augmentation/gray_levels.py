@@ -58,7 +58,7 @@ def _coarse_matrix(size: int, kept: int) -> Tensor:
 
 
 def _along_axes(channel: Tensor, parts: Sequence[Tensor]) -> Tensor:
-    """*channel* ``(D, H, W)`` multiplied along each axis by the matrix for it, which is zero far from its diagonal."""
+    """*channel* ``(D, H, W)`` multiplied along each axis by its matrix, which is zero far from the diagonal."""
     if loops := kernels_for(channel, "augmentation.compiled_filters"):
         bands = [_band(part) for part in parts]
         made: NDArray[np.float32] = loops.multiply_along_axes(channel.numpy(), *bands)
@@ -69,7 +69,7 @@ def _along_axes(channel: Tensor, parts: Sequence[Tensor]) -> Tensor:
 
 
 def _band(matrix: Tensor) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The first column of *matrix* ``(N, N)`` that each row takes ``(N,)``, and what it takes from there ``(N, T)``."""
+    """The first nonzero column of each row of *matrix* ``(N, N)`` ``(N,)``, and the values from there ``(N, T)``."""
     dense = matrix.numpy()
     taken = dense != 0
     first, last = taken.argmax(1), len(dense) - taken[:, ::-1].argmax(1)
@@ -88,7 +88,7 @@ def change_contrast(channels: Tensor, places: Sequence[int], factors: Tensor) ->
 
 
 def change_gamma(channels: Tensor, places: Sequence[int], exponents: Tensor, inverted: bool) -> None:
-    """Apply gamma *exponents* ``(N,)`` to the channels *places*, scaled to [0, 1]; their mean and deviation stay."""
+    """Apply gamma *exponents* ``(N,)`` to the channels *places*, scaled to [0, 1]; mean and deviation are kept."""
     for place in places:
         channel = channels[place]
         if inverted:

@@ -19,11 +19,11 @@ OUTSIDE = -1
 _STEPS = 1000
 """Factor on label scores in half precision, so that near ties count as ties."""
 _NEAR = 0.25 / _STEPS
-"""Scores that differ by less are equal for the compiled loops: half the spacing of half precision."""
+"""Scores that differ by less are treated as equal in the compiled loops: half the spacing of half precision."""
 
 
 def matrices(draws: Draws, count: int, rotation: float, planar: bool) -> tuple[Tensor, list[int]]:
-    """Draw ``(B, 3, 3)`` from offsets in the result to offsets in the crop (D, H, W), and which items are changed.
+    """Draw ``(B, 3, 3)`` from offsets in the result to offsets in the crop (D, H, W), and the items that are changed.
 
     An item is rotated with probability 0.2, by angles from U(-rotation, rotation) about each axis, and scaled with
     probability 0.2, by one factor from U(0.7, 1.4).
@@ -50,7 +50,7 @@ def _matrix(angles: NDArray[np.float32], factor: float, planar: bool) -> NDArray
 
 
 def center(crop: Tensor, patch: Triple, fill: float) -> Tensor:
-    """Return the middle *patch* of *crop* ``(C, D, H, W)``: a view, or a copy filled where it is larger."""
+    """Return the central *patch* of *crop* ``(C, D, H, W)``: a view, or a filled copy if *patch* is larger."""
     sizes = list(zip(crop.shape[1:], patch, strict=True))
     starts = [size // 2 - edge // 2 for size, edge in sizes]
     if all(edge <= size for size, edge in sizes):
@@ -94,7 +94,7 @@ def resample_compiled(
 def sample_labels(label: Tensor, grid: Tensor, labels: Sequence[int] | None) -> Tensor:
     """Return *label* ``(B, S, D, H, W)`` at positions *grid*: the value of highest weight among eight neighbors.
 
-    Of values of equal weight it is that of the nearest neighbor, if it is among them, else the smallest.
+    For equal weights it is the value of the nearest neighbor, if it is one of them, otherwise the smallest.
     """
     known = label.unique().tolist() if labels is None or label.device.type == "cpu" else labels
     if label.device.type != "cpu" or _leaves(grid, label.shape):

@@ -32,7 +32,7 @@ def read_tensor_file(file: Path) -> dict[str, Any]:
 
     Raises:
         OSError: if it cannot be opened.
-        UnreadableError: if it is not such a file, is damaged, or exceeds the limits.
+        UnreadableError: if it is not such a file, is corrupted, or exceeds the limits.
     """
     helper = Helper(lambda: start(_PROGRAM, (_ROOT, "tensors"), stream))
     with file.open("rb") as stream:
@@ -55,7 +55,7 @@ class PlainPickles:
 
         Raises:
             OSError: if there is no such file.
-            UnreadableError: if it is damaged, holds anything else, or exceeds the limits.
+            UnreadableError: if it is corrupted, contains anything else, or exceeds the limits.
         """
         if file.stat().st_size > MAX_PLAIN:
             raise UnreadableError(f"it has more than {MAX_PLAIN >> 20} MiB")
@@ -73,7 +73,7 @@ class PlainPickles:
 def _answer(stream: IO[bytes]) -> bytes:
     length = int.from_bytes(receive(stream, 8), "little")
     if length > MAX_ANSWER:
-        raise UnreadableError("it holds too much data other than tensors")
+        raise UnreadableError("it contains too much data other than tensors")
     return bytes(receive(stream, length))
 
 
@@ -86,7 +86,7 @@ def _understood(answer: bytes) -> dict[str, Any]:
     try:
         content = json.loads(answer)
     except (ValueError, RecursionError):
-        raise UnreadableError("its reader gave no readable answer") from None
+        raise UnreadableError("the reader process sent no valid response") from None
     if not isinstance(content, dict) or "content" not in content:
         raise UnreadableError(in_one_line(content.get("error")) if isinstance(content, dict) else "it has no content")
     return content
@@ -95,8 +95,8 @@ def _understood(answer: bytes) -> dict[str, Any]:
 def _why(error: EndedError) -> str:
     too_long = [-int(getattr(signal, name)) for name in ("SIGKILL", "SIGXCPU") if hasattr(signal, name)]
     if error.late or error.code in too_long:
-        return "reading it takes too long: it is damaged or not a valid file"
-    return f"it made its reader process crash (status {error.code})"
+        return "reading it took too long: it is corrupted or not a valid file"
+    return f"the reader process crashed (exit status {error.code})"
 
 
 def _decoded(value: Any) -> Any:
@@ -123,7 +123,7 @@ def decode(value: Any, tensor: Any) -> Any:
     except UnreadableError:
         raise
     except (TypeError, ValueError, AttributeError) as error:
-        raise UnreadableError(f"its reader gave an answer that cannot be read: {error}") from None
+        raise UnreadableError(f"the reader process sent an invalid response: {error}") from None
 
 
 class Inert:
@@ -133,4 +133,4 @@ class Inert:
         self.name = name
 
     def __repr__(self) -> str:
-        return f"<{self.name}, passed over>"
+        return f"<{self.name}, skipped>"

@@ -1,4 +1,4 @@
-"""The content of a pickle as JSON: containers and numbers as they are, and file positions instead of tensors."""
+"""The content of a pickle as JSON: containers and numbers, and file positions instead of tensors."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ NUMBERS = {
     **{f"u{size}": code for size, code in ((1, "B"), (2, "H"), (4, "I"), (8, "Q"))},
     **{f"f{size}": code for size, code in ((2, "e"), (4, "f"), (8, "d"))},
 }
-"""numpy's names of types, and their codes for ``struct``."""
+"""NumPy's names of types, and their codes for ``struct``."""
 STORAGES = {
     "DoubleStorage": "float64",
     "FloatStorage": "float32",
@@ -34,7 +34,7 @@ STORAGES = {
     "ComplexDoubleStorage": "complex128",
     "UntypedStorage": "uint8",
 }
-"""PyTorch's classes of storages, and the types of what they hold."""
+"""PyTorch's storage classes, and the types of their values."""
 SIZES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "int32": 4, "int16": 2, "int8": 1}
 SIZES |= {"uint8": 1, "bool": 1, "complex64": 8, "complex128": 16}
 MAX_ARRAY = 1_000_000
@@ -78,7 +78,7 @@ class Tensor:
 
     def __init__(self, storage: Any, offset: Any, size: Any, stride: Any, dtype: str = "") -> None:
         if not isinstance(storage, Storage):
-            raise pickle.UnpicklingError("it holds a tensor without a storage")
+            raise pickle.UnpicklingError("it contains a tensor without a storage")
         self.place = [storage.key, dtype or storage.dtype, storage.start + offset, list(size), list(stride)]
 
 
@@ -151,7 +151,7 @@ def _from_buffer(raw: Any, dtype: Any, shape: Any, order: Any) -> Array:
 def _encode(text: Any, encoding: Any = "latin1", *_: Any) -> bytes:
     """Bytes as old protocols write them; other encodings could take unlimited time."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError(f"it holds bytes in the encoding {str(encoding)[:40]!r}, expected latin1")
+        raise pickle.UnpicklingError(f"it contains bytes in the encoding {str(encoding)[:40]!r}, expected latin1")
     return text.encode("latin1")
 
 
@@ -232,7 +232,7 @@ class Unpickler(pickle.Unpickler):
         if (module, name) in self.known:
             return self.known[module, name]
         if self.strict:
-            raise pickle.UnpicklingError(f"it holds {module[:80]}.{name[:80]}, which is not plain data")
+            raise pickle.UnpicklingError(f"it contains {module[:80]}.{name[:80]}, which is not plain data")
         if module.partition(".")[0] == "torch" and name in STORAGES:
             return Named(STORAGES[name])
         if module == "torch" and name in SIZES:

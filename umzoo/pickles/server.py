@@ -1,4 +1,4 @@
-"""The process that reads pickles: from its standard input to its standard output, and nowhere else."""
+"""The process that reads pickles from standard input, and writes to standard output only."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def _answer(read: Any, stream: BinaryIO) -> bytes:
     try:
         return json.dumps(read(stream)).encode()
     except MemoryError:
-        reason = f"it asks for more than {MEMORY >> 20} MiB of memory"
+        reason = f"it needs more than {MEMORY >> 20} MiB of memory"
     except RecursionError:
         reason = "it is nested too deeply"
     except (pickle.UnpicklingError, NotTensorsError) as error:
         reason = str(error)
-    except Exception as error:  # noqa: BLE001 - whatever a damaged file leads to is told, and this process ends
-        reason = f"it is damaged ({type(error).__name__}: {error})"
+    except Exception as error:  # noqa: BLE001 - any error of a corrupted file is reported
+        reason = f"it is corrupted ({type(error).__name__}: {error})"
     return json.dumps({"error": reason[:300]}).encode()
 
 

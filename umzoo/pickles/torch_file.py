@@ -27,7 +27,7 @@ def read_tensors(stream: BinaryIO) -> tuple[Any, Places, set[str]]:
 
     Raises:
         NotTensorsError: if it was not written by ``torch.save``, or cannot be read.
-        pickle.UnpicklingError: if its pickle is damaged.
+        pickle.UnpicklingError: if its pickle is corrupted.
     """
     start = stream.read(4)
     stream.seek(0)
@@ -39,11 +39,11 @@ def _from_zip(stream: BinaryIO) -> tuple[Any, Places, set[str]]:
         records = {record.filename: record for record in archive.infolist()}
         roots = [name.removesuffix("data.pkl") for name in records if name.endswith("/data.pkl") or name == "data.pkl"]
         if len(roots) != 1 or len(records) > MAX_RECORDS:
-            raise NotTensorsError("its archive has no record data.pkl, or several")
+            raise NotTensorsError("its zip archive must have exactly one data.pkl")
         if f"{roots[0]}constants.pkl" in records:
-            raise NotTensorsError("it is a program of TorchScript, which would have to be run")
+            raise NotTensorsError("it is a TorchScript program, which cannot be read without running it")
         if any(record.compress_type != zipfile.ZIP_STORED or record.flag_bits & 1 for record in records.values()):
-            raise NotTensorsError("its records are compressed or encrypted, as torch.save never does: save it again")
+            raise NotTensorsError("its records are compressed or encrypted, unlike those of torch.save: save it again")
         if f"{roots[0]}byteorder" in records and archive.read(f"{roots[0]}byteorder") != b"little":
             raise NotTensorsError("its numbers are big-endian: save it again on another machine")
         content = io.BytesIO(archive.read(f"{roots[0]}data.pkl"))
@@ -65,7 +65,7 @@ def _start(stream: BinaryIO, header: int) -> int:
 
 def _from_stream(stream: BinaryIO) -> tuple[Any, Places, set[str]]:
     if not _is_torch_stream(stream):
-        raise NotTensorsError("torch.save did not write it, or it is damaged at its beginning")
+        raise NotTensorsError("it was not written by torch.save, or its beginning is corrupted")
     system = _plain(stream)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise NotTensorsError("its numbers are big-endian: save it again on another machine")
@@ -90,7 +90,7 @@ def _plain(stream: BinaryIO) -> Any:
 def _follow(stream: BinaryIO, keys: Any, dtypes: dict[str, str]) -> Places:
     """Positions of consecutive storages, each preceded by the number of its values."""
     if not isinstance(keys, list):
-        raise pickle.UnpicklingError("it does not list its storages")
+        raise pickle.UnpicklingError("its list of storages is missing")
     places: Places = {}
     start = stream.tell()
     for key in map(str, keys):

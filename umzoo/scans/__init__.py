@@ -1,1 +1,1 @@
-"""A scan brought to what a network expects, and what the network answers brought back onto the scan."""
+"""Converts scans to the input of a network, and its output back to the grid of the scan."""

@@ -1,4 +1,4 @@
-"""Label maps of a scan, brought onto its image."""
+"""Label maps of a scan, resampled to its image."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from umzoo.scans.scan import Scan
 
 
 def load_labels(path: Path | str, scan: Scan) -> Tensor:
-    """Read the label map *path* of *scan* onto its image, int64 ``(D, H, W)``.
+    """Read the label map *path* of *scan*, resampled to its image, int64 ``(D, H, W)``.
 
     Raises:
-        DataError: if it cannot be read, is not a label map, or does not lie on the grid of the scan.
+        DataError: if it cannot be read, is not a label map, or is not on the grid of the scan.
     """
     name = Path(path).name
     try:
@@ -32,20 +32,20 @@ def load_labels(path: Path | str, scan: Scan) -> Tensor:
 
 
 def _onto(labels: Any, grid: Grid, scan: Scan, name: str) -> Any:
-    """*labels* on the scan's own grid, which another container may have stored with axes in another order."""
+    """*labels* on the scan's own grid; their file may store the axes in another order."""
     if grid.shape == scan.original.shape and np.allclose(grid.affine, scan.original.affine, atol=1e-2):
         return labels
     same_place = np.allclose(_corners(grid), _corners(scan.original), atol=1e-1)
     if sorted(grid.shape) != sorted(scan.original.shape) or not same_place:
         raise DataError(
-            f"labels '{name}' do not lie on the grid of '{scan.name}': shapes {grid.shape} and {scan.original.shape},"
+            f"labels '{name}' are not on the grid of '{scan.name}': shapes {grid.shape} and {scan.original.shape},"
             f" spacing {grid.spacing} and {scan.original.spacing} mm; export them on the grid of the scan"
         )
     return move(labels, grid, scan.original, nearest=True)
 
 
 def _corners(grid: Grid) -> Any:
-    """Least and greatest corner of *grid* in mm."""
+    """Minimum and maximum corner of *grid* in mm."""
     index = np.array(np.meshgrid(*[(0, n - 1) for n in grid.shape], (1,))).reshape(4, -1)
     places = (grid.affine @ index)[:3]
     return np.stack([places.min(axis=1), places.max(axis=1)])

@@ -1,4 +1,4 @@
-"""The scans that a command is given: files, folders, manifests and prepared stores, each read when its turn comes."""
+"""The input scans of a command: files, folders, manifests and prepared stores; each scan is read when it is needed."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from umzoo.spec import InputSpec
 CHANNEL = re.compile(r"_\d{4}(?=$|\.)")
 """The channel in the name of a file, in the layout of nnU-Net."""
 Progress = Callable[[int, int, int], None]
-"""Is told scans done, scans in all, and scans left out."""
+"""Called with the numbers of scans done, in total, and left out."""
 
 
 def no_progress(done: int, total: int, left_out: int) -> None:
-    """Show nothing."""
+    """Show no progress."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Listed:
     """A scan that can be read by calling ``read()``.
 
     Args:
-        name: unique among those listed: the path within what the user gave, or the id in a store.
-        subject: the person it shows, as far as known.
-        read: reads it.
+        name: unique name: the path relative to the given source, or the id in a store.
+        subject: the person it shows, if known.
+        read: function that reads it.
         file: the scan's file; None for DICOM and stores.
     """
 
@@ -54,30 +54,30 @@ class Listed:
 
 @dataclass(frozen=True)
 class Listing:
-    """Scans, and what looked like one and was refused, with the reason."""
+    """Scans, and refused files with the reason."""
 
     scans: tuple[Listed, ...]
     refused: tuple[tuple[str, str], ...] = ()
 
     @property
     def found(self) -> int:
-        """How many there are, with those that were refused."""
+        """Number of scans, including refused ones."""
         return len(self.scans) + len(self.refused)
 
 
 def for_each_scan(
     listing: Listing, work: Callable[[Listed, Scan], object], progress: Progress, is_done: Callable[[Listed], bool]
 ) -> tuple[tuple[str, str], ...]:
-    """Read the scans of *listing* one after the other and do *work* with each; return what was left out and why.
+    """Read the scans of *listing* one after the other and call *work* for each; return skipped scans with the reason.
 
     Args:
-        listing: the scans; those that are refused at sight are left out too.
-        work: what is done; a scan it cannot use is left out.
-        progress: called with scans done, scans in all, and scans left out.
-        is_done: says which scans need not be read.
+        listing: the scans; those already refused are returned too.
+        work: called with each scan; scans for which it raises an error are skipped.
+        progress: called with the numbers of scans done, in total, and skipped.
+        is_done: whether a scan need not be read.
 
     Raises:
-        ConfigError: if an option is wrong, which no other scan would mend.
+        ConfigError: if an option is wrong, because all other scans would fail too.
     """
     skipped = list(listing.refused)
     for done, listed in enumerate(listing.scans):
@@ -101,12 +101,12 @@ def list_scans(
 
     Args:
         sources: files, DICOM folders, folders of any nesting, manifests (.csv, .jsonl), or stores of ``umzoo prepare``.
-        spec: what the network expects.
+        spec: the expected input of the network.
         modality: ``"mr"`` for all scans, or ``"mr=PATTERN"`` for some, as for ``umzoo prepare``.
-        assumed: modality of each channel, for scans that do not tell theirs.
+        assumed: modality of each channel, for scans of unknown modality.
 
     Raises:
-        DataError: if there is no scan, a source does not exist, or a store was prepared otherwise than *spec* says.
+        DataError: if there is no scan, a source does not exist, or a store has other settings than *spec*.
         ConfigError: if *modality* is malformed.
     """
     scans: list[Listed] = []
@@ -130,7 +130,7 @@ def _is_store(source: str | Path) -> bool:
 
 
 def _patients(scans: Sequence[ScanSource], channels: int) -> list[list[ScanSource]]:
-    """The files of each scan: one, or its *channels*, which nnU-Net's names tell: ``case_0000``, ``case_0001``, ..."""
+    """The files of each scan: one, or one per channel, by nnU-Net's file names: ``case_0000``, ``case_0001``, ..."""
     groups: dict[str, list[ScanSource]] = {}
     for scan in scans:
         stem = stem_of(Path(scan.files[0]))
@@ -152,11 +152,13 @@ def _of_files(channels: list[ScanSource], spec: InputSpec, assumed: Sequence[str
 def _of_store(store: Store, spec: InputSpec) -> list[Listed]:
     made, wanted = store.info.input, spec.model_copy(update={"space": "zscore", "patch_size": None, "in_channels": 1})
     if spec.in_channels != 1:
-        raise DataError(f"a store holds single channels, the network takes {spec.in_channels}: give the files")
+        raise DataError(
+            f"volumes of a store have one channel, the network expects {spec.in_channels}: give the files instead"
+        )
     if made.model_copy(update={"space": "zscore", "patch_size": None}) != wanted:
         raise DataError(
-            f"store {store.path} was prepared for another input (spacing {made.spacing}, the weights expect"
-            f" {spec.spacing} mm, or other axes or intensity rules): give the scans themselves"
+            f"store {store.path} was prepared with other settings (spacing {made.spacing}, the weights expect"
+            f" {spec.spacing} mm, or other axes or intensity rules): give the scans instead"
         )
     return [
         Listed(name, subject, partial(_read_stored, store, number, spec))
@@ -175,14 +177,14 @@ def _read_stored(store: Store, number: int, spec: InputSpec) -> Scan:
 
 
 def _unique(scans: Sequence[Listed]) -> list[Listed]:
-    """Refuse scans of one name, which an output could not tell apart.
+    """Refuse scans with the same name, because outputs are named after them.
 
     Raises:
-        ConfigError: naming the first.
+        ConfigError: if there are any; the error names the first one.
     """
     seen: set[str] = set()
     for scan in scans:
         if scan.name in seen:
-            raise ConfigError(f"two scans are called '{scan.name}': give the folder above them instead")
+            raise ConfigError(f"two scans have the same name '{scan.name}': give their common parent folder instead")
         seen.add(scan.name)
     return list(scans)

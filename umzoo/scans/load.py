@@ -1,4 +1,4 @@
-"""From a scan as people have it to the tensor a network expects: the very steps of ``umzoo prepare``."""
+"""Loads a scan as the tensor that a network expects, with the same steps as ``umzoo prepare``."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from umzoo.spec import InputSpec
 log = logging.getLogger(__name__)
 
 LEAST_VOXELS = 2
-"""Voxels along each axis of a scan that is to be answered; ``umzoo prepare`` wants more to learn from."""
+"""Minimum voxels along each axis for inference; ``umzoo prepare`` needs more for training."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Channel:
-    """One volume of a source, the modality that the caller gave it, and the one that is assumed if none is known."""
+    """One volume of a source, the modality given by the caller, and the one to assume if it is unknown."""
 
     opened: Opened
     number: int
@@ -68,24 +68,24 @@ def load_scan(
     frame: int | None = None,
     assumed: Sequence[str] = (),
 ) -> Scan:
-    """Read a scan as the network *spec* expects it: orientation, spacing, intensity rule, space, channels.
+    """Read a scan as the network expects it: orientation, spacing, intensity rule, space, channels.
 
-    The steps are those of ``umzoo prepare`` and of training, so the same scan gives the same numbers.
+    The steps are those of ``umzoo prepare`` and of training, so the same scan gives the same values.
 
     Args:
         source: a file of any format that ``umzoo prepare`` reads, a DICOM folder, a nibabel or SimpleITK image, or
             ``(array, affine)`` with an ``(i, j, k)`` array and nibabel's affine (index to mm, RAS). Several channels
             of one patient on one grid are a list of these, or a dictionary with the name of each, such as
             ``{"flair": "a.nii.gz", "t1": "b.nii.gz"}``.
-        spec: what the network expects, ``model.weights_info.input``, or the loaded network itself.
-        modality: ``"ct"``, ``"mr"``, ...; one for all channels, or one each. None takes what the files say.
-        frame: volume of a file that holds several, from 0.
-        assumed: modality of each channel, for scans that do not tell theirs; a note says so. Empty: that is an error.
+        spec: the expected input, such as ``model.weights_info.input``, or the loaded network.
+        modality: ``"ct"``, ``"mr"``, ...; one for all channels, or one each. None uses that of the files.
+        frame: volume of a file with several volumes, counted from 0.
+        assumed: modality of each channel for scans of unknown modality, with a warning. If empty, that is an error.
 
     Raises:
         DataError: if the scan cannot be read, is not 3-D, is RGB, has channels on different grids or too few of them,
-            or its modality is unknown or not what the file says.
-        ConfigError: if *modality* is not a modality, or *spec* tells of no input.
+            or its modality is unknown or contradicts the file.
+        ConfigError: if *modality* is not a modality, or *spec* has no input spec.
     """
     spec = input_of(spec)
     channels = _channels(source, spec, modality, frame, assumed)
@@ -120,7 +120,7 @@ def _channels(
     found = [(one, number) for one in opened for number in check_frames(one, frame, expected)]
     if len(found) != spec.in_channels:
         raise DataError(
-            f"the network takes {spec.in_channels} channel(s), got {len(found)}: give a list with one scan for each"
+            f"the network expects {spec.in_channels} channel(s), got {len(found)}: give a list with one scan for each"
             f" channel, or load the network with in_channels={len(found)}"
         )
     told = _told(modality, names, len(found))
@@ -131,17 +131,17 @@ def _channels(
 
 
 def input_of(spec: InputSpec | nn.Module) -> InputSpec:
-    """Return what *spec* expects: itself, or the input of the weights a network was loaded from.
+    """Return the input spec of *spec*: itself, or that of the weights a network was loaded from.
 
     Raises:
-        ConfigError: if the network was not loaded from weights, or *spec* is something else.
+        ConfigError: if the network was not loaded from weights, or *spec* is neither a network nor an input spec.
     """
     if isinstance(spec, InputSpec):
         return spec
     info = getattr(spec, "weights_info", None) or getattr(getattr(spec, "backbone", None), "weights_info", None)
     if info is None:
         raise ConfigError(
-            f"{type(spec).__name__} does not say what input it expects: pass umzoo.InputSpec(...), or a network of"
+            f"{type(spec).__name__} has no input spec: pass umzoo.InputSpec(...), or a network loaded by"
             " umzoo.from_pretrained"
         )
     channels = getattr(getattr(spec, "info", None), "in_channels", info.input.in_channels)
@@ -150,10 +150,10 @@ def input_of(spec: InputSpec | nn.Module) -> InputSpec:
 
 
 def parse_modality(name: str) -> str:
-    """Return the modality that *name* stands for: ``"CT"`` is ``"ct"``, ``"MRI"`` and ``"T1w"`` are ``"mr"``.
+    """Return the modality for *name*: ``"CT"`` is ``"ct"``, ``"MRI"`` and ``"T1w"`` are ``"mr"``.
 
     Raises:
-        ConfigError: if it is none.
+        ConfigError: if it is not a known modality.
     """
     label = label_from_name(name, "option")
     if label is None:
@@ -173,7 +173,7 @@ def _parts(source: Any) -> tuple[list[str | None], list[Any]]:
 
 
 def _told(modality: str | Sequence[str] | None, names: list[str | None], count: int) -> list[str | None]:
-    """The modality that the caller gave each of *count* channels."""
+    """The modality given by the caller for each of *count* channels."""
     if modality is None:
         labels = [label_from_name(name, "option") if name else None for name in names]
         found = [label.modality if label else None for label in labels]
@@ -192,7 +192,7 @@ def _check_grids(channels: Sequence[_Channel]) -> None:
         other = channel.volume.grid
         if other.shape != grid.shape or not np.allclose(other.affine, grid.affine, atol=1e-2):
             raise DataError(
-                f"'{channel.opened.name}' ({_size(other)}) does not lie on the grid of '{first.opened.name}'"
+                f"'{channel.opened.name}' ({_size(other)}) is not on the same grid as '{first.opened.name}'"
                 f" ({_size(grid)}): register and resample the channels first"
             )
 
@@ -202,7 +202,7 @@ def _size(grid: Grid) -> str:
 
 
 def _make(channel: _Channel, spec: InputSpec) -> _Made:
-    """Check *channel* and bring it to spacing, rule and space of *spec*."""
+    """Check *channel* and convert it to the spacing, intensity rule and space of *spec*."""
     try:
         limits = check(channel.volume, spec, LEAST_VOXELS)
         modality = _modality(channel)
@@ -213,19 +213,19 @@ def _make(channel: _Channel, spec: InputSpec) -> _Made:
 
 
 def _modality(channel: _Channel) -> str:
-    """What the caller says, unless file or values contradict; else what they say."""
+    """The modality given by the caller, unless file or values contradict; otherwise that of the file or values."""
     name, known, told = channel.opened.name, channel.known, channel.told
     says = known.modality if known and known.modality else None
     other = says or guess(sample(channel.volume.voxels)).modality or None
     if told and other and told != other:
-        origin = f"its {known.origin} says" if says and known else "its values, which look like Hounsfield units, say"
+        origin = f"its {known.origin} says" if says and known else "its values (Hounsfield units) indicate"
         raise DataError(
-            f"'{name}' is '{told}' by the modality given, but {origin} '{other}': leave modality out, or correct it"
+            f"'{name}': the given modality is '{told}', but {origin} '{other}': omit modality, or correct it"
         )
     if not (found := told or other or channel.assumed):
         raise DataError(f"the modality of '{name}' is unknown: give the modality, one of {', '.join(KNOWN)}")
     if not (told or other):
-        log.warning("%s: its modality is unknown, '%s' is assumed, which the weights were trained on", name, found)
+        log.warning("%s: the modality is unknown; assuming '%s', as used for training the weights", name, found)
     return found
 
 
@@ -234,7 +234,7 @@ def _notes(channel: _Channel, made: _Made) -> tuple[str, ...]:
 
 
 def _to_space(made: Standardized, spec: InputSpec) -> Tensor:
-    """Stored voxels as the training sees them: [0, 1], and then the space of the network."""
+    """Stored voxels, mapped to [0, 1] and then to the space of the network, as in training."""
     encoding = made.encoding
     window = [(value - encoding.intercept) / encoding.slope for value in encoding.window]
     fields = to_unit({"voxels": torch.from_numpy(made.voxels)[None, None], "window": torch.tensor([window])})

@@ -1,4 +1,4 @@
-"""Orientation and order of axes as weights want them, from the (D, H, W) = (z, y, x), LPS, of every prepared volume."""
+"""Converts prepared volumes, (D, H, W) = (z, y, x) in LPS, to the orientation and order of axes of the weights."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from umzoo.spec import InputSpec
 
 _LETTERS = ("LR", "PA", "SI")
 AS_STORED = "as stored"
-"""The ``orientation`` of weights that were trained on arrays as their files have them: x, y and z are a file's axes."""
+"""The ``orientation`` of weights that were trained on arrays in file order: x, y and z are the axes of the file."""
 
 
 class InputAxes:
     """Turns images and grids from canonical axes to those of *spec*.
 
     Args:
-        spec: what the network expects.
+        spec: the expected input of the network.
         stored: the scan's own grid ``(i, j, k)``, for weights that were trained on scans as they are stored.
 
     Raises:
-        ConfigError: if *spec* names no orientation or order of axes.
+        ConfigError: if the orientation or the order of axes in *spec* is invalid.
     """
 
     def __init__(self, spec: InputSpec, stored: Grid) -> None:
         if sorted(spec.axes) != ["x", "y", "z"]:
-            raise ConfigError(f"axes is an order of x, y and z such as 'zyx', got '{spec.axes}'")
+            raise ConfigError(f"axes must be an order of x, y and z such as 'zyx', got '{spec.axes}'")
         axes = _stored_axes(stored) if spec.orientation == AS_STORED else _named_axes(spec.orientation)
         chosen = [axes["xyz".index(letter)] for letter in spec.axes]
         self.order = tuple(2 - axis for axis, _ in chosen)
@@ -61,11 +61,11 @@ class InputAxes:
 
 
 def _named_axes(orientation: str) -> list[tuple[int, bool]]:
-    """For x, y and z: the canonical axis (0 towards L, 1 to P, 2 to S), and whether it is run through backwards."""
+    """For x, y and z: the canonical axis (0 towards L, 1 to P, 2 to S), and whether it is reversed."""
     letters = orientation.upper()
     if len(letters) != 3 or any(c not in pair for c, pair in zip(letters, _LETTERS, strict=True)):
         raise ConfigError(
-            f"orientation is '{AS_STORED}', or one of L or R, P or A, S or I for x, y, z, got '{orientation}'"
+            f"orientation must be '{AS_STORED}', or L/R, P/A and S/I for x, y and z such as 'LPS', got '{orientation}'"
         )
     return [(axis, letter not in "LPS") for axis, letter in enumerate(letters)]
 

@@ -1,4 +1,4 @@
-"""An answer on the grid of the scan it was found in, ready to be saved."""
+"""A result on the original grid of a scan, which can be saved."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class OriginalImage:
 
     Args:
         values: ``(i, j, k)``, or ``(i, j, k, n)`` for n maps.
-        grid: the scan's own.
-        header: NIfTI header of the scan, None if it came in another format.
+        grid: the scan's own grid.
+        header: NIfTI header of the scan, None if it has another format.
     """
 
     values: NDArray[Any]
@@ -53,14 +53,14 @@ class OriginalImage:
         """Return a SimpleITK image; n maps are its components.
 
         Raises:
-            DataError: if the grid is sheared, which that format cannot say.
+            DataError: if the grid is sheared, which SimpleITK does not support.
         """
         import SimpleITK as sitk  # noqa: N813
 
         spacing = np.linalg.norm(self.grid.affine[:3, :3], axis=0)
         direction = self.grid.affine[:3, :3] / spacing
         if np.abs(direction.T @ direction - np.eye(3)).max() > 1e-3:
-            raise DataError("the scan's grid is sheared, which only NIfTI can say: save as .nii.gz")
+            raise DataError("the scan's grid is sheared, which only NIfTI supports: save as .nii.gz")
         maps = self.values.ndim == 4
         image = sitk.GetImageFromArray(self.values.transpose(2, 1, 0, *range(3, self.values.ndim)), isVector=maps)
         image.SetSpacing(spacing.tolist())
@@ -69,10 +69,10 @@ class OriginalImage:
         return image
 
     def save(self, path: Path | str) -> Path:
-        """Write NIfTI (``.nii``, ``.nii.gz``), NRRD or MetaImage, whole or not at all; return the path.
+        """Write NIfTI (``.nii``, ``.nii.gz``), NRRD or MetaImage atomically; return the path.
 
         Raises:
-            DataError: if the suffix is another one.
+            DataError: if the file has another suffix.
         """
         path = Path(path)
         suffix = suffix_of(path)

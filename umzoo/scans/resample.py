@@ -1,4 +1,4 @@
-"""Values moved from one grid to another: exactly where the grids share their voxels, else interpolated."""
+"""Resampling from one grid to another: exact if the grids share their voxels, otherwise interpolated."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _EXACT = 1e-4
 def move(values: NDArray[Any], source: Grid, target: Grid, nearest: bool) -> NDArray[Any]:
     """Return *values* of the grid *source* at the voxels of *target*.
 
-    Axes that are only permuted or flipped keep every value. Else values are interpolated linearly; beyond the
-    outermost voxels the nearest one holds.
+    If axes are only permuted or flipped, all values are kept. Otherwise values are interpolated linearly; beyond the
+    outermost voxels the nearest value is used.
 
     Args:
         values: array of shape ``source.shape``.
-        source: where the values lie.
-        target: where they are wanted.
-        nearest: take the nearest value, as labels need.
+        source: grid of the values.
+        target: grid of the result.
+        nearest: use nearest-neighbor interpolation, as needed for labels.
     """
     index = np.linalg.inv(source.affine) @ target.affine
     whole = np.rint(index)
@@ -34,7 +34,7 @@ def move(values: NDArray[Any], source: Grid, target: Grid, nearest: bool) -> NDA
 
 
 def _permuted(values: NDArray[Any], index: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[Any] | None:
-    """*values* with axes permuted and flipped as *index* says; None if it does more than that."""
+    """*values* with axes permuted and flipped by *index*; None if *index* does more than that."""
     turn = index[:3, :3].astype(int)
     if not np.array_equal(np.abs(turn) @ np.abs(turn).T, np.eye(3)):
         return None

@@ -1,4 +1,4 @@
-"""A scan as a network expects it, which knows the way back."""
+"""A scan in the input space of a network, with the mapping back to its original grid."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from umzoo.scans.resample import move
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """What a network sees of one scan.
+    """A scan in the input space of a network.
 
     Args:
         image: float32 ``(C, D, H, W)`` in orientation, spacing and intensity space of the weights.
-        grid: where the voxels of *image* lie.
+        grid: grid of the voxels of *image*.
         original: the scan's own grid ``(i, j, k)``.
-        modality: one a channel, such as ``("ct",)``.
+        modality: one per channel, such as ``("ct",)``.
         name: name of the file or folder, without its path.
         source: data set it belongs to.
-        subject: the person it shows, as far as the files tell.
+        subject: the person it shows, if the files name one.
         dtype: type of the scan's own voxels.
         header: its NIfTI header, None in another format.
-        notes: what a user should know of how it was read.
+        notes: notes for the user on how it was read.
     """
 
     image: Tensor
@@ -54,17 +54,17 @@ class Scan:
         return self.grid.spacing
 
     def to_original(self, values: Tensor | NDArray[Any], dtype: Any = None) -> OriginalImage:
-        """Bring *values* found on the image back onto the scan's own grid.
+        """Resample *values* on the image to the scan's own grid.
 
-        Labels (integers, booleans) take the nearest value, and are kept in the smallest type that holds them. Other
-        maps, such as probabilities, are interpolated linearly and kept as float32.
+        Labels (integers, booleans) take the nearest value, in the smallest type that can represent them. Other
+        maps, such as probabilities, are interpolated linearly as float32.
 
         Args:
             values: ``(D, H, W)``, or ``(n, D, H, W)`` for n maps.
-            dtype: type of the result, such as the scan's own ``scan.dtype``; whole numbers are rounded to.
+            dtype: type of the result, such as the scan's own ``scan.dtype``; values are rounded for integer types.
 
         Raises:
-            DataError: if *values* do not lie on the image.
+            DataError: if *values* do not have the shape of the image.
         """
         array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
         if array.shape[-3:] != self.grid.shape or array.ndim not in (3, 4):
@@ -76,15 +76,15 @@ class Scan:
         return OriginalImage(_cast(moved, dtype), self.original, self.header)
 
     def from_original(self, labels: NDArray[Any]) -> Tensor:
-        """Bring *labels* ``(i, j, k)`` of the scan's own grid onto the image, int64 ``(D, H, W)``.
+        """Resample *labels* ``(i, j, k)`` of the scan's own grid to the image, int64 ``(D, H, W)``.
 
-        Of each voxel the label with the greatest share is taken: every label is interpolated linearly as a map.
+        Every label is interpolated linearly as a map, and each voxel gets the label with the highest value.
 
         Raises:
-            DataError: if *labels* are of another shape, or no whole numbers.
+            DataError: if *labels* have another shape, or are not integers.
         """
         if labels.shape != self.original.shape:
-            raise DataError(f"labels of {labels.shape} do not lie on '{self.name}' of {self.original.shape} voxels")
+            raise DataError(f"expected labels of the shape of '{self.name}' {self.original.shape}, got {labels.shape}")
         if not np.array_equal(labels, np.rint(labels)):
             raise DataError(f"labels of '{self.name}' must be whole numbers, got fractions")
         kinds = np.unique(labels)
@@ -98,7 +98,7 @@ class Scan:
 
 
 def _smallest(labels: NDArray[Any]) -> np.dtype[Any]:
-    """The smallest integer type of NIfTI that holds *labels*."""
+    """The smallest integer type of NIfTI that can represent *labels*."""
     low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
     fitting = (
         t for t in (np.uint8, np.int16, np.uint16, np.int32) if np.iinfo(t).min <= low and high <= np.iinfo(t).max

@@ -1,4 +1,4 @@
-"""What a user may hand over as a scan: a file, a DICOM folder, an image in memory, or an array with its affine."""
+"""Sources of a scan: a file, a DICOM folder, an image in memory, or an array with its affine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ALL_FRAMES = Reading(max_frames=1 << 16)
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """The volumes of one source and what is known of them; *labels* are one a volume."""
+    """The volumes of one source with their metadata; *labels* has one item per volume."""
 
     volumes: tuple[Volume, ...]
     labels: tuple[Label | None, ...]
@@ -41,7 +41,7 @@ def open_source(source: Any) -> Opened:
     """Read *source*, which is one of :data:`EXPECTED`.
 
     Raises:
-        DataError: if it is none of them, holds no volume, or more than one series.
+        DataError: if it is none of them, or has no volume or more than one series.
     """
     if isinstance(source, ScanSource):
         return _of_files(source)
@@ -60,14 +60,14 @@ def open_source(source: Any) -> Opened:
 
 
 def _only(path: Path | str) -> ScanSource:
-    """The one scan that *path* holds, found as ``umzoo prepare`` finds it."""
+    """The only scan in *path*, found as by ``umzoo prepare``."""
     found = discover([str(path)], (), read_headers)
     if len(found.scans) == 1:
         return found.scans[0]
     if found.scans:
         names = ", ".join(scan.name for scan in found.scans[:3])
         more = ", ..." if len(found.scans) > 3 else ""
-        raise DataError(f"'{path}' holds {len(found.scans)} scans ({names}{more}): name one of them, or its own folder")
+        raise DataError(f"'{path}' has {len(found.scans)} scans ({names}{more}): choose one of them, or its folder")
     if found.refused:
         raise DataError(f"'{path}' is not a scan: {found.refused[0].reason}: {found.refused[0].detail}")
     raise DataError(f"no scan in '{path}': expected NIfTI, NRRD, MetaImage, MGH or DICOM")
@@ -96,7 +96,7 @@ def _in_memory(open_frames: Any, name: str) -> Opened:
 
 @contextmanager
 def _readable(name: str) -> Iterator[None]:
-    """Say of a refusal that the scan *name* cannot be used."""
+    """Convert a refusal to an error that names the scan *name*."""
     try:
         yield
     except Refused as why:
@@ -128,7 +128,7 @@ def check_frames(opened: Opened, frame: int | None, channels: int) -> Sequence[i
     """Numbers of the volumes of *opened* that are the channels of one scan.
 
     Raises:
-        DataError: if it holds several volumes, and neither *frame* nor the channels of the network say which.
+        DataError: if it has several volumes, and neither *frame* nor the number of channels determines which to use.
     """
     count = len(opened.volumes)
     if frame is not None:
@@ -138,6 +138,6 @@ def check_frames(opened: Opened, frame: int | None, channels: int) -> Sequence[i
     if count in (1, channels):
         return range(count)
     raise DataError(
-        f"'{opened.name}' holds {count} volumes, the network takes {channels} channel(s): choose one with"
+        f"'{opened.name}' has {count} volumes, the network expects {channels} channel(s): choose one with"
         " frame=0, 1, ..."
     )

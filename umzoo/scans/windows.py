@@ -13,7 +13,7 @@ from torch.nn import functional
 Size = tuple[int, int, int]
 Window = tuple[slice, slice, slice]
 BODY_SHARE = 0.02
-"""Share of a window that must be body for the window to count."""
+"""Minimum share of body voxels in a window; other windows are not used."""
 _SAMPLE = 200_000
 
 
@@ -24,7 +24,7 @@ def size_of(image: Tensor) -> Size:
 
 
 def window_size(shape: Size, patch: Size, divisor: Size) -> Size:
-    """Return *patch*, made smaller where the image is, down to the least multiple of *divisor* that holds it."""
+    """Return *patch*, reduced for small images to the smallest multiple of *divisor* that covers them."""
     sizes = [min(p, -(-n // d) * d) for n, p, d in zip(shape, patch, divisor, strict=True)]
     depth, height, width = sizes
     return depth, height, width
@@ -41,7 +41,7 @@ def windows(shape: Size, size: Size, overlap: float = 0.0) -> Iterator[Window]:
 
 
 def pad_to(image: Tensor, size: Size) -> Tensor:
-    """Pad *image* ``(C, D, H, W)`` behind with each channel's least value up to *size* where it is smaller."""
+    """Pad *image* ``(C, D, H, W)`` at the end of each axis with each channel's minimum, to at least *size*."""
     missing = [max(wanted - found, 0) for wanted, found in zip(size, image.shape[1:], strict=True)]
     if not any(missing):
         return image
@@ -50,10 +50,10 @@ def pad_to(image: Tensor, size: Size) -> Tensor:
 
 
 def body(image: Tensor) -> Tensor:
-    """Return where *image* ``(C, D, H, W)`` shows something, bool ``(D, H, W)``.
+    """Return a foreground mask of *image* ``(C, D, H, W)``, bool ``(D, H, W)``.
 
-    That is where a channel exceeds its 0.5th percentile by more than 5 % of the way to its 99.5th, the rule by which
-    ``umzoo prepare`` finds the foreground of MR.
+    Foreground is where a channel exceeds its 0.5th percentile by more than 5 % of the range to its 99.5th, as in
+    ``umzoo prepare`` for MR.
     """
     found = torch.zeros(image.shape[1:], dtype=torch.bool)
     for channel in image:

@@ -148,7 +148,7 @@ def test_labels_of_a_step_are_counted(tiny_store):
 def test_a_share_is_one_of_equal_shares():
     with pytest.raises(DataError, match="rank must be from 0 to 1, got 2"):
         Share(3, rank=2, world=2)
-    with pytest.raises(DataError, match="has 16 items, which 3 processes cannot share equally"):
+    with pytest.raises(DataError, match="has 16 items, which cannot be divided equally among 3 processes"):
         Share.of(16, 2, 0, 3)
     assert Share.of(16, 2, 3, 4) == Share(2, 2, 3, 4)
     assert Share.of(24, 5, 0, 2) == Share(4, 3, 0, 2)

@@ -128,9 +128,9 @@ def test_volumes_that_do_not_hold_the_largest_crop_are_not_asked(caplog):
     assert not caplog.records
     assert all(crop.asked == (crop.volume == 0) for crop in drawn)
     sampler([record(1, shape=(31, 40, 40))])
-    assert "never asked" in caplog.text
+    assert "not predicted" in caplog.text
 
 
 def test_no_volumes_is_an_error():
-    with pytest.raises(DataError, match="holds no volumes"):
+    with pytest.raises(DataError, match="has no volumes"):
         sampler([])

@@ -62,7 +62,7 @@ def test_smooth_probabilities_in_any_scale_are_refused(top, soft):
     from scipy.ndimage import gaussian_filter
 
     inside = gaussian_filter((regions(3) == 1).astype(np.float32), soft) * top
-    with pytest.raises(Refused, match="a map of probabilities"):
+    with pytest.raises(Refused, match="a probability map"):
         check_not_labels(np.rint(inside) if top == 255 else inside)
 
 

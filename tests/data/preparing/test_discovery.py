@@ -133,7 +133,7 @@ def test_manifest_without_files_is_an_error(tmp_path):
 
 
 def test_absent_source(tmp_path):
-    with pytest.raises(DataError, match="does not exist: give a folder"):
+    with pytest.raises(DataError, match="does not exist: expected a folder"):
         find(tmp_path / "absent")
 
 
@@ -159,7 +159,7 @@ def test_pipes_devices_and_links_are_told_and_never_opened(tmp_path):
     told = {outcome.name: outcome.detail for outcome in found.refused}
     assert told.keys() == {"set/b.nii.gz", "set/c.mha", "set/d.nrrd", "set/dataset.json"}
     assert "named pipe" in told["set/b.nii.gz"] and "itself" in told["set/c.mha"] and "fetch" in told["set/d.nrrd"]
-    assert found.ignored == {"a named pipe": 2, "a link that leads to itself": 1}
+    assert found.ignored == {"a named pipe": 2, "a link that points to itself": 1}
 
 
 def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):

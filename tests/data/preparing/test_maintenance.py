@@ -110,9 +110,9 @@ def test_what_is_removed_stays_out_until_it_may_come_back(store, scans, run_cli)
     assert run(store, scans).count("in") == 1 and len(Store(store)) == 4
     assert "2 volumes would be removed" in run_cli("store", "remove", store, "--file", "in/s[01]*", "--dry-run")
     assert len(Store(store)) == 4
-    with pytest.raises(ConfigError, match="which volumes"):
+    with pytest.raises(ConfigError, match="no volumes are selected"):
         Selection()
-    with pytest.raises(DataError, match="no volume of .* fits"):
+    with pytest.raises(DataError, match="no volume of .* matches"):
         remove(store, Selection(ids=["zz"]))
 
 
@@ -158,7 +158,7 @@ def test_damaged_lines_are_named_cost_themselves_only_and_are_cleared(store, sca
     index.write_bytes(
         whole.splitlines(keepends=True)[0] + b'{"id": 3}\n' + b"".join(whole.splitlines(keepends=True)[1:])
     )
-    with pytest.raises(DataError, match="line 2 is damaged.*store compact"):
+    with pytest.raises(DataError, match="line 2 is corrupted.*store compact"):
         Store(store)
     (store / "volumes" / ".x.writing-1").write_bytes(b"x" * 1000)
     assert not verify(store).sound
@@ -185,7 +185,7 @@ def full_after(monkeypatch, count, code=errno.ENOSPC):
 def test_a_full_disk_stops_at_once_says_so_and_leaves_nothing(tmp_path, scans, monkeypatch, count):
     with monkeypatch.context() as patch:
         full_after(patch, count)
-        with pytest.raises(StoreError, match=r"no space left for .*full.* free.*run the same command"):
+        with pytest.raises(StoreError, match=r"no space left to write .*full.* free.*run the same command"):
             run(tmp_path / "full", scans)
     names = [file.name for file in (tmp_path / "full").rglob("*") if file.is_file()]
     assert not [name for name in names if ".writing-" in name]

@@ -288,7 +288,7 @@ def test_real_scans_are_in_or_refused_for_a_true_reason(tmp_path):
 def test_a_modality_pattern_that_fits_nothing_is_told(tmp_path, scans, caplog):
     run(tmp_path / "store", scans)
     report = run(tmp_path / "store", scans, modality=["mr=*_[345].nii.gz", "ct=nomatch*"])
-    assert "'ct=nomatch*' fits no scan" in caplog.text and "'mr=" not in caplog.text
+    assert "'ct=nomatch*' matches no scan" in caplog.text and "'mr=" not in caplog.text
     counts = report.summary()
     assert (counts["in_before"], counts["duplicates"], counts["refused"]) == (6, 0, 0)
     assert counts["modalities"] == {"ct (guess)": 3, "mr (option)": 3}

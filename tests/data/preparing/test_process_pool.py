@@ -19,7 +19,7 @@ def test_a_dead_worker_costs_only_its_item():
     assert {item: result for item, result in results.items() if not isinstance(result, Died)} == {
         item: item * item for item in (0, 1, 2, 4, 6, 7)
     }
-    assert "SIGKILL, perhaps for want of memory" in results[3].how
+    assert "SIGKILL, possibly out of memory" in results[3].how
     assert "exit status 7" in results[5].how
 
 

@@ -22,7 +22,7 @@ def test_every_line_fits_and_names_file_and_remedy():
     lines = list(report_lines(report, "/data/store"))
     assert max(map(len, lines)) <= WIDTH and all(map(str.isprintable, lines))
     text = " ".join(" ".join(lines).split())
-    assert "2 volumes are in the store: 1 new, 1 from before." in text
+    assert "2 volumes are in the store: 1 added now, 1 added before." in text
     assert all(remedy in text for remedy in REMEDIES.values())
     assert "umzoo store remove /data/store --stale" in text and "ledger.jsonl line 3" in text
     assert "1 a named pipe" in text and "--modality" in text

@@ -71,7 +71,7 @@ def test_the_folder_above_is_enough_if_it_holds_one_configuration(tmp_path):
     plans["configurations"]["3d_lowres"] = {"data_identifier": "nnUNetPlans_3d_lowres", "spacing": [2, 2, 2]}
     (tmp_path / "Dataset007_X" / "nnUNetPlans.json").write_text(json.dumps(plans))
     write_case(tmp_path / "Dataset007_X" / "nnUNetPlans_3d_lowres" / "case_0.b2nd")
-    with pytest.raises(DataError, match=r"several configurations: name one of .*fullres, .*lowres"):
+    with pytest.raises(DataError, match=r"several configurations: choose one of .*fullres, .*lowres"):
         open_store(tmp_path / "Dataset007_X")
 
 
@@ -126,7 +126,7 @@ def test_nothing_is_written_into_the_folder_and_the_second_time_is_cached(tmp_pa
     chosen = open_store(configuration, only=[first.records[1].id])
     assert chosen.records == first.records[1:]
     assert np.array_equal(chosen.read(0, (0, 0, 0), SHAPE), first.read(1, (0, 0, 0), SHAPE))
-    with pytest.raises(DataError, match="lacks 1 of the 1 expected volumes"):
+    with pytest.raises(DataError, match="1 of 1 expected volumes are missing"):
         open_store(configuration, only=["x"])
 
 
@@ -138,7 +138,10 @@ def test_unusable_arrays_are_left_out_and_named(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         store = open_store(configuration)
     assert len(store) == 2
-    assert "2 of 4 arrays are left out: flat.b2nd: every sampled voxel is the same; torn.b2nd" in caplog.text
+    assert (
+        "2 of 4 arrays cannot be used and are left out: flat.b2nd: all sampled voxels are equal; torn.b2nd"
+        in caplog.text
+    )
 
 
 class Hostile:

@@ -87,7 +87,7 @@ def test_patterns_that_are_none_are_refused(tmp_path, name, head, end, pattern):
 )
 def test_data_files_of_another_size_than_the_header_says_are_refused(tmp_path, name, text, sizes):
     parts = [(f"s{k}.raw", RNG.integers(0, 255, size, np.uint8).tobytes()) for k, size in enumerate(sizes)]
-    with pytest.raises(Refused, match=r"its data file 's\d+.raw' holds \d+ bytes, .* expected: correct the header"):
+    with pytest.raises(Refused, match=r"its data file 's\d+.raw' has \d+ bytes, expected .* bytes: correct the header"):
         read_grid(ScanSource((str(write(tmp_path / "in", name, text, *parts)),), name, "set", "someone"))
 
 
@@ -123,7 +123,7 @@ def test_other_headers_of_the_same_suffix_are_called_what_they_are(tmp_path, sta
 
 
 def test_what_is_missing_or_no_file_is_named(tmp_path):
-    with pytest.raises(Refused, match=r"'gone.raw' is missing: put it beside"):
+    with pytest.raises(Refused, match=r"'gone.raw' is missing: put it next to"):
         data_files(write(tmp_path / "in", "a.mhd", f"{META} = gone.raw\n"))
     os.mkfifo(tmp_path / "in" / "pipe.raw")
     with pytest.raises(Refused, match="'pipe.raw' is a named pipe"):
@@ -135,7 +135,7 @@ def test_what_is_missing_or_no_file_is_named(tmp_path):
 
 def test_a_header_cannot_hide_its_data_file_behind_a_long_comment(tmp_path):
     comment = "Comment = " + "x" * (2 << 20)
-    with pytest.raises(Refused, match="does not say"):
+    with pytest.raises(Refused, match="does not name the voxel data"):
         data_files(write(tmp_path / "in", "a.mhd", f"{comment}\n{META} = /etc/passwd\n"))
     with pytest.raises(Refused, match="does not end"):
         data_files(

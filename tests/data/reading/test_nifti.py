@@ -37,14 +37,14 @@ def write(path, canonical, sform=None, qform=None, **header):
 def test_a_zero_sform_gives_way_to_the_qform(tmp_path, make_scan):
     volume = read(write(tmp_path / "a.nii", make_scan(), np.zeros((4, 4)), MM))
     assert np.array_equal(volume.voxels, make_scan()) and volume.spacing == (2, 1, 1)
-    assert volume.notes == ("the sform spans no space: the qform is taken",)
+    assert volume.notes == ("the sform is singular: the qform is used",)
 
 
 def test_a_skewed_sform_gives_way_to_a_straight_qform(tmp_path, make_scan):
     skewed = MM.copy()
     skewed[0, 2] = 0.4
     volume = read(write(tmp_path / "a.nii", make_scan(), skewed, MM))
-    assert np.array_equal(volume.voxels, make_scan()) and "skewed: the qform" in volume.notes[0]
+    assert np.array_equal(volume.voxels, make_scan()) and "sheared: the qform" in volume.notes[0]
     alone = read(write(tmp_path / "b.nii", make_scan(), skewed))
     assert "sheared" in alone.notes[0]
 
@@ -55,12 +55,12 @@ def test_two_matrices_that_disagree_are_told(tmp_path, make_scan, other):
     volume = read(write(tmp_path / "a.nii", make_scan(), other, MM))
     assert volume.spacing == pytest.approx(np.abs(np.diag(other))[[2, 1, 0]])
     note = volume.notes[0]
-    assert note.startswith("sform and qform disagree: the sform is taken; nnU-Net's reader")
+    assert note.startswith("sform and qform disagree: the sform is used; nnU-Net's reader")
     sitk = pytest.importorskip("SimpleITK")
     itk = sitk.ReadImage(str(tmp_path / "a.nii"))
     axes = np.reshape(itk.GetDirection(), (3, 3)) * itk.GetSpacing()
     takes = "qform" if np.allclose(np.diag([-1, -1, 1]) @ axes, MM[:3, :3]) else "sform"
-    assert note.endswith(f"takes the {takes}")
+    assert note.endswith(f"uses the {takes}")
 
 
 def test_matrices_that_agree_are_not_noted(tmp_path, make_scan):
@@ -108,7 +108,7 @@ def test_damage_of_a_bzipped_file_shows(tmp_path, make_scan, what):
     if what == "flipped":
         raw[len(raw) // 2] ^= 0x40
     (tmp_path / "a.nii.bz2").write_bytes(raw if what == "flipped" else raw[:-20])
-    with pytest.raises(Refused, match="damaged bzip2 file"):
+    with pytest.raises(Refused, match="corrupted bzip2 file"):
         read(tmp_path / "a.nii.bz2")
 
 
@@ -119,7 +119,7 @@ def test_damage_of_a_gzipped_file_shows(tmp_path, make_scan, what):
     if what == "flipped":
         raw[len(raw) // 2] ^= 0x40
     path.write_bytes(raw if what == "flipped" else raw[:-2])
-    with pytest.raises(Refused, match="damaged gzip file"):
+    with pytest.raises(Refused, match="corrupted gzip file"):
         read(path)
 
 
@@ -134,12 +134,12 @@ def test_files_that_stand_in_for_the_data_are_named(tmp_path, content, what):
 
 
 def test_a_unit_that_cannot_be_is_named(tmp_path, make_scan):
-    with pytest.raises(Refused, match="in the unit 'meter', probably mm"):
+    with pytest.raises(Refused, match="in 'meter', probably mm"):
         read(write(tmp_path / "a.nii", make_scan(), MM, xyzt_units=1))
 
 
 def test_statistics_are_no_images(tmp_path, make_scan):
-    with pytest.raises(Refused, match="map of statistics"):
+    with pytest.raises(Refused, match="statistical map"):
         read(write(tmp_path / "a.nii", make_scan(), MM, intent_code=3))
 
 
@@ -158,13 +158,13 @@ def test_analyze_and_plain_nrrd_do_not_say_how_they_lie(tmp_path, make_scan):
 
     image = nibabel.AnalyzeImage(make_scan().transpose(2, 1, 0), MM)
     image.to_filename(tmp_path / "a.hdr")
-    assert "does not say how the axes lie" in read(tmp_path / "a.hdr").notes[0]
+    assert "has no orientation" in read(tmp_path / "a.hdr").notes[0]
     sitk.WriteImage(sitk.GetImageFromArray(make_scan()), str(tmp_path / "b.nrrd"))
     assert not read(tmp_path / "b.nrrd").notes
     header, _, data = (tmp_path / "b.nrrd").read_bytes().partition(b"\n\n")
     lines = [line for line in header.split(b"\n") if not line.startswith(b"space")]
     (tmp_path / "c.nrrd").write_bytes(b"\n".join([*lines, b"spacings: 1 1 1"]) + b"\n\n" + data)
-    assert "does not say how the axes lie" in read(tmp_path / "c.nrrd").notes[0]
+    assert "has no orientation" in read(tmp_path / "c.nrrd").notes[0]
 
 
 def test_segmentations_of_slicer_are_labels(tmp_path, make_scan):

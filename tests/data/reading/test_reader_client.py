@@ -95,7 +95,7 @@ def test_a_scan_that_ends_its_reader_costs_itself_only(helper, program, write, t
             found.append(str(why))
     assert np.array_equal(found[0], voxels.T) and np.array_equal(found[-1], voxels.T)
     assert found[1] == (
-        "process died: the process that read it was ended by SIGSEGV: the file is damaged; fetch or export it again"
+        "process died: the reader process was ended by SIGSEGV: the file is corrupted; download or export it again"
     )
     assert found[2] == "out of memory: not enough memory to read it"
     assert found[3].startswith("unreadable: ")
@@ -116,13 +116,13 @@ def test_a_header_on_which_itk_crashes(helper, tmp_path):
     ("text", "reason"),
     [
         ("import time; time.sleep(60)", "took more than 1 s"),
-        ("import sys; sys.exit(3)", "ended with exit status 3: see that Python starts as"),
-        (said(b"[" * 100), "the process that"),
-        (said(b"[]"), "the process that"),
-        (said(b'{"reason": "?", "detail": ""}'), "the process that"),
-        (said(b'{"shape": [1], "dtype": "|O"}'), "the process that"),
-        (said(b'{"shape": [999999, 999999, 999], "dtype": "<f8"}'), "are free"),
-        ("import os; os.write(1, b'x' * 8)", "the process that"),
+        ("import sys; sys.exit(3)", "ended with exit status 3: check that Python can be started as"),
+        (said(b"[" * 100), "the reader process"),
+        (said(b"[]"), "the reader process"),
+        (said(b'{"reason": "?", "detail": ""}'), "the reader process"),
+        (said(b'{"shape": [1], "dtype": "|O"}'), "the reader process"),
+        (said(b'{"shape": [999999, 999999, 999], "dtype": "<f8"}'), "is free"),
+        ("import os; os.write(1, b'x' * 8)", "the reader process"),
     ],
 )
 def test_a_reader_that_was_overcome_is_not_believed(helper, program, tmp_path, monkeypatch, text, reason):

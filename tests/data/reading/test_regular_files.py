@@ -16,7 +16,7 @@ def test_what_is_no_file_says_what_it_is(tmp_path):
     (tmp_path / "file").write_text("x")
     assert oddity(tmp_path / "file") == ""
     assert oddity(tmp_path / "pipe") == "a named pipe, not a file"
-    assert "leads to itself" in oddity(tmp_path / "self")
+    assert "points to itself" in oddity(tmp_path / "self")
     assert "fetch" in oddity(tmp_path / "gone")
     assert oddity(tmp_path / "absent") == "no such file"
     assert "a device" in oddity(Path("/dev/null"))

@@ -32,14 +32,14 @@ def test_a_small_file_that_claims_much_is_refused_before_it_is_read(tmp_path, fo
     (folder / "a.nii.gz").write_bytes(gzip.compress(header.binaryblock + b"\0" * 2_000_000))
     monkeypatch.setattr(size_limits, "free_memory", lambda: 1 << 40)
     outcome = only(tmp_path)
-    assert outcome.reason == "unreadable" and "claims 4.0 GiB of voxels, its file holds" in outcome.detail
+    assert outcome.reason == "unreadable" and "declares 4.0 GiB of voxels, the file has" in outcome.detail
 
 
 def test_what_does_not_fit_into_memory_is_refused_with_both_sizes(tmp_path, folder, make_scan, monkeypatch):
     sitk.WriteImage(sitk.GetImageFromArray(make_scan()), folder / "a.nrrd")
     monkeypatch.setattr(size_limits, "free_memory", lambda: 20_000)
     outcome = only(tmp_path)
-    assert outcome.reason == "out of memory" and "26.2 KiB of memory are needed, 19.5 KiB are free" in outcome.detail
+    assert outcome.reason == "out of memory" and "26.2 KiB of memory is needed, 19.5 KiB is free" in outcome.detail
 
 
 def test_resampling_to_too_much_is_refused_with_the_size(tmp_path, folder, make_scan, write_nifti, monkeypatch):

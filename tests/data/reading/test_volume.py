@@ -73,7 +73,7 @@ def test_unknown_orientation_is_noted(tmp_path, make_scan, write_nifti):
     raw = bytearray(path.read_bytes())
     raw[252:256] = b"\0\0\0\0"
     path.write_bytes(raw)
-    assert "does not say" in read_one(path).notes[0]
+    assert "has no orientation" in read_one(path).notes[0]
 
 
 def test_frames_become_volumes_up_to_a_limit(tmp_path, make_scan):
@@ -83,7 +83,7 @@ def test_frames_become_volumes_up_to_a_limit(tmp_path, make_scan):
     assert [np.array_equal(v.voxels, make_scan(v.frame)) for v in volumes] == [True] * 6
     few = list(read_volumes(scan_of(tmp_path / "a.nii.gz"), Reading(max_frames=3)))
     assert [volume.frame for volume in few] == [0, 2, 5]
-    assert few[0].notes == ("3 of 6 frames, evenly spaced",)
+    assert few[0].notes == ("uses 3 of 6 frames, evenly spaced",)
 
 
 def test_frames_and_channels_of_itk_files(tmp_path, make_scan):

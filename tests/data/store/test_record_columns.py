@@ -67,7 +67,7 @@ def test_of_an_index_that_grew_only_the_new_lines_are_parsed(kept, monkeypatch, 
     file.write_text("".join([*lines[:4], "{}\n" if harm == "damaged line" else "", *lines[4:], newer]))
     parsed.clear()
     if harm == "damaged line":
-        with pytest.raises(DataError, match=r"index.jsonl line 5 is damaged.*store compact"):
+        with pytest.raises(DataError, match=r"index.jsonl line 5 is corrupted.*store compact"):
             Store(kept)
         return
     records = Store(kept).records
@@ -186,7 +186,7 @@ def test_some_of_the_volumes_in_another_order(kept):
     assert np.array_equal(records.column("shape"), [record.shape for record in records])
     assert records.select([names[2]])[0].ids == (names[2],) and records.select([names[1]])[1] == [names[1]]
     assert pickle.loads(pickle.dumps(records)) == records
-    with pytest.raises(DataError, match="lacks 1 of the 2 expected volumes, such as zz"):
+    with pytest.raises(DataError, match="1 of 2 expected volumes are missing, such as zz"):
         Store(kept, only=[names[0], "zz"])
 
 

@@ -84,11 +84,11 @@ def test_damage_in_a_shard_is_found_and_named(packed):
 
 
 def test_what_cannot_be_packed_is_refused(tiny_store, packed, tmp_path):
-    with pytest.raises(DataError, match="is there already"):
+    with pytest.raises(DataError, match="already exists"):
         pack(tiny_store.path, packed)
-    with pytest.raises(DataError, match="is packed already"):
+    with pytest.raises(DataError, match="is already packed"):
         pack(packed, tmp_path / "twice")
-    with pytest.raises(DataError, match="is packed, and only read"):
+    with pytest.raises(DataError, match="is packed, so it is read-only"):
         StoreWriter(packed)
     (tiny_store.path / "volumes" / "v3.b2nd").unlink()
     with pytest.raises(DataError, match="v3: the array cannot be read"):
@@ -174,7 +174,7 @@ def test_a_server_that_stumbles_is_asked_again(server, tiny_store):
     server.failures = 2
     assert store.read(0, (0, 0, 0), (4, 4, 4)).shape == (4, 4, 4)
     server.failures = 3
-    with pytest.raises(DataError, match="cannot be fetched"):
+    with pytest.raises(DataError, match="cannot be downloaded"):
         store.read(1, (0, 0, 0), (4, 4, 4))
 
 
@@ -194,9 +194,9 @@ def test_a_run_remembers_the_address(server, tmp_path):
 
 
 def test_where_there_is_no_store(server):
-    with pytest.raises(DataError, match="is not there: expected a store that 'umzoo store pack' wrote"):
+    with pytest.raises(DataError, match="is missing: expected a store written by 'umzoo store pack'"):
         open_store(f"{server.url}/elsewhere")
-    with pytest.raises(DataError, match="needs a package that reads nosuch://"):
+    with pytest.raises(DataError, match="requires a package for nosuch://"):
         open_store("nosuch://bucket/store")
 
 

@@ -95,7 +95,7 @@ def test_volumes_of_a_run_are_seen_in_their_order(manifest):
     ("target", "error", "says"),
     [
         ("agee", DataError, "no manifest has a column 'agee' .did you mean 'age'"),
-        ("my age", ConfigError, "expects a column of letters"),
+        ("my age", ConfigError, "expects a name of letters"),
         ("file", DataError, "no manifest has a column 'file'"),
     ],
 )
@@ -107,12 +107,12 @@ def test_what_is_no_target(manifest, target, error, says):
 
 def test_names_are_no_classes(manifest, monkeypatch):
     monkeypatch.setattr("umzoo.data.store.targets.MOST_CLASSES", 1)
-    with pytest.raises(DataError, match="has 2 different texts, more than 1: a target is a number or a class"):
+    with pytest.raises(DataError, match="has 2 distinct texts, at most 1 are allowed: a target is a number or a class"):
         run(manifest, "diagnosis")
 
 
 def test_a_damaged_file_is_told(manifest):
     store = run(manifest, "age")
     (store.path / FILE).write_text('{"age": 3}')
-    with pytest.raises(DataError, match="targets.json is damaged"):
+    with pytest.raises(DataError, match="targets.json is corrupted"):
         Store(store.path).targets  # noqa: B018

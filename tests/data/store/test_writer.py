@@ -54,7 +54,7 @@ def test_torn_line_temporary_files_and_orphans_are_cleaned(tmp_path):
 
 def test_another_input_spec_is_refused(tmp_path):
     StoreWriter(tmp_path, SPEC).__exit__()
-    with pytest.raises(DataError, match=r"spacing \(1.0, 1.0, 1.0\) there, None asked"):
+    with pytest.raises(DataError, match=r"spacing \(1.0, 1.0, 1.0\), now None"):
         StoreWriter(tmp_path, InputSpec(spacing=None))
 
 

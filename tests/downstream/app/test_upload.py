@@ -47,10 +47,10 @@ def huge(file):
 
 REFUSED = {
     "no modality": (lambda file: None, None, Limits(), "choose the modality"),
-    "another modality": (lambda file: None, "mr", Limits(), "'mr' by the modality given"),
+    "another modality": (lambda file: None, "mr", Limits(), "the given modality is 'mr'"),
     "damaged": (lambda file: file.write_bytes(b"no scan"), "ct", Limits(), "unreadable"),
     "2D": (flat, "ct", Limits(), "2-D"),
-    "claims too much": (huge, "ct", Limits(), "its header claims"),
+    "claims too much": (huge, "ct", Limits(), "its header declares"),
     "too many bytes": (lambda file: None, "ct", Limits(megabytes=0), "this page takes 0"),
     "too many voxels": (lambda file: None, "ct", Limits(voxels=1000), "this page takes 1,000"),
 }

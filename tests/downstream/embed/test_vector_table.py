@@ -72,14 +72,14 @@ def test_a_store_gives_the_vectors_of_its_scans(tmp_path, model, scans):
     stored, files = (read_table(tmp_path / f"{name}.npz").features for name in ("store", "files"))
     assert np.array_equal(np.sort(stored, axis=0), np.sort(files, axis=0))
     prepare([scans], tmp_path / "other", spacing=(2, 2, 2), workers=0)
-    with pytest.raises(DataError, match="prepared for another input"):
+    with pytest.raises(DataError, match="prepared with other settings"):
         listed(model, tmp_path / "other")
 
 
 def test_names_that_say_nothing_are_refused(tmp_path, model, scans):
     with pytest.raises(ConfigError, match="ends in"):
         embed_scans(model, listed(model, scans), tmp_path / "f.xlsx", EmbedConfig())
-    with pytest.raises(ConfigError, match="two scans are called"):
+    with pytest.raises(ConfigError, match="two scans have the same name"):
         (tmp_path / "b" / "scans").mkdir(parents=True)
         (tmp_path / "b" / "scans" / "p0.nii.gz").write_bytes((scans / "p0.nii.gz").read_bytes())
         listed(model, scans, tmp_path / "b" / "scans")

@@ -42,8 +42,8 @@ class Share:
         """
         if total % world:
             raise DataError(
-                f"a step of this run has {total} items, which {world} processes cannot share equally: use a number of"
-                " processes that divides it"
+                f"a step of this run has {total} items, which cannot be divided equally among {world} processes: use a"
+                f" number of processes that divides {total}"
             )
         each = total // world
         most = max(size for size in range(1, min(batch, each) + 1) if each % size == 0)

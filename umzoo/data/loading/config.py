@@ -12,24 +12,24 @@ Size = tuple[Annotated[int, Field(ge=4)], Annotated[int, Field(ge=4)], Annotated
 
 
 class DataConfig(Config):
-    """What is cut from the store, and how it is handed over."""
+    """How crops are sampled from the store, and how batches are loaded."""
 
-    patch_size: Size = Field((64, 64, 64), description="voxels (D, H, W) that the network sees")
+    patch_size: Size = Field((64, 64, 64), description="size of the network's input, in voxels (D, H, W)")
     batch_size: int = Field(2, ge=1, description="patches per forward pass of a process")
     scales: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        (0.5, 1.0, 2.0), min_length=1, description="edge of the crop over the patch; its index is the scale label"
+        (0.5, 1.0, 2.0), min_length=1, description="crop edges relative to the patch; the index is the scale label"
     )
-    matched: float = Field(
-        0.5, ge=0, le=1, description="share of crops that are made equally sharp, whatever their scale"
-    )
+    matched: float = Field(0.5, ge=0, le=1, description="fraction of crops that are made equally sharp at every scale")
     ask: Literal["matched", "all"] = Field(
         "matched",
-        description="crops asked for their scale: those made equally sharp, or all of them, whose scale can then be"
-        " read from resampling blur",
+        description="crops used for scale prediction: only those made equally sharp, or all, whose scale can then be"
+        " inferred from resampling blur",
     )
     temperature: float = Field(
-        0.5, ge=0, le=1, description="balance over modalities and sources: 1 is by number of volumes, 0 is uniform"
+        0.5, ge=0, le=1, description="sampling over modalities and sources: 1 is by number of volumes, 0 is uniform"
     )
-    foreground: float = Field(0.8, ge=0, le=1, description="share of crops centered in the foreground")
-    workers: int = Field(2, ge=0, description="reader processes per training process; 0 reads in the training process")
-    slots: int = Field(4, ge=2, description="batches that may wait in the shared ring")
+    foreground: float = Field(0.8, ge=0, le=1, description="fraction of crops centered on a foreground voxel")
+    workers: int = Field(
+        2, ge=0, description="reader processes per training process; 0 reads crops in the training process"
+    )
+    slots: int = Field(4, ge=2, description="batches prefetched into shared memory")

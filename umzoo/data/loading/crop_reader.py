@@ -66,7 +66,7 @@ class CropReader:
             return failures
         raise DataError(
             f"{ATTEMPTS} crops in a row could not be read, from {len(failures)} of {len(self.store.records)} volumes:"
-            f" prepare the store again; the last said: {list(failures.values())[-1]}"
+            f" prepare the store again; last error: {list(failures.values())[-1]}"
         )
 
     def _read(self, crop: Crop, patch: tuple[int, ...]) -> NDArray[np.int16]:

@@ -1,4 +1,4 @@
-"""Batches of crops in the order of passes and steps, read ahead by other processes."""
+"""Batches of crops in the order of passes and steps, prefetched by other processes."""
 
 from __future__ import annotations
 
@@ -26,28 +26,27 @@ logger = logging.getLogger(__name__)
 class Loader(Iterator[Fields]):
     """Endless batches of crops, one for each pass of this process; use it as a context manager.
 
-    What is in a slot of the batch of a step depends on (seed, step, slot) alone: not on ``config.workers``, not on how
-    processes and passes share the batch, and not on the step it was started at, which makes resuming exact, with any
-    number of processes. Fields of a batch: ``voxels`` int16 ``(B, 1, D, H, W)``, ``window``
-    float32 ``(B, 2)`` (the stored values that become 0 and 1), ``width`` float32 ``(B,)`` (half-width of the resizing
-    filter in voxels of the patch, 0 where the crop is as sharp as can be) and ``mean``, ``std``, ``scale``,
-    ``modality``, ``source``, ``volume``, ``spacing``, ``scale_count``, ``modality_count`` as
-    :data:`umzoo.fields.Fields` says.
+    The content of a slot of a step's batch depends only on (seed, step, slot): not on ``config.workers``, not on how
+    processes and passes share the batch, and not on the first step. So resuming is exact, with any number of
+    processes. Fields of a batch: ``voxels`` int16 ``(B, 1, D, H, W)``, ``window`` float32 ``(B, 2)`` (the stored values
+    that are mapped to 0 and 1), ``width`` float32 ``(B,)`` (half-width of the resizing filter in voxels of the patch, 0
+    for the sharpest filter) and ``mean``, ``std``, ``scale``, ``modality``, ``source``, ``volume``, ``spacing``,
+    ``scale_count``, ``modality_count`` as in :data:`umzoo.fields.Fields`.
 
-    ``voxels`` is a view of memory shared with the readers: it holds until the next batch is asked for. On CUDA
+    ``voxels`` is a view of memory shared with the readers: it is valid until the next batch is requested. On CUDA
     that memory is pinned; copies must be issued on the current stream, and may still be running by then.
 
-    A volume that cannot be read is put in ``quarantined`` and logged, and another crop is drawn in its place.
+    A volume that cannot be read is added to ``quarantined`` and logged, and another crop is drawn in its place.
 
     Args:
-        store: what :func:`~umzoo.data.loading.open_store.open_store` gives.
-        config: what is cut, and how it is handed over.
+        store: a store opened by :func:`~umzoo.data.loading.open_store.open_store`.
+        config: options of sampling and loading.
         seed: seed of the run.
-        share: the part of each step's batch that is asked for; by default all of it, ``config.batch_size`` crops.
+        share: the part of each step's batch to load; by default all of it, ``config.batch_size`` crops.
         start_step: step of the first batch.
 
     Attributes:
-        number: batches that come before the next one, from the first step on.
+        number: number of batches before the next one, counted from the first step.
         wait_seconds: time spent waiting for batches so far.
         quarantined: identifier of each volume that could not be read, with the reason.
 
@@ -71,7 +70,7 @@ class Loader(Iterator[Fields]):
 
     def __next__(self) -> Fields:
         if self._closed:
-            raise DataError("the loader is closed: make a new one with start_step to go on")
+            raise DataError("the loader is closed: create a new one with start_step to continue")
         began = time.perf_counter()
         voxels, items, failures = self._ahead.take(self.number) if self._ahead else self._read()
         self.wait_seconds += time.perf_counter() - began
@@ -81,12 +80,12 @@ class Loader(Iterator[Fields]):
         return {"voxels": voxels, **fields, **self._targets(fields["volume"])}
 
     def _targets(self, volumes: torch.Tensor) -> Fields:
-        """What the store knows of the *volumes* ``(B,)``, as :data:`umzoo.fields.Fields` says."""
+        """The targets of the *volumes* ``(B,)``; see :data:`umzoo.fields.Fields`."""
         values = self._reader.store.targets.values
         return {f"target.{name}": torch.from_numpy(column[volumes.numpy()]) for name, column in values.items()}
 
     def _labeled(self) -> Fields:
-        """Labeled items of the step per pass, as :data:`umzoo.fields.Fields` says; the same for all of its passes."""
+        """Labeled items of the step per pass, the same for all of its passes; see :data:`umzoo.fields.Fields`."""
         step, _ = self.share.place(self.number)
         if self._counts[0] != step:
             found, passes = self._reader.sampler.labeled(step, self.share.total), self.share.passes * self.share.world
@@ -95,7 +94,7 @@ class Loader(Iterator[Fields]):
         return self._counts[1]
 
     def close(self) -> None:
-        """End the reader processes; their memory goes once no batch uses it any more."""
+        """End the reader processes; their memory is freed once no batch uses it."""
         self._closed = True
         if self._ahead:
             self._ahead.close()
@@ -123,5 +122,5 @@ class Loader(Iterator[Fields]):
     def _quarantine(self, failures: dict[str, str]) -> None:
         for volume, reason in failures.items():
             if volume not in self.quarantined:
-                logger.warning("quarantined, another crop is drawn instead: %s", reason)
+                logger.warning("volume quarantined, another crop is drawn instead: %s", reason)
                 self.quarantined[volume] = reason

@@ -17,13 +17,13 @@ def open_store(path: Path | str, only: Sequence[str] | None = None) -> Store:
     """Open *path* for reading.
 
     Args:
-        path: a store made by ``umzoo prepare`` or ``umzoo store pack``, the address of a packed one, or a folder
+        path: a store made by ``umzoo prepare`` or ``umzoo store pack``, the URL of a packed one, or a folder
             preprocessed by nnU-Net v2 or nnssl (of a configuration, or of a data set with only one
             configuration).
         only: ids of the volumes to use; None is all.
 
     Raises:
-        DataError: if *path* is neither, or lacks one of *only*.
+        DataError: if *path* is none of these, or lacks one of *only*.
     """
     if (url := as_url(path)) is not None:
         return RemoteStore(url, only)

@@ -1,8 +1,8 @@
-"""Reader processes that fill the slots of a ring, and the one that waits for them.
+"""Reader processes that fill the slots of a ring buffer, and the process that waits for them.
 
 Processes are spawned, never forked: a fork of a process that uses CUDA or threads is unsafe. The user's script is
-kept out of them, so it needs no ``if __name__ == "__main__"``; they import no torch. They end when the process
-that started them closes the connection or is gone, however it went.
+not imported by them, so it needs no ``if __name__ == "__main__"``; they do not import torch. They end when the
+parent process closes the connection or ends.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEX
 
 
 class ReaderPool:
-    """``config.workers`` processes that read crops into a ring.
+    """``config.workers`` processes that read crops into a ring buffer.
 
     Crop number ``number * B + item`` is read by worker ``number % workers``: no queue is shared, so no lock can be lost
     with a process that dies. ``close()`` ends the processes; so do the end of the interpreter and of the object.
@@ -54,7 +54,7 @@ class ReaderPool:
                 self._processes.append(process)
 
     def request(self, number: int, slot: int) -> None:
-        """Have batch *number* of this process written into *slot* of the ring."""
+        """Request that batch *number* of this process is written into *slot* of the ring buffer."""
         shares: dict[int, list[int]] = {}
         for item in range(self._batch):
             shares.setdefault((number * self._batch + item) % len(self._processes), []).append(item)
@@ -66,13 +66,13 @@ class ReaderPool:
                 self._raise_dead(worker)
 
     def wait(self, number: int) -> dict[str, str]:
-        """Wait until batch *number* is in the ring.
+        """Wait until batch *number* is in the ring buffer.
 
         Returns:
             identifiers of volumes that could not be read since the last call, with the reasons.
 
         Raises:
-            DataError: if a crop could not be read at all, or a reader process is gone.
+            DataError: if no crop could be read for an item, or a reader process died.
         """
         sentinels = [process.sentinel for process in self._processes]
         while self._missing[number]:
@@ -102,8 +102,8 @@ class ReaderPool:
         process.join(timeout=2)
         code = process.exitcode
         how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
-        hint = "the system may be short of memory" if code == -signal.SIGKILL else "its own message stands above"
-        raise DataError(f"a reader process died ({how}; {hint}): resume, with data.workers=0 to see more")
+        hint = "possibly out of memory" if code == -signal.SIGKILL else "see its error message above"
+        raise DataError(f"a reader process died ({how}; {hint}): resume with data.workers=0 for details")
 
 
 def _end(connections: list[Connection], processes: list[Any]) -> None:
@@ -140,7 +140,7 @@ def _serve(connection: Connection, ring: Ring, reader: CropReader, parent: int) 
     import blosc2
 
     blosc2.set_nthreads(1)
-    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group: the parent decides what they mean
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole process group, and handled by the parent
         signal.signal(number, signal.SIG_IGN)
     while (task := _receive(connection, parent)) is not None:
         number, slot, items = task
@@ -158,7 +158,7 @@ def _serve(connection: Connection, ring: Ring, reader: CropReader, parent: int) 
 
 
 def _receive(connection: Connection, parent: int) -> Any:
-    """The next task, or None once the parent has closed the connection or is gone."""
+    """The next task, or None once the parent has closed the connection or has ended."""
     try:
         while not connection.poll(2.0):
             if os.getppid() != parent:

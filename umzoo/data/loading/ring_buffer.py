@@ -17,7 +17,7 @@ class Ring:
     """Memory for *slots* batches of *batch* crops each, allocated once.
 
     The memory has no name (an unlinked file that is passed to the processes by its descriptor), so nothing is left
-    behind however the processes end.
+    behind when the processes end.
 
     Attributes:
         voxels: int16 ``(slots, B, 1, D, H, W)``.

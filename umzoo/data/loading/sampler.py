@@ -1,4 +1,4 @@
-"""Which crop is cut from which volume: a pure function of (seed, step, slot, attempt), without any state."""
+"""Samples crops: a pure function of (seed, step, slot, attempt), without any state."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from umzoo.data.store.record_columns import Records
 from umzoo.errors import DataError
 
 _STREAM = 0x5A3B1E
-"""Keeps these draws apart from others made from the same seed and step."""
+"""Makes these draws independent of others with the same seed and step."""
 
 WIDTH = (1.5, 2.5)
-"""Range of the filter of crops made equally sharp. From 1.5 on, a crop at its own resolution and one that is averaged
-down to it have nearly the same spectrum; below, the first is visibly sharper."""
+"""Range of the half-width of the filter of equally sharp crops. From 1.5 on, a crop at its own resolution and one that
+is averaged down to it have nearly the same spectrum; below, the first is visibly sharper."""
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +31,12 @@ class Crop:
 
     Attributes:
         volume: row in the store's records.
-        start: first voxel (D, H, W); negative where the crop begins before the volume.
-        size: voxels (D, H, W) cut; what lies outside the volume is padded with the low end of its window.
+        start: first voxel (D, H, W); negative if the crop begins before the volume.
+        size: voxels (D, H, W) of the box; parts outside the volume are padded with the low end of its window.
         scale: index into ``config.scales``.
         grid: voxels (D, H, W) that the crop is resized to first; from there it is interpolated to the patch.
         width: half-width of the filter of the first step, in voxels of the grid; 0 is the sharpest without aliasing.
-        asked: whether the network may be asked for the scale.
+        asked: whether the crop is used for scale prediction.
     """
 
     volume: int
@@ -49,13 +49,13 @@ class Crop:
 
     @property
     def halved(self) -> bool:
-        """Whether the crop asks for voxels at least twice as coarse, so that half the resolution is enough."""
+        """Whether the crop needs voxels at least twice as coarse, so that half the resolution is enough."""
         each = zip(self.start, self.size, self.grid, strict=True)
         return all(start % 2 == 0 and size % 2 == 0 and size >= 2 * cells for start, size, cells in each)
 
     @property
     def label(self) -> int:
-        """The scale's index, or -1 if it must not be asked."""
+        """The scale's index, or -1 if the crop is not used for scale prediction."""
         return self.scale if self.asked else -1
 
 
@@ -66,18 +66,18 @@ class Sampler:
     it with ``n`` volumes again proportional to ``n ** temperature``, then one of its volumes uniformly. So 1 is by
     number of volumes and 0 is uniform. Volumes of unknown modality count as one modality.
 
-    The scale of a crop could be read from its sharpness, as enlarged crops are soft, which would teach nothing about
-    anatomy. So a share ``config.matched`` of the crops is made equally sharp: whatever the scale, they are
-    first brought to the grid of the smallest crop, by a triangle filter of half-width U(1.5, 2.5) in voxels of that
-    grid, and then interpolated to the patch, so that all carry the same detail and the same traces of interpolation.
-    Only those are asked for their scale (unless ``config.ask`` is ``all``); the others are as sharp as they can be. A
-    volume too small for the largest crop is never asked, as padding would give the answer away.
+    The scale of a crop could be inferred from its sharpness, because enlarged crops are blurred; a network would then
+    learn nothing about anatomy. So a fraction ``config.matched`` of the crops is made equally sharp: at every scale,
+    they are first brought to the grid of the smallest crop, by a triangle filter of half-width U(1.5, 2.5) in voxels of
+    that grid, and then interpolated to the patch, so that all have the same detail and the same traces of
+    interpolation. Only those are used for scale prediction (unless ``config.ask`` is ``all``); the others are as sharp
+    as possible. A volume too small for the largest crop is never used for it, because padding would reveal the scale.
 
     Args:
         records: the volumes.
         modalities: known modalities, as in the field ``modality``.
         sources: data sets, as in the field ``source``.
-        config: what is cut.
+        config: options of sampling.
         seed: seed of the run.
 
     Raises:
@@ -93,7 +93,7 @@ class Sampler:
         seed: int,
     ) -> None:
         if not len(records):
-            raise DataError("the store holds no volumes: fill it with 'umzoo prepare' and see its report")
+            raise DataError("the store has no volumes: add some with 'umzoo prepare', and see its report")
         self.config = config
         self.seed = seed
         self.records = Records.of(records)
@@ -106,10 +106,12 @@ class Sampler:
         self._holds_all = (self._shapes >= np.max(self._edges, axis=0)).all(axis=1)
         asks = config.matched > 0 or config.ask == "all"
         if asks and len(config.scales) > 1 and not self._holds_all.any():
-            logger.warning("no volume holds a crop of %s voxels: scales are never asked", max(self._edges))
+            logger.warning(
+                "no volume is large enough for a crop of %s voxels: scales are not predicted", max(self._edges)
+            )
 
     def crop(self, step: int, slot: int, attempt: int = 0) -> Crop:
-        """Return the crop for item *slot* of the batch of *step*; slots are numbered through all processes.
+        """Return the crop for item *slot* of the batch of *step*; slots are numbered across all processes.
 
         *attempt* counts the draws for that item that could not be read.
         """
@@ -127,29 +129,29 @@ class Sampler:
         )
 
     def labeled(self, step: int, slots: int) -> dict[str, int]:
-        """Return how many of the first *slots* items of *step* have a ``scale`` to be asked, and a known ``modality``.
+        """Return how many of the first *slots* items of *step* have a ``scale`` label, and a known ``modality``.
 
-        It is that of the first draws, whether or not they can be read, and so the same for all processes.
+        Only first draws count, whether or not they can be read, so the result is the same in all processes.
         """
         drawn = [self._draw(step, slot)[1:] for slot in range(slots)]
         known = sum(int(self.modality[volume] >= 0) for volume, _ in drawn)
         return {"scale": sum(self._is_asked(*of_slot) for of_slot in drawn), "modality": known}
 
     def _draw(self, step: int, slot: int, attempt: int = 0) -> tuple[NDArray[np.float64], int, bool]:
-        """Nine numbers from U[0, 1), and what the first and third say: the volume, and whether its crop is matched."""
+        """Nine numbers from U[0, 1), the volume (by the first), and whether its crop is matched (by the third)."""
         keys = (_STREAM, self.seed, step, slot, attempt)
         draw = np.random.Generator(np.random.Philox(np.random.SeedSequence(keys))).random(9)
         volume = min(int(np.searchsorted(self._cumulative, draw[0], side="right")), len(self._shapes) - 1)
         return draw, volume, bool(draw[2] < self.config.matched)
 
     def _is_asked(self, volume: int, matched: bool) -> bool:
-        """Whether the network may be asked for the scale of a crop of *volume*."""
+        """Whether a crop of *volume* is used for scale prediction."""
         return (matched or self.config.ask == "all") and bool(self._holds_all[volume])
 
     def _start(self, volume: int, edge: Triple, grid: Triple, draw: NDArray[np.float64]) -> Triple:
         """The crop's first voxel: around a foreground voxel, or uniform; never past the volume's far end.
 
-        It is even where the crop asks for voxels twice as coarse, whether or not there is a copy of them.
+        It is even if the crop needs voxels twice as coarse, whether or not a copy at half the resolution exists.
         """
         points = self.records.points(volume)
         room = np.subtract(self._shapes[volume], edge)
@@ -176,7 +178,7 @@ def volume_shares(modality: NDArray[np.int64], source: NDArray[np.int64], temper
 
 
 def _positions(records: Records, name: str, known: Sequence[str]) -> NDArray[np.int64]:
-    """The place among *known* of the text of each record, -1 for others."""
+    """The index in *known* of the text of each record, -1 if it is not in *known*."""
     texts, places = records.texts(name)
     of_text = np.array([known.index(text) if text in known else -1 for text in texts], np.int64)
     positions: NDArray[np.int64] = of_text[places]

@@ -25,7 +25,7 @@ def write_phantoms(
     """Write NIfTI phantoms: unlabeled ``ct/*.nii.gz`` and ``mr/*.nii.gz``, labeled CT in the nnU-Net raw layout.
 
     ``ct/`` and ``mr/`` show the same bodies, number by number; the labeled ones (``imagesTr``, ``labelsTr``,
-    ``dataset.json``, under ``Dataset001_Phantom``) are others. The distance of slices is 1, 1.25 or 1.5 mm.
+    ``dataset.json``, under ``Dataset001_Phantom``) show other bodies. The slice spacing is 1, 1.25 or 1.5 mm.
 
     Returns:
         the files of images, unlabeled ones first.

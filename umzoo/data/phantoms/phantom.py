@@ -18,7 +18,7 @@ Modality = Literal["ct", "mr"]
 Contrast = Literal["", "t1w", "t2w"]
 
 LABELS = {"background": 0, "liver": 1, "spleen": 2, "kidney": 3}
-"""Structures that labeled phantoms are segmented into."""
+"""Segmented structures of labeled phantoms."""
 
 _APPEARANCE = {
     "air": (-1000, 0.0, 0.0),

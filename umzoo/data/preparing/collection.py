@@ -25,7 +25,7 @@ class Collector:
 
     Args:
         scans: in the order of discovery, with the public names of their data sets.
-        found: the other results of discovery.
+        found: all results of discovery.
         writer: the store.
         ledger: the ledger of the store.
         roots: the given folders and files.

@@ -20,13 +20,13 @@ def check_shape(shape: tuple[int, ...], when: str = "", least: int = MIN_VOXELS)
     """Refuse shapes that are not a volume.
 
     Raises:
-        Refused: if an axis holds one voxel (2-D) or fewer than *least* (too thin).
+        Refused: if an axis has one voxel (2-D) or fewer than *least* (too thin).
     """
     shown = " x ".join(map(str, shape))
     if len(shape) < 3 or min(shape) == 1:
         raise Refused(Reason.TWO_D, f"{shown} voxels{when}")
     if min(shape) < least:
-        raise Refused(Reason.THIN, f"{shown} voxels{when}, at least {least} along each axis are needed")
+        raise Refused(Reason.THIN, f"{shown} voxels{when}, expected at least {least} along each axis")
 
 
 def value_range(voxels: NDArray[Any]) -> tuple[float, float]:
@@ -38,7 +38,7 @@ def value_range(voxels: NDArray[Any]) -> tuple[float, float]:
     if np.issubdtype(voxels.dtype, np.floating):
         bad = sum(int(np.count_nonzero(~np.isfinite(part))) for part in voxels)
         if bad:
-            raise Refused(Reason.NOT_FINITE, f"{bad} of {voxels.size} voxels are NaN or infinite: '--nan fill'")
+            raise Refused(Reason.NOT_FINITE, f"{bad} of {voxels.size} voxels are NaN or infinite: use --nan fill")
     low, high = float(voxels.min()), float(voxels.max())
     if low == high:
         raise Refused(Reason.CONSTANT, f"every voxel is {low:g}")
@@ -75,7 +75,7 @@ def check_not_labels(voxels: NDArray[Any]) -> None:
         new = (rows[..., 1:] != rows[..., :-1]).any(axis=(0, 1))
         same = _equal_neighbors(rows[..., np.concatenate([[True], new])], common)
     if same > 0.5:
-        raise Refused(Reason.LABELS, f"{len(distinct)} whole numbers, {same:.0%} of neighbors in structures are equal")
+        raise Refused(Reason.LABELS, f"{len(distinct)} distinct integers, {same:.0%} of neighboring voxels are equal")
 
 
 def _distinct(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -97,7 +97,7 @@ def _refuse_probabilities(values: NDArray[np.float32]) -> None:
     if zeros < 0.3 or ones < _SURE:
         return
     if np.count_nonzero((inside > 0.95) | (inside < 0.05)) > np.count_nonzero((inside > 0.25) & (inside < 0.75)):
-        detail = f"a map of probabilities: {zeros:.0%} are 0, and {ones:.0%} of the others {top:.3g}"
+        detail = f"a probability map: {zeros:.0%} of voxels are 0, and {ones:.0%} of the others are {top:.3g}"
         raise Refused(Reason.LABELS, detail)
 
 

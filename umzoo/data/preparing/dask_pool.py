@@ -18,16 +18,16 @@ def on_dask(
     """Yield each of *items* with ``function(item)`` as they finish, by the workers of the Dask *scheduler*.
 
     Raises:
-        DataError: if Dask is not installed, or no scheduler answers.
+        DataError: if Dask is not installed, or the scheduler cannot be reached.
     """
     try:
         from distributed import Client, KilledWorker, as_completed
     except ImportError:
-        raise DataError("--scheduler needs Dask: pip install 'umzoo[dask]'") from None
+        raise DataError("--scheduler requires Dask: pip install 'umzoo[dask]'") from None
     try:
         client = Client(scheduler, timeout=30)
     except (OSError, ValueError) as error:
-        raise DataError(f"no Dask scheduler answers at {scheduler}: {error}") from None
+        raise DataError(f"cannot connect to the Dask scheduler at {scheduler}: {error}") from None
     with client:
         futures = {client.submit(function, item, pure=False): item for item in items}
         for future in as_completed(futures):
@@ -35,5 +35,5 @@ def on_dask(
             try:
                 yield item, future.result()
             except KilledWorker:
-                yield item, Died("the Dask workers that had it died")
+                yield item, Died("the Dask workers died while processing it")
             future.release()

@@ -34,7 +34,7 @@ class DataSet:
     named: bool = False
 
     def is_label(self, path: Path) -> bool:
-        """Whether *path* holds labels according to the layout."""
+        """Whether *path* is a label map according to the layout."""
         if self.kind == "nnunet":
             return path.parent.name.lower().startswith("labels")
         stem = stem_of(path)

@@ -23,7 +23,7 @@ def public_names(scans: Sequence[ScanSource], store: Path) -> list[ScanSource]:
     """Return *scans* with the public names of their data sets; new numbers continue those of *store*.
 
     Raises:
-        DataError: if the store's list of numbers is damaged.
+        DataError: if the store's list of numbers is corrupted.
         OSError: if it cannot be written.
     """
     known = real_names(store)

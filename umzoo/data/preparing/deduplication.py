@@ -97,7 +97,7 @@ def _final(
     had: Mapping[str, str],
     records: Mapping[str, VolumeRecord],
 ) -> Outcome:
-    """*outcome* as in (or known) if it was chosen, else as a duplicate of the chosen one."""
+    """*outcome* with status ``in`` (or ``known``) if it was chosen, otherwise as a duplicate of the chosen one."""
     content = content_of(outcome.id)
     if not content:
         return outcome
@@ -109,5 +109,5 @@ def _final(
         return replace(outcome, status=status, detail="", id=name, record=None, **told)  # type: ignore[arg-type]
     detail = f"same voxels as {best.name if best else name}"
     if record is not None and record.modality != outcome.modality:
-        detail += f", which is '{record.modality or 'unknown'}' by {record.modality_from}"
+        detail += f", with modality '{record.modality or 'unknown'}' from {record.modality_from}"
     return replace(outcome, status="duplicate", detail=detail, id=name, record=None)

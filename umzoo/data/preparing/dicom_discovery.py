@@ -34,7 +34,7 @@ def add_dicom(
             part[stack.files] += 1
             name += f" [volume {part[stack.files]}]"
         if stack.copies:
-            detail = f"{len(stack.files)} copies of slices found elsewhere"
+            detail = f"{len(stack.files)} slices are copies of slices in other files"
             found.refused.append(Outcome(name, "duplicate", "", detail, file.source))
         elif stack.refused:
             found.refused.append(refused(name, file.source, stack.refused))

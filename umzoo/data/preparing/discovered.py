@@ -23,7 +23,7 @@ class Found:
     ignored: Counter[str] = field(default_factory=Counter)
 
     def refuse(self, name: str, problem: str, source: str = "") -> None:
-        """Report that *name* cannot be read."""
+        """Report that *name* cannot be read because of *problem*."""
         self.refused.append(refused(name, source, Refused(Reason.UNREADABLE, problem)))
 
     def refuse_odd(self, file: File, problem: str) -> None:

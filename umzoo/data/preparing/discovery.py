@@ -27,13 +27,13 @@ def discover(
     """Find the scans in *sources*.
 
     Args:
-        sources: folders, files or manifests; ``NAME=PATH`` gives the data set a name, else it is the folder's.
+        sources: folders, files or manifests; ``NAME=PATH`` names the data set, which otherwise gets the folder's name.
         options: modality and pattern pairs of ``--modality``.
         read_headers: reads DICOM headers (in parallel, if it likes).
         reading: how scans are read.
 
     Raises:
-        DataError: if a source does not exist, or there is nothing but manifests that cannot be read.
+        DataError: if a source does not exist, or if there are only unreadable manifests.
     """
     found, dicom, seen = Found(), [], set()
     packed: dict[tuple[Path, str], list[File]] = defaultdict(list)
@@ -46,7 +46,7 @@ def discover(
             continue
         seen.add(path)
         if file.data.is_label(file.path) or (file.row and file.row.is_label):
-            why = Refused(Reason.LABELS, "the data set calls it labels")
+            why = Refused(Reason.LABELS, "the data set lists it as labels")
             found.refused.append(refused(file.name, file.source, why))
         elif _is_empty(path):
             found.refuse(file.name, "the file is empty (0 bytes)", file.source)
@@ -57,7 +57,7 @@ def discover(
         elif kind := packed_kind(path):
             packed[file.path.parent, kind].append(file)
         elif file.listed:
-            found.refuse(file.name, "not a known image format", file.source)
+            found.refuse(file.name, "unknown image format", file.source)
         else:
             found.ignore(path)
     add_dicom(dicom, options, read_headers, reading, found)
@@ -69,7 +69,7 @@ def discover(
 
 
 def _is_empty(path: Path) -> bool:
-    """Whether a file that may have been a scan holds nothing."""
+    """Whether a file with a scan's suffix is empty."""
     known = suffix_of(path) in SUFFIXES or path.suffix.lower() in ("", ".dcm", ".ima")
     return known and path.stat().st_size == 0
 

@@ -67,7 +67,7 @@ def fit(
         if modality != "ct" or in_hounsfield(values, hounsfield):
             return _windowed(rule.window, limits, modality)
         low, high = limits
-        notes = (f"CT whose values ({low:g} to {high:g}) do not look like HU: percentile window instead",)
+        notes = (f"CT values ({low:g} to {high:g}) do not look like HU: a percentile window is used",)
         rule = IntensityRule(kind="percentile", percentiles=(0.5, 99.5))
     foreground = _foreground_threshold(values, limits)
     inside = values[values > foreground]

@@ -17,7 +17,7 @@ from umzoo.data.store.durable_files import LOCAL, JsonLines, write_text
 from umzoo.data.store.places import array_files
 
 RULES_VERSION = 2
-"""Increase this when the outcome for the same bytes changes, so that they are read again."""
+"""Version of the rules; increase it when the outcome for the same bytes changes, so that scans are read again."""
 
 _PART = 1 << 22
 
@@ -26,7 +26,7 @@ def key_of(scan: ScanSource, reading: Reading) -> str:
     """Hash of the bytes of all files of the scan, and of everything else that decides its outcome, but not of paths.
 
     Raises:
-        Refused: if its header names files that are missing or lie elsewhere.
+        Refused: if its header names files that are missing or in another folder.
         OSError: if a file cannot be read.
     """
     total = blake2b(repr((RULES_VERSION, reading, scan.labels, scan.frames)).encode(), digest_size=16)
@@ -74,7 +74,7 @@ class Memory:
 
 
 def remembered(store: Path) -> Memory:
-    """The ledger of *store*, without outcomes that have to be redone; damaged lines are skipped."""
+    """The ledger of *store*, without outcomes that have to be redone; corrupted lines are skipped."""
     memory = Memory()
     present = {file.stem for file in array_files(store)}
     for number, line in _lines(store):
@@ -83,7 +83,7 @@ def remembered(store: Path) -> Memory:
             outcomes = [_outcome(item) for item in content["outcomes"]]
             key = str(content["key"])
         except (ValueError, TypeError, KeyError, RecursionError):
-            memory.problems.append(f"{LOCAL}/ledger.jsonl line {number} is damaged: that scan is read again")
+            memory.problems.append(f"{LOCAL}/ledger.jsonl line {number} is corrupted: that scan is read again")
             continue
         memory.outcomes.pop(key, None)
         again = any(outcome.reason == Reason.MEMORY.value for outcome in outcomes)

@@ -1,4 +1,4 @@
-"""Keep a store well: remove volumes for good, find damaged ones, and clear what is left over."""
+"""Maintenance of a store: remove volumes permanently, find corrupted ones, and delete leftover files."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from umzoo.errors import ConfigError, DataError
 
 @dataclass(frozen=True)
 class Selection:
-    """Which volumes; one that fits any of these is meant.
+    """Selects volumes; a volume that matches any of these is selected.
 
     Args:
-        ids: of volumes.
-        sources: data sets, by their names in the store or their folders'.
-        files: patterns for the names or paths of the files that volumes came from.
-        patients: as DICOM's PatientID or a manifest's ``subject`` calls them.
-        stale: those that the last report called changed or gone.
+        ids: ids of volumes.
+        sources: data sets, by their names in the store or by their folder names.
+        files: patterns for the names or paths of the source files.
+        patients: DICOM's PatientID, or ``subject`` of a manifest.
+        stale: volumes that the last report lists as changed or gone.
     """
 
     ids: Sequence[str] = ()
@@ -45,13 +45,13 @@ class Selection:
 
     def __post_init__(self) -> None:
         if not (self.ids or self.sources or self.files or self.patients or self.stale):
-            raise ConfigError("which volumes? give ids, --source, --file, --patient or --stale")
+            raise ConfigError("no volumes are selected: give ids, --source, --file, --patient or --stale")
 
     def of(self, store: Path) -> _Chosen:
-        """The selection, as *store* calls things."""
+        """The selection in terms of the names and hashes in *store*."""
         salt = store / LOCAL / "salt"
         if self.patients and not salt.is_file():
-            raise DataError(f"{salt} is missing, so nobody is known by name: give ids or --source")
+            raise DataError(f"{salt} is missing, so patients cannot be found by name: give ids or --source")
         key = bytes.fromhex(salt.read_text(encoding="utf-8")) if self.patients else b""
         named = {public for public, real in real_names(store).items() if real in self.sources}
         last = read_json(store / LOCAL / "report.json").get("stale") or [] if self.stale else []
@@ -77,19 +77,19 @@ class _Chosen:
 
 
 def remove(store: Path | str, chosen: Selection, dry_run: bool = False) -> list[str]:
-    """Remove volumes for good, and remember not to take them in again; return their ids.
+    """Remove volumes permanently, and record them so that they are not added again; return their ids.
 
-    The index is rewritten before arrays go, so that a reader never looks for one that is gone.
+    The index is rewritten before arrays are deleted, so that a reader never looks for a deleted one.
 
     Raises:
-        DataError: if the selection fits nothing, or the store is being written.
+        DataError: if the selection matches nothing, or the store is being written.
     """
     store = Path(store)
     with StoreWriter(store) as writer:
         wanted, origins = chosen.of(store), read_origins(store)
         gone = [name for name, record in writer.records.items() if wanted.fits(name, _origin(record, origins))]
         if not gone:
-            raise DataError(f"no volume of {store} fits: 'umzoo data {store}' and {LOCAL}/report.jsonl list them")
+            raise DataError(f"no volume of {store} matches: see 'umzoo data {store}' and {LOCAL}/report.jsonl")
         if dry_run:
             return gone
         removed = {**read_removed(store), **{content_of(n): _origin(writer.records[n], origins) for n in gone}}
@@ -100,10 +100,10 @@ def remove(store: Path | str, chosen: Selection, dry_run: bool = False) -> list[
 
 
 def undo(store: Path | str, chosen: Selection) -> list[str]:
-    """Let volumes that were removed in again, at the next preparation; return the hashes of their contents.
+    """Allow removed volumes to be added again by the next preparation; return the hashes of their contents.
 
     Raises:
-        DataError: if the selection fits nothing, or the store is being written.
+        DataError: if the selection matches nothing, or the store is being written.
     """
     store = Path(store)
     with StoreWriter(store):
@@ -111,7 +111,7 @@ def undo(store: Path | str, chosen: Selection) -> list[str]:
         ids = frozenset(content_of(name) for name in wanted.ids)
         back = [name for name, origin in removed.items() if name in ids or wanted.fits(name, origin)]
         if not back:
-            raise DataError(f"nothing that was removed from {store} fits: {LOCAL}/removed.json lists it")
+            raise DataError(f"no removed volume of {store} matches: see {LOCAL}/removed.json")
         write_removed(store, {name: origin for name, origin in removed.items() if name not in back})
         compact_ledger(store, forget=Reason.REMOVED)
     return back
@@ -124,7 +124,7 @@ def _origin(record: VolumeRecord, origins: dict[str, Origin]) -> Origin:
 
 @dataclass
 class Verdict:
-    """What verification found: what is wrong by volume, and in the store's other files."""
+    """The result of verification: problems by volume, and of the store's other files."""
 
     volumes: int = 0
     damaged: dict[str, str] = field(default_factory=dict)
@@ -132,7 +132,7 @@ class Verdict:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no problems."""
         return not (self.damaged or self.problems)
 
 
@@ -151,22 +151,24 @@ def verify(store: Path | str) -> Verdict:
 
 
 def halve(store: Path | str) -> tuple[int, int]:
-    """Make the copies at half the resolution that are missing or damaged; return how many were made, and volumes.
+    """Write missing or corrupted copies at half the resolution; return the numbers of copies written and of volumes.
 
     Raises:
-        DataError: if *store* is not a store, is being written, or an array is damaged.
+        DataError: if *store* is not a store, is being written, or an array is corrupted.
     """
     store = Path(store)
     with StoreWriter(store) as writer:
         for record in writer.records.values():
             if problem := damage(store, record):
-                raise DataError(f"{record.id}: {problem}: prepare its source again, umzoo prepare SOURCE --out {store}")
+                raise DataError(
+                    f"{record.id}: {problem}: prepare its source again (umzoo prepare SOURCE --out {store})"
+                )
         made = [name for name in writer.records if make_half(store, name)]
     return len(made), len(writer.records)
 
 
 def compact(store: Path | str) -> tuple[int, int]:
-    """Drop damaged and outdated lines of index and ledger, and files left over; return lines dropped and bytes freed.
+    """Drop corrupted and outdated lines of index and ledger, and leftover files; return lines dropped and bytes freed.
 
     Raises:
         DataError: if *store* is not a store, or is being written.
@@ -200,6 +202,6 @@ def _size(store: Path) -> int:
 
 
 def file_of(store: Path, name: str) -> str:
-    """What the volume *name* came from, or else its array."""
+    """The source file of the volume *name* if known, otherwise the file of its array."""
     origin = read_origins(store).get(name)
     return origin.name if origin and origin.name else str(array_file(store, name))

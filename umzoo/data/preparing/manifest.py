@@ -1,7 +1,7 @@
 """Manifests: a CSV with a header line, or JSON lines, that lists scans.
 
 Columns: ``file`` (required; a file or a DICOM folder, relative to the manifest), ``modality``, ``contrast``,
-``subject``, ``source`` and ``role`` (rows whose role is ``label`` are left out). Others may be asked for as targets.
+``subject``, ``source`` and ``role`` (rows whose role is ``label`` are left out). Other columns can be used as targets.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from umzoo.files import json_table
 
 SUFFIXES = (".csv", ".jsonl")
 COLUMNS = ("file", "modality", "contrast", "subject", "source", "role")
-"""Columns that have a meaning of their own."""
+"""Columns with a predefined meaning."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a manifest; *others* are the columns that only ``--target`` looks at."""
+    """One line of a manifest; *others* are the columns that only ``--target`` uses."""
 
     path: Path
     label: Label | None
@@ -43,21 +43,21 @@ def read_manifest(manifest: Path) -> list[Row]:
     try:
         for number, row in read_lines(manifest, any_text=True):
             if not isinstance(row, dict) or not row.get("file"):
-                raise DataError(f"{manifest} line {number} has no 'file': each line needs one{_delimiter(row)}")
+                raise DataError(f"{manifest} line {number} has no 'file', which is required{_delimiter(row)}")
             rows.append(_row(manifest, {key: str(value or "").strip() for key, value in row.items() if key}))
     except UnicodeDecodeError:
-        raise DataError(f"manifest {manifest} cannot be read: it is not in UTF-8, save it so") from None
+        raise DataError(f"manifest {manifest} cannot be read: it is not UTF-8, save it as UTF-8") from None
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"manifest {manifest} cannot be read: {in_one_line(error, 120)}") from None
     if not rows:
-        raise DataError(f"manifest {manifest} lists nothing: it needs a line with 'file' for each scan")
+        raise DataError(f"manifest {manifest} is empty: it needs a line with 'file' for each scan")
     return rows
 
 
 def read_lines(manifest: Path, any_text: bool = False) -> Iterator[tuple[int, Any]]:
     """Yield the number and the content of each row of a table, ``.csv`` with a header or ``.jsonl``.
 
-    With *any_text* JSON may have characters that no text has.
+    With *any_text*, JSON may contain characters that are not valid in text.
     """
     with manifest.open(encoding="utf-8-sig", newline="") as file:
         if manifest.suffix.lower() == ".csv":
@@ -68,7 +68,7 @@ def read_lines(manifest: Path, any_text: bool = False) -> Iterator[tuple[int, An
 
 
 def _delimiter(row: Any) -> str:
-    """What to do about a table whose columns are not separated by commas; empty if they are."""
+    """A remedy if the columns of the table are not separated by commas; empty if they are."""
     header = next(iter(row), None) if isinstance(row, dict) else None
     found = next((name for sign, name in ((";", "semicolons"), ("\t", "tabs")) if sign in str(header or "")), "")
     return f"; its columns are separated by {found}, expected commas" if found else ""

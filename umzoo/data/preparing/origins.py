@@ -1,4 +1,4 @@
-"""The source file of each volume of a store, and the volumes that were removed on purpose. Stays on the machine."""
+"""The source file of each volume of a store, and the volumes that were removed on purpose; both are not shared."""
 
 from __future__ import annotations
 

@@ -52,27 +52,27 @@ def prepare(
     targets: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Report:
-    """Read every scan in *sources* and write the store *out*; continue it if it was begun.
+    """Read every scan in *sources* and write the store *out*; an existing store is continued.
 
     Args:
         sources: folders, files or manifests, ``NAME=PATH`` to name the data set.
         out: folder of the store.
-        modality: ``MODALITY=PATTERN`` for files that do not tell their modality.
+        modality: ``MODALITY=PATTERN`` for files of unknown modality.
         spacing: mm (D, H, W) to resample to; None keeps the native spacing.
-        workers: processes; None is one a core, 0 works in this process.
-        scheduler: address of a Dask scheduler, such as ``tcp://host:8786``, whose workers see the same files.
-        max_frames: volumes taken from one 4-D file, at most.
-        uneven: whether slices at uneven distances are refused, or resampled to even ones.
-        nan: whether volumes with NaN or infinity are refused, or these voxels are filled with the least value.
-        halves: whether a copy of each volume at half the resolution is written, from which coarse crops are cut.
+        workers: number of processes; None is one per core, 0 uses this process.
+        scheduler: address of a Dask scheduler, such as ``tcp://host:8786``; its workers need access to the same files.
+        max_frames: maximum number of volumes taken from one 4-D file.
+        uneven: whether unevenly spaced slices are refused, or resampled to even spacing.
+        nan: whether volumes with NaN or infinity are refused, or these voxels are filled with the smallest value.
+        halves: whether a copy of each volume at half the resolution is written, to read coarse crops faster.
         targets: columns of manifests that are stored for supervised pre-training.
-        progress: called with scans done, scans in all, and the report so far.
+        progress: called with the numbers of scans done and in total, and the report so far.
 
-    What is the same whatever is done first: the index, sorted by id, and the report, in the order of discovery.
+    The index (sorted by id) and the report (in the order of discovery) do not depend on the order of processing.
 
     Raises:
-        StoreError: if the disk is full or the store cannot be written; the report says how far it came.
-        DataError: if there are no scans, the store was begun otherwise, or no manifest has a column of *targets*.
+        StoreError: if the disk is full or the store cannot be written; the report lists the scans done so far.
+        DataError: if there are no scans, the store has other settings, or no manifest has a column of *targets*.
         ConfigError: if a modality option or the name of a target is malformed.
     """
     options = parse_options(modality)
@@ -94,14 +94,16 @@ def prepare(
 
 
 def _warn_of_unused(given: Sequence[str], options: Sequence[tuple[str, str]], scans: Sequence[ScanSource]) -> None:
-    """Warn of each of the *given* options, parsed as *options*, whose pattern fits no scan."""
+    """Warn of each of the *given* options, parsed as *options*, whose pattern matches no scan."""
     for text, option in zip(given, options, strict=True):
         if not any(label_from_options(file, scan.name, [option]) for scan in scans for file in scan.files[:1]):
-            log.warning("--modality '%s' fits no scan: patterns are compared with whole paths, '*' crosses '/'", text)
+            log.warning(
+                "--modality '%s' matches no scan: patterns must match whole paths, and '*' matches '/' too", text
+            )
 
 
 def _headers(files: Sequence[str], workers: int) -> list[Header]:
-    """DICOM headers, in parallel; a file over which a process dies is told from its neighbors."""
+    """DICOM headers, read in parallel; if a process dies, its files are read one by one to find the cause."""
     if not files:
         return []
     parts = [files[start : start + _HEADERS_AT_ONCE] for start in range(0, len(files), _HEADERS_AT_ONCE)]
@@ -137,7 +139,7 @@ def _root(source: str | Path) -> Path:
 
 
 def _salt(store: Path) -> bytes:
-    """The store's own key for the hash of subjects, made once; it never enters what is shared."""
+    """The store's key for the hash of subjects, created once; it is never shared."""
     file = store / LOCAL / "salt"
     if not file.exists():
         write_text(file, secrets.token_hex(32))

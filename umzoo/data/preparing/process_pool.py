@@ -89,7 +89,7 @@ def _start(function: Callable[[Any], Any]) -> _Worker[Any]:
         ours.recv()
     except (EOFError, OSError):
         raise UmzooError(
-            "worker processes do not start: in a script, call this below 'if __name__ == \"__main__\":',"
+            "worker processes cannot start: in a script, call this below 'if __name__ == \"__main__\":',"
             " or use workers=0"
         ) from None
     return _Worker(process, ours)
@@ -119,6 +119,6 @@ def _epitaph(worker: _Worker[Any]) -> str:
     code = worker.process.exitcode
     if code is not None and code < 0:
         name = signal.Signals(-code).name
-        hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
-        return f"the process that read it was ended by {name}{hint}"
-    return f"the process that read it ended with exit status {code}"
+        hint = ", possibly out of memory" if name == "SIGKILL" else ""
+        return f"the reader process was ended by {name}{hint}"
+    return f"the reader process ended with exit status {code}"

@@ -1,4 +1,4 @@
-"""The outcome of each scan, and the summary at the end of preparation. Stays on the machine: it names files."""
+"""The outcome of each scan, and the summary at the end of preparation. It names files, so it is not shared."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from umzoo.data.store.record import VolumeRecord
 
 Status = Literal["in", "known", "duplicate", "refused"]
 REPAIRED = "its array was missing or damaged: made again"
-"""The note of a volume that a run repaired."""
+"""Note on a volume that a run repaired; ledgers contain it."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome for one volume, or for one scan that yields none.
+    """The outcome for one volume, or for one scan without volumes.
 
     Args:
         name: file relative to its source, with the frame in brackets if it has several.

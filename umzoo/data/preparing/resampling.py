@@ -32,7 +32,7 @@ def parse_spacing(text: str) -> Spacing | None:
     except ValueError:
         values = []
     if len(values) not in (1, 3) or not all(0.05 <= value <= 50 for value in values):
-        raise ConfigError(f"--spacing expects 'native', one number or three (D,H,W) of 0.05 to 50 mm, got '{text}'")
+        raise ConfigError(f"--spacing expects 'native', or one or three numbers (D,H,W) of 0.05 to 50 mm, got '{text}'")
     depth, height, width = values * 3 if len(values) == 1 else values
     return (depth, height, width)
 
@@ -47,7 +47,7 @@ def resampled_shape(shape: tuple[int, ...], spacing: Spacing, target: Spacing | 
 def resample(
     voxels: NDArray[Any], spacing: Spacing, target: Spacing | None, clip: tuple[float, float]
 ) -> tuple[NDArray[Any], Spacing]:
-    """Resample a ``(D, H, W)`` volume to *target* mm (D, H, W); None keeps it as it is.
+    """Resample a ``(D, H, W)`` volume to *target* mm (D, H, W); None keeps its spacing.
 
     Values are clipped to *clip* first, so that padding far below air does not cause ringing; the caller
     clips again afterwards.
@@ -90,7 +90,7 @@ def _scales(spacing: Spacing, target: Spacing | None) -> Spacing:
 
 
 def _resize(plane: NDArray[np.float32], rows: float, columns: float) -> NDArray[np.float32]:
-    """Scale one float32 plane; the outer edge of the first pixel stays where it is."""
+    """Scale one float32 plane; the outer edge of the first pixel stays in place."""
     import torch
     from torch.nn import functional
 

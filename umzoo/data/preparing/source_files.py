@@ -15,13 +15,13 @@ from umzoo.errors import DataError
 
 
 def all_files(sources: Sequence[str], found: Found) -> list[File]:
-    """The files of all *sources*; a manifest that cannot be read costs itself only."""
+    """The files of all *sources*; a manifest that cannot be read is reported, and the others are read."""
     files: list[File] = []
     broken: list[DataError] = []
     for source in sources:
         path, _ = named_source(source)
         if not path.is_dir() and oddity(path):
-            expected = "give a folder, a scan or a manifest (.csv, .jsonl)"
+            expected = "expected a folder, a scan or a manifest (.csv, .jsonl)"
             what = "does not exist" if not os.path.lexists(path) else f"cannot be read ({oddity(path)})"
             raise DataError(f"source '{source}' {what}: {expected}")
         try:
@@ -50,7 +50,7 @@ def _files(source: str, found: Found) -> Iterator[File]:
 
 
 def _is_folder(path: Path) -> bool:
-    """Whether *path* is a folder; a name that no file can have is none."""
+    """Whether *path* is a folder; False for invalid names."""
     try:
         return path.is_dir()
     except OSError:
@@ -66,23 +66,23 @@ def named_source(source: str) -> tuple[Path, str]:
 
 
 def _real(path: str) -> Path:
-    """*path* without links; one that leads to itself stays as it is."""
+    """*path* with links resolved; a link to itself is returned unchanged."""
     return Path(os.path.realpath(Path(path).expanduser()))
 
 
 def _outer(folder: Path, found: Found) -> DataSet:
-    """The data set *folder* is, or is a part of (such as ``imagesTr``); else one that has its name."""
+    """The data set that *folder* is, or is a part of (such as ``imagesTr``); otherwise one named like the folder."""
     return _described(folder, found) or _described(folder.parent, found) or DataSet(folder.name or "data")
 
 
 def _described(folder: Path, found: Found) -> DataSet | None:
-    """What *folder* says of itself; one whose description cannot be read is a plain one, which is reported once."""
+    """The data set described by files in *folder*; None, reported once, if its description cannot be read."""
     try:
         return describe_folder(folder)
     except DataError as error:
         name = f"{folder.name}/{'dataset.json' if 'dataset.json' in str(error) else 'dataset_description.json'}"
         if all(outcome.name != name for outcome in found.refused):
-            found.refuse(name, f"{str(error).replace(str(folder), folder.name)}; its folder is taken as a plain one")
+            found.refuse(name, f"{str(error).replace(str(folder), folder.name)}; the folder is read without it")
         return None
 
 
@@ -91,7 +91,7 @@ def _relative(path: Path, root: Path) -> str:
 
 
 def _walk(root: Path, data: DataSet, found: Found) -> Iterator[tuple[Path, DataSet]]:
-    """Files below *root* in order, each with its data set; hidden ones are counted, links followed once."""
+    """Files below *root* in order, each with its data set; hidden files are counted, links are followed once."""
 
     def unreadable(error: OSError) -> None:
         folder = f"{root.name}/{_relative(Path(error.filename), root)}".removesuffix("/.")

@@ -17,7 +17,7 @@ Triple = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of one stored volume: mean and standard deviation in [0, 1] space, share and points of the foreground."""
+    """Statistics of one stored volume: mean and std in [0, 1] space, share and points of the foreground."""
 
     mean: float
     std: float
@@ -40,7 +40,7 @@ def describe(stored: NDArray[np.int16], encoding: Encoding, seed: int) -> Statis
     if std < _FLAT:
         mean, std = _moments(stored, low, high)
     if std < _FLAT:
-        raise Refused(Reason.CONSTANT, f"every voxel is the same within the window {encoding.window}")
+        raise Refused(Reason.CONSTANT, f"all voxels are equal within the intensity window {encoding.window}")
     share = sum(int(np.count_nonzero(plane > body)) for plane in stored) / stored.size
     return Statistics(mean, std, share, _points(stored, body, share, seed))
 

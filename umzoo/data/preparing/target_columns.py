@@ -21,9 +21,9 @@ def with_targets(scans: Sequence[ScanSource], names: Sequence[str]) -> list[Scan
     columns = {column for scan in scans for column, _ in scan.targets} if names else set()
     for name in names:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
-            raise ConfigError(f"--target expects a column of letters, digits and '_', got '{in_one_line(name, 60)}'")
+            raise ConfigError(f"--target expects a name of letters, digits and '_', got '{in_one_line(name, 60)}'")
         if name not in columns:
-            known = f"its other columns are {', '.join(sorted(columns))}" if columns else "there are no other columns"
+            known = f"other columns are {', '.join(sorted(columns))}" if columns else "there are no other columns"
             raise DataError(f"no manifest has a column '{name}'{nearest(name, columns)}: {known}")
         require_classes(name, [text for scan in scans for column, text in scan.targets if column == name])
     return [replace(scan, targets=tuple(pair for pair in scan.targets if pair[0] in names)) for scan in scans]

@@ -1,4 +1,4 @@
-"""Reads folders preprocessed by nnU-Net v2 or nnssl in place: no copy is made and nothing is written there.
+"""Reads folders preprocessed by nnU-Net v2 or nnssl in place, without copies and without writing to them.
 
 Their arrays are float32 ``(C, D, H, W)``, already normalized and resampled. Each channel is one volume here. Its
 window is found by the percentile rule on a sample of its blocks, and kept in the user's cache.
@@ -59,10 +59,10 @@ class PreprocessedFolder(Store):
         self.info = StoreInfo(input=InputSpec(orientation="native", spacing=spacing, rules={"*": RULE}))
 
     def read(self, index: int, start: Triple, stop: Triple) -> NDArray[np.int16]:
-        """Return voxels ``start:stop`` (D, H, W) of volume *index*; only the blocks they touch are read.
+        """Return voxels ``start:stop`` (D, H, W) of volume *index*; only the blocks that contain them are read.
 
         Raises:
-            DataError: if the array is missing or damaged.
+            DataError: if the array is missing or corrupted.
         """
         record = self.records[index]
         try:
@@ -87,7 +87,7 @@ class PreprocessedFolder(Store):
         files = sorted(arrays(self.path))
         file = cache / f"{digest(str(self.path.resolve()))}.jsonl"
         known = {record.id: record for record in read_cache(file)}
-        logger.info("looking at %d arrays of %s", len(files), self.path)
+        logger.info("reading metadata of %d arrays in %s", len(files), self.path)
         pickles = PlainPickles()
         try:
             with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
@@ -98,7 +98,7 @@ class PreprocessedFolder(Store):
         failures = [reason for _, reason in described if reason]
         if failures:
             shown = "; ".join(failures[:3]) + ("; ..." if len(failures) > 3 else "")
-            logger.warning("%d of %d arrays are left out: %s", len(failures), len(files), shown)
+            logger.warning("%d of %d arrays cannot be used and are left out: %s", len(failures), len(files), shown)
         if not found:
             raise DataError(f"{self.path}: none of {len(files)} arrays can be used: {failures[0]}")
         if any(record.id not in known for _, record in found):
@@ -142,7 +142,7 @@ class PreprocessedFolder(Store):
         own = [float(step) for step in properties.get("spacing", ())]
         planned = list(self.layout.spacing or ())
         if len(planned) < 3 and len(own) != 3:
-            raise DataError("neither the plans nor the image's properties give its spacing")
+            raise DataError("the spacing is missing in both the plans and the image's properties")
         stored = [own[axis] for axis in self.layout.axes][: 3 - len(planned)] + planned
         depth, height, width = (stored[axis] for axis in self._to_original)
         return depth, height, width
@@ -151,5 +151,5 @@ class PreprocessedFolder(Store):
 def _open_array(file: Path) -> Any:
     array = blosc2.open(str(file), mode="r")
     if len(array.shape) != 4 or array.dtype.kind != "f":
-        raise ValueError(f"expected floats (C, D, H, W), got {array.dtype} {tuple(array.shape)}")
+        raise ValueError(f"expected a float array (C, D, H, W), got {array.dtype} {tuple(array.shape)}")
     return array

@@ -59,12 +59,12 @@ def find_layout(path: Path) -> Layout | None:
     """Return the layout of *path*, the folder of a configuration or of a data set; None if it is neither.
 
     Raises:
-        DataError: if *path* holds several configurations.
+        DataError: if *path* has several configurations.
     """
     inside = [path / entry["data_identifier"] for _, entry, _ in _configurations(path)]
     inside = sorted({folder for folder in inside if folder.is_dir()})
     if len(inside) > 1:
-        raise DataError(f"{path} holds several configurations: name one of {', '.join(map(str, inside))}")
+        raise DataError(f"{path} has several configurations: choose one of {', '.join(map(str, inside))}")
     folder = inside[0] if inside else path
     if not next(arrays(folder), None):
         return None
@@ -86,10 +86,10 @@ def read_properties(file: Path, pickles: PlainPickles) -> dict[str, Any]:
 
     Args:
         file: the array.
-        pickles: reads them in a separate process, to be safe from hostile files.
+        pickles: reads them in a separate process, because malicious files may run code.
 
     Raises:
-        DataError: if the file is damaged or holds anything but NumPy arrays and plain containers.
+        DataError: if the file is corrupted or contains anything but NumPy arrays and plain containers.
     """
     path = file.with_suffix(".pkl")
     try:

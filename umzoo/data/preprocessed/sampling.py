@@ -1,4 +1,4 @@
-"""Statistics of arrays that another program preprocessed, from a sample of their blocks, and their cache."""
+"""Statistics of arrays preprocessed by another program, from a sample of their blocks, and their cache."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def summarize(boxes: list[Box], properties: dict[str, Any], to_original: tuple[i
     """Window, encoding, statistics and foreground points from sampled *boxes*."""
     values = np.concatenate([box.ravel() for _, box in boxes])
     if not np.isfinite(values).all():
-        raise DataError("it holds values that are NaN or infinite")
+        raise DataError("it has NaN or infinite values")
     limits = float(values.min()), float(values.max())
     if limits[0] == limits[1]:
-        raise DataError("every sampled voxel is the same")
+        raise DataError("all sampled voxels are equal")
     encoding = fit(values[:, None, None], limits, "", RULE, resampled=True)
     low, high = encoding.window
     unit = np.clip((values - low) / (high - low), 0, 1)
@@ -86,7 +86,7 @@ def digest(text: str) -> str:
 
 
 def read_cache(file: Path) -> list[VolumeRecord]:
-    """Records kept in *file*; none if there is no such file, or it is damaged."""
+    """Records cached in *file*; none if it is missing or corrupted."""
     try:
         return [VolumeRecord.parse(json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError, TypeError, RecursionError):
@@ -94,9 +94,9 @@ def read_cache(file: Path) -> list[VolumeRecord]:
 
 
 def write_cache(file: Path, records: list[VolumeRecord]) -> None:
-    """Keep *records* in *file*, if it can be written."""
+    """Cache *records* in *file*, if it can be written."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         replace_text(file, "".join(record.model_dump_json() + "\n" for record in records))
     except OSError as error:
-        logger.info("%s is not cached: %s", file, error)
+        logger.info("cannot write the cache %s: %s", file, error)

@@ -26,10 +26,10 @@ _LIST = re.compile(r"list(\s+\d+)?\s*", re.IGNORECASE)
 
 
 def data_files(header: Path) -> tuple[Path, ...]:
-    """The files that hold the voxels of *header*, in order; none if it holds them itself.
+    """The data files of *header* with the voxels, in order; none if the voxels are in the header's file.
 
     Raises:
-        Refused: if one lies outside the header's folder, is missing or no file, or a pattern of names is none.
+        Refused: if one is outside the header's folder, missing or not a file, or a pattern of names is invalid.
     """
     suffix = header.suffix.lower()
     if header.name.lower().endswith((".hdr", ".hdr.gz")):
@@ -45,7 +45,7 @@ def data_files(header: Path) -> tuple[Path, ...]:
 def refuse_long_lines(file: Path) -> None:
     """Refuse an NRRD whose header has fields of more than 512 bytes: the NRRD library of ITK writes beyond its buffers.
 
-    Comments and pairs ``key:=value`` may be long. The file is known by its first bytes, as ITK knows it.
+    Comments and pairs ``key:=value`` may be long. The format is recognized by the first bytes of the file, as by ITK.
 
     Raises:
         Refused: if so.
@@ -62,7 +62,7 @@ def refuse_long_lines(file: Path) -> None:
 
 @contextmanager
 def utf8_name(file: str) -> Iterator[str]:
-    """Yield a name of the header or image *file* that is UTF-8 and short, as SimpleITK needs; a link, if need be.
+    """Yield a name of the header or image *file* that is UTF-8 and short, as SimpleITK needs; a link, if necessary.
 
     Raises:
         Refused: see :func:`data_files`.
@@ -82,7 +82,7 @@ def utf8_name(file: str) -> Iterator[str]:
 
 
 def _is_short(name: str) -> bool:
-    """Whether *name* is UTF-8, and no longer than the buffers that ITK writes names of damaged NRRD files into."""
+    """Whether *name* is UTF-8 and fits into the buffers that ITK uses for names of corrupted NRRD files."""
     try:
         return len(name.encode()) <= _MOST_NAME
     except UnicodeEncodeError:
@@ -90,18 +90,18 @@ def _is_short(name: str) -> bool:
 
 
 def _image_of(header: Path) -> str:
-    """Name of the file beside an Analyze *header*."""
+    """Name of the image file next to an Analyze *header*."""
     stem = header.name[: header.name.lower().rindex(".hdr")]
     names = [f"{stem}{suffix}" for suffix in (".img", ".IMG", ".img.gz")]
     return next((name for name in names if os.path.lexists(header.with_name(name))), names[0])
 
 
 def _names(header: Path, key: re.Pattern[str]) -> Iterator[str]:
-    """Names in *header*, as they stand there."""
+    """File names in *header*, as written there."""
     text = header_text(header, key is NRRD)
     found = key.search(text)
     if found is None and key is _META:
-        raise Refused(Reason.UNREADABLE, "its header does not say where the voxels are (no ElementDataFile)")
+        raise Refused(Reason.UNREADABLE, "its header does not name the voxel data (ElementDataFile is missing)")
     named = found[1].strip() if found else "LOCAL"
     if found is None or named.upper() == "LOCAL":
         return
@@ -128,16 +128,16 @@ def header_text(header: Path, nrrd: bool) -> str:
 
 
 def _numbered(named: str) -> Iterator[str]:
-    """The names that a pattern such as ``slice%03d.raw 1 20 1`` stands for."""
+    """The file names that a pattern such as ``slice%03d.raw 1 20 1`` expands to."""
     found = _PATTERN.fullmatch(named)
     parts = _NUMBER.split(found["pattern"]) if found else []
     if found is None or len(parts) != 3 or "%" in parts[0] + parts[2]:
-        why = f"it names its data files by '{shortened(named)}': expected one %d, as in 'slice%03d.raw 1 20 1'"
+        why = f"its header names data files '{shortened(named)}': expected one %d, as in 'slice%03d.raw 1 20 1'"
         raise Refused(Reason.UNREADABLE, why)
     first, last, step = ([int(number) for number in found["range"].split()] + [1, 1, 1])[:3]
     if not found["range"] or step == 0 or abs((last - first) // step) > _MOST_FILES:
         raise Refused(
-            Reason.UNREADABLE, f"the numbers of '{shortened(named)}' are not a range: expected first, last and step"
+            Reason.UNREADABLE, f"'{shortened(named)}' has no valid range of file numbers: expected first, last and step"
         )
     for number in range(first, last + (1 if step > 0 else -1), step):
         yield f"{parts[0]}{f'%{parts[1]}d' % number}{parts[2]}"
@@ -147,11 +147,11 @@ def _checked(header: Path, name: str) -> Path:
     """The file *name* of the folder of *header*."""
     parts = re.split(r"[/\\]", name)
     if parts[0] == "" or ".." in parts or re.match(r"[A-Za-z]:|~", name):
-        raise Refused(Reason.UNREADABLE, f"it names '{shortened(name)}', which lies outside its folder: move it there")
+        raise Refused(Reason.UNREADABLE, f"its data file '{shortened(name)}' is outside its folder: move it there")
     file = header.parent / name
     problem = oddity(file)
     if problem == "no such file":
-        raise Refused(Reason.UNREADABLE, f"its data file '{shortened(name)}' is missing: put it beside the header")
+        raise Refused(Reason.UNREADABLE, f"its data file '{shortened(name)}' is missing: put it next to the header")
     if problem:
         raise Refused(Reason.UNREADABLE, f"its data file '{shortened(name)}' is {problem}")
     return file

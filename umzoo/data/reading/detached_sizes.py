@@ -39,9 +39,9 @@ def require_sizes(header: Path, files: Sequence[Path], claimed: int) -> None:
     for file in files:
         there, wanted = file.stat().st_size, share + int(skip)
         if there != wanted or left:
-            what = f"'{shortened(file.name)}' holds {there} bytes"
-            many = f", {len(files)} files of {wanted} bytes" if len(files) > 1 else f", {wanted} bytes"
-            raise Refused(Reason.UNREADABLE, f"its data file {what}{many} are expected: correct the header")
+            what = f"'{shortened(file.name)}' has {there} bytes"
+            many = f"{len(files)} files of {wanted} bytes" if len(files) > 1 else f"{wanted} bytes"
+            raise Refused(Reason.UNREADABLE, f"its data file {what}, expected {many}: correct the header")
 
 
 def _field(text: str, pattern: re.Pattern[str]) -> str:

@@ -55,10 +55,10 @@ def canonical(voxels: NDArray[Any], affine: NDArray[np.float64]) -> tuple[NDArra
 
     Returns:
         The ``(D, H, W)`` array (a view unless it was sheared), the spacing in mm (D, H, W), and a note for the
-        report, empty if there is nothing to say.
+        report, which is empty if the volume was not sheared.
 
     Raises:
-        Refused: if the affine does not span three dimensions or the spacing is absurd.
+        Refused: if the affine is singular, or the spacing is outside ``SPACING_RANGE``.
     """
     from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
@@ -94,11 +94,11 @@ def canonical_grid(grid: Grid) -> Grid:
 def _check(affine: NDArray[np.float64]) -> None:
     axes = np.asarray(affine, float)[:3, :3]
     if not np.isfinite(axes).all():
-        raise Refused(Reason.GEOMETRY, "the orientation matrix holds NaN or infinity")
+        raise Refused(Reason.GEOMETRY, "the orientation matrix has NaN or infinite values")
     lengths = np.linalg.norm(axes, axis=0)
     if lengths.min() < SPACING_RANGE[0] or lengths.max() > SPACING_RANGE[1]:
         shown = " x ".join(f"{length:.4g}" for length in lengths)
-        raise Refused(Reason.GEOMETRY, f"a spacing of {shown} mm is outside {SPACING_RANGE[0]} to {SPACING_RANGE[1]}")
+        raise Refused(Reason.GEOMETRY, f"the spacing {shown} mm is outside {SPACING_RANGE[0]} to {SPACING_RANGE[1]}")
     if abs(np.linalg.det(axes / lengths)) < 0.5:
         raise Refused(Reason.GEOMETRY, "the axes of the orientation matrix are far from perpendicular")
 

@@ -29,5 +29,5 @@ def refuse_foreign(header: Path) -> None:
     if any(int.from_bytes(start[:4], order) in _SIZES for order in ("little", "big")):  # type: ignore[arg-type]
         return
     what = next((name for sign, name in _SIGNS.items() if start.lstrip().upper().startswith(sign)), "")
-    detail = f"{what}, not one of Analyze or NIfTI: convert it" if what else "its header is neither Analyze nor NIfTI"
+    detail = f"{what}, expected Analyze or NIfTI: convert it" if what else "its header is neither Analyze nor NIfTI"
     raise Refused(Reason.UNREADABLE, detail)

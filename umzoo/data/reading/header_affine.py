@@ -1,4 +1,4 @@
-"""Which of the matrices of a header says how the axes lie, and in which unit."""
+"""The affine of a header: which of its matrices is used, and in which unit."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from umzoo.data.reading.refusal import Reason, Refused
 
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _UNITS_IN_MM = {"meter": 1000.0, "micron": 0.001}
-UNKNOWN_AXES = "the header does not say how the axes lie: taken as nibabel's default"
+UNKNOWN_AXES = "the header has no orientation: nibabel's default is assumed"
 
 
 def affine_of(image: Any, path: str = "") -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """Index to mm in LPS, and a note if the header does not say how the axes lie, or says it twice and otherwise.
+    """Index to mm in LPS, and a note if the header has no orientation, or two that disagree.
 
-    The sform holds, as for nibabel; the qform if the sform is skewed or spans no space.
+    The sform is used, as by nibabel; the qform is used if the sform is sheared or singular.
 
     Raises:
         Refused: if the header gives an impossible unit.
@@ -55,13 +55,13 @@ def _nifti_affine(image: Any, path: str) -> tuple[NDArray[np.float64], tuple[str
     if not codes[0] or not spans_space(qform):
         return affine, ()
     if not spans_space(affine):
-        return qform, ("the sform spans no space: the qform is taken",)
+        return qform, ("the sform is singular: the qform is used",)
     if is_skewed(affine) and not is_skewed(qform):
-        return qform, ("the sform is skewed: the qform is taken",)
+        return qform, ("the sform is sheared: the qform is used",)
     if _same(affine, qform):
         return affine, ()
     other = _itk_takes(path, affine, qform)
-    return affine, (f"sform and qform disagree: the sform is taken{other}",)
+    return affine, (f"sform and qform disagree: the sform is used{other}",)
 
 
 def _same(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
@@ -71,7 +71,7 @@ def _same(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
 
 
 def _itk_takes(path: str, sform: NDArray[np.float64], qform: NDArray[np.float64]) -> str:
-    """What SimpleITK, which reads for nnU-Net, makes of a file in which both differ; empty if that is not known."""
+    """The matrix used by SimpleITK, nnU-Net's reader, for a file in which both differ; empty if unknown."""
     if not path:
         return ""
     axes = axes_apart(path)
@@ -79,7 +79,7 @@ def _itk_takes(path: str, sform: NDArray[np.float64], qform: NDArray[np.float64]
         return "; nnU-Net's reader refuses the file"
     theirs = _LPS_FROM_RAS[:3, :3] @ axes
     takes = "qform" if np.abs(theirs - qform[:3, :3]).max() < np.abs(theirs - sform[:3, :3]).max() else "sform"
-    return f"; nnU-Net's reader takes the {takes}"
+    return f"; nnU-Net's reader uses the {takes}"
 
 
 def _check_unit(affine: NDArray[np.float64], unit: str) -> None:
@@ -91,5 +91,5 @@ def _check_unit(affine: NDArray[np.float64], unit: str) -> None:
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     if unit in _UNITS_IN_MM and (sizes.max() > 100 or sizes.min() < 1e-3):
         shown = " x ".join(f"{size / _UNITS_IN_MM[unit]:.4g}" for size in sizes)
-        detail = f"the header gives voxels of {shown} in the unit '{unit}', probably mm: correct its xyzt_units"
+        detail = f"the header gives a voxel size of {shown} in '{unit}', probably mm: correct its xyzt_units"
         raise Refused(Reason.GEOMETRY, detail)

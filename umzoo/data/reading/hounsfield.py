@@ -32,7 +32,7 @@ def has_air_and_tissue(sample: NDArray[np.float32]) -> bool:
 
 
 def is_offset(sample: NDArray[np.float32]) -> bool:
-    """Whether more values than bone and metal can explain lie where soft tissue would lie with an offset of 1024."""
+    """Whether values around soft tissue with an offset of 1024 are more than bone and metal can explain."""
     values = _without_padding(sample)
     body = values[values > _AIR[1]]
     return body.size > 0 and _share(body, 824, 1224) > max(0.15, 2 * _share(body, 300, 700))

@@ -26,7 +26,7 @@ def read_itk(path: str, labels: bool) -> Frames:
     """Read the file *path*; label maps are allowed with *labels*.
 
     Raises:
-        Refused: if it is not a volume of numbers, or claims more than it holds.
+        Refused: if it is not a volume of numbers, or its header declares more voxels than the file can have.
         RuntimeError: if it cannot be read.
     """
     import SimpleITK as sitk  # noqa: N813
@@ -38,10 +38,10 @@ def read_itk(path: str, labels: bool) -> Frames:
         reader.ReadImageInformation()
     except RuntimeError as error:
         if "Unknown PixelType" in str(error):
-            raise Refused(Reason.VECTOR, "voxels are vectors or tensors of a kind that is not read") from None
+            raise Refused(Reason.VECTOR, "voxels are vectors or tensors of an unsupported type") from None
         raise
     if not labels and any(key.startswith(_SEGMENT_KEYS) for key in reader.GetMetaDataKeys()):
-        raise Refused(Reason.LABELS, "the header names segments")
+        raise Refused(Reason.LABELS, "the header defines segments of a segmentation")
     bits = re.search(r"(\d+)-bit", sitk.GetPixelIDValueAsString(reader.GetPixelID()))
     values = math.prod(reader.GetSize()) * reader.GetNumberOfComponents()
     claimed = values * (int(bits[1]) // 8 if bits else 8)
@@ -56,7 +56,7 @@ def read_itk(path: str, labels: bool) -> Frames:
 
 
 def itk_axes(path: str) -> NDArray[np.float64] | None:
-    """Columns ``(3, 3)`` in mm (LPS) that ITK gives the axes of the file *path*; None if it cannot read it."""
+    """The axes of the file *path* according to ITK, columns ``(3, 3)`` in mm (LPS); None if it cannot be read."""
     reader = _reader(path)
     try:
         reader.ReadImageInformation()
@@ -84,7 +84,7 @@ def _says_axes(path: str) -> bool:
 
 
 def open_itk(described: Any, components: int, execute: Callable[[], Any]) -> Frames:
-    """The voxels of a SimpleITK image of *components*; *described* is it or its reader, *execute* gives it.
+    """The voxels of a SimpleITK image with *components*; *described* is it or its reader, *execute* returns it.
 
     Raises:
         Refused: if it is not a volume of numbers.
@@ -97,9 +97,9 @@ def open_itk(described: Any, components: int, execute: Callable[[], Any]) -> Fra
     if components in (3, 4) and "8-bit" in kind:
         raise Refused(Reason.COLOR, f"{components} color components")
     if components == 3:
-        raise Refused(Reason.VECTOR, "3 components per voxel: give channels as separate files")
+        raise Refused(Reason.VECTOR, "3 components per voxel: save channels as separate files")
     if len(size) > 4 or (len(size) == 4 and components > 1):
-        raise Refused(Reason.VECTOR, f"{len(size)} dimensions of {components} components")
+        raise Refused(Reason.VECTOR, f"{len(size)} dimensions with {components} components per voxel")
     refuse_flat(size)
     affine = _itk_affine(described.GetDirection(), described.GetSpacing(), described.GetOrigin())
     voxels = sitk.GetArrayFromImage(execute())

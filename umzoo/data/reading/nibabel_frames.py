@@ -31,7 +31,7 @@ def read_nibabel(path: str, labels: bool = False) -> Frames:
 
 
 def open_nibabel(image: Any, labels: bool = False, path: str = "") -> Frames:
-    """Open a nibabel *image*, one whose header says that it holds labels if *labels* are wanted; *path* is its file.
+    """Open a nibabel *image*; *labels* allows headers that declare labels, *path* is its file.
 
     Raises:
         Refused: if it is not a volume of numbers.
@@ -40,15 +40,15 @@ def open_nibabel(image: Any, labels: bool = False, path: str = "") -> Frames:
     _refuse_voxel_type(image.get_data_dtype())
     intent = header.get_intent()[0] if hasattr(header, "get_intent") else ""
     if intent in _VECTOR_INTENTS:
-        raise Refused(Reason.VECTOR, f"the header says '{intent}'")
+        raise Refused(Reason.VECTOR, f"the header's intent is '{intent}'")
     if hasattr(header, "get_intent") and int(header["intent_code"]) in _STATISTICS:
-        raise Refused(Reason.NOT_A_VOLUME, f"the header says '{intent}': a map of statistics")
+        raise Refused(Reason.NOT_A_VOLUME, f"the header's intent is '{intent}': a statistical map")
     if intent in _LABEL_INTENTS and not labels:
-        raise Refused(Reason.LABELS, f"the header says '{intent}'")
+        raise Refused(Reason.LABELS, f"the header's intent is '{intent}'")
     if len(shape) > 4:
         shape = shape[:3] + tuple(n for n in shape[3:] if n > 1)
     if len(shape) > 4:
-        raise Refused(Reason.VECTOR, f"{len(shape)} dimensions ({' x '.join(map(str, shape))})")
+        raise Refused(Reason.VECTOR, f"{len(shape)} dimensions ({' x '.join(map(str, shape))}), expected 3 or 4")
     refuse_flat(shape)
     affine, notes = affine_of(image, path)
 

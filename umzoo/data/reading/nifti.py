@@ -23,8 +23,8 @@ _PACKERS: dict[bytes, tuple[str, Callable[..., Any]]] = {
 }
 _HEADER, _SIZES, _OFFSET = 352, slice(80, 92), slice(108, 112)
 _IMPOSTORS = {
-    b"version https://git-lfs": "a pointer of Git LFS, not the data: run 'git lfs pull'",
-    b"/annex/objects": "a pointer of git-annex, not the data: run 'git annex get'",
+    b"version https://git-lfs": "a Git LFS pointer, not the data: run 'git lfs pull'",
+    b"/annex/objects": "a git-annex pointer, not the data: run 'git annex get'",
     b"<!doctype html": "a web page, not the data: download it again",
     b"<html": "a web page, not the data: download it again",
 }
@@ -34,7 +34,7 @@ def load(path: str) -> Any:
     """The nibabel image in *path*; a packed file is recognized without its suffix, and its checksum is verified.
 
     Raises:
-        Refused: if the file is a pointer or a web page, or damaged.
+        Refused: if the file is a pointer or a web page, or corrupted.
     """
     import nibabel
 
@@ -83,7 +83,7 @@ def damage_of(packer: str) -> Iterator[None]:
     except (OSError, EOFError, zlib.error) as error:
         if not packer or (isinstance(error, OSError) and error.errno):
             raise
-        raise Refused(Reason.UNREADABLE, f"damaged {packer} file ({error})") from None
+        raise Refused(Reason.UNREADABLE, f"corrupted {packer} file ({error})") from None
 
 
 def _from_bytes(content: bytes) -> Any:
@@ -104,8 +104,8 @@ def _content(path: str, packer: str, opener: Callable[..., Any]) -> bytes:
         content: bytes = file.read(_IN_MEMORY + 1 if packer else -1)
     if packer and len(content) > _IN_MEMORY:
         if packer == "gzip":
-            raise Refused(Reason.UNREADABLE, "damaged gzip file (it unpacks to more than its end says)")
-        raise Refused(Reason.PACKED, f"{packer} of more than {_IN_MEMORY >> 30} GiB: unpack first")
+            raise Refused(Reason.UNREADABLE, "corrupted gzip file (it unpacks to more bytes than its trailer states)")
+        raise Refused(Reason.PACKED, f"{packer} file with more than {_IN_MEMORY >> 30} GiB of data: unpack it first")
     return content
 
 

@@ -1,4 +1,4 @@
-"""Reads scans in a separate process: ITK, GDCM and pixel decoders run there, because a damaged file may crash them.
+"""Reads scans in a separate process: ITK, GDCM and pixel decoders run there, because a corrupted file may crash them.
 
 One process serves all scans, and is restarted after a crash. In a process that may crash itself, such as a worker of
 ``umzoo prepare``, scans are read directly.
@@ -49,7 +49,7 @@ def open_apart(scan: ScanSource, reading: Reading, labels: bool) -> Frames:
 
 
 def axes_apart(file: str) -> NDArray[np.float64] | None:
-    """Columns ``(3, 3)`` in mm (LPS) that ITK gives the axes of *file*; None if it cannot read it."""
+    """The axes of *file* according to ITK, columns ``(3, 3)`` in mm (LPS); None if it cannot be read."""
     axes = _asked({"ask": "axes", "files": [file]})
     return None if axes is None else np.array(axes, float).reshape(3, 3)
 
@@ -81,10 +81,10 @@ def _asked(request: dict[str, Any]) -> Any:
 
 def _epitaph(error: EndedError, seconds: float) -> str:
     if error.late:
-        return f"reading it took more than {seconds:.0f} s: it is damaged, or its disk is slow"
+        return f"reading took more than {seconds:.0f} s: the file may be corrupted, or the disk slow"
     if error.code is not None and error.code >= 0:
-        return f"the process that was to read it {ending(error.code)}: see that Python starts as '{sys.executable}'"
-    return f"the process that read it {ending(error.code)}: the file is damaged; fetch or export it again"
+        return f"the reader process {ending(error.code)}: check that Python can be started as '{sys.executable}'"
+    return f"the reader process {ending(error.code)}: the file is corrupted; download or export it again"
 
 
 def _bytes(file: str) -> int:

@@ -23,7 +23,7 @@ _LATER = 10
 
 
 def answer(request: dict[str, Any]) -> Any:
-    """Return the response to *request*, computed in this process, which a damaged file may crash."""
+    """Return the response to *request*, computed in this process, which a corrupted file may crash."""
     return _ASKED[request["ask"]](request)
 
 
@@ -84,7 +84,7 @@ def _pixels(request: dict[str, Any]) -> str:
     file: str = request["files"][0]
     try:
         return hash_of_pixels(file)
-    except Exception:  # noqa: BLE001 - it is told when the slice is read
+    except Exception:  # noqa: BLE001 - it is reported when the slice is read
         return file
 
 

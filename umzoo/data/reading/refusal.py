@@ -70,7 +70,7 @@ def one_line(error: BaseException, *hide: str, limit: int = 160) -> str:
 
 @contextmanager
 def guarded(files: Sequence[str]) -> Iterator[None]:
-    """Convert exceptions of a reader for damaged *files* to a refusal."""
+    """Convert exceptions of a reader for corrupted *files* to a refusal."""
     try:
         yield
     except (Refused, MemoryError):

@@ -1,4 +1,4 @@
-"""Files that others made, looked at before they are opened: what is not a plain file, and JSON that is none."""
+"""Checks of untrusted files before they are opened: whether they are regular files, and valid JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KINDS = {
 
 
 def oddity(path: Path) -> str:
-    """Why *path* is not a file that can be read, with the remedy; empty if it is one. Never opens it."""
+    """The reason why *path* is not a readable file, with the remedy; empty if it is one. Never opens it."""
     try:
         kind = _KINDS.get(stat.S_IFMT(path.stat().st_mode), "")
     except OSError as error:
@@ -34,13 +34,13 @@ def oddity(path: Path) -> str:
 
 
 def _trouble(path: Path, error: OSError) -> str:
-    """Why *path* cannot even be looked at."""
+    """The reason why ``stat`` of *path* failed, with the remedy."""
     if error.errno == errno.ELOOP:
-        return "a link that leads to itself: remove it"
+        return "a link that points to itself: remove it"
     if error.errno == errno.ENAMETOOLONG:
         return "a name that no file can have: correct it"
     if error.errno == errno.ENOENT and path.is_symlink():
-        return "a link to a file that is not there: fetch or remove it"
+        return "a broken link: fetch its target, or remove the link"
     if error.errno == errno.ENOENT:
         return "no such file"
     return f"{in_one_line(error.strerror or error)}: make it readable"
@@ -50,7 +50,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the object in the JSON file *path*, with or without a byte order mark; empty if there is no such file.
 
     Raises:
-        DataError: if it is not a plain file, too large, or holds no JSON object.
+        DataError: if it is not a regular file, is too large, or has no JSON object.
     """
     if not os.path.lexists(path):
         return {}

@@ -49,14 +49,14 @@ def limit_memory() -> None:
 
 
 def require_claim(claimed: int, files: Iterable[Path]) -> None:
-    """Refuse a header that claims *claimed* bytes of voxels that its *files* or the memory cannot hold.
+    """Refuse a header that declares *claimed* bytes of voxels, more than its *files* or the memory can contain.
 
     Raises:
         Refused: with both sizes.
     """
     there = sum(file.stat().st_size for file in files)
     if claimed > SMALL and claimed > RATIO * there:
-        raise Refused(Reason.UNREADABLE, f"its header claims {size(claimed)} of voxels, its file holds {size(there)}")
+        raise Refused(Reason.UNREADABLE, f"its header declares {size(claimed)} of voxels, the file has {size(there)}")
     require_memory(claimed, f"its voxels take {size(claimed)}")
 
 
@@ -70,7 +70,7 @@ def require_growth(shape: Sequence[int], new: Sequence[int], spacing: Spacing | 
     at = "" if spacing is None else f"at {' x '.join(f'{mm:g}' for mm in spacing)} mm "
     what = f"{at}it would have {' x '.join(map(str, new))} voxels"
     if after > SMALL and after > GROWTH * before:
-        detail = f"{what}, {after // before} times what it has: use --spacing native"
+        detail = f"{what}, {after // before} times as many as before: use --spacing native"
         raise Refused(Reason.GEOMETRY, detail)
     if after != before:
         middle = shape[0] * new[1] * new[2]
@@ -85,12 +85,12 @@ def require_memory(needed: int, what: str) -> None:
     """
     free = free_memory()
     if needed > SHARE * free:
-        detail = f"{what}: {size(needed)} of memory are needed, {size(free)} are free"
+        detail = f"{what}: {size(needed)} of memory is needed, {size(free)} is free"
         raise Refused(Reason.MEMORY, detail)
 
 
 def size(count: float) -> str:
-    """*count* bytes in words, such as ``4.3 GiB``."""
+    """*count* bytes with a unit, such as ``4.3 GiB``."""
     for unit in ("bytes", "KiB", "MiB", "GiB"):
         if count < 1024:
             return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"

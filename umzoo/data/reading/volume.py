@@ -53,7 +53,7 @@ def volumes_of(frames: Frames, files: Sequence[str] = (), reading: Reading = DEF
     count = frames.shape[3] if len(frames.shape) > 3 else 1
     grid = Grid(frames.shape[:3], frames.affine)  # type: ignore[arg-type]
     chosen = np.unique(np.linspace(0, count - 1, min(count, reading.max_frames)).round().astype(int))
-    notes = frames.notes + ((f"{len(chosen)} of {count} frames, evenly spaced",) if len(chosen) < count else ())
+    notes = frames.notes + ((f"uses {len(chosen)} of {count} frames, evenly spaced",) if len(chosen) < count else ())
     for index in map(int, chosen):
         with guarded(files):
             voxels = frames.read(index)
@@ -81,12 +81,12 @@ def read_grid(scan: ScanSource) -> tuple[NDArray[Any], Grid]:
     Label maps are allowed.
 
     Raises:
-        Refused: if the file cannot be read, or holds several volumes.
+        Refused: if the file cannot be read, or has several volumes.
     """
     with guarded(scan.files):
         frames = _open(scan, labels=True)
     if len(frames.shape) > 3 and frames.shape[3] > 1:
-        raise Refused(Reason.VECTOR, f"it holds {frames.shape[3]} volumes, expected one")
+        raise Refused(Reason.VECTOR, f"the file has {frames.shape[3]} volumes, expected one")
     with guarded(scan.files):
         voxels = frames.read(0)
     return voxels, Grid(voxels.shape, frames.affine)

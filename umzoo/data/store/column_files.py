@@ -1,10 +1,9 @@
 """Column files of an index, for all processes of a machine.
 
-``index.jsonl`` stays the source of truth: columns lie in a folder named by its size and checksum
-(``columns-SIZE-CRC``), are extended when lines were added to it, made anew when it has changed otherwise, and can be
-deleted at any time. Whoever maps a folder holds a
-lock on it, so that a process that goes on in others finds it there too: those of an older index are deleted once nobody
-does.
+``index.jsonl`` stays the source of truth: columns are in a folder named by its size and checksum
+(``columns-SIZE-CRC``). They are extended when lines were appended, rebuilt after other changes, and can be deleted at
+any time. A process that maps a folder holds a lock on it, so that its child processes can map it too; columns of an
+older index are deleted once no process maps them.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ CHUNK = 1 << 24
 
 
 class Kept:
-    """Columns mapped from the files in *folder*, which stay there while this object lives.
+    """Columns mapped from the files in *folder*, which are not deleted while this object lives.
 
     Raises:
         OSError: if they cannot be read, or are being deleted.
-        ValueError: if one is damaged.
+        ValueError: if one is corrupted.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,12 +47,12 @@ class Kept:
 
 
 def columns_folder(index: Path) -> Path:
-    """Return the folder where the columns of the present content of the file *index* are kept, if they are."""
+    """Return the folder for the columns of the current content of the file *index*; it may not exist."""
     return columns_folders(index)[0]
 
 
 def columns_folders(index: Path) -> tuple[Path, Path | None]:
-    """Return :func:`columns_folder`, and that with the columns of most of its first lines, if there is one."""
+    """Return :func:`columns_folder`, and the existing folder that covers most of the first lines, if there is one."""
     known = {covered_bytes(folder): folder for folder in index.parent.glob("columns-*-????????")}
     checksum, size, begun = 0, 0, None
     with index.open("rb") as stream:
@@ -65,7 +64,7 @@ def columns_folders(index: Path) -> tuple[Path, Path | None]:
 
 
 def covered_bytes(folder: Path) -> int:
-    """Return the size of the index whose columns *folder* holds; 0 if its name does not say."""
+    """Return the size of the index whose columns are in *folder*, from its name; 0 if unknown."""
     size = folder.name.split("-")[1]
     return int(size) if size.isdecimal() else 0
 
@@ -84,7 +83,7 @@ def keep(folder: Path, columns: Mapping[str, NDArray[Any]]) -> None:
             for old in folder.parent.glob("columns-*"):
                 _delete_unused(old)
     except OSError as error:
-        log.info("columns are not kept in %s: %s", folder, error)
+        log.info("cannot cache the columns of the index in %s: %s", folder, error)
 
 
 def _delete_unused(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files of a store on disk: replaced in one piece or appended line by line, and what to say when that fails."""
+"""Files of a store: replaced atomically or appended line by line, with errors that say what to do."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from umzoo.errors import DataError
 from umzoo.files import written_whole
 
 LOCAL = "local"
-"""Folder in a store for what must stay on the machine: the key of the subjects' hash, and reports with file names."""
+"""Folder in a store for private files: the key of the subjects' hash, and reports with file names."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StoreError(DataError):
-    """The store itself cannot be written, which no other scan would mend."""
+    """The store cannot be written; preparation stops, because all other scans would fail too."""
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn what goes wrong in writing *path* into a :class:`StoreError` that says what to do."""
+    """Convert errors in writing *path* to a :class:`StoreError` that says what to do."""
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            advice = "free some, and run the same command: what is in stays, and it goes on from there"
-            raise StoreError(f"no space left for {path} ({_free(path)}): {advice}") from None
+            advice = "free some space and run the same command again to continue; volumes in the store are kept"
+            raise StoreError(f"no space left to write {path} ({_free(path)}): {advice}") from None
         raise StoreError(
-            f"cannot write {path} ({error.strerror or error}): mend that, and run the same command"
+            f"cannot write {path} ({error.strerror or error}): fix this, and run the same command again"
         ) from None
 
 
 def _free(path: Path) -> str:
     try:
-        return f"{shutil.disk_usage(path.parent).free / 1e6:.0f} MB free, or a quota or limit of the size of files"
+        return f"{shutil.disk_usage(path.parent).free / 1e6:.0f} MB free; a quota or file size limit may apply"
     except OSError:
-        return "its folder is gone"
+        return "its folder is missing"
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace *path* by *text* in one piece.
+    """Replace *path* by *text* atomically.
 
     Raises:
         StoreError: if the disk is full, or the file cannot be written.
@@ -54,7 +54,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def replace_file(target: Path, content: bytes) -> None:
-    """Replace *target* by *content* in one piece, flushed to disk.
+    """Replace *target* by *content* atomically, flushed to disk.
 
     Raises:
         StoreError: if the disk is full, or the file cannot be written.
@@ -79,7 +79,7 @@ class JsonLines:
             self._file = path.open("ab", buffering=0)
 
     def append(self, content: Any) -> None:
-        """Append one line, and return once it is on disk; of a line that does not fit, nothing is left."""
+        """Append one line, and return once it is on disk; if that fails, the file is unchanged."""
         line = (json.dumps(content, separators=(",", ":")) + "\n").encode()
         end = os.fstat(self._file.fileno()).st_size
         with writing(self.path):

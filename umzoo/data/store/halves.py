@@ -1,8 +1,8 @@
-"""Copies of volumes at half their resolution, from which crops that ask for coarser voxels are cut.
+"""Copies of volumes at half their resolution, from which crops with coarser voxels are cut.
 
 A copy is an array like the volume's own, in the folder ``halves``, with half the voxels along each axis (rounded up),
 about an eighth of its size. Along each axis voxel k is (1, 3, 3, 1) / 8 of the voxels 2k - 1 to 2k + 2: the triangle
-filter that resizing by two uses. Copies are optional and made from the arrays alone, in whole numbers, so they are the
+filter that resizing by two uses. Copies are optional and computed from the arrays in integers, so they are the
 same on every machine.
 """
 
@@ -21,7 +21,7 @@ from umzoo.errors import in_one_line
 
 
 def halve(voxels: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Return *voxels* ``(D, H, W)`` at half the resolution; the outermost voxels go on beyond the ends."""
+    """Return *voxels* ``(D, H, W)`` at half the resolution; the volume is padded with its outermost voxels."""
     depth, height, width = voxels.shape
     result = np.empty(half_shape((depth, height, width)), np.int16)
     last = depth - 1
@@ -53,7 +53,7 @@ def half_file(store: Path, name: str) -> Path:
 
 
 def write_half(store: Path, name: str, stored: NDArray[np.int16]) -> None:
-    """Write the copy of the volume *name*, whose voxels are *stored* ``(D, H, W)``, in one piece.
+    """Write the copy of the volume *name*, whose voxels are *stored* ``(D, H, W)``, atomically.
 
     Raises:
         StoreError: if the disk is full, or the file cannot be written.
@@ -62,20 +62,20 @@ def write_half(store: Path, name: str, stored: NDArray[np.int16]) -> None:
 
 
 def half_damage(store: Path, name: str) -> str:
-    """What is wrong with the copy of the volume *name*, whose array is sound; empty if nothing, or if there is none."""
+    """The problem of the copy of the volume *name*, whose array is intact; empty if there is no problem or no copy."""
     file = half_file(store, name)
     if not file.is_file():
         return ""
     try:
         found = blosc2.open(str(file), mode="r")[:]
     except (RuntimeError, OSError, ValueError) as error:
-        return f"its copy at half the resolution is damaged: {in_one_line(error, 80)}"
+        return f"its copy at half the resolution is corrupted: {in_one_line(error, 80)}"
     same = np.array_equal(found, halve(_volume(store, name)))
-    return "" if same else "its copy at half the resolution is not that of the array"
+    return "" if same else "its copy at half the resolution does not match the array"
 
 
 def make_half(store: Path, name: str) -> bool:
-    """Make the copy of the volume *name* if it is missing or damaged; return whether it was.
+    """Write the copy of the volume *name* if it is missing or corrupted; return whether it was.
 
     Raises:
         StoreError: if the disk is full, or the file cannot be written.

@@ -1,4 +1,4 @@
-"""Identifiers of volumes and of persons in a store: hashes, which reveal neither."""
+"""Identifiers of volumes and of persons in a store: hashes, which identify nobody outside of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The index of a store: read line by line, or from columns that are kept beside it."""
+"""The index of a store: read line by line, or from columns cached next to it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from umzoo.data.store.record_columns import NAMES, POINTS, Records, joined
 from umzoo.errors import DataError, in_one_line
 
 LEAST = 1000
-"""Records from which columns are kept in files; fewer are parsed as quickly."""
+"""Minimum number of records for which columns are cached in files; fewer are parsed as quickly."""
 CHUNK = 10_000
-"""Records that are held at a time while they become columns."""
+"""Number of records converted to columns at a time."""
 
 
 def read_records(file: Path) -> Records:
     """Return the records of *file* sorted by id, one per id; a torn last line is left out.
 
     Raises:
-        DataError: if a line is damaged.
+        DataError: if a line is corrupted.
     """
     if not file.is_file():
         return Records.of([])
@@ -35,7 +35,7 @@ def read_records(file: Path) -> Records:
     records, problems = _extended_columns(file, begun) if begun else _read_columns(file)
     if problems:
         raise DataError(
-            f"{problems[0]}: 'umzoo store compact {file.parent}' leaves it out, preparing again makes it anew"
+            f"{problems[0]}: run 'umzoo store compact {file.parent}' to drop it, then prepare its source again"
         )
     return keep_columns(folder, records) if columns_folder(file) == folder else records
 
@@ -56,7 +56,7 @@ def _extended_columns(file: Path, begun: Path) -> tuple[Records, list[str]]:
 
 
 def _read_columns(file: Path, known: Records | None = None, start: int = 0) -> tuple[Records, list[str]]:
-    """The same as columns, after those *known* of the bytes before *start*; records are held a few at a time."""
+    """The records of *file* as columns: the *known* ones of the bytes before *start*, then the others, in chunks."""
     problems: list[str] = []
     parsed = _parsed(file, problems, start)
     parts = [known] if known else []
@@ -66,7 +66,7 @@ def _read_columns(file: Path, known: Records | None = None, start: int = 0) -> t
 
 
 def _parsed(file: Path, problems: list[str], start: int = 0) -> Iterator[VolumeRecord]:
-    """Yield the records of *file* from byte *start*; say in *problems* what is wrong with lines that are none."""
+    """Yield the records of *file* from byte *start*; add an error to *problems* for each invalid line."""
     with file.open("rb") if file.is_file() else BytesIO() as stream:
         stream.seek(start)
         for number, line in enumerate(stream, 1):
@@ -75,15 +75,15 @@ def _parsed(file: Path, problems: list[str], start: int = 0) -> Iterator[VolumeR
             try:
                 record = _record(line)
             except RecursionError:
-                problems.append(f"{file} line {number} is damaged: it is nested too deeply")
+                problems.append(f"{file} line {number} is corrupted: it is nested too deeply")
             except (ValueError, TypeError) as error:
-                problems.append(f"{file} line {number} is damaged: {in_one_line(error, 120)}")
+                problems.append(f"{file} line {number} is corrupted: {in_one_line(error, 120)}")
             else:
                 yield record
 
 
 def _record(line: bytes) -> VolumeRecord:
-    """The record of *line*; what pydantic's quick way refuses is tried the long way, which says why."""
+    """The record of *line*; if fast validation fails, it is validated again in a way that explains the error."""
     try:
         return VolumeRecord.model_validate_json(line)
     except ValidationError:
@@ -91,7 +91,7 @@ def _record(line: bytes) -> VolumeRecord:
 
 
 def kept_columns(folder: Path) -> Records | None:
-    """Return the columns in *folder*; None if there are none, or damaged ones."""
+    """Return the columns in *folder*; None if they are missing or corrupted."""
     try:
         kept = Kept(folder)
     except (OSError, ValueError, EOFError):
@@ -102,14 +102,14 @@ def kept_columns(folder: Path) -> Records | None:
 
 
 def keep_columns(folder: Path, records: Sequence[VolumeRecord]) -> Records:
-    """Return *records* as columns; many are kept in *folder* where that works.
+    """Return *records* as columns, which are cached in *folder* if there are many and it is writable.
 
-    *folder* is that of the content the records were read from: ask for it before reading, as others may append.
+    *folder* must be determined before the records are read, because other processes may append meanwhile.
     """
     made = Records.of(records)
     if len(made) < LEAST:
         return made
     if (kept := kept_columns(folder)) is not None:
-        return kept  # another process was as quick
+        return kept  # another process has written them meanwhile
     keep(folder, made.columns)
     return kept_columns(folder) or made

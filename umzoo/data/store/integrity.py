@@ -1,4 +1,4 @@
-"""Whether the arrays of a store are what its index says."""
+"""Compares the arrays of a store with its index."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from umzoo.files import sha256
 
 
 def damage(store: Path, record: VolumeRecord) -> str:
-    """What is wrong with the array of *record*; empty if nothing. All of it is read."""
+    """The problem of the array of *record*; empty if there is none. The whole array is read."""
     if is_packed(store):
         return shard_damage(store, record.id)
     file = array_file(store, record.id)
     if problem := oddity(file):
         return "the array is missing" if problem == "no such file" else problem
     if record.sha256:
-        return "" if sha256(file) == record.sha256 else "the array is damaged: it has another sha256 than was written"
+        return "" if sha256(file) == record.sha256 else "the array is corrupted: its sha256 does not match the index"
     try:
         array = blosc2.open(str(file), mode="r")
         if tuple(array.shape) != record.shape or array.dtype != np.int16:
@@ -31,5 +31,5 @@ def damage(store: Path, record: VolumeRecord) -> str:
         for start in range(0, record.shape[0], 64):
             array[start : start + 64]
     except (RuntimeError, OSError, ValueError) as error:
-        return f"the array is damaged: {in_one_line(error, 80)}"
+        return f"the array is corrupted: {in_one_line(error, 80)}"
     return ""

@@ -1,8 +1,8 @@
-"""The training store: one int16 blosc2 array a volume, and an index of one JSON line a volume.
+"""The training store: one int16 blosc2 array per volume, and an index with one JSON line per volume.
 
 Layout: ``store.json`` (format, input spec), ``index.jsonl`` (:class:`~umzoo.data.store.record.VolumeRecord` lines),
-``volumes/<id[:2]>/<id>.b2nd``, copies at half the resolution (:mod:`umzoo.data.store.halves`), and what is made from
-the index to open it faster (:mod:`umzoo.data.store.record_columns`).
+``volumes/<id[:2]>/<id>.b2nd``, copies at half the resolution (:mod:`umzoo.data.store.halves`), and a cache of
+the index that opens faster (:mod:`umzoo.data.store.record_columns`).
 Array axes are (D, H, W) = (z, y, x) with indices increasing toward S, P, L. A line is appended only once its
 array is complete, so a store can be read while it is written; a torn last line is ignored.
 """
@@ -39,7 +39,7 @@ class StoreInfo(Config):
 
     format: int = Field(FORMAT, description="format number")
     input: InputSpec = Field(description="orientation, spacing and intensity rules of all volumes")
-    umzoo: str = Field("", description="version that began the store")
+    umzoo: str = Field("", description="version that created the store")
 
 
 class Store:
@@ -47,10 +47,10 @@ class Store:
 
     Args:
         path: the store's folder.
-        only: ids of the volumes to see; None is all. A run that goes on sees the volumes it began with.
+        only: ids of the volumes to use; None is all. A resumed run uses the volumes that it started with.
 
     Raises:
-        DataError: if *path* is not a store, of a newer format, or lacks one of *only*.
+        DataError: if *path* is not a store, has a newer format, or lacks one of *only*.
     """
 
     def __init__(self, path: Path | str, only: Sequence[str] | None = None) -> None:
@@ -72,29 +72,29 @@ class Store:
 
     @cached_property
     def targets(self) -> Targets:
-        """What is known of the volumes beside their modality, for supervised pre-training; mostly nothing."""
+        """Targets of the volumes for supervised pre-training; most stores have none."""
         return read_targets(self.path, self.records)
 
     def __len__(self) -> int:
         return len(self.records)
 
     def read(self, index: int, start: Triple, stop: Triple) -> NDArray[np.int16]:
-        """Return voxels ``start:stop`` (D, H, W) of volume *index*; only the blocks they touch are read.
+        """Return voxels ``start:stop`` (D, H, W) of volume *index*; only the blocks that contain them are read.
 
         Raises:
-            DataError: if the array is missing, damaged or of another shape than the index says.
+            DataError: if the array is missing or corrupted, or its shape differs from the index.
         """
-        return self._read(self._handle, index, start, stop, "prepare its source again, which repairs it")
+        return self._read(self._handle, index, start, stop, "prepare its source again to repair it")
 
     def read_half(self, index: int, start: Triple, stop: Triple) -> NDArray[np.int16] | None:
         """Return voxels ``start:stop`` of the copy of volume *index* at half the resolution; None if there is none.
 
         Raises:
-            DataError: if the copy is damaged or of another shape than the index says.
+            DataError: if the copy is corrupted, or its shape does not match the index.
         """
         if not self.has_half(index):
             return None
-        return self._read(self._half, index, start, stop, f"'umzoo store halve {self.path}' makes it again")
+        return self._read(self._half, index, start, stop, f"run 'umzoo store halve {self.path}' to rebuild it")
 
     def _read(self, handle: Any, index: int, start: Triple, stop: Triple, remedy: str) -> NDArray[np.int16]:
         try:
@@ -126,7 +126,7 @@ class Store:
         return half_file(self.path, self.records[index].id).is_file()
 
     def _remember(self) -> None:
-        """Keep arrays open that are read again and again."""
+        """Cache open arrays."""
         self._handle = lru_cache(maxsize=256)(self._open)
         self._half = lru_cache(maxsize=256)(self._open_half)
         self.has_half = lru_cache(maxsize=1 << 16)(self._has_half)
@@ -140,7 +140,7 @@ class Store:
 
 
 def open_array(file: Path, shape: Triple, offset: int = 0) -> Any:
-    """Open the array *offset* bytes behind the begin of *file*.
+    """Open the array that starts at byte *offset* of *file*.
 
     Raises:
         ValueError: if it is not int16 of the *shape*.
@@ -152,16 +152,16 @@ def open_array(file: Path, shape: Triple, offset: int = 0) -> Any:
 
 
 def select_records(records: Records, only: Sequence[str] | None, path: Path) -> Records:
-    """Return those of *records* that *only* names, in its order; all if it is None.
+    """Return the *records* with the ids *only*, in that order; all if it is None.
 
     Raises:
-        DataError: if one is missing; *path* is named.
+        DataError: if one is missing; the error names *path*.
     """
     if only is None:
         return records
     found, missing = records.select(only)
     if missing:
-        raise DataError(f"{path} lacks {len(missing)} of the {len(only)} expected volumes, such as {missing[0]}")
+        raise DataError(f"{path}: {len(missing)} of {len(only)} expected volumes are missing, such as {missing[0]}")
     return found
 
 
@@ -169,9 +169,9 @@ def _read_info(path: Path) -> StoreInfo:
     file = path / "store.json"
     if not file.is_file():
         raise DataError(f"{path} is not a store (no store.json): make one with 'umzoo prepare SOURCE --out {path}'")
-    content = read_json(file, error=DataError, remedy="preparing into another folder makes it anew")
+    content = read_json(file, error=DataError, remedy="prepare into another folder again")
     if not isinstance(content.get("format", FORMAT), int):
-        raise DataError(f"{file} is damaged: its format is not a number; preparing into another folder makes it anew")
+        raise DataError(f"{file} is corrupted: its format is not a number; prepare into another folder again")
     if content.get("format", FORMAT) > FORMAT:
         raise DataError(f"{path} has store format {content['format']}, this umzoo reads up to {FORMAT}: update umzoo")
     return StoreInfo.parse(content, str(file))

@@ -1,7 +1,7 @@
-"""The records of a store as columns: one NumPy array a field, mapped into memory where they lie in files.
+"""The records of a store as columns: one NumPy array per field, memory-mapped if they are in files.
 
-A hundred thousand records are opened without being parsed, and all processes of a machine share the pages they touch.
-:mod:`umzoo.data.store.column_files` keeps them beside the index.
+100,000 records are opened without being parsed, and all processes of a machine share the pages they read.
+:mod:`umzoo.data.store.column_files` caches them next to the index.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ NUMBERS = {
     "foreground": np.float64,
 }
 POINTS, ENDS = "points", "ends"
-"""Points of all volumes ``(P, 3)``, and where those of each volume end in them ``(N,)``."""
+"""Points of all volumes ``(P, 3)``, and the end of each volume's points among them ``(N,)``."""
 NAMES = (*TEXTS, *NUMBERS, POINTS, ENDS)
 
 
 class Records(Sequence[VolumeRecord]):
-    """Records of volumes as columns; each record is made when it is asked for.
+    """Records of volumes as columns; each record is created on access.
 
     Args:
         columns: arrays by name of the field; texts are bytes in UTF-8.
-        rows: those that are seen, in this order; None is all.
-        kept: where the columns lie, if they are mapped from files: other processes map them too.
+        rows: the rows to use, in this order; None is all.
+        kept: the mapped files of the columns, if there are any; other processes map them too.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Records(Sequence[VolumeRecord]):
         return column if self._rows is None else column[self._rows]
 
     def texts(self, name: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-        """Return the different texts of the field *name*, sorted, and the place of each record's among them."""
+        """Return the distinct texts of the field *name*, sorted, and the index of each record's text among them."""
         found, places = np.unique(self.column(name), return_inverse=True)
         return tuple(text.decode() for text in found.tolist()), places.reshape(-1)
 
@@ -114,7 +114,7 @@ class Records(Sequence[VolumeRecord]):
         return points
 
     def select(self, ids: Sequence[str]) -> tuple[Records, list[str]]:
-        """Return the records of *ids*, in their order, and which of them are missing."""
+        """Return the records of *ids*, in their order, and the missing ids."""
         known = self.column("id")
         order = np.argsort(known)
         wanted = np.array([name.encode() for name in ids], dtype=bytes)
@@ -135,7 +135,7 @@ class Records(Sequence[VolumeRecord]):
 
     @property
     def columns(self) -> Mapping[str, NDArray[Any]]:
-        """The whole columns by name of the field, whichever records are seen."""
+        """The whole columns by name of the field, including rows that are not used."""
         return self._columns
 
     @classmethod
@@ -145,7 +145,7 @@ class Records(Sequence[VolumeRecord]):
 
 
 def joined(parts: Sequence[Records]) -> Records:
-    """Return the records of *parts* together, sorted by id; of several with one id the last."""
+    """Return the records of all *parts*, sorted by id; the last one if several have the same id."""
     if not parts:
         return Records.of([])
     columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in (*TEXTS, *NUMBERS, POINTS)}
@@ -164,12 +164,12 @@ def _mapped(folder: Path) -> Kept:
     """The columns in *folder*, which another process has mapped.
 
     Raises:
-        DataError: if they are gone, which only happens where folders cannot be locked.
+        DataError: if they were deleted, which only happens on systems that cannot lock folders.
     """
     try:
         return Kept(folder)
     except OSError as error:
-        raise DataError(f"{folder} is gone, as the store was changed meanwhile ({error}): start again") from None
+        raise DataError(f"{folder} was deleted, because the store changed ({error}): start again") from None
 
 
 def _columns(records: Sequence[VolumeRecord]) -> dict[str, NDArray[Any]]:

@@ -1,8 +1,7 @@
-"""Packed stores that lie elsewhere, read through fsspec: ``https://``, ``s3://``, ``hf://datasets/...`` and the like.
+"""Remote packed stores, read through fsspec: ``https://``, ``s3://``, ``hf://datasets/...`` and others.
 
-Index, table and targets are fetched when a store is opened. A volume, or its copy at half the resolution, is fetched
-whole, as one range of its shard, when its first crop is cut, and kept in the user's cache; the crops after that are
-read from there.
+Index, table and targets are downloaded when a store is opened. A volume, or its copy at half the resolution, is
+downloaded as one range of its shard when its first crop is read, and kept in the user's cache for later crops.
 """
 
 from __future__ import annotations
@@ -26,39 +25,39 @@ from umzoo.errors import DataError, in_one_line
 from umzoo.files import user_cache, written_whole
 
 LIMIT = "UMZOO_STORE_CACHE_GB"
-"""Variable that says how many GB of volumes are kept of each store; the oldest are dropped (default 100)."""
+"""Environment variable: GB of cached volumes per store; the oldest are deleted (default 100)."""
 ATTEMPTS = 3
-"""Times that a range is asked for."""
+"""Maximum number of attempts to download a range."""
 PAUSE = 0.1
-"""Seconds before it is asked for again, times 4 each time."""
+"""Base of the pause between attempts in seconds; it grows by a factor of 4."""
 FILES = ("store.json", "index.jsonl", TABLE)
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/{1,2}(?=[^/])")
 
 
 class MissingError(DataError):
-    """A file of a store is not there."""
+    """A file of a store is missing."""
 
 
 def as_url(path: Path | str) -> str | None:
-    """Return *path* as an address if it is one, also where a :class:`~pathlib.Path` has taken one of its slashes."""
+    """Return *path* as a URL if it is one, even if :class:`~pathlib.Path` removed one of its slashes; else None."""
     text = str(path).replace("\\", "/")
     return _URL.sub(r"\1://", text, count=1).rstrip("/") if _URL.match(text) else None
 
 
 def located(path: Path) -> str:
-    """Return the address that *path* is, or else its absolute path."""
+    """Return *path* as a URL if it is one, otherwise as an absolute path."""
     return as_url(path) or str(path.resolve())
 
 
 class RemoteStore(PackedStore):
-    """A packed store at an address.
+    """A packed store at a URL.
 
     Args:
         url: of its folder.
-        only: ids of the volumes to see; None is all.
+        only: ids of the volumes to use; None is all.
 
     Raises:
-        DataError: if nothing can be fetched from there, or the package for its kind is missing.
+        DataError: if it cannot be downloaded, or the package for its protocol is missing.
     """
 
     def __init__(self, url: str, only: Sequence[str] | None = None) -> None:
@@ -72,19 +71,19 @@ class RemoteStore(PackedStore):
         return open_array(file, shape)
 
     def _fetch(self, entry: Any, file: Path) -> None:
-        """Fetch an array into *file*."""
+        """Download an array to *file*."""
         start = int(entry["offset"])
         address = f"{self.url}/{shard_name(int(entry['shard']))}"
         content = _range(address, start, start + int(entry["length"]))
         if hashlib.sha256(content).hexdigest() != entry["sha256"].decode():
-            raise ValueError(f"{address} has another sha256 than was written")
+            raise ValueError(f"{address} is corrupted: the sha256 of the array does not match")
         _make_room(file.parent, len(content))
         with written_whole(file) as temporary:
             temporary.write_bytes(content)
 
 
 def _fetch_index(url: str) -> Path:
-    """Fetch what describes the store at *url*; return the folder, named by address and content."""
+    """Download the index, table and targets of the store at *url*; return their folder, named by URL and content."""
     found = {name: _range(f"{url}/{name}") for name in FILES}
     with suppress(MissingError):
         found[TARGETS] = _range(f"{url}/{TARGETS}")
@@ -110,15 +109,15 @@ def _file_system(url: str, process: int) -> Any:
 
         return fsspec.filesystem(kind, skip_instance_cache=True)
     except (ImportError, ValueError) as error:
-        raise DataError(f"{url} needs a package that reads {kind}://: {in_one_line(error)}") from None
+        raise DataError(f"reading {url} requires a package for {kind}://: {in_one_line(error)}") from None
 
 
 def _range(address: str, start: int | None = None, end: int | None = None) -> bytes:
     """Return the bytes *start* to *end* of *address*.
 
     Raises:
-        MissingError: if it is not there.
-        DataError: if they cannot be fetched.
+        MissingError: if it is missing.
+        DataError: if they cannot be downloaded.
     """
     system = _file_system("/".join(address.split("/")[:3]), os.getpid())
     attempt = 1
@@ -127,16 +126,17 @@ def _range(address: str, start: int | None = None, end: int | None = None) -> by
             content: bytes = system.cat_file(address, start=start, end=end)
             return content
         except FileNotFoundError:
-            raise MissingError(f"{address} is not there: expected a store that 'umzoo store pack' wrote") from None
+            raise MissingError(f"{address} is missing: expected a store written by 'umzoo store pack'") from None
         except Exception as error:  # noqa: BLE001 - every file system raises errors of its own
             if attempt == ATTEMPTS:
-                raise DataError(f"{address} cannot be fetched: {type(error).__name__}: {in_one_line(error)}") from None
+                detail = f"{type(error).__name__}: {in_one_line(error)}"
+                raise DataError(f"{address} cannot be downloaded: {detail}") from None
         time.sleep(PAUSE * 4**attempt)
         attempt += 1
 
 
 def _make_room(folder: Path, needed: int) -> None:
-    """Drop the oldest files of *folder* until *needed* bytes more are within the limit."""
+    """Delete the oldest files of *folder* until *needed* more bytes are within the limit."""
     kept = sorted((file.stat().st_mtime, file.stat().st_size, file) for file in folder.glob("*.b2nd"))
     excess = sum(size for _, size, _ in kept) + needed - float(os.environ.get(LIMIT, "100")) * 1e9
     for _, size, file in kept:

@@ -1,8 +1,8 @@
 """A packed store: the arrays of many volumes in one file, for network file systems and object stores.
 
-Layout: ``store.json`` and ``index.jsonl`` as in any store, ``shard-00000.bin`` and so on, which are the volumes' files
-one after the other, each followed by its copy at half the resolution if there is one, and ``shards.npy``, which says
-where each lies (:data:`ENTRY`). A packed store is only read.
+Layout: ``store.json`` and ``index.jsonl`` as in any store; ``shard-00000.bin`` and so on, which are the volumes' files
+one after the other, each followed by its copy at half the resolution if there is one; and ``shards.npy``, the table
+of their positions (:data:`ENTRY`). A packed store is read-only.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from umzoo.files import written_whole
 
 TABLE = "shards.npy"
 ENTRY = np.dtype([("id", "S64"), ("shard", "<i4"), ("offset", "<i8"), ("length", "<i8"), ("sha256", "S64")])
-"""Where an array lies, in bytes; the table is sorted by id."""
+"""Position of an array: shard, offset and length in bytes; the table is sorted by id."""
 HALF = ".half"
-"""Behind the id of a volume, the id of its copy at half the resolution."""
+"""Suffix of a volume's id that gives the id of its copy at half the resolution."""
 
 
 class PackedStore(Store):
@@ -39,11 +39,11 @@ class PackedStore(Store):
         """Return the :data:`ENTRY` of the array *name*.
 
         Raises:
-            ValueError: if there is none.
+            ValueError: if the table has no such array.
         """
         entry = self._find(name)
         if entry is None:
-            raise ValueError(f"{TABLE} does not name it")
+            raise ValueError(f"it is missing in {TABLE}")
         return entry
 
     def _find(self, name: str) -> Any | None:
@@ -87,7 +87,7 @@ def is_packed(path: Path) -> bool:
 def _table(file: Path) -> NDArray[Any]:
     found: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
     if found.dtype != ENTRY:
-        raise ValueError(f"{file} is not a table of shards")
+        raise ValueError(f"{file} is not a valid table of shards")
     return found
 
 
@@ -97,21 +97,21 @@ def pack(
     """Write the volumes of *store* into shards of about *size* bytes, as the packed store *out*.
 
     Args:
-        store: what ``umzoo prepare`` made; it stays as it is.
-        out: a folder that is not there yet.
-        size: bytes of a shard, at which the next one is begun.
-        progress: called with volumes done, and volumes in all.
+        store: store written by ``umzoo prepare``; it is not changed.
+        out: a folder that does not exist yet.
+        size: bytes of a shard at which the next one is started.
+        progress: called with the numbers of volumes done and in total.
 
     Returns:
-        Volumes, and shards.
+        The numbers of volumes and of shards.
 
     Raises:
-        DataError: if *out* is there, *store* is packed, or one of its arrays is missing or damaged.
+        DataError: if *out* exists, *store* is packed, or one of its arrays is missing or corrupted.
     """
     if out.exists():
-        raise DataError(f"{out} is there already: give a folder that is not")
+        raise DataError(f"{out} already exists: give a new folder")
     if is_packed(store):
-        raise DataError(f"{store} is packed already: copy it as it is")
+        raise DataError(f"{store} is already packed: copy its folder instead")
     records = Store(store).records
     out.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(out) as temporary:
@@ -127,7 +127,7 @@ def pack(
 def _write(
     store: Path, records: Any, folder: Path, size: int, progress: Callable[[int, int], None] | None
 ) -> Iterator[tuple[bytes, int, int, int, bytes]]:
-    """Write the shards into *folder*; yield where each array lies."""
+    """Write the shards into *folder*; yield the entry of each array."""
     number, shard = 0, (folder / shard_name(0)).open("xb")
     try:
         for done, record in enumerate(records, 1):
@@ -148,27 +148,27 @@ def _write(
 
 
 def _append(file: Path, shard: BinaryIO, expected: str, store: Path) -> str:
-    """Copy *file*, whose sha256 is *expected* if that is known, to the end of *shard*; return its sha256."""
+    """Append *file*, whose sha256 is *expected* if that is known, to *shard*; return its sha256."""
     try:
         content = file.read_bytes()
     except OSError as error:
         raise DataError(f"{file.stem}: the array cannot be read ({error}): prepare its source again") from None
     digest = hashlib.sha256(content).hexdigest()
     if expected and digest != expected:
-        raise DataError(f"{file.stem}: the array is damaged: 'umzoo store verify {store}' tells more")
+        raise DataError(f"{file.stem}: the array is corrupted: run 'umzoo store verify {store}' for details")
     shard.write(content)
     return digest
 
 
 def shard_damage(store: Path, name: str) -> str:
-    """What is wrong with the volume *name* of the packed *store*; empty if nothing. All of it is read."""
+    """The problem of the volume *name* of the packed *store*; empty if there is none. The whole array is read."""
     opened = PackedStore(store, only=(name,))
     try:
         entries = [opened.place(one) for one in (name, name + HALF)[: 1 + opened.has_half(0)]]
         sound = all(_digest(store, entry) == entry["sha256"].decode() for entry in entries)
     except (OSError, ValueError) as error:
         return f"the array cannot be read: {error}"
-    return "" if sound else "the array is damaged: it has another sha256 than was written"
+    return "" if sound else "the array is corrupted: its sha256 does not match"
 
 
 def _digest(store: Path, entry: Any) -> str:

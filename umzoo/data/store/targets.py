@@ -1,7 +1,7 @@
 """Targets of the volumes of a store, such as an age or a diagnosis, for supervised pre-training.
 
-``targets.json`` holds a table for each target: the content of a volume (:func:`~umzoo.data.store.identity.content_of`)
-to the text in the manifest. A target whose texts are all numbers is a number, else its texts are classes.
+``targets.json`` has a table for each target: the content of a volume (:func:`~umzoo.data.store.identity.content_of`)
+to the text in the manifest. A target whose texts are all numbers is a number, otherwise its texts are classes.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from umzoo.files import read_json
 
 FILE = "targets.json"
 MISSING = frozenset({"", "nan", "na", "n/a"})
-"""Texts that mean that a target is not known, in any case."""
+"""Texts of unknown targets, in upper or lower case."""
 MOST_CLASSES = 256
-"""Different texts of a target, at most: more are names or free text, which do not belong into a store."""
+"""Maximum number of distinct texts of a target; more are names or free text, which must not enter a store."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A target that volumes of a store have.
+    """A target of the volumes of a store.
 
     Attributes:
         classes: names of the classes, sorted; empty for a number.
-        mean: of the known numbers; 0 for classes.
-        std: standard deviation of the known numbers, or 1 where they are all equal; 1 for classes.
+        mean: mean of the known numbers; 0 for classes.
+        std: standard deviation of the known numbers, or 1 if they are all equal; 1 for classes.
     """
 
     classes: tuple[str, ...] = ()
@@ -45,18 +45,18 @@ class Target:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Target:
-        """The inverse of ``dataclasses.asdict``, also behind JSON."""
+        """The inverse of ``dataclasses.asdict``, also after a round trip through JSON."""
         return cls(tuple(plain["classes"]), float(plain["mean"]), float(plain["std"]))
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Targets by name, and what they are for each volume.
+    """Targets by name, and their value for each volume.
 
     Attributes:
-        known: what each target is.
-        values: by name and volume ``(N,)``: the place of its class as int64, -1 where it is not known; or the number as
-            float32, NaN where it is not known.
+        known: description of each target.
+        values: by name and volume ``(N,)``: the index of its class as int64, -1 if unknown; or the number as
+            float32, NaN if unknown.
     """
 
     known: dict[str, Target] = field(default_factory=dict)
@@ -67,7 +67,7 @@ def read_targets(store: Path, records: Records) -> Targets:
     """Return the targets in *store* of the volumes *records*.
 
     Raises:
-        DataError: if the file is damaged.
+        DataError: if the file is corrupted.
     """
     result, tables = Targets(), _read(store)
     contents = [content_of(name) for name in records.ids] if tables else []
@@ -83,13 +83,13 @@ def read_targets(store: Path, records: Records) -> Targets:
 
 
 def update_targets(store: Path, given: Mapping[str, Mapping[str, str]], volumes: Collection[str]) -> None:
-    """Write what is *given* by content of a volume and name of a target; leave out contents that *volumes* lacks.
+    """Write the *given* targets, by content of a volume and name of a target; drop contents that are not in *volumes*.
 
-    What was written before stays, unless it is given anew. Nothing is written into a store without targets.
+    Earlier values stay, unless they are given again. Nothing is written to a store without targets.
 
     Raises:
         StoreError: if it cannot be written.
-        DataError: if what was written before is damaged.
+        DataError: if the earlier targets are corrupted.
     """
     before = _read(store)
     names = sorted({*before, *(name for row in given.values() for name in row)})
@@ -106,18 +106,18 @@ def require_classes(name: str, texts: Collection[str]) -> None:
     """Refuse a target *name* whose *texts* are neither numbers nor classes.
 
     Raises:
-        DataError: if there are too many different ones.
+        DataError: if there are too many distinct ones.
     """
     count = len(_target([text for text in texts if is_known(text)]).classes)
     if count > MOST_CLASSES:
         raise DataError(
-            f"column '{name}' has {count} different texts, more than {MOST_CLASSES}: a target is a number or a class,"
-            " and what names a person does not belong into a store"
+            f"column '{name}' has {count} distinct texts, at most {MOST_CLASSES} are allowed: a target is a number or a"
+            " class, and a store must not contain names of persons"
         )
 
 
 def is_known(text: str) -> bool:
-    """Whether *text* is not one of those that mean that a target is not known."""
+    """Whether *text* is not one of ``MISSING``."""
     return text.strip().lower() not in MISSING
 
 
@@ -148,5 +148,5 @@ def _read(store: Path) -> dict[str, dict[str, str]]:
     content = read_json(file, error=DataError, remedy="prepare the manifest again with --target")
     texts = [text for it in content.values() for text in (it.values() if isinstance(it, dict) else [it])]
     if not all(isinstance(it, dict) for it in content.values()) or not all(isinstance(it, str) for it in texts):
-        raise DataError(f"{file} is damaged: expected a table of texts for each target; prepare the manifest again")
+        raise DataError(f"{file} is corrupted: expected a table of texts for each target; prepare the manifest again")
     return content

@@ -1,4 +1,4 @@
-"""Write a store so that neither kill -9 nor a reader who comes too early ever sees half a volume.
+"""Write a store so that incomplete volumes are never read, even after kill -9 or while it is written.
 
 An array is written under a temporary name, synced and renamed; only then its index line is appended and synced.
 """
@@ -26,14 +26,14 @@ from umzoo.spec import InputSpec
 
 
 class StoreWriter:
-    """The only writer of a store, new or begun; a context manager.
+    """The only writer of a new or existing store; a context manager.
 
     Attributes:
-        records: what the index holds, by id; :meth:`settle` replaces it.
+        records: the records of the index by id; :meth:`settle` replaces them.
 
     Raises:
         StoreError: if the disk is full, or the store cannot be written.
-        DataError: if *path* is something else, was begun with another input spec, or is being written by another.
+        DataError: if *path* is not a store, has another input spec, or is being written by another process.
     """
 
     def __init__(self, path: Path, spec: InputSpec | None = None) -> None:
@@ -55,12 +55,12 @@ class StoreWriter:
         self._lock.close()
 
     def same_content(self, name: str) -> VolumeRecord | None:
-        """The record that holds the same voxels and geometry as the volume *name*, under whatever modality."""
+        """The record with the same voxels and geometry as the volume *name*, of any modality; None if there is none."""
         found = self._contents.get(content_of(name))
         return self.records[found] if found else None
 
     def add(self, record: VolumeRecord) -> None:
-        """Index a volume whose array is written, unless its content is there already."""
+        """Add a volume whose array is written to the index, unless the index has its content already."""
         if self.same_content(record.id) is None:
             self._index.append(record.model_dump(mode="json"))
             self.records[record.id] = record
@@ -83,12 +83,12 @@ class StoreWriter:
         self.clean()
 
     def describe(self, targets: Mapping[str, Mapping[str, str]]) -> None:
-        """Enter *targets*, by id of a volume and name of the target, and drop those of volumes that are gone."""
+        """Store *targets*, by id of a volume and name of the target, and drop those of removed volumes."""
         given = {content_of(name): row for name, row in targets.items() if row}
         update_targets(self.path, given, self._contents.keys())
 
     def clean(self) -> int:
-        """Remove what a stopped run left: temporary files, and arrays without an index line; return their bytes."""
+        """Remove leftovers of a stopped run: temporary files, and arrays without an index line; return their bytes."""
         freed = 0
         for folder in self.path.glob(".columns-*"):
             shutil.rmtree(folder, ignore_errors=True)
@@ -102,15 +102,15 @@ class StoreWriter:
 
 
 def _begin(path: Path, spec: InputSpec | None) -> None:
-    """Make the store, or make sure that the one there was begun with *spec*; None takes whatever is there."""
+    """Create the store, or check that the existing one was created with *spec*; None accepts any."""
     if is_packed(path):
-        raise DataError(f"{path} is packed, and only read: change the store it was made of, and pack that again")
+        raise DataError(f"{path} is packed, so it is read-only: change its original store, and pack that again")
     if spec is None or (path / "store.json").exists():
         begun = Store(path).info.input
         if spec is not None and begun != spec:
             changed = [name for name in InputSpec.model_fields if getattr(begun, name) != getattr(spec, name)]
-            told = ", ".join(f"{name} {getattr(begun, name)} there, {getattr(spec, name)} asked" for name in changed)
-            raise DataError(f"{path} was prepared otherwise ({told}): use another --out")
+            told = ", ".join(f"{name} {getattr(begun, name)}, now {getattr(spec, name)}" for name in changed)
+            raise DataError(f"{path} was prepared with other settings ({told}): use another --out")
         return
     if path.exists() and (not path.is_dir() or not all(_is_ours(item.name) for item in path.iterdir())):
         raise DataError(f"{path} exists and is not a store: give --out a new or empty folder")
@@ -121,12 +121,12 @@ def _begin(path: Path, spec: InputSpec | None) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    """Whether *name* is what a run killed before it wrote ``store.json`` may leave."""
+    """Whether a run that was killed before it wrote ``store.json`` may have left *name*."""
     return name in (LOCAL, HALVES, VOLUMES) or name.startswith(".store.json.")
 
 
 def _lock(path: Path) -> TextIO:
-    """Hold the store until the file is closed or the process ends, however it ends."""
+    """Lock the store until the file is closed or the process ends."""
     (path / LOCAL).mkdir(exist_ok=True)
     file = (path / LOCAL / "lock").open("w", encoding="utf-8")
     try:

@@ -52,7 +52,7 @@ def test_thickness_or_spacing_tells_that_they_are_two(two, tools, numbers, each,
 def test_without_it_they_are_refused(two, tools, shift):
     folder, _ = two(shift=shift)
     (stack,) = tools.stacks_in(folder)
-    assert stack.refused.reason is Reason.MIXED and "lie between each other" in stack.refused.detail
+    assert stack.refused.reason is Reason.MIXED and "seem to be interleaved" in stack.refused.detail
 
 
 def test_unequal_distances_are_two_scans_and_not_one_to_be_made_even(two, tools):
@@ -63,7 +63,7 @@ def test_unequal_distances_are_two_scans_and_not_one_to_be_made_even(two, tools)
 def test_where_no_header_tells_the_slices_do(two, tools):
     folder, _ = two(lambda phase, k: 2 * k + phase, SliceThickness=2)
     (stack,) = tools.stacks_in(folder)
-    with pytest.raises(Refused, match="every second of its slices is more alike than neighbors"):
+    with pytest.raises(Refused, match="every second slice is more similar than neighbors"):
         tools.read(stack)
 
 

@@ -20,7 +20,10 @@ def test_missing_slices_are_counted(tmp_path, make_scan, write_dicom, tools, los
         (tmp_path / f"{name}.dcm").unlink()
     (stack,) = tools.stacks_in(tmp_path)
     assert stack.refused.reason is Reason.SLICES
-    assert f"{len(lost)} of 20; 2.00 mm apart, with gaps from 2.00 to {2 + 2 * len(lost)}.00 mm" in str(stack.refused)
+    assert (
+        f"{len(lost)} of 20 slices; their spacing is 2.00 mm, with gaps from 2.00 to {2 + 2 * len(lost)}.00 mm"
+        in str(stack.refused)
+    )
 
 
 def test_a_jump_sideways_is_no_shear(tmp_path, make_scan, write_dicom, tools):
@@ -40,7 +43,7 @@ def test_uneven_slices_are_refused_or_made_even(tmp_path, write_dicom, tools):
     write_dicom(tmp_path, scan, each=lambda k: {"ImagePositionPatient": [0, 0, uneven(k)]})
     (refused,) = tools.stacks_in(tmp_path)
     assert refused.refused.reason is Reason.UNEVEN
-    assert "2.00 to 5.00 mm apart" in str(refused.refused) and "--uneven resample" in str(refused.refused)
+    assert "from 2.00 to 5.00 mm" in str(refused.refused) and "--uneven resample" in str(refused.refused)
     (stack,) = tools.stacks_in(tmp_path, uneven=True)
     volume = tools.read(stack, Reading(uneven="resample"))
     step = volume.spacing[0]

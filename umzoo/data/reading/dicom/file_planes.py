@@ -44,7 +44,7 @@ def planes_of(file: str, data: Any, series: str) -> tuple[tuple[Plane, ...], tup
     count = int((numbers(data, "NumberOfFrames") or (1,))[0])
     parts = int((numbers(data, "InConcatenationTotalNumber") or (1,))[0])
     if parts > 1:
-        detail = f"one of {parts} files that are one image (a concatenation): make them one file first"
+        detail = f"one of {parts} files that form one image (a concatenation): merge them into one file first"
         raise Refused(Reason.NOT_A_VOLUME, detail)
     notes: tuple[str, ...] = ()
     if "PerFrameFunctionalGroupsSequence" in data:

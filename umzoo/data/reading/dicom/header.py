@@ -44,14 +44,14 @@ def read_header(file: str) -> Header:
         except Refused as why:
             return Header(file, problem=why)
         except Exception as error:  # noqa: BLE001 - damaged files raise anything
-            return Header(file, problem=Refused(Reason.UNREADABLE, f"damaged DICOM ({one_line(error, file)})"))
+            return Header(file, problem=Refused(Reason.UNREADABLE, f"corrupted DICOM file ({one_line(error, file)})"))
 
 
 def describe(file: str, data: Any) -> Header:
     """The header of *file*, whose elements are in *data*.
 
     Raises:
-        Refused: if it claims more than the file can hold.
+        Refused: if it declares more data than the file can have.
     """
     require_bounded(file, data, [*_TAGS, *USED])
     modality, patient = text(data, "Modality"), text(data, "PatientID")
@@ -73,7 +73,7 @@ def _unfit(data: Any, modality: str) -> Refused | None:
     kind = str(data.file_meta.get("MediaStorageSOPClassUID", "")) if hasattr(data, "file_meta") else ""
     kind = text(data, "SOPClassUID") or kind
     if not kind and "Rows" not in data:
-        return Refused(Reason.UNREADABLE, "damaged, or no DICOM file")
+        return Refused(Reason.UNREADABLE, "corrupted, or not a DICOM file")
     if modality == "SEG" or kind == _SEGMENTATION:
         return Refused(Reason.LABELS, "a DICOM segmentation")
     other = kind == _DIRECTORY or kind.startswith(_NO_IMAGES) or "Rows" not in data
@@ -81,7 +81,7 @@ def _unfit(data: Any, modality: str) -> Refused | None:
         name = pydicom.uid.UID(kind).name if kind else "no image"
         return Refused(Reason.NOT_A_VOLUME, f"DICOM {modality} ({name})" if modality else f"DICOM: {name}")
     if "MOSAIC" in text(data, "ImageType").split("\\") or _IMAGES_IN_MOSAIC in data:
-        detail = "a Siemens mosaic, many slices in one image: convert it first, for example with dcm2niix"
+        detail = "a Siemens mosaic (many slices in one image): convert it first, for example with dcm2niix"
         return Refused(Reason.NOT_A_VOLUME, detail)
     samples = int((numbers(data, "SamplesPerPixel") or (1,))[0])
     if samples > 1 or text(data, "PhotometricInterpretation").startswith("PALETTE"):

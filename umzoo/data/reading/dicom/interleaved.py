@@ -100,7 +100,7 @@ def _by_occurrence(planes: Planes) -> list[Planes]:
 
 
 def _overlap(parts: Sequence[Planes]) -> bool:
-    """Whether there are several *parts* with enough slices, where of any two the shorter is half inside the other."""
+    """Whether there are several *parts* with enough slices; of any two, half of the shorter is within the longer."""
     if len(parts) < 2 or min(map(len, parts)) < _LEAST:
         return False
     places = np.split(along_normal([plane for part in parts for plane in part]), np.cumsum([*map(len, parts)])[:-1])
@@ -112,7 +112,7 @@ def _overlap(parts: Sequence[Planes]) -> bool:
 
 
 def _is_depth(plane: Plane, step: float) -> bool:
-    """Whether *step* is the recorded spacing of the slice *plane*, or else about its thickness."""
+    """Whether *step* is the recorded spacing of the slice *plane*, or, if not recorded, about its thickness."""
     thickness, between = plane.depth
     return _are_close(between, step) or (between <= 0 and _THINNEST <= thickness / step <= 1 + _CLOSE)
 

@@ -1,4 +1,4 @@
-"""The frames of a multi-frame file: place, contrast and rescale of each."""
+"""The frames of a multi-frame file: position, contrast and rescale of each."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _PROJECTIONS = ("RotationVector", "AngularViewVector")
 
 
 class _Groups:
-    """The functional groups of one frame; what it lacks is looked up in those shared by all."""
+    """The functional groups of one frame; missing ones are looked up in the shared groups."""
 
     def __init__(self, own: Any, shared: Any) -> None:
         self._parts = (own, shared)
@@ -55,15 +55,15 @@ class _Groups:
 
 
 def functional_planes(plane: Plane, data: Any, count: int) -> tuple[Plane, ...]:
-    """The frames of an enhanced file; *plane* is what its header says of all.
+    """The frames of an enhanced file; *plane* has the properties shared by all frames.
 
     Raises:
-        Refused: if not every one of its *count* frames is described, and says where it lies and how it is scaled.
+        Refused: if one of its *count* frames is not described, or its position or scaling is missing.
     """
     shared = (data.get("SharedFunctionalGroupsSequence") or [None])[0]
     frames = data.get("PerFrameFunctionalGroupsSequence") or []
     if len(frames) != count:
-        raise Refused(Reason.UNREADABLE, f"{count} frames, of which {len(frames)} are described")
+        raise Refused(Reason.UNREADABLE, f"the header declares {count} frames, but describes {len(frames)}")
     planes = []
     for number, own in enumerate(frames):
         planes.append(_frame(plane, _Groups(own, shared), number))
@@ -100,10 +100,10 @@ def _frame(plane: Plane, groups: _Groups, number: int) -> Plane:
 
 
 def vector_planes(plane: Plane, data: Any, count: int) -> tuple[tuple[Plane, ...], tuple[str, ...]]:
-    """The frames of a file that gives one position and the distance of its slices, as nuclear medicine does.
+    """The frames of a file that gives one position and the slice spacing, as in nuclear medicine.
 
     Raises:
-        Refused: if it gives none, or its frames are projections.
+        Refused: if one of them is missing, or its frames are projections.
     """
     step = numbers(data, "SpacingBetweenSlices")
     first = (data.get("DetectorInformationSequence") or [{}])[0]
@@ -112,7 +112,7 @@ def vector_planes(plane: Plane, data: Any, count: int) -> tuple[tuple[Plane, ...
     if any(len(set(_vector(data, name, count))) > 1 for name in _PROJECTIONS):
         raise Refused(Reason.NOT_A_VOLUME, f"{count} projections, not slices")
     if len(position) != 3 or len(orientation) != 6 or not step or step[0] == 0:
-        detail = f"{count} frames in one file that does not say how far they lie apart, or where"
+        detail = f"{count} frames in one file without their position, orientation or slice spacing"
         raise Refused(Reason.GEOMETRY, detail)
     normal = np.cross(orientation[:3], orientation[3:])
     slices = [float(n) for n in _vector(data, "SliceVector", count, range(1, count + 1))]
@@ -122,7 +122,7 @@ def vector_planes(plane: Plane, data: Any, count: int) -> tuple[tuple[Plane, ...
         replace(plane, frame=n, order=n, position=places[n], orientation=orientation, more=tuple(map(str, keys[n])))
         for n in range(count)
     )
-    return planes, ("its frames are taken to lie along the normal, SpacingBetweenSlices apart",)
+    return planes, ("frames are assumed to lie along the normal of the slices, SpacingBetweenSlices apart",)
 
 
 def _vector(data: Any, keyword: str, count: int, default: Sequence[float] | None = None) -> Sequence[float]:

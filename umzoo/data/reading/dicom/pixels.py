@@ -35,7 +35,7 @@ def read_frames(file: str, data: Any, planes: Sequence[Plane]) -> Iterator[Pixel
     try:
         for plane, stored in zip(planes, _decoded(data, planes), strict=True):
             if stored.shape != plane.size:
-                raise Refused(Reason.UNREADABLE, f"decodes to {stored.shape}, the header says {plane.size}")
+                raise Refused(Reason.UNREADABLE, f"pixels decode to {stored.shape}, the header has {plane.size}")
             yield Pixels(_rescaled(stored, plane.rescale, data), _padding(stored, data))
     except Refused:
         raise
@@ -49,7 +49,7 @@ def hash_of_pixels(file: str) -> str:
     """A hash of the stored pixels of *file*, unpacked.
 
     Raises:
-        Exception: whatever its reader and decoders raise if it is damaged.
+        Exception: any exception of the reader and decoders if it is corrupted.
     """
     with lenient():
         data = read_bounded(file)
@@ -72,10 +72,10 @@ def _undecodable(file: str, data: Any, error: BaseException) -> Refused:
     size = [int((numbers(data, part) or (1,))[0]) for part in ("Rows", "Columns", "NumberOfFrames", "BitsAllocated")]
     wanted, there = int(np.prod(size)) // 8, len(data.get("PixelData") or b"")
     if there < wanted and not data.file_meta.TransferSyntaxUID.is_compressed:
-        return Refused(Reason.UNREADABLE, f"{name} is cut short: {there} of {wanted} bytes of pixels")
+        return Refused(Reason.UNREADABLE, f"{name} is truncated: {there} of {wanted} bytes of pixels")
     if isinstance(error, (NotImplementedError, RuntimeError)):
         syntax = data.file_meta.TransferSyntaxUID.name
-        detail = f"{name} is {syntax}: damaged, or a plug-in of pydicom is missing (pip install pylibjpeg-libjpeg)"
+        detail = f"{name} ({syntax}) is corrupted, or a pydicom plug-in is missing (pip install pylibjpeg-libjpeg)"
         return Refused(Reason.UNREADABLE, detail)
     return Refused(Reason.UNREADABLE, f"the pixels of {name} cannot be decoded ({one_line(error, file)})")
 
@@ -103,7 +103,7 @@ def _by_gdcm(file: str, data: Any, planes: Sequence[Plane], error: BaseException
 
 
 def _rescaled(stored: NDArray[Any], rescale: tuple[float, ...], data: Any) -> NDArray[Any]:
-    """Physical values: integers in the smallest type that holds them, others as float32."""
+    """Physical values: integers in the smallest type that can represent them, others as float32."""
     if "ModalityLUTSequence" in data and not rescale:
         from pydicom.pixels import apply_modality_lut
 

@@ -1,4 +1,4 @@
-"""What is known of one image and of one file before its pixels are read."""
+"""Descriptions of an image and of a file from the header, before pixels are read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OFF_UNIT = 0.02
 
 @dataclass(frozen=True)
 class Plane:
-    """One image, a file's, or a frame's of a multi-frame file.
+    """One image: that of a file, or a frame of a multi-frame file.
 
     Args:
         frame: number within the file.
@@ -23,14 +23,14 @@ class Plane:
         spacing: mm between rows and between columns; empty if it is not recorded.
         orientation: directions of a row and of a column in LPS, six numbers; empty if not recorded.
         position: of the first pixel in mm, LPS; empty if not recorded.
-        kind: what all images of one volume have in common: patient, study, series, image type, kernel, echo, ...
-        contrast: numbers they have in common within 1 %: echo time, b-value, kVp; -1 where there is none.
+        kind: texts shared by all images of one volume: patient, study, series, image type, kernel, echo, ...
+        contrast: numbers that agree within 1 % in one volume: echo time, b-value, kVp; -1 if not recorded.
         acquisition: number of the acquisition.
-        more: what tells images of one position apart, the surest first.
-        trigger: ms after the heart's trigger; -1 where there is none.
+        more: texts that distinguish images at one position, the most reliable first.
+        trigger: cardiac trigger delay in ms; -1 if not recorded.
         order: instance number, or number of the frame.
-        rescale: slope and intercept; empty if there is none.
-        depth: mm of a slice, and from one slice to the next, as the header says; -1 if it does not.
+        rescale: slope and intercept; empty if not recorded.
+        depth: slice thickness and slice spacing in mm, as recorded; -1 if not recorded.
     """
 
     file: str
@@ -51,7 +51,7 @@ class Plane:
 
 @dataclass(frozen=True)
 class Header:
-    """The images of one file; *problem* says why it has none for a volume."""
+    """The images of one file; *problem* is the reason if they cannot be part of a volume."""
 
     file: str
     modality: str = ""
@@ -63,7 +63,7 @@ class Header:
 
 
 def parted(planes: Iterable[Plane], key: Callable[[Plane], Hashable]) -> list[list[Plane]]:
-    """Return *planes* in parts of equal *key*, in the order in which they come."""
+    """Return *planes* in groups of equal *key*, in their order."""
     parts: dict[Hashable, list[Plane]] = defaultdict(list)
     for plane in planes:
         parts[key(plane)].append(plane)
@@ -71,22 +71,22 @@ def parted(planes: Iterable[Plane], key: Callable[[Plane], Hashable]) -> list[li
 
 
 def more_of(plane: Plane, number: int) -> str:
-    """Return value *number* of what else tells images apart; empty where *plane* has none."""
+    """Return item *number* of ``plane.more``; empty if there is none."""
     return plane.more[number] if number < len(plane.more) else ""
 
 
 def check(plane: Plane) -> None:
-    """Refuse a *plane* whose place or scale is not told.
+    """Refuse a *plane* whose position or pixel size is missing.
 
     Raises:
-        Refused: naming what is missing.
+        Refused: if so; the error names the missing element.
     """
     if len(plane.position) != 3 or len(plane.orientation) != 6:
-        raise Refused(Reason.NOT_A_VOLUME, "the slices do not say where they lie (no position or orientation)")
+        raise Refused(Reason.NOT_A_VOLUME, "the position or orientation of the slices is missing")
     row, column = np.reshape(plane.orientation, (2, 3))
     if max(abs(row @ row - 1), abs(column @ column - 1), abs(row @ column)) > _OFF_UNIT:
-        raise Refused(Reason.GEOMETRY, "the directions of rows and columns are not perpendicular, or not of length 1")
+        raise Refused(Reason.GEOMETRY, "the row and column directions are not perpendicular unit vectors")
     if len(plane.spacing) != 2 or min(plane.spacing) <= 0:
-        raise Refused(Reason.GEOMETRY, "the slices do not say how large their pixels are (no PixelSpacing)")
+        raise Refused(Reason.GEOMETRY, "the pixel size of the slices is missing or invalid (PixelSpacing)")
     if plane.rescale and plane.rescale[0] == 0:
         raise Refused(Reason.UNREADABLE, "RescaleSlope is 0: all values would be equal")

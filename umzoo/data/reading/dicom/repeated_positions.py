@@ -41,7 +41,7 @@ def acquisitions(planes: Sequence[Plane]) -> list[Planes]:
 
 
 def separate(planes: Sequence[Plane]) -> list[Planes] | None:
-    """Split *planes* so that each part holds a position once; None if it cannot be decided how."""
+    """Split *planes* so that each part has every position once; None if the split is ambiguous."""
     positions = number_positions(planes)
     place = dict(zip(map(id, planes), positions.tolist(), strict=True))
     return _separate(list(planes), place, 0)

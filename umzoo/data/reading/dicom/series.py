@@ -15,16 +15,16 @@ from umzoo.data.reading.dicom.repeated_positions import acquisitions, number_pos
 from umzoo.data.reading.dicom.slice_spacing import in_order, judge, without_strangers
 from umzoo.data.reading.refusal import Reason, Refused
 
-BETWEEN = Refused(Reason.MIXED, "its slices lie between each other, as those of several scans do: no header tells")
+BETWEEN = Refused(Reason.MIXED, "slices of several scans seem to be interleaved, and the headers do not separate them")
 """The refusal of slices that may be one scan or several."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Slices of one volume in order, or what forms none and why.
+    """Slices of one volume in order, or images that form no volume and the reason.
 
     Args:
-        files: one a slice, or one multi-frame file.
+        files: one per slice, or one multi-frame file.
         frames: of a multi-frame file, those of the volume in order.
         header: of the first file.
         copies: whether these are copies of the slices of another stack.
@@ -43,7 +43,7 @@ def group(headers: Iterable[Header], resample_uneven: bool = False) -> list[Stac
 
     Args:
         headers: of all files.
-        resample_uneven: whether slices at uneven distances are one volume too.
+        resample_uneven: whether unevenly spaced slices are accepted as a volume.
     """
     by_file, unfit = {}, defaultdict(list)
     units: dict[Any, list[Plane]] = defaultdict(list)
@@ -107,13 +107,15 @@ def _judged(planes: list[Plane], resample_uneven: bool) -> list[_Part]:
         why = None if strangers else why
     if why is not None and why.reason is Reason.UNEVEN and resample_uneven:
         why = None
-    lone = [_Part([stranger], Refused(Reason.TWO_D, "a slice between those of another scan")) for stranger in strangers]
+    lone = [
+        _Part([stranger], Refused(Reason.TWO_D, "a slice between slices of another scan")) for stranger in strangers
+    ]
     return [_Part(planes, why), *lone]
 
 
 def _undecided(planes: Sequence[Plane]) -> Refused:
     positions = int(number_positions(planes).max()) + 1
     if positions == 1:
-        return Refused(Reason.MIXED, f"{len(planes)} images at one and the same position")
-    detail = f"{len(planes)} images at {positions} positions, and the headers do not tell which belong together"
+        return Refused(Reason.MIXED, f"{len(planes)} images at the same position")
+    detail = f"{len(planes)} images at {positions} positions: the headers do not show which ones form a volume"
     return Refused(Reason.MIXED, detail)

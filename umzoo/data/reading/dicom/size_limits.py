@@ -19,7 +19,7 @@ MOST_FRAMES = 1 << 16
 _UNPACKED, _RATIO, _BLOCK = 1 << 25, 100, 1 << 20
 _MOST_VALUE = 1 << 18
 _ITEMS, _ITEMS_OF_FRAME = 4096, 64
-_TOO_MANY = "it has more elements than the header of an image"
+_TOO_MANY = "it has more elements than an image header can have"
 _ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 _META = bytes(128) + b"DICM\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\x00"
 
@@ -56,7 +56,7 @@ def read_bounded(file: str, **options: Any) -> Any:
 
     Raises:
         Refused: if it has too many elements, or is compressed and expands too much.
-        Exception: any exception of pydicom for damaged files.
+        Exception: any exception of pydicom for corrupted files.
     """
     stored = Path(file).stat().st_size
     with _Bounded(io.FileIO(file), stored, stored) as stream:
@@ -86,22 +86,22 @@ def _inflated(stream: io.BufferedReader, stored: int) -> bytes:
     while not unpacker.eof:
         block = unpacker.unconsumed_tail or io.BufferedReader.read(stream, _BLOCK)
         if not block:
-            raise Refused(Reason.UNREADABLE, "damaged DICOM (its compressed part is cut short)")
+            raise Refused(Reason.UNREADABLE, "truncated DICOM file (its compressed part is incomplete)")
         content += unpacker.decompress(block, _BLOCK)
         if len(content) > most:
-            raise Refused(Reason.UNREADABLE, f"it unpacks to more than {size(most)}, its file holds {size(stored)}")
+            raise Refused(Reason.UNREADABLE, f"it unpacks to more than {size(most)}, the file has {size(stored)}")
     return bytes(content)
 
 
 def require_bounded(file: str, data: Any, used: Sequence[Any]) -> None:
-    """Refuse *file* if the elements of *data* that are *used* are too large, or claim more than the file can hold.
+    """Refuse *file* if the *used* elements of *data* are too large, or declare more data than the file can have.
 
     Raises:
-        Refused: naming what is too large.
+        Refused: if so; the error names the element or size that is too large.
     """
     frames = _number(data, "NumberOfFrames", 1)
     if frames > MOST_FRAMES:
-        raise Refused(Reason.UNREADABLE, f"its header claims {frames:.0f} frames: at most {MOST_FRAMES} are read")
+        raise Refused(Reason.UNREADABLE, f"its header declares {frames:.0f} frames, more than {MOST_FRAMES}")
     for key in used:
         if key in data:
             _require_small(data.get_item(key), frames)
@@ -125,4 +125,4 @@ def _require_small(element: Any, frames: float) -> None:
     else:
         too_large = len(element.value) > _MOST_VALUE
     if too_large:
-        raise Refused(Reason.UNREADABLE, f"element {element.tag} of its header has {size(len(element.value))}")
+        raise Refused(Reason.UNREADABLE, f"header element {element.tag} is too large ({size(len(element.value))})")

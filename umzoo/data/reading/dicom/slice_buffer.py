@@ -15,7 +15,7 @@ _BODY = (-900, 3071)
 
 
 class Buffer:
-    """The slices ``(k, j, i)`` of a volume, in a type that holds all their values."""
+    """The slices ``(k, j, i)`` of a volume, in a type that can represent all their values."""
 
     def __init__(self, slices: int) -> None:
         self._slices = slices
@@ -26,7 +26,7 @@ class Buffer:
         """Add the *pixels* of slice *number*; the first slice determines the size.
 
         Raises:
-            Refused: if the memory does not suffice.
+            Refused: if there is not enough memory.
         """
         values = pixels.values
         if not number:
@@ -52,7 +52,7 @@ class Buffer:
                 plane[where & (plane != 0)] = low
 
     def _least(self) -> Any:
-        """The least value that is not padding."""
+        """The smallest value that is not padding."""
         nowhere = np.False_
         kept = (plane[~self._padding.get(n, nowhere)] for n, plane in enumerate(self.voxels))
         return min((plane.min() for plane in kept if plane.size), default=0)

@@ -1,4 +1,4 @@
-"""Whether slices form one row: evenly spaced, none missing, none shifted sideways."""
+"""Whether slices form one stack: evenly spaced, none missing, none shifted sideways."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from umzoo.data.reading.dicom.plane import Plane
 from umzoo.data.reading.refusal import Reason, Refused
 
 OFF_PLACE = 0.1
-"""Largest distance of a slice from its place in an even row, in parts of the spacing."""
+"""Maximum distance of a slice from its place in an even stack, as a fraction of the spacing."""
 _SIDEWAYS = 0.25
 _LEAST_MM = 0.05
 _FEW = 0.1
@@ -26,17 +26,17 @@ def along_normal(planes: Sequence[Plane]) -> NDArray[np.float64]:
 
 
 def in_order(planes: Sequence[Plane]) -> list[Plane]:
-    """The *planes* by their place along the normal."""
+    """The *planes* sorted by position along the normal."""
     return [planes[n] for n in np.argsort(along_normal(planes), kind="stable")]
 
 
 def judge(planes: Sequence[Plane]) -> Refused | None:
-    """Why *planes*, in order, are not one row; None if they are."""
+    """The reason why *planes*, in order, are not one evenly spaced stack; None if they are."""
     if len(planes) < 2:
         return Refused(Reason.TWO_D, "a single slice")
     places = along_normal(planes)
     if shift := _sideways(planes, places):
-        return Refused(Reason.GEOMETRY, f"slices are shifted sideways by up to {shift:.1f} mm: not one straight row")
+        return Refused(Reason.GEOMETRY, f"slices are shifted sideways by up to {shift:.1f} mm: no straight stack")
     if is_even(places):
         return None
     gaps = np.diff(places)
@@ -45,14 +45,14 @@ def judge(planes: Sequence[Plane]) -> Refused | None:
     whole = np.abs(counts - np.rint(counts)).max() < OFF_PLACE and np.rint(counts).min() >= 1
     if whole and (counts > 1.5).mean() <= 0.25:
         missing = int((np.rint(counts) - 1).sum())
-        detail = f"{missing} of {len(planes) + missing}; {usual:.2f} mm apart, with gaps from"
+        detail = f"{missing} of {len(planes) + missing} slices; their spacing is {usual:.2f} mm, with gaps from"
         return Refused(Reason.SLICES, f"{detail} {gaps.min():.2f} to {gaps.max():.2f} mm")
-    detail = f"{gaps.min():.2f} to {gaps.max():.2f} mm apart: '--uneven resample' makes them even"
+    detail = f"slice spacing varies from {gaps.min():.2f} to {gaps.max():.2f} mm: use --uneven resample"
     return Refused(Reason.UNEVEN, detail)
 
 
 def is_even(places: NDArray[np.float64]) -> bool:
-    """Whether every slice lies within a tenth of the spacing of its place in the even row that fits best."""
+    """Whether every slice is within a tenth of the spacing of its position in the best-fitting even stack."""
     numbers = np.arange(len(places))
     ideal = np.polyval(np.polyfit(numbers, places, 1), numbers)
     step = float(places[-1] - places[0]) / (len(places) - 1)
@@ -60,7 +60,7 @@ def is_even(places: NDArray[np.float64]) -> bool:
 
 
 def without_strangers(planes: Sequence[Plane]) -> tuple[list[Plane], list[Plane]]:
-    """Part *planes*, in order, into an even row and the few between its places; all and none if there is no such."""
+    """Split *planes*, in order, into an even stack and the few slices between; all and none if that is impossible."""
     places = along_normal(planes)
     gaps = np.diff(places)
     usual = float(np.median(gaps)) if len(gaps) else 0.0
@@ -77,7 +77,7 @@ def without_strangers(planes: Sequence[Plane]) -> tuple[list[Plane], list[Plane]
 
 
 def _sideways(planes: Sequence[Plane], places: NDArray[np.float64]) -> float:
-    """How far a slice lies off the line from the first to the last, in mm; 0 if within a quarter of a pixel."""
+    """Maximum distance in mm of a slice from the line from first to last slice; 0 if within a quarter of a pixel."""
     positions = np.asarray([plane.position for plane in planes])
     extent = float(places[-1] - places[0])
     if extent <= 0:

@@ -25,7 +25,7 @@ from umzoo.data.reading.size_limits import require_growth
 class StackVoxels:
     """Physical values ``(i, j, k)``, the affine (index to mm, LPS), and notes.
 
-    *hounsfield* tells that the header says how stored values become HU.
+    *hounsfield* is whether the header declares HU.
     """
 
     voxels: NDArray[Any]
@@ -38,7 +38,7 @@ def read_stack(files: Sequence[str], frames: Sequence[int] = (), resample_uneven
     """Read *files*, the slices in order, or *frames* of one multi-frame file.
 
     Raises:
-        Refused: if a slice cannot be decoded, or the slices do not form a row.
+        Refused: if a slice cannot be decoded, or the slices do not form an even stack.
     """
     planes: list[Plane] = []
     buffer = Buffer(len(frames) or len(files))
@@ -55,15 +55,15 @@ def read_stack(files: Sequence[str], frames: Sequence[int] = (), resample_uneven
     buffer.fill_padding(modality)
     voxels, notes = buffer.voxels, _notes(first, modality)
     if take_turns(voxels, planes):
-        detail = "every second of its slices is more alike than neighbors are: they are of several scans"
+        detail = "every second slice is more similar than neighbors are: several scans are mixed"
         raise Refused(Reason.MIXED, detail)
     places = along_normal(planes)
     if not is_even(places):
         voxels, step = _evened(voxels, places)
         low, high = np.diff(places).min(), np.diff(places).max()
-        notes += (f"slices {low:.2f} to {high:.2f} mm apart, resampled to {step:.2f} mm",)
+        notes += (f"slice spacing of {low:.2f} to {high:.2f} mm, resampled to {step:.2f} mm",)
     elif modality != "CT" and overlap(planes):
-        notes += ("its slices are thicker than they lie apart: they overlap, if they are of one scan",)
+        notes += ("slices are thicker than their spacing: they overlap, or several scans are mixed",)
     affine = _affine(planes[0], planes[-1], len(voxels))
     hounsfield = modality == "CT" and _says_hounsfield(first, planes[0])
     return StackVoxels(voxels.transpose(2, 1, 0), affine, notes, hounsfield)
@@ -76,7 +76,7 @@ def _images(files: Sequence[str], frames: Sequence[int]) -> Iterator[tuple[Any, 
         except Refused:
             raise
         except Exception as error:  # noqa: BLE001 - damaged files raise anything
-            raise Refused(Reason.UNREADABLE, f"damaged DICOM ({one_line(error, file)})") from None
+            raise Refused(Reason.UNREADABLE, f"corrupted DICOM file ({one_line(error, file)})") from None
         if "TransferSyntaxUID" not in data.file_meta:
             data.file_meta.TransferSyntaxUID = _syntax(data)
         header = describe(file, data)
@@ -106,7 +106,7 @@ def _affine(first: Plane, last: Plane, slices: int) -> NDArray[np.float64]:
 
 
 def _evened(voxels: NDArray[Any], places: NDArray[np.float64]) -> tuple[NDArray[np.float32], float]:
-    """Slices ``(k, j, i)`` at uneven *places*, interpolated linearly at even ones; and their distance in mm."""
+    """Slices ``(k, j, i)`` at uneven *places*, interpolated linearly at even ones; and their spacing in mm."""
     count = int(round(float((places[-1] - places[0]) / np.median(np.diff(places))))) + 1
     require_growth(voxels.shape, (max(2, count), *voxels.shape[1:]), None)
     wanted = np.linspace(places[0], places[-1], max(2, count))
@@ -119,7 +119,7 @@ def _evened(voxels: NDArray[Any], places: NDArray[np.float64]) -> tuple[NDArray[
 
 
 def _says_hounsfield(data: Any, plane: Plane) -> bool:
-    """Whether a CT's header says how stored values become HU."""
+    """Whether a CT's header declares HU."""
     kind = text(data, "RescaleType").upper()
     signed = text(data, "PixelRepresentation") == "1"
     return bool(plane.rescale) and kind in ("", "HU") and (signed or plane.rescale[1] < 0)
@@ -127,4 +127,4 @@ def _says_hounsfield(data: Any, plane: Plane) -> bool:
 
 def _notes(data: Any, modality: str) -> tuple[str, ...]:
     inverse = text(data, "PhotometricInterpretation") == "MONOCHROME1" and modality != "CT"
-    return ("shown inverted (MONOCHROME1): values are kept as the rescale says",) if inverse else ()
+    return ("displayed inverted (MONOCHROME1): the rescaled values are kept",) if inverse else ()
