@@ -27,13 +27,19 @@ DATASET = "Dataset901_Spheres"
 PLANS = "nnUNetResEncUNetMPlans"
 
 _PLAN_AND_PREPROCESS = """
+import multiprocessing
+import multiprocessing.dummy
+
+real = multiprocessing.get_context
+# threads: each process would import all of this again
+multiprocessing.get_context = lambda method=None: multiprocessing.dummy if method == "spawn" else real(method)
+
 from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprints, plan_experiments, preprocess
 
-if __name__ == "__main__":
-    extract_fingerprints([901], num_processes=1)
-    plan_experiments([901], "nnUNetPlannerResEncM")
-    plan_experiments([901])
-    preprocess([901], "nnUNetResEncUNetMPlans", ["3d_fullres"], [1])
+extract_fingerprints([901], num_processes=1)
+plan_experiments([901], "nnUNetPlannerResEncM")
+plan_experiments([901])
+preprocess([901], "nnUNetResEncUNetMPlans", ["3d_fullres"], [1])
 """
 
 

@@ -42,8 +42,8 @@ class DINO(umzoo.PretextTask):
     masked cells, and small crops. For masked cells, it also predicts the teacher's distribution of the cell (iBOT).
 
     Metrics: ``crop_loss``, the part of the loss that comes from crops; ``baseline``, what it would be if every crop got
-    the teacher's mean distribution; ``sharpness`` of the teacher's distributions, from 0 (uniform) to 1; and ``usage``, the entropy of their mean relative to the maximum. A
-    collapse shows as ``sharpness`` or ``usage`` near 0.
+    the teacher's mean distribution; ``sharpness`` of the teacher's distributions, from 0 (uniform) to 1; and ``usage``,
+    the entropy of their mean relative to the maximum. A collapse shows as ``sharpness`` or ``usage`` near 0.
     """
 
     name = "dino"

@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 
 from umzoo.downstream.evaluate import EvaluateConfig, FeatureTable, evaluate
-from umzoo.downstream.evaluate.folds import assign_folds, labeled_order, size_of
+from umzoo.downstream.evaluate.config import size_of
+from umzoo.downstream.evaluate.folds import assign_folds
 from umzoo.downstream.evaluate.probes import reduce
 from umzoo.downstream.evaluate.report import write_page
 from umzoo.downstream.evaluate.results import card_results, write_rows
+from umzoo.downstream.tasks.stratification import labeled_order
 from umzoo.errors import ConfigError, DataError
 
 FAST = EvaluateConfig(seeds=1, folds=3, bootstrap=200, permutations=200)

@@ -332,9 +332,11 @@ def test_command_trains_validates_and_predicts_without_umzoo(nnunet, weights, tm
     shutil.rmtree(weights)
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['umzoo'] = None\n")
     raw = folder_of("nnUNet_raw")
-    predict = "from nnunetv2.inference.predict_from_raw_data import predict_entry_point_modelfolder as main; main()"
-    arguments = ["-i", f"{raw}/Dataset901_Spheres/imagesTr", "-o", tmp_path / "out", "-m", fold().parent]
-    arguments += ["-f", "0", "-device", "cpu", "-npp", "1", "-nps", "1", "--disable_tta"]
+    predict = "from nnunetv2.inference.predict_from_raw_data import predict_entry_point as main; main()"
+    trainer, plans, configuration = fold().parent.name.split("__")
+    arguments = ["-i", f"{raw}/Dataset901_Spheres/imagesTr", "-o", tmp_path / "out", "-d", "901", "-tr", trainer]
+    arguments += ["-p", plans, "-c", configuration, "-f", "0", "-device", "cpu", "--disable_tta"]
+    arguments += ["-npp", "0", "-nps", "0"]  # in one process
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", predict, *arguments], env=environment, capture_output=True, text=True, check=False

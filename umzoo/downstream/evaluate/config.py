@@ -33,3 +33,9 @@ class EvaluateConfig(Config):
     permutations: int = Field(4000, ge=100, description="permutations of a paired test")
     level: float = Field(0.05, gt=0, lt=0.5, description="significance level over one family of tests")
     seed: int = Field(0, ge=0, description="first seed of folds, labeled subsets, bootstrap and permutations")
+
+
+def size_of(budget: str, available: int) -> int:
+    """Return the number of subjects of a *budget* such as ``"10"`` or ``"25%"``: at least 2, at most *available*."""
+    wanted = round(float(budget[:-1]) / 100 * available) if budget.endswith("%") else int(budget)
+    return min(max(wanted, 2), available)

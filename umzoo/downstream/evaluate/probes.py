@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from umzoo.downstream.evaluate.folds import assign_folds, strata
+from umzoo.downstream.evaluate.folds import assign_folds
 from umzoo.downstream.evaluate.linear import answers, fit_linear, known_classes
+from umzoo.downstream.tasks.stratification import strata
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Penalties of linear models, for feature vectors with a mean squared norm of 1."""

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from umzoo.downstream.evaluate.config import EvaluateConfig
+from umzoo.downstream.evaluate.config import EvaluateConfig, size_of
 from umzoo.downstream.evaluate.feature_table import Compared, FeatureTable
-from umzoo.downstream.evaluate.folds import assign_folds, labeled_order, size_of, strata
+from umzoo.downstream.evaluate.folds import assign_folds
 from umzoo.downstream.evaluate.metrics import METRICS, primary
 from umzoo.downstream.evaluate.probes import PROBES, inner_folds, probe, reduce
 from umzoo.downstream.evaluate.statistics import (
@@ -25,6 +25,7 @@ from umzoo.downstream.evaluate.statistics import (
     interval,
     judge,
 )
+from umzoo.downstream.tasks.stratification import labeled_order, strata
 
 Key = tuple[str, str, str]
 """Reference, probe, label budget."""

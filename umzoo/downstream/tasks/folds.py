@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from umzoo.downstream.tasks.stratification import strata, stratified_folds
 from umzoo.errors import DataError
 
 if TYPE_CHECKING:
     from umzoo.downstream.tasks.task import Case
-
-BINS = 4
-"""Quantile bins by which numeric targets are stratified."""
 
 
 @dataclass(frozen=True)
@@ -61,32 +59,16 @@ def draw_subjects(cases: Sequence[Case], kind: str, share: float, seed: int) -> 
     return frozenset(case.subject for case, out in zip(cases, held, strict=True) if out)
 
 
-def strata(cases: Sequence[Case], kind: str) -> NDArray[np.int64]:
-    """Return the stratum of each case: its class, its rarest label, its event, or a quantile of its target."""
+def case_strata(cases: Sequence[Case], kind: str) -> NDArray[np.int64]:
+    """Return the stratum of each case; for segmentation, all cases are in one."""
     if kind == "segmentation":
         return np.zeros(len(cases), np.int64)
-    targets = np.array([case.targets for case in cases])
-    if kind == "classification":
-        return targets[:, 0].astype(np.int64)
-    if kind == "survival":
-        return (targets[:, 1] > 0).astype(np.int64)
-    if kind == "multilabel":
-        rarity = np.argsort(np.argsort(targets.sum(axis=0)))
-        return np.asarray(np.where(targets > 0, rarity, targets.shape[1]).min(axis=1), np.int64)
-    edges = np.quantile(targets[:, 0], np.linspace(0, 1, BINS + 1)[1:-1])
-    return np.asarray(np.searchsorted(edges, targets[:, 0]), np.int64)
+    return strata(np.array([case.targets for case in cases]), kind)
 
 
 def _drawn(cases: Sequence[Case], kind: str, folds: int, seed: int) -> list[list[bool]]:
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    groups = [case.subject for case in cases]
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    held = []
-    for _, validation in splitter.split(np.zeros(len(cases)), _common(strata(cases, kind), folds), groups):
-        inside = set(validation.tolist())
-        held.append([number in inside for number in range(len(cases))])
-    return held
+    fold = stratified_folds(_common(case_strata(cases, kind), folds), [case.subject for case in cases], folds, seed)
+    return [list(fold == number) for number in range(folds)]
 
 
 def _common(groups: NDArray[np.int64], folds: int) -> NDArray[np.int64]:

@@ -8,9 +8,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import BeforeValidator
 
-from umzoo.downstream.evaluate.config import Budget
-from umzoo.downstream.evaluate.folds import labeled_order, size_of
-from umzoo.downstream.tasks.folds import Split, strata
+from umzoo.downstream.evaluate.config import Budget, size_of
+from umzoo.downstream.tasks.folds import Split, case_strata
+from umzoo.downstream.tasks.stratification import labeled_order
 
 Labels = Annotated[Budget, BeforeValidator(lambda given: str(given) if isinstance(given, int) else given)]
 """A number of subjects, such as 8 or "8", or a percentage, such as "25%"."""
@@ -24,7 +24,7 @@ def with_labels(split: Split, kind: str, budget: str, seed: int) -> Split:
     if budget == "100%":
         return split
     subjects = np.array([case.subject for case in split.train])
-    ordered = labeled_order(strata(split.train, kind), subjects, np.random.default_rng((seed, 2)))
+    ordered = labeled_order(case_strata(split.train, kind), subjects, np.random.default_rng((seed, 2)))
     count = int(budget) if budget.isdigit() else size_of(budget, len(ordered))
     chosen = set(ordered[:count].tolist())
     return replace(split, train=tuple(case for case in split.train if case.subject in chosen))
