@@ -35,7 +35,7 @@ def ending(code: int | None) -> str:
     if code >= 0:
         return f"ended with exit status {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-    return f"was ended by {name}{', perhaps for want of memory' if name == 'SIGKILL' else ''}"
+    return f"was ended by {name}{', possibly out of memory' if name == 'SIGKILL' else ''}"
 
 
 def start(program: str, arguments: Sequence[str], source: Any, kept: Sequence[str] = KEPT) -> subprocess.Popen[bytes]:

@@ -21,7 +21,7 @@ REMEDIES = {
     Reason.VECTOR: "save one file per channel",
     Reason.NOT_FINITE: "use --nan fill, or replace these values in the file",
     Reason.CONSTANT: "no action needed: the image is empty",
-    Reason.LABELS: "no action needed, or set --modality if it is an image",
+    Reason.LABELS: "no action needed; if it is an image, use the original with all its gray levels",
     Reason.GEOMETRY: "correct the header, or use --spacing native",
     Reason.SLICES: "add the missing slices, and run again",
     Reason.UNEVEN: "use --uneven resample",

@@ -29,7 +29,7 @@ def store_table(store: Store, real: Mapping[str, str] = MappingProxyType({})) ->
         pad_edge=False,
         collapse_padding=True,
     )
-    for name in ("modality", "data set", "known from"):
+    for name in ("modality", "data set", "modality from"):
         table.add_column(name, no_wrap=True)
     for name in ("volumes", "subjects", "median size", "MB"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -25,7 +25,7 @@ def store_page(store: Store, volumes: int = VOLUMES) -> Page:
     page.paragraph(f"{len(store)} volumes")
     groups = store.records.groups("modality", "source", "modality_from")
     rows = [(name or "unknown", source, origin, len(it)) for (name, source, origin), it in groups.items()]
-    page.table(rows, ("modality", "data set", "known from", "volumes"))
+    page.table(rows, ("modality", "data set", "modality from", "volumes"))
     if known := store.targets.known:
         page.heading("Targets")
         told = {name: it.classes or (f"mean {it.mean:.4g}", f"std {it.std:.4g}") for name, it in known.items()}
