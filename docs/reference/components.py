@@ -89,7 +89,7 @@ SECTIONS = {
         "Backbones",
         "*Channels* and *strides* are those of the levels, fine to coarse. Image sizes must be *multiples of* the"
         " given number (for D, H and W, unless three are given). *Input*: `unit` is [0, 1], `zscore` zero mean and unit"
-        " variance. *Decoder*: channels of the dense map. *nnU-Net*: the class of nnU-Net's networks that can take"
+        " variance. *Decoder*: channels of the dense features. *nnU-Net*: the class of nnU-Net's networks that can take"
         " the weights ([transfer.md](transfer.md), [nnunet.md](nnunet.md)).",
         ("parameters", "channels", "strides", "multiples of", "input", "decoder", "nnU-Net"),
         _backbone,
@@ -103,7 +103,7 @@ SECTIONS = {
     "pretext_task": Section(
         "Pretext tasks",
         "*View*: all tasks on the `shared` corrupted view use one forward pass; each task with its `own` view needs"
-        " another. *Dense*: whether the decoder's dense map is needed; if none of a run's tasks needs it, the encoder"
+        " another. *Dense*: whether the decoder's dense features are needed; if none of a run's tasks needs them, the encoder"
         " alone is exported. *Reads*: fields of the batch. [methods.md](methods.md) shows which task runs on which"
         " backbone.",
         ("view", "dense", "reads", "cite"),
@@ -112,7 +112,7 @@ SECTIONS = {
     ),
     "head": Section(
         "Heads",
-        '`umzoo.from_pretrained(REF, head={"name": NAME})`. *Dense*: whether the decoder\'s dense map is needed.',
+        '`umzoo.from_pretrained(REF, head={"name": NAME})`. *Dense*: whether the decoder\'s dense features are needed.',
         ("dense",),
         lambda kind: (_yes(kind.dense),),
     ),

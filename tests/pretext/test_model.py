@@ -31,7 +31,7 @@ class Own(umzoo.PretextTask):
 
 
 def test_a_task_makes_its_own_pass_over_its_own_view():
-    """Not dense, so the dense map is there only if the task's own pass was made."""
+    """Not dense, so dense features are there only if the task's own pass was made."""
     model, batch = PretextModel(TinyBackbone(), {"own": Own()}, {"own": 1.0}, Pipeline([])), training_batch()
     model(batch, umzoo.Rng(0)).loss.backward()
     assert model.backbone.decoder.weight.grad is not None

@@ -37,7 +37,7 @@ class BackboneInfo:
     Attributes:
         in_channels: channels of the input image.
         levels: the levels that ``encode`` returns, fine to coarse.
-        decoder_channels: channels of the dense map, None without a decoder.
+        decoder_channels: channels of the dense features, None without a decoder.
         input_space: ``"unit"`` if the network expects [0, 1], ``"zscore"`` if zero mean and unit variance.
         divisor: the input's size must be a multiple of this, per axis (D, H, W).
         least_voxels: voxels the coarsest level needs: 2 where a norm has to see more than one.

@@ -89,7 +89,7 @@ class Block(nn.Module):
 
 
 class ResNet3D(Backbone):
-    """Five levels, of strides 2, 4, 8, 8, 8 if dilated; the dense map is made at twice the coarsest and enlarged."""
+    """Five levels, of strides 2, 4, 8, 8, 8 if dilated; dense features are made at twice the coarsest and enlarged."""
 
     Config = ResNetConfig
     image_kernels = ("encoder.conv1.weight",)

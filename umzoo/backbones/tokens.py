@@ -79,7 +79,7 @@ class TokenBackbone(Backbone):
         return [self.tokens(image, visible).level(visible)]
 
     def forward(self, image: Tensor, dense: bool = False, visible: Tensor | None = None) -> Features:
-        """Return the features of *image* ``(B, C, D, H, W)``, with the dense map if *dense*.
+        """Return the features of *image* ``(B, C, D, H, W)``, with the dense features if *dense*.
 
         ``pooled`` is of the *visible* tokens, of all if it is None (see :meth:`tokens`).
         """
@@ -88,7 +88,7 @@ class TokenBackbone(Backbone):
         return Features(levels, self.decode(levels) if dense else None, tokens.pooled)
 
     def decode(self, levels: list[Tensor]) -> Tensor:
-        """Return the dense map ``(B, decoder_channels, D, H, W)`` of *levels*."""
+        """Return the dense features ``(B, decoder_channels, D, H, W)`` of *levels*."""
         decoder: Any = self.decoder
         dense: Tensor = decoder["up_projection"](levels[0])
         return dense

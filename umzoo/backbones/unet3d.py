@@ -89,7 +89,7 @@ class UNet3D(Backbone):
         return levels
 
     def decode(self, levels: list[Tensor]) -> Tensor:
-        """Return the dense map ``(B, decoder_channels, D, H, W)`` of *levels*."""
+        """Return the dense features ``(B, decoder_channels, D, H, W)`` of *levels*."""
         decoder: Any = self.decoder
         x = levels[-1]
         for number, skip in enumerate(reversed(levels[:-1])):

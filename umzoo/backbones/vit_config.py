@@ -44,7 +44,7 @@ class ViTConfig(Config):
         0.0, ge=0, lt=1, description="rate of stochastic depth, which rises to it from block to block"
     )
     norm_eps: float = Field(1e-6, gt=0, description="added to the variance in layer norms; MONAI's have 1e-5")
-    decoder_channels: Count = Field(32, description="channels of the dense map")
+    decoder_channels: Count = Field(32, description="channels of the dense features")
     input_space: InputSpace = Field("zscore", description="what it expects: [0, 1], or zero mean and unit variance")
 
     @model_validator(mode="after")
