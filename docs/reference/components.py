@@ -103,7 +103,7 @@ SECTIONS = {
     "pretext_task": Section(
         "Pretext tasks",
         "*View*: all tasks on the `shared` corrupted view use one forward pass; each task with its `own` view needs"
-        " another. *Dense*: whether the decoder's dense features are needed; if none of a run's tasks needs them, the encoder"
+        " another. *Dense*: whether the decoder's dense features are needed; if no task needs them, the encoder"
         " alone is exported. *Reads*: fields of the batch. [methods.md](methods.md) shows which task runs on which"
         " backbone.",
         ("view", "dense", "reads", "cite"),

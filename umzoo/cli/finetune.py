@@ -64,7 +64,7 @@ def _report(results: list[FinetuneResult]) -> None:
 
 
 def _show(scores: dict[str, Any]) -> None:
-    from umzoo.downstream.finetune.summary import told
+    from umzoo.downstream.finetune.summary import formatted
 
-    for name, value in told(scores).items():
+    for name, value in formatted(scores).items():
         say(f"  {name} {value}")

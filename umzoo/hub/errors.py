@@ -23,8 +23,8 @@ def one_line(failure: str) -> Iterator[None]:
     except client_errors() as error:
         raise WeightsError(f"{failure}: {_reason(error)}") from error
     except SENSELESS as error:
-        said = in_one_line(masked(f"{type(error).__name__}: {error}"), 120)
-        raise WeightsError(f"{failure}: the server's answer is not that of a Hub ({said}); try later") from error
+        reason = in_one_line(masked(f"{type(error).__name__}: {error}"), 120)
+        raise WeightsError(f"{failure}: the server's answer is not that of a Hub ({reason}); try later") from error
 
 
 def client_errors() -> tuple[type[Exception], ...]:

@@ -39,7 +39,7 @@ class _Channel:
 
     opened: Opened
     number: int
-    told: str | None = None
+    given: str | None = None
     assumed: str | None = None
 
     @property
@@ -123,9 +123,9 @@ def _channels(
             f"the network expects {spec.in_channels} channel(s), got {len(found)}: give a list with one scan for each"
             f" channel, or load the network with in_channels={len(found)}"
         )
-    told = _told(modality, names, len(found))
+    given = _given_modalities(modality, names, len(found))
     usual = list(assumed) if len(assumed) == len(found) else [None] * len(found)
-    channels = [_Channel(*it, name, other) for it, name, other in zip(found, told, usual, strict=True)]
+    channels = [_Channel(*it, name, other) for it, name, other in zip(found, given, usual, strict=True)]
     _check_grids(channels)
     return channels
 
@@ -172,7 +172,7 @@ def _parts(source: Any) -> tuple[list[str | None], list[Any]]:
     return [None] * len(parts), parts
 
 
-def _told(modality: str | Sequence[str] | None, names: list[str | None], count: int) -> list[str | None]:
+def _given_modalities(modality: str | Sequence[str] | None, names: list[str | None], count: int) -> list[str | None]:
     """The modality given by the caller for each of *count* channels."""
     if modality is None:
         labels = [label_from_name(name, "option") if name else None for name in names]
@@ -214,17 +214,17 @@ def _make(channel: _Channel, spec: InputSpec) -> _Made:
 
 def _modality(channel: _Channel) -> str:
     """The modality given by the caller, unless file or values contradict; otherwise that of the file or values."""
-    name, known, told = channel.opened.name, channel.known, channel.told
+    name, known, given = channel.opened.name, channel.known, channel.given
     says = known.modality if known and known.modality else None
     other = says or guess(sample(channel.volume.voxels)).modality or None
-    if told and other and told != other:
+    if given and other and given != other:
         origin = f"its {known.origin} says" if says and known else "its values (Hounsfield units) indicate"
         raise DataError(
-            f"'{name}': the given modality is '{told}', but {origin} '{other}': omit modality, or correct it"
+            f"'{name}': the given modality is '{given}', but {origin} '{other}': omit modality, or correct it"
         )
-    if not (found := told or other or channel.assumed):
+    if not (found := given or other or channel.assumed):
         raise DataError(f"the modality of '{name}' is unknown: give the modality, one of {', '.join(KNOWN)}")
-    if not (told or other):
+    if not (given or other):
         log.warning("%s: the modality is unknown; assuming '%s', as used for training the weights", name, found)
     return found
 

@@ -31,13 +31,13 @@ def test_signed_maps_and_phases_are_no_ct(spread):
 def test_an_offset_shows_with_padding_and_without(make_scan):
     ct = values(make_scan(ct=True)) + 1024
     for offset in (ct, np.concatenate([np.full(2000, -1024, np.float32), ct])):
-        assert is_offset(offset) and not in_hounsfield(offset) and not in_hounsfield(offset, told=True)
+        assert is_offset(offset) and not in_hounsfield(offset) and not in_hounsfield(offset, declared=True)
         assert not has_air_and_tissue(offset)
 
 
 def test_soft_tissue_alone_is_believed_if_the_header_says_so():
     soft = values(np.random.default_rng(0).normal(50, 15, 10_000).clip(0))
-    assert in_hounsfield(soft, told=True) and not in_hounsfield(soft)
+    assert in_hounsfield(soft, declared=True) and not in_hounsfield(soft)
 
 
 def test_bone_is_no_offset(make_scan):

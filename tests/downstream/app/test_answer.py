@@ -6,7 +6,7 @@ import pytest
 
 import umzoo
 from umzoo.data.reading.geometry import Grid
-from umzoo.downstream.app.answer import say_of
+from umzoo.downstream.app.answer import result_of
 from umzoo.downstream.app.shown import EDGE, Shown, pixel_of, upright
 from umzoo.downstream.app.upload import Limits
 from umzoo.downstream.app.words import introduction, known_modalities, upload_label, usual_modality, what_it_says
@@ -23,7 +23,7 @@ def say(upload, tmp_path):
 
     def ask(folder):
         model = umzoo.from_pretrained(folder)
-        return say_of(model, umzoo.load_scan(upload, model, modality="ct"), tmp_path)
+        return result_of(model, umzoo.load_scan(upload, model, modality="ct"), tmp_path)
 
     return ask
 

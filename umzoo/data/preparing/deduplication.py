@@ -105,8 +105,8 @@ def _final(
     record = records.get(name)
     if best is outcome:
         status = "known" if content in had else "in"
-        told = {} if record is None else {"modality": record.modality, "modality_from": record.modality_from}
-        return replace(outcome, status=status, detail="", id=name, record=None, **told)  # type: ignore[arg-type]
+        known = {} if record is None else {"modality": record.modality, "modality_from": record.modality_from}
+        return replace(outcome, status=status, detail="", id=name, record=None, **known)  # type: ignore[arg-type]
     detail = f"same voxels as {best.name if best else name}"
     if record is not None and record.modality != outcome.modality:
         detail += f", with modality '{record.modality or 'unknown'}' from {record.modality_from}"

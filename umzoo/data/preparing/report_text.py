@@ -60,8 +60,8 @@ def report_lines(report: Report, store: Path | str, examples: int = 3) -> Iterat
 def _totals(report: Report) -> Iterator[str]:
     new, before = report.count("in"), report.count("known")
     yield f"{new + before} volumes are in the store: {new} added now, {before} added before."
-    told = Counter((o.modality or "unknown", o.modality_from) for o in report.volumes)
-    for (modality, origin), count in sorted(told.items()):
+    origins = Counter((o.modality or "unknown", o.modality_from) for o in report.volumes)
+    for (modality, origin), count in sorted(origins.items()):
         hint = "; set it with --modality 'mr=PATTERN'" if modality == "unknown" else ""
         yield f"  {count:>7} {modality} (modality from: {origin if origin != 'unknown' else 'no source'}{hint})"
 

@@ -97,8 +97,8 @@ def _prepare(scan: ScanSource, volume: Volume, job: Job, key: str) -> Outcome:
 def _store(scan: ScanSource, volume: Volume, job: Job) -> tuple[VolumeRecord, tuple[str, ...]]:
     """Check, resample, quantize, describe and write one volume; return its record and notes."""
     limits = check(volume, job.spec)
-    told = scan.label(volume.frame, volume.frames)
-    label = told if told and told.modality else _guessed(volume, told)
+    given = scan.label(volume.frame, volume.frames)
+    label = given if given and given.modality else _guessed(volume, given)
     name = content_id(volume.voxels, volume.spacing, label.modality)
     if content_of(name) in begun(job.store, job.run).removed:
         raise Refused(Reason.REMOVED, "it was removed with 'umzoo store remove'")
@@ -130,5 +130,5 @@ def _store(scan: ScanSource, volume: Volume, job: Job) -> tuple[VolumeRecord, tu
     return record, encoding.notes + repaired
 
 
-def _guessed(volume: Volume, told: Label | None) -> Label:
-    return replace(guess(sample(volume.voxels)), contrast=told.contrast if told else "")
+def _guessed(volume: Volume, given: Label | None) -> Label:
+    return replace(guess(sample(volume.voxels)), contrast=given.contrast if given else "")

@@ -38,16 +38,16 @@ def is_offset(sample: NDArray[np.float32]) -> bool:
     return body.size > 0 and _share(body, 824, 1224) > max(0.15, 2 * _share(body, 300, 700))
 
 
-def in_hounsfield(sample: NDArray[np.float32], told: bool = False) -> bool:
+def in_hounsfield(sample: NDArray[np.float32], declared: bool = False) -> bool:
     """Whether the values of a CT are HU.
 
     Args:
         sample: physical values.
-        told: whether the header declares HU.
+        declared: whether the header declares HU.
     """
     if is_offset(sample):
         return False
-    if told or has_air_and_tissue(sample):
+    if declared or has_air_and_tissue(sample):
         return True
     low, high = np.percentile(sample, (1, 99.9))
     return bool(low < -30 and high - low > 150)

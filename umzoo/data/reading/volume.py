@@ -59,8 +59,8 @@ def volumes_of(frames: Frames, files: Sequence[str] = (), reading: Reading = DEF
             voxels = frames.read(index)
         voxels, filled = _finite(voxels) if reading.nan == "fill" else (voxels, ())
         voxels, spacing, note = canonical(voxels, frames.affine)
-        said = (*notes, *filled, *((note,) if note else ()))
-        yield Volume(voxels, spacing, grid, index, count, said, frames.hounsfield)
+        all_notes = (*notes, *filled, *((note,) if note else ()))
+        yield Volume(voxels, spacing, grid, index, count, all_notes, frames.hounsfield)
 
 
 def _finite(voxels: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:

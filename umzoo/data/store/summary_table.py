@@ -21,9 +21,9 @@ def store_table(store: Store, real: Mapping[str, str] = MappingProxyType({})) ->
     *real* maps the numbers of unnamed data sets to their folders, for users of the same machine.
     """
     spacing = store.info.input.spacing
-    told = "native spacing" if spacing is None else f"{' x '.join(f'{mm:g}' for mm in spacing)} mm"
+    resolution = "native spacing" if spacing is None else f"{' x '.join(f'{mm:g}' for mm in spacing)} mm"
     table = Table(
-        title=Text(f"{len(store)} volumes at {told}, {store.info.input.orientation}"),
+        title=Text(f"{len(store)} volumes at {resolution}, {store.info.input.orientation}"),
         title_justify="left",
         box=box.SIMPLE,
         pad_edge=False,

@@ -109,8 +109,8 @@ def _begin(path: Path, spec: InputSpec | None) -> None:
         begun = Store(path).info.input
         if spec is not None and begun != spec:
             changed = [name for name in InputSpec.model_fields if getattr(begun, name) != getattr(spec, name)]
-            told = ", ".join(f"{name} {getattr(begun, name)}, now {getattr(spec, name)}" for name in changed)
-            raise DataError(f"{path} was prepared with other settings ({told}): use another --out")
+            changes = ", ".join(f"{name} {getattr(begun, name)}, now {getattr(spec, name)}" for name in changed)
+            raise DataError(f"{path} was prepared with other settings ({changes}): use another --out")
         return
     if path.exists() and (not path.is_dir() or not all(_is_ours(item.name) for item in path.iterdir())):
         raise DataError(f"{path} exists and is not a store: give --out a new or empty folder")

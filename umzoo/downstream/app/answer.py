@@ -1,4 +1,4 @@
-"""What weights say of a scan: a mask, classes, numbers; or without a head, features as colors and a vector."""
+"""What weights give for a scan: a mask, classes or numbers; without a head, a vector and features as colors."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ COPIES = 3
 
 
 @dataclass(frozen=True)
-class Said:
-    """What was said of a scan.
+class Result:
+    """What the weights give for a scan.
 
     Attributes:
-        shown: what there is to see.
+        shown: the picture.
         values: probabilities of classes, or numbers, by name.
-        file: to take away: the mask on the scan's own grid, or the vector; None if there is none.
-        summary: in one line.
+        file: for download: the mask on the scan's own grid, or the vector; None if there is none.
+        summary: one line of text.
     """
 
     shown: Shown
@@ -40,12 +40,12 @@ class Said:
     summary: str = ""
 
 
-def say_of(model: Backbone | Model, scan: Scan, folder: Path) -> Said:
-    """Return what *model* says of *scan*; files are written into *folder*.
+def result_of(model: Backbone | Model, scan: Scan, folder: Path) -> Result:
+    """Apply *model* to *scan*; files are written into *folder*.
 
     Raises:
         ConfigError: if a library is missing.
-        DataError: if the scan is of no use to the network.
+        DataError: if the scan cannot be used with the network.
     """
     if not isinstance(model, Model) or model.answer is None:
         return _features(model.backbone if isinstance(model, Model) else model, scan, folder)
@@ -53,10 +53,10 @@ def say_of(model: Backbone | Model, scan: Scan, folder: Path) -> Said:
         return _segmentation(model, scan, folder)
     found = [float(value) for value in predict(model, scan)]
     names = model.answer.classes or model.answer.targets or ("log-risk",)
-    return Said(_seen(scan), dict(zip(names, found, strict=True)))
+    return Result(_seen(scan), dict(zip(names, found, strict=True)))
 
 
-def _segmentation(model: Model, scan: Scan, folder: Path) -> Said:
+def _segmentation(model: Model, scan: Scan, folder: Path) -> Result:
     values = label_values(answer_of(model))
     require_memory(COPIES * len(values) * scan.image[0].nbytes, f"{len(values)} classes of each voxel")
     found = predict(model, scan)
@@ -64,19 +64,19 @@ def _segmentation(model: Model, scan: Scan, folder: Path) -> Said:
     counts = np.bincount(labels.ravel(), minlength=len(values)).tolist()
     seen = [f"{name} ({value})" for (name, value), count in list(zip(values.items(), counts, strict=True))[1:] if count]
     file = to_label_map(scan, found, list(values.values())).save(folder / MASK)
-    summary = f"The mask holds {', '.join(seen)}." if seen else "The mask is empty: nothing was found."
-    return Said(_seen(scan, labels=labels), file=file, summary=summary)
+    summary = f"The mask has {', '.join(seen)}." if seen else "The mask is empty: nothing was found."
+    return Result(_seen(scan, labels=labels), file=file, summary=summary)
 
 
-def _features(backbone: Backbone, scan: Scan, folder: Path) -> Said:
+def _features(backbone: Backbone, scan: Scan, folder: Path) -> Result:
     vector = embed(backbone, scan).vectors.numpy()
     texts = ["scan", "", "", "+".join(scan.modality), ""]
     write_table(".csv", folder / VECTOR, {name: [text] for name, text in zip(COLUMNS, texts, strict=True)}, vector)
     summary = f"The vector has {vector.shape[1]} numbers: the mean of the coarsest features over the body."
-    return Said(_seen(scan, colors=feature_colors(backbone, scan)), file=folder / VECTOR, summary=summary)
+    return Result(_seen(scan, colors=feature_colors(backbone, scan)), file=folder / VECTOR, summary=summary)
 
 
 def _seen(scan: Scan, **voxels: np.ndarray) -> Shown:
-    """*scan* upright, and what is said of its *voxels*."""
+    """The picture of *scan*, with labels or colors of its *voxels*, turned upright."""
     turned = {name: upright(values, scan.grid) for name, values in voxels.items()}
     return Shown(upright(grays(scan.image[0].numpy()), scan.grid), pixel_of(scan.grid), **turned)

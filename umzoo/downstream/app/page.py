@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import umzoo
 from umzoo.backbones.base import Backbone
 from umzoo.data.reading.modality import KNOWN
-from umzoo.downstream.app.answer import Said, say_of
+from umzoo.downstream.app.answer import Result, result_of
 from umzoo.downstream.app.shown import EDGE, Shown
 from umzoo.downstream.app.upload import SUFFIXES, Limits, read_upload
 from umzoo.downstream.app.words import introduction, known_modalities, upload_label, usual_modality
@@ -83,8 +83,8 @@ def make_app(ref: str, limits: Limits | None = None) -> Blocks:
             with TemporaryDirectory() as folder:
                 try:
                     scan = read_upload(files or (), spec, of_channels or modality, limits)
-                    said = say_of(model, scan, Path(folder))
-                    yield _told(gradio, parts, said, names)
+                    result = result_of(model, scan, Path(folder))
+                    yield _show(gradio, parts, result, names)
                 except UmzooError as error:
                     yield _refused(gradio, parts, in_one_line(error, 300))
 
@@ -147,17 +147,17 @@ def _drawn(answer: Answer | None) -> tuple[str, ...]:
     return answer.classes[1:] if answer is not None and answer.task == "segmentation" else ()
 
 
-def _told(gradio: Any, parts: _Parts, said: Said, names: tuple[str, ...]) -> dict[Any, Any]:
-    """What the parts show of what was *said*."""
-    shown = said.shown
+def _show(gradio: Any, parts: _Parts, result: Result, names: tuple[str, ...]) -> dict[Any, Any]:
+    """Show *result*: return the changed parts of the page."""
+    shown = result.shown
     row = gradio.Slider(0, shown.slices - 1, value=shown.first, step=1, visible=shown.slices > 1)
-    changed = {parts.files: None, parts.status: said.summary or "Done.", parts.kept: shown, parts.row: row}
+    changed = {parts.files: None, parts.status: result.summary or "Done.", parts.kept: shown, parts.row: row}
     if parts.probabilities is not None:
-        changed[parts.probabilities] = said.values
+        changed[parts.probabilities] = result.values
     if parts.numbers is not None:
-        changed[parts.numbers] = [[name, f"{value:.4g}"] for name, value in said.values.items()]
+        changed[parts.numbers] = [[name, f"{value:.4g}"] for name, value in result.values.items()]
     if parts.download is not None:
-        changed[parts.download] = str(said.file)
+        changed[parts.download] = str(result.file)
     return changed | _slice(parts, shown, shown.first, names)
 
 
@@ -169,7 +169,7 @@ def _slice(parts: _Parts, shown: Shown, row: int, names: tuple[str, ...]) -> dic
 
 
 def _refused(gradio: Any, parts: _Parts, why: str) -> dict[Any, Any]:
-    """What the parts show if there is no answer."""
+    """Show why there is no answer: return the changed parts of the page."""
     return dict.fromkeys(parts.used) | {parts.status: why, parts.row: gradio.Slider(visible=False)}
 
 

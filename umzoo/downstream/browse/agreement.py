@@ -18,7 +18,7 @@ _BLOCK = 1024
 
 @dataclass(frozen=True)
 class Agreement:
-    """What nearest neighbors say of a property, and what is said by who does not look.
+    """What nearest neighbors predict of a property, and a constant prediction.
 
     Of a class *value* is the share of right answers and *blind* that of the largest class; of a number both are mean
     absolute errors, *blind* that of always saying the median.
@@ -78,22 +78,24 @@ def agreement(features: NDArray[Any], subjects: NDArray[Any], coloring: Coloring
     texts = np.array(coloring.texts)[known]
     names = np.array(list(coloring.counts))
     wanted = (texts[:, None] == names).astype(float) if coloring.numbers is None else coloring.numbers[known, None]
-    said = _neighbors_say(features[known], subjects[known], wanted)
+    predicted = _neighbor_means(features[known], subjects[known], wanted)
     if coloring.numbers is None:
-        right = float((said.argmax(1) == wanted.argmax(1)).mean())
+        right = float((predicted.argmax(1) == wanted.argmax(1)).mean())
         return Agreement(coloring, right, float(wanted.mean(0).max()), persons)
-    missed, blind = (float(np.abs(guess - wanted).mean()) for guess in (said, np.median(wanted)))
+    missed, blind = (float(np.abs(guess - wanted).mean()) for guess in (predicted, np.median(wanted)))
     return Agreement(coloring, missed, blind, persons)
 
 
-def _neighbors_say(features: NDArray[Any], subjects: NDArray[Any], targets: NDArray[np.float64]) -> NDArray[np.float64]:
+def _neighbor_means(
+    features: NDArray[Any], subjects: NDArray[Any], targets: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Mean target ``(n, k)`` of the nearest rows of other subjects, closer ones counting more."""
     from scipy.spatial.distance import cdist
 
     rows = standardized(features)
-    said = np.empty_like(targets)
+    predicted = np.empty_like(targets)
     for start in range(0, len(rows), _BLOCK):
         part = slice(start, start + _BLOCK)
         apart = np.where(subjects[part, None] == subjects, np.inf, cdist(rows[part], rows))
-        said[part] = nearest(apart, targets, NEIGHBORS)
-    return said
+        predicted[part] = nearest(apart, targets, NEIGHBORS)
+    return predicted

@@ -37,7 +37,7 @@ def table_page(file: Path, method: str, table: Path | None = None, targets: Sequ
     if (table is None) != (not targets):
         raise ConfigError("--table FILE and --target COLUMN go together: give both, or neither")
     vectors = read_table(file)
-    told, persons = ([], vectors.subjects) if table is None else _targets(vectors, read_rows(table), targets)
+    targeted, persons = ([], vectors.subjects) if table is None else _targets(vectors, read_rows(table), targets)
     subjects = np.array([person or scan for person, scan in zip(persons, vectors.scans, strict=True)])
     known = {"modality": vectors.modalities, "data set": vectors.sources, "region": vectors.regions}
     page = Page(f"Vectors {file.name}")
@@ -50,7 +50,7 @@ def table_page(file: Path, method: str, table: Path | None = None, targets: Sequ
         }
     )
     names = [", ".join(filter(None, it)) for it in zip(vectors.scans, vectors.regions, strict=True)]
-    colorings = [*told, *(Coloring.of(name, texts) for name, texts in known.items())]
+    colorings = [*targeted, *(Coloring.of(name, texts) for name, texts in known.items())]
     add_maps(page, {"Map": vectors.features}, names, subjects, colorings, method)
     return page
 

@@ -51,7 +51,7 @@ for (const figure of document.querySelectorAll("figure.stack")) {
 }
 for (const figure of document.querySelectorAll("figure.map")) {
   const svg = figure.querySelector("svg"), dots = [...svg.querySelectorAll("circle")];
-  const said = figure.querySelector("output"), hint = said.textContent, chosen = figure.querySelector("select");
+  const output = figure.querySelector("output"), hint = output.textContent, chosen = figure.querySelector("select");
   const colors = JSON.parse(figure.querySelector("script").textContent);
   let near = null;
   const look = (event) => {
@@ -64,7 +64,7 @@ for (const figure of document.querySelectorAll("figure.map")) {
       near.classList.add("near");
       svg.append(near);
     }
-    said.textContent = near ? near.textContent : hint;
+    output.textContent = near ? near.textContent : hint;
   };
   for (const name of ["pointermove", "pointerdown"]) svg.addEventListener(name, look);
   chosen?.addEventListener("change", () => {

@@ -8,7 +8,7 @@ from typing import Any
 
 from umzoo.downstream.browse.page import Page
 from umzoo.downstream.browse.transfer import add_report
-from umzoo.downstream.finetune.summary import SUMMARY, told
+from umzoo.downstream.finetune.summary import SUMMARY, formatted
 from umzoo.engine.log import read_metrics
 from umzoo.errors import ConfigError, in_one_line
 from umzoo.files import read_json, read_text
@@ -56,7 +56,7 @@ def finetuning_page(folder: Path) -> Page:
 def _add_scores(page: Page, title: str, scores: Mapping[str, Any], note: str) -> None:
     page.heading(title)
     try:
-        page.facts(told(scores))
+        page.facts(formatted(scores))
     except (AttributeError, TypeError, ValueError) as error:
         raise ConfigError(f"{page.title}: its summary is damaged ({in_one_line(error, 120)}): train it again") from None
     page.paragraph(note)

@@ -28,8 +28,8 @@ def store_page(store: Store, volumes: int = VOLUMES) -> Page:
     page.table(rows, ("modality", "data set", "modality from", "volumes"))
     if known := store.targets.known:
         page.heading("Targets")
-        told = {name: it.classes or (f"mean {it.mean:.4g}", f"std {it.std:.4g}") for name, it in known.items()}
-        page.facts({name: ", ".join(texts) for name, texts in told.items()})
+        descriptions = {name: it.classes or (f"mean {it.mean:.4g}", f"std {it.std:.4g}") for name, it in known.items()}
+        page.facts({name: ", ".join(texts) for name, texts in descriptions.items()})
     page.heading("Axial slices")
     page.paragraph("From the feet to the head; anterior is up, and the left of the patient is on the right.")
     for index in choose(store, volumes):

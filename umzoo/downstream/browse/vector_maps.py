@@ -44,7 +44,7 @@ def add_maps(
     if len(chosen) < len(names):
         page.paragraph(f"{len(chosen)} of {len(names)} vectors are shown, evenly spaced in the table.")
     telling = [it for it in (coloring.of_rows(chosen) for coloring in colorings) if it.tells]
-    said = [
+    texts = [
         " · ".join([names[row], *(f"{it.name}: {it.texts[number] or 'unknown'}" for it in telling)])
         for number, row in enumerate(chosen)
     ]
@@ -53,7 +53,7 @@ def add_maps(
         plane = project(array[chosen], method)
         found = [agreement(array[chosen], subjects[chosen], it) for it in telling]
         notes = [it.text if it else "Too few persons are known to say how far neighbors agree." for it in found]
-        page.add(scatter(title, plane.places, said, list(zip(telling, notes, strict=True)), plane.note, alone))
+        page.add(scatter(title, plane.places, texts, list(zip(telling, notes, strict=True)), plane.note, alone))
         rows.append([title, *(it.short for it in found if it)])
     if len(rows) > 1 and any(found):
         page.paragraph("Neighbors in all numbers of the vectors: classes right, and mean error of numbers.")

@@ -95,8 +95,8 @@ def choose_decoder(parts: Mapping[int, Moments], drawn: Mapping[int, Sequence[Vo
         truth, shares = np.concatenate([it.labels for it in voxels]), np.concatenate([it.shares for it in voxels])
         for number, (shrinkage, prior) in enumerate(settings):
             found = discriminant(others, shrinkage, prior)
-            said = (rows @ found.weight.T.astype(np.float32) + found.bias).argmax(axis=1)
-            overlap[number] += _overlap(said, truth, shares, len(total.counts))
+            guess = (rows @ found.weight.T.astype(np.float32) + found.bias).argmax(axis=1)
+            overlap[number] += _overlap(guess, truth, shares, len(total.counts))
     dice = (2 * overlap[:, 0] / overlap[:, 1].clip(1e-12))[:, 1:].mean(axis=1)
     return discriminant(total, *settings[int(dice.argmax())])
 
@@ -108,8 +108,8 @@ def _sum(moments: Sequence[Moments]) -> Moments:
     return total
 
 
-def _overlap(said: NDArray[Any], truth: NDArray[Any], shares: NDArray[Any], classes: int) -> NDArray[Any]:
-    """Return, by class, the weights of correct voxels, and the sum of the weights of predicted and of true voxels."""
-    right = np.bincount(truth[said == truth], weights=shares[said == truth], minlength=classes)
-    both = np.bincount(said, weights=shares, minlength=classes) + np.bincount(truth, weights=shares, minlength=classes)
+def _overlap(guess: NDArray[Any], truth: NDArray[Any], shares: NDArray[Any], classes: int) -> NDArray[Any]:
+    """Return, by class, the weights of correct voxels, and the sum of the weights of guessed and of true voxels."""
+    right = np.bincount(truth[guess == truth], weights=shares[guess == truth], minlength=classes)
+    both = np.bincount(guess, weights=shares, minlength=classes) + np.bincount(truth, weights=shares, minlength=classes)
     return np.stack([right, both])

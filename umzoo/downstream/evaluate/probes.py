@@ -82,10 +82,10 @@ def _likelihood(
     coefficients = fit_linear(kind, rows, targets, used, np.tile(tried, 1 + len(parts)))
     known = known_classes(targets, used) if kind == "classification" else np.ones((1, 1), bool)
     losses = np.zeros(len(tried))
-    said = answers(kind, coefficients, rows, known)
+    predicted = answers(kind, coefficients, rows, known)
     for number, part in enumerate(parts, start=1):
         for position in range(len(tried)):
-            scores = said[inner == part, number * len(tried) + position]
+            scores = predicted[inner == part, number * len(tried) + position]
             losses[position] += _loss(scores, targets[inner == part], kind)
     best = int(losses.argmin())
     return np.asarray(answers(kind, coefficients[:, best : best + 1], held, known[best : best + 1])[:, 0])

@@ -126,8 +126,8 @@ def _write(folder: Path, case: Case, spec: InputSpec, dtype: str, task: Task) ->
 def read_case(case: Case, spec: InputSpec) -> Scan:
     """Read the scan of *case* for the input *spec*, with the task's modality; see :func:`umzoo.load_scan`."""
     named = tuple(filter(None, case.modality))
-    told = None if not named else named[0] if len(named) == 1 else named[: spec.in_channels]
-    return load_scan(case.image, spec, modality=told)
+    modality = None if not named else named[0] if len(named) == 1 else named[: spec.in_channels]
+    return load_scan(case.image, spec, modality=modality)
 
 
 def _open(folder: Path, case: Case) -> CachedCase:

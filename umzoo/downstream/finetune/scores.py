@@ -32,8 +32,10 @@ def dice_row(task: Task, answer: Tensor, label: NDArray[Any]) -> Row:
     from monai.networks.utils import one_hot
 
     count = len(task.classes)
-    said, truth = (one_hot(torch.as_tensor(it).long()[None, None], count) for it in (answer, label.astype(np.int64)))
-    dice = compute_dice(said, truth, include_background=False, ignore_empty=False)[0].numpy()
+    predicted, truth = (
+        one_hot(torch.as_tensor(it).long()[None, None], count) for it in (answer, label.astype(np.int64))
+    )
+    dice = compute_dice(predicted, truth, include_background=False, ignore_empty=False)[0].numpy()
     present = [bool((answer == kind).any()) or bool((label == kind).any()) for kind in range(1, count)]
     found = np.where(present, dice, np.nan)
     row = {f"dice.{name}": float(value) for name, value in zip(task.classes[1:], found, strict=True)}
@@ -100,10 +102,10 @@ def _multilabel(task: Task, table: Mapping[str, NDArray[Any]]) -> dict[str, floa
 def _regression(task: Task, table: Mapping[str, NDArray[Any]]) -> dict[str, float]:
     errors, found = [], {}
     for name in task.classes:
-        truth, said = table[f"truth.{name}"], table[f"predicted.{name}"]
-        errors.append(float(np.abs(truth - said).mean()))
+        truth, predicted = table[f"truth.{name}"], table[f"predicted.{name}"]
+        errors.append(float(np.abs(truth - predicted).mean()))
         spread = ((truth - truth.mean()) ** 2).sum()
-        found[f"r2.{name}"] = float(1 - ((truth - said) ** 2).sum() / spread) if spread else np.nan
+        found[f"r2.{name}"] = float(1 - ((truth - predicted) ** 2).sum() / spread) if spread else np.nan
     return {"mae": float(np.mean(errors)), **found}
 
 

@@ -64,7 +64,7 @@ def finish(training: FineTuningRun) -> Summary:
     return summary
 
 
-def told(scores: Mapping[str, Any]) -> dict[str, str]:
+def formatted(scores: Mapping[str, Any]) -> dict[str, str]:
     """Return the metrics of *scores*, a summary or a part of one, as texts: the value, and its interval."""
     limits = scores.get("intervals", {})
     between = {name: f" [{low:.3f}, {high:.3f}]" for name, (low, high) in limits.items()}

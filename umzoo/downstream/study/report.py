@@ -73,8 +73,8 @@ def _rates(config: StudyConfig) -> Iterator[str]:
 
 def _progress(cells: Sequence[Row]) -> str:
     counts = {state: sum(row["state"] == state for row in cells) for state in ("done", "failed", "not done")}
-    said = f"{counts['done']} of {len(cells)} trainings are done, {counts['failed']} failed"
-    return f"{said}; **what is not done is missing below**." if counts["not done"] + counts["failed"] else f"{said}."
+    done = f"{counts['done']} of {len(cells)} trainings are done, {counts['failed']} failed"
+    return f"{done}; **what is not done is missing below**." if counts["not done"] + counts["failed"] else f"{done}."
 
 
 def _section(

@@ -84,7 +84,7 @@ def _group(cases: dict[str, dict[str, str]], kind: str) -> Group:
     names = sorted(cases)
     table = [cases[name] for name in names]
     subjects = np.array([row["subject"] for row in table])
-    said = [name.removeprefix("p.") for name in table[0] if name.startswith("p.")]
+    classes = [name.removeprefix("p.") for name in table[0] if name.startswith("p.")]
 
     def numbers(prefix: str) -> NDArray[np.float64]:
         columns = [name for name in table[0] if name.startswith(prefix)]
@@ -93,7 +93,7 @@ def _group(cases: dict[str, dict[str, str]], kind: str) -> Group:
     if kind == "segmentation":
         scores, targets = np.array([float(row["dice"]) for row in table]), np.zeros(0)
     elif kind == "classification":
-        scores, targets = numbers("p."), np.array([float(said.index(row["truth"])) for row in table])
+        scores, targets = numbers("p."), np.array([float(classes.index(row["truth"])) for row in table])
     elif kind == "survival":
         scores, targets = numbers("risk"), np.array([[float(row["time"]), float(row["event"])] for row in table])
     else:

@@ -19,14 +19,14 @@ _REPLACEABLE = {
 
 def alike(planes: Sequence[Plane]) -> list[list[Plane]]:
     """Group *planes* by kind, orientation, pixel size and contrast, up to rounding."""
-    told = _telling(planes)
-    parts = parted(planes, lambda plane: tuple(plane.kind[number] for number in told))
+    distinguishing = _distinguishing_parts(planes)
+    parts = parted(planes, lambda plane: tuple(plane.kind[number] for number in distinguishing))
     for same in (_same_plane, _same_contrast):
         parts = [finer for part in parts for finer in _part(part, same)]
     return parts
 
 
-def _telling(planes: Sequence[Plane]) -> list[int]:
+def _distinguishing_parts(planes: Sequence[Plane]) -> list[int]:
     """The parts of the kind that distinguish volumes: not those that change every few images, as by anonymization."""
     values = zip(*(plane.kind for plane in planes), strict=True)
     new = {number for number, column in enumerate(values) if _LEAST_ALIKE * len(set(column)) > len(planes)}

@@ -91,10 +91,10 @@ def _stacks(planes: Sequence[Plane], resample_uneven: bool) -> list[_Part]:
             found.append(_Part(in_order(part), _undecided(part)))
             continue
         for stack in map(in_order, separated):
-            told = rows(stack)
-            if told is None:
+            series_rows = rows(stack)
+            if series_rows is None:
                 found.append(_Part(stack, BETWEEN))
-            for row in told or ():
+            for row in series_rows or ():
                 found += _judged(row, resample_uneven)
     return found
 
