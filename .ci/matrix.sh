@@ -23,7 +23,7 @@ try() {  # name, interpreter, arguments of pip
     echo "== $place"
     rm -rf "$place"
     "$interpreter" -m venv "$place" &&
-        "$place/bin/pip" install -qq --no-compile "$@" ".[finetune]" pytest pytest-xdist hypothesis "highdicom; python_version < '3.14'" ./plugins/umzoo-weights &&
+        "$place/bin/pip" install -qq --no-compile "$@" ".[finetune]" pytest pytest-xdist hypothesis "highdicom; python_version < '3.14'" ./plugins/*/ &&
         eval OMP_NUM_THREADS=1 "$place/bin/python" -m pytest -p no:cacheprovider "$tests"
 }
 

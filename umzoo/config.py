@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from typing_extensions import Self
 
 from umzoo.errors import ConfigError, in_one_line, nearest
@@ -26,6 +26,10 @@ EXPECTED = {
     "string_type": "a text",
 }
 """Expected values in plain words, by pydantic's type of error."""
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+"""A seed, which all random number generators can take."""
 
 
 class Config(BaseModel):

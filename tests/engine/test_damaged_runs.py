@@ -94,7 +94,9 @@ def test_malformed_recipes(tmp_path, text):
     assert "\n" not in str(failure.value) and len(str(failure.value)) < 1000
 
 
-@pytest.mark.parametrize("text", [f"a={DEEP}", "seed=" + "9" * 5000, "a" + ".a" * 10_000 + "=1"], ids=range(3))
+@pytest.mark.parametrize(
+    "text", [f"a={DEEP}", "seed=" + "9" * 5000, "a" + ".a" * 10_000 + "=1", "seed=-1", f"seed={2**31}"], ids=range(5)
+)
 def test_malformed_overrides(text):
     with pytest.raises(ConfigError) as failure:
         load_recipe("universal_tiny", [text])

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from umzoo.api import from_pretrained
-from umzoo.config import Config
+from umzoo.config import Config, Seed
 from umzoo.data.phantoms.files import write_labeled, write_phantoms
 from umzoo.data.phantoms.phantom import LABELS
 from umzoo.data.preparing.prepare import prepare
@@ -71,8 +71,8 @@ class QuickstartConfig(Config):
         ),
         description="options of the fine-tuning",
     )
-    seed: int = Field(0, ge=0, description="seed of the phantoms and of the pre-training")
-    seeds: tuple[int, ...] = Field(
+    seed: Seed = Field(0, description="seed of the phantoms and of the pre-training")
+    seeds: tuple[Seed, ...] = Field(
         (0,), min_length=1, description="seeds of the fine-tuning; each trains both arms on its own labeled phantoms"
     )
 

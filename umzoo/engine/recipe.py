@@ -9,7 +9,7 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import Field
 
-from umzoo.config import Config
+from umzoo.config import Config, Seed
 from umzoo.data.loading.config import DataConfig
 from umzoo.errors import ConfigError
 from umzoo.files import read_text, toml_table
@@ -79,7 +79,7 @@ class Recipe(Config):
     """All options of a pre-training run except the data."""
 
     name: str = Field("custom", description="tag of the weights, which are called architecture.tag")
-    seed: int = Field(0, ge=0, description="seed of weights, sampling and corruptions")
+    seed: Seed = Field(0, description="seed of weights, sampling and corruptions")
     backbone: ComponentSpec = Field(description="backbone and its options")
     pretext: PretextConfig
     data: DataConfig = DataConfig()

@@ -79,6 +79,21 @@ def sending_to(address):
     return answer
 
 
+def test_the_next_address_of_a_name_is_tried(serve, tmp_path, monkeypatch):
+    """An IPv6 address without a route, as many machines have, before the one that answers."""
+    address, real = serve(announcing(0)), socket.getaddrinfo
+    tried = []
+
+    def two(host, *arguments, **options):
+        family, kind, protocol, name, place = real(host, *arguments, **options)[0]
+        tried.append(place)
+        return [(family, kind, protocol, name, ("127.0.0.1", 9)), (family, kind, protocol, name, place)]
+
+    monkeypatch.setattr(web.socket, "getaddrinfo", two)
+    download(address, tmp_path / "w", True)
+    assert tried and (tmp_path / "w").read_bytes() == b""
+
+
 def test_an_endless_file_is_given_up(serve, tmp_path, monkeypatch):
     monkeypatch.setattr(web, "MAX_UNANNOUNCED", 1 << 20)
     with pytest.raises(WeightsError, match="more than the allowed 1,048,576 bytes"):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from umzoo.config import Config
+from umzoo.config import Config, Seed
 
 
 def _budget(text: str) -> str:
@@ -32,7 +32,7 @@ class EvaluateConfig(Config):
     bootstrap: int = Field(2000, ge=100, description="bootstrap samples of the subjects for intervals")
     permutations: int = Field(4000, ge=100, description="permutations of a paired test")
     level: float = Field(0.05, gt=0, lt=0.5, description="significance level over one family of tests")
-    seed: int = Field(0, ge=0, description="first seed of folds, labeled subsets, bootstrap and permutations")
+    seed: Seed = Field(0, description="first seed of folds, labeled subsets, bootstrap and permutations")
 
 
 def size_of(budget: str, available: int) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from umzoo.config import Config
+from umzoo.config import Config, Seed
 from umzoo.data.loading.config import Size
 from umzoo.downstream.inference import OVERLAP
 from umzoo.downstream.tasks.config import TaskConfig
@@ -137,7 +137,7 @@ class FinetuneConfig(Config):
         description="training subjects whose labels are used: a number, or a percentage such as 25%; the seed selects"
         " them, and a small budget is a subset of every larger one",
     )
-    seed: int = Field(0, ge=0, description="seed of the head, folds, labels, crops and augmentation")
+    seed: Seed = Field(0, description="seed of the head, folds, labels, crops and augmentation")
 
     @property
     def validate_every(self) -> int:

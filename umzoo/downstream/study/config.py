@@ -8,13 +8,12 @@ from typing import Annotated
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from umzoo.config import Config
+from umzoo.config import Config, Seed
 from umzoo.downstream.tasks.labels import Labels
 from umzoo.downstream.tasks.load import read_toml
 from umzoo.errors import ConfigError
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
-Seed = Annotated[int, Field(ge=0)]
 
 
 class ArmConfig(Config):

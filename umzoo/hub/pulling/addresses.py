@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
 from umzoo.errors import WeightsError, in_one_line
@@ -55,6 +56,8 @@ def place_of_address(address: str) -> Place:
     try:
         parts = urlsplit(address)
         host = parts.hostname
+        if "[" in parts.netloc:
+            ip_address(host or "")  # Python 3.10 does not check it
     except ValueError as error:
         raise WeightsError(f"{address[:200]!r} is not a web address: {in_one_line(error)}") from None
     if parts.username is not None or parts.password is not None:

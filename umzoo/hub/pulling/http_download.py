@@ -205,12 +205,21 @@ def _connector(allow_private: bool, sockets: list[socket.socket]) -> Callable[..
         if checked and not allow_private:
             for *_, place in found:
                 _require_public(address[0], str(place[0]))
-        host, port = found[0][4][:2]
-        made = socket.create_connection((str(host), int(port)), timeout, source)
+        made = _first_connection([place[:2] for *_, place in found], timeout, source)
         sockets.append(made)
         return made
 
     return connect
+
+
+def _first_connection(places: list[Any], timeout: Any, source: Any) -> socket.socket:
+    """Connect to the first of *places* (host, port) that answers: an IPv6 address, for example, may have no route."""
+    for place in places[:-1]:
+        try:
+            return socket.create_connection(place, timeout, source)
+        except OSError:
+            continue
+    return socket.create_connection(places[-1], timeout, source)
 
 
 def require_public_name(address: str, allow_private: bool) -> None:
