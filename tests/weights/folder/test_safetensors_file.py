@@ -156,9 +156,9 @@ def test_sums_that_overflow_are_still_finite():
 def test_types_that_do_not_fit(folder):
     state = load_state(folder)
     replace_model(folder, save({**state, FIRST: state[FIRST].to(torch.int64)}))
-    refused(folder, f"{FIRST} holds values of torch.int64, the network expects torch.float32")
+    refused(folder, f"{FIRST} has dtype torch.int64, but the network expects torch.float32")
     replace_model(folder, save({**state, FIRST: state[FIRST].double() + 1e300}))
-    refused(folder, "too great for torch.float32")
+    refused(folder, "too large for torch.float32")
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])

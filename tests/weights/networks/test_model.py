@@ -65,7 +65,7 @@ def test_damaged_missing_and_unrecorded_heads_are_refused(headed):
 
 def test_names_must_be_as_many_as_logits(headed):
     edit_config(headed, lambda config: config["answer"].update(classes=["benign"]))
-    with pytest.raises(WeightsError, match="names 1 classes, the network has 2"):
+    with pytest.raises(WeightsError, match="names 1 classes, but the network has 2"):
         load_network(headed)
 
 
