@@ -55,7 +55,7 @@ def test_exported_weights_name_those_they_began_with(new_run, weights, tmp_path)
     assert info.license == "CC-BY-SA-4.0" and "A. Lab, 2026" in info.citations
     with pytest.raises(WeightsError, match="share-alike"):
         export_run(open_run(run.folder), tmp_path / "other", "mit")
-    assert "trained on from `genesis_unet.lab`" in (tmp_path / "out" / "README.md").read_text()
+    assert "initialized from `genesis_unet.lab`" in (tmp_path / "out" / "README.md").read_text()
     assert str(tmp_path) not in (run.folder / "start.json").read_text()
     assert read_report(run.folder).coverage == 1
 

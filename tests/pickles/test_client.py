@@ -178,7 +178,7 @@ def said(answer):
         (said(b"[" * 10_000), "sent no valid response"),
         (said(b"[1]"), "no content"),
         (said(b'{"content": {"q": 1, "r": 2}}'), "cannot be read"),
-        (said(b'{"content": {"T": 5}, "places": {}}'), "where a tensor lies"),
+        (said(b'{"content": {"T": 5}, "places": {}}'), "the position of a tensor is invalid"),
     ],
 )
 @pytest.mark.skipif(os.name == "nt", reason="signals")

@@ -11,7 +11,7 @@ from umzoo.weights.catalog.entry import WeightsEntry
     [
         ({"name": "genesis_unet"}, ["name is architecture.tag"], "architecture.tag, got 'genesis_unet'"),
         ({"license": "unknown"}, ["license stated"], "must be stated, got 'unknown'"),
-        ({"license": "foo"}, ["license stated"], "'foo' is not a license"),
+        ({"license": "foo"}, ["license stated"], "'foo' is not a known license"),
         ({"license": " "}, ["license stated"], "must be stated"),
         ({"license": "other"}, ["license stated"], "needs a license_link"),
     ],

@@ -91,7 +91,7 @@ def test_positions_of_unetr_are_resized(tmp_path):
     umzoo.save_pretrained(source, tmp_path / "w")
     target = umzoo.create_model("unetr", img_size=(64, 32, 32), **TINY).eval()
     report = umzoo.transfer(tmp_path / "w", target)
-    assert "positions 2x2x2 to 4x2x2" in report.adapted.values() and not report.fresh
+    assert "position embedding 2x2x2 to 4x2x2" in report.adapted.values() and not report.fresh
     with torch.no_grad():  # as the source itself does at that size
         torch.testing.assert_close(target(image()).levels[-1], source(image()).levels[-1], atol=1e-4, rtol=1e-4)
 

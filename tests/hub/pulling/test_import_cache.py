@@ -278,7 +278,7 @@ def test_import_by_hand_from_the_hub_and_the_web(hub, on_hub, released, tmp_path
 
 def test_import_of_several_files_names_them(hub, released, tmp_path):
     store(hub, "lab/two", **{"a.pth": released, "b.pth": released})
-    with pytest.raises(WeightsError, match=r"holds 2 checkpoints \(a\.pth, b\.pth\)"):
+    with pytest.raises(WeightsError, match=r"contains 2 checkpoints \(a\.pth, b\.pth\)"):
         import_("medicalnet", "lab/two", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -87,9 +87,9 @@ def test_fine_tuned_weights_name_their_base():
     base = {"name": "genesis_unet.base", "repository": "lab/base", "revision": "abc", "sha256": "0" * 64}
     text = card(base_model=base)
     assert (front_matter(text).base_model, front_matter(text).base_model_relation) == ("lab/base", "finetune")
-    assert "trained on from `lab/base`" in text and "pre-trained without labels" not in text
+    assert "initialized from `lab/base`" in text and "pre-trained without labels" not in text
     local = card(base_model={"name": "genesis_unet.base"})
-    assert front_matter(local).base_model is None and "trained on from `genesis_unet.base`" in local
+    assert front_matter(local).base_model is None and "initialized from `genesis_unet.base`" in local
 
 
 def test_evaluations_reach_the_model_index():
@@ -110,13 +110,14 @@ def test_body():
     text = card()
     for part in (
         "umzoo.from_pretrained(", "torch.hub.load(", "umzoo nnunet train DATASET 3d_fullres 0 --weights FOLDER",
-        "umzoo.transfer(", "1 x 1 x 1 mm", "64 x 64 x 32", "-1000 to 1000", "restoration, scale_classification",
+        "umzoo.transfer(", "1 x 1 x 1 mm", "64 x 64 x 32", "clipped to [-1000, 1000]",
+        "restoration, scale_classification",
         "a (5)", "| steps | 600 |", "2.5 h on CPU", "Someone, 2020", "| width | 8 |", "Trained on ct, mr only",
-        "No medical device",
+        "Not a medical device",
     ):  # fmt: skip
         assert part in text, part
     assert "lab/net" in card("lab/net") and "FOLDER" not in card("lab/net")
-    assert "holds no decoder" in card(parts=("encoder",))
+    assert "contains no decoder" in card(parts=("encoder",))
 
 
 def test_values_cannot_break_out():

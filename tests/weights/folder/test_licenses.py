@@ -67,7 +67,7 @@ def test_licenses(license):
 
 
 @pytest.mark.parametrize(
-    ("license", "says"), [("foo", "is not a license"), ("cc-by-4", "did you mean"), ("other", "link")]
+    ("license", "says"), [("foo", "is not a known license"), ("cc-by-4", "did you mean"), ("other", "link")]
 )
 def test_what_is_no_license(license, says):
     with pytest.raises(WeightsError, match=says):
@@ -96,7 +96,7 @@ def test_what_derives_inherits(license, base, allowed):
     if allowed:
         require_inherited(license, "", base, "", "theirs")
         return
-    with pytest.raises(WeightsError, match=f"under {base}"):
+    with pytest.raises(WeightsError, match=f"has license {base}"):
         require_inherited(license, "", base, "", "theirs")
 
 
@@ -105,7 +105,7 @@ def test_a_folder_of_derived_weights_keeps_what_its_base_asks(tmp_path):
     base = BaseModel(name="tiny.theirs", license="cc-by-nc-4.0")
     state = {name: value.detach() for name, value in backbone.named_parameters()}
     info = WeightsInfo(name="tiny.mine", backbone=backbone.spec, input=umzoo.InputSpec(), base_model=base)
-    with pytest.raises(WeightsError, match=r"tiny.theirs, which are under cc-by-nc-4.0"):
+    with pytest.raises(WeightsError, match=r"tiny.theirs has license cc-by-nc-4.0"):
         save_folder(tmp_path / "w", state, info.model_copy(update={"license": "mit"}))
     assert not (tmp_path / "w").exists()
     save_folder(tmp_path / "w", state, info.model_copy(update={"license": "cc-by-nc-4.0"}))
@@ -125,7 +125,7 @@ def test_saving_what_was_loaded_and_trained(tmp_path):
     umzoo.save_pretrained(network, tmp_path / "b")
     assert read_info(tmp_path / "b").license == "cc-by-nc-sa-4.0"
     assert read_info(tmp_path / "b").base_model.license == "cc-by-nc-sa-4.0"
-    with pytest.raises(WeightsError, match="is not a license"):
+    with pytest.raises(WeightsError, match="is not a known license"):
         umzoo.save_pretrained(umzoo.create_model("genesis_unet", width=2), tmp_path / "c", license="foo")
 
 
@@ -155,4 +155,4 @@ def test_a_first_load_of_restricted_weights_says_so_once(tmp_path, caplog):
     for folder in ("a", "a", "b"):
         umzoo.from_pretrained(tmp_path / folder)
     (line,) = [record.getMessage() for record in caplog.records if "license" in record.getMessage()]
-    assert "cc-by-nc-sa-4.0, no commercial use; what is trained from them stays under that license" in line
+    assert "cc-by-nc-sa-4.0, no commercial use; weights trained from them must keep this license" in line

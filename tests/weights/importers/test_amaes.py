@@ -74,7 +74,7 @@ def test_amaes_brings_the_encoder_alone(tmp_path):
 
 
 def test_other_networks_are_refused(tmp_path):
-    with pytest.raises(WeightsError, match=r"no U-Net of AMAES' or FOMO25's .* it has encoder\.stem\.weight"):
+    with pytest.raises(WeightsError, match=r"no U-Net of AMAES or FOMO25 .* it has encoder\.stem\.weight"):
         imported(tmp_path, {"model.encoder.stem.weight": torch.ones(2, 1, 1, 1, 1)})
     state = released("decoder", skips=True)
     del state["model.encoder.in_conv.conv2.conv.bias"]

@@ -116,7 +116,7 @@ def test_other_networks_are_refused(tmp_path):
     state = released(10, "B")
     for name in [name for name in state if name.startswith("layer4.")]:
         del state[name]
-    with pytest.raises(WeightsError, match=r"no ResNet of MedicalNet's: \(1, 1, 1, 0\) blocks"):
+    with pytest.raises(WeightsError, match=r"no ResNet of MedicalNet: it has \(1, 1, 1, 0\) blocks"):
         run(tmp_path, state)
     assert not (tmp_path / "out").exists()
 
@@ -148,8 +148,8 @@ def test_monais_short_cuts_with_biases(tmp_path):
 
 def test_files_of_something_else_are_told_by_what_they_hold(tmp_path):
     torch.save({"state_dict": {"trunk.weight": torch.ones(2)}}, tmp_path / "m.pth")
-    with pytest.raises(WeightsError, match=r"among trunk\.weight"):
+    with pytest.raises(WeightsError, match=r"tensors trunk\.weight"):
         zoo().importers.build("medicalnet").run(tmp_path / "m.pth", tmp_path / "out")
     torch.save({"optimizer": {"lr": 1}, "epoch": 3}, tmp_path / "o.pth")
-    with pytest.raises(WeightsError, match="holds optimizer, epoch, and no tensors"):
+    with pytest.raises(WeightsError, match="contains no tensors .* it has optimizer, epoch"):
         zoo().importers.build("medicalnet").run(tmp_path / "o.pth", tmp_path / "out")

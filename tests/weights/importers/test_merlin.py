@@ -57,7 +57,7 @@ def test_one_channel_does_what_three_equal_ones_did(tmp_path):
 
 
 def test_other_networks_are_refused(tmp_path):
-    with pytest.raises(WeightsError, match="no ResNet of Merlin's"):
+    with pytest.raises(WeightsError, match="no ResNet of Merlin"):
         imported(tmp_path, {"encode_text.linear_layer.weight": torch.ones(2, 3)})
     state = released()
     del state[f"{PREFIX}layer2.1.bn1.bias"]

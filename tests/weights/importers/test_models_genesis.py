@@ -120,7 +120,7 @@ def test_unreadable_files_are_refused(tmp_path):
     for source in ("no.pt", "missing.pt"):
         with pytest.raises(WeightsError, match="cannot be read"):
             zoo().importers.build("models_genesis").run(tmp_path / source, tmp_path / "out")
-    with pytest.raises(WeightsError, match="holds .*, and no tensors"):
+    with pytest.raises(WeightsError, match="contains no tensors"):
         run(tmp_path, [1, 2])
 
 

@@ -227,8 +227,11 @@ def test_a_grid_is_guessed_only_if_it_fits(tmp_path):
     ("change", "complaint"),
     [
         (lambda it: it["network_weights"].pop("eva.blocks.1.norm2.bias"), "1 missing: eva.blocks.1.norm2.bias"),
-        (lambda it: it.pop("network_weights"), "not a checkpoint of nnssl"),
-        (lambda it: it["nnssl_adaptation_plan"].update(key_to_encoder="vit"), "under 'vit', where the file has no"),
+        (lambda it: it.pop("network_weights"), "not an nnssl checkpoint"),
+        (
+            lambda it: it["nnssl_adaptation_plan"].update(key_to_encoder="vit"),
+            "under 'vit', but no tensor has this prefix",
+        ),
         (lambda it: it["nnssl_adaptation_plan"]["architecture_plans"].update(arch_class_name="Swin"), "Swin"),
         (lambda it: it["nnssl_adaptation_plan"]["architecture_plans"]["arch_kwargs"].update(embed_dim=70), "embed_dim"),
     ],
@@ -250,9 +253,11 @@ def test_checkpoints_of_other_trainers(tmp_path):
     for content in (state | {"state_dict": named}, state | named):
         found = load_state(run(tmp_path, content))
         assert found.keys() == expected.keys() and all(found[name].equal(it) for name, it in expected.items())
-    with pytest.raises(WeightsError, match="not a checkpoint of nnssl: it holds optimizer, epoch, no tensors"):
+    with pytest.raises(WeightsError, match="not an nnssl checkpoint: expected tensors .*, got optimizer, epoch"):
         run(tmp_path, {"optimizer": {"lr": 1}, "epoch": 3}, **told)
-    with pytest.raises(WeightsError, match=r"holds an object, .*Linear, and a dict is expected: save the state_dict"):
+    with pytest.raises(
+        WeightsError, match=r"contains an object, .*Linear, expected a dict: save the network's state_dict"
+    ):
         run(tmp_path, torch.nn.Linear(1, 1))
 
 

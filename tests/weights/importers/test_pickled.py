@@ -69,7 +69,7 @@ def test_objects_beside_tensors_are_passed_over_and_run_nothing(tmp_path, capsys
     assert torch.equal(found["state_dict"]["weight"], state["weight"])
     assert (found["epoch"], found["size"]) == (3, torch.Size([2]))
     assert isinstance(found["other"], Inert)
-    assert "run" not in capsys.readouterr().out and "passed over" in caplog.text
+    assert "run" not in capsys.readouterr().out and "is skipped" in caplog.text
 
 
 @LEGACY
@@ -125,7 +125,7 @@ def test_what_is_no_model_folder(tmp_path):
         importer.run(tmp_path, tmp_path / "out")
     (tmp_path / "fold_0").mkdir()
     torch.save([1], tmp_path / "fold_0" / "checkpoint_final.pth")
-    with pytest.raises(WeightsError, match="holds a list"):
+    with pytest.raises(WeightsError, match="contains a list"):
         importer.run(tmp_path, tmp_path / "out")
     torch.save({"network_weights": {}}, tmp_path / "fold_0" / "checkpoint_final.pth")
     with pytest.raises(WeightsError, match="no 'init_args'"):

@@ -24,7 +24,7 @@ PLAN = plan("ResidualEncoderUNet", UNET, **UNET_KEYS)
 )
 def test_malformed_plans_of_nnssl(extra, tmp_path):
     torch.save(checkpoint(unet(), PLAN) | extra, tmp_path / "c.pth")
-    with pytest.raises(WeightsError, match=r"c\.pth is damaged, or none that 'nnssl' reads \(\w+Error: "):
+    with pytest.raises(WeightsError, match=r"c\.pth is corrupted, or not supported by importer 'nnssl' \(\w+Error: "):
         run_importer("nnssl", tmp_path / "c.pth", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -38,7 +38,7 @@ def test_malformed_models_of_nnunet(arguments, state, tmp_path):
     for name, content in (("plans", {"configurations": {"3d": {}}}), ("dataset", {})):
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     torch.save({"init_args": arguments, "network_weights": state}, tmp_path / "fold_0" / "checkpoint_final.pth")
-    with pytest.raises(WeightsError, match=r"is damaged, or none that 'nnunet' reads"):
+    with pytest.raises(WeightsError, match=r"is corrupted, or not supported by importer 'nnunet'"):
         run_importer("nnunet", tmp_path, tmp_path / "out")
 
 

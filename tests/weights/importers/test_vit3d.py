@@ -103,15 +103,15 @@ def test_brainiacs_backbone_arrives(tmp_path):
 @pytest.mark.parametrize(
     ("change", "options", "complaint"),
     [
-        ({"pos_embed": None}, {}, "no 3D vision transformer with learned positions"),
-        ({"pos_embed": (1, 7, DIM)}, {}, r"7 positions are no cube .* give the voxels"),
+        ({"pos_embed": None}, {}, "no 3D vision transformer with a learned position embedding"),
+        ({"pos_embed": (1, 7, DIM)}, {}, r"7 positions do not form a cube .* set the image size"),
         (
             {"pos_embed": (1, 7, DIM)},
             {"input_shape": (4, 8, 8)},
             r"pos_embed \(expected \(1, 4, 64\), got \(1, 7, 64\)",
         ),
         ({"blocks.0.0.norm1.bias": None}, {}, r"1 missing: blocks\.0\.norm1\.bias"),
-        ({"patch_embed.proj.weight": (60, 1, 4, 4, 4)}, {}, r"heads share its 60 channels .* give heads="),
+        ({"patch_embed.proj.weight": (60, 1, 4, 4, 4)}, {}, r"attention heads for 60 channels .* set heads="),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, change, options, complaint):

@@ -90,7 +90,7 @@ def test_other_networks_are_refused(change, complaint):
 def test_other_classes_are_refused():
     with pytest.raises(WeightsError, match="is a PrimusM"):
         backbone_of_plan(entry() | {"network_class_name": "x.PrimusM"})
-    with pytest.raises(WeightsError, match="incomplete or damaged: .*'arch_kwargs'"):
+    with pytest.raises(WeightsError, match="incomplete or corrupted: .*'arch_kwargs'"):
         backbone_of_plan({"network_class_name": "x.ResidualEncoderUNet"})
     with pytest.raises(WeightsError, match="weights are of primus_s"):
         entry("primus_s")

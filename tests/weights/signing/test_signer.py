@@ -84,7 +84,7 @@ def test_what_was_signed_verifies_with_that_key_alone(signed, keys, tmp_path):
     found = verify_folder(signed, keys[1])
     assert set(found.files) == {"config.json", "model.safetensors"} and found.folder == signed
     assert umzoo.from_pretrained(found.folder).weights_info.license == "mit"
-    with pytest.raises(WeightsError, match="is not one that .*other.pub stands for"):
+    with pytest.raises(WeightsError, match="does not match .*other.pub"):
         verify_folder(signed, make_key(tmp_path, "other")[1])
 
 
@@ -106,7 +106,7 @@ def test_the_list_of_files_is_signed_too(signed, keys):
     forged = payload.replace(old, sha256(signed / "config.json"))
     bundle["dsseEnvelope"]["payload"] = base64.b64encode(forged.encode()).decode()
     (signed / "model.sig").write_text(json.dumps(bundle))
-    with pytest.raises(WeightsError, match="is not one that"):
+    with pytest.raises(WeightsError, match="does not match"):
         verify_folder(signed, keys[1])
 
 
@@ -120,7 +120,7 @@ def test_files_that_config_lists_must_be_signed(signed, keys):
     with pytest.raises(WeightsError, match=r"does not cover head\.safetensors"):
         verify_folder(signed, keys[1])
     (signed / "model.safetensors").unlink()
-    with pytest.raises(WeightsError, match=r"lacks what was signed: model\.safetensors"):
+    with pytest.raises(WeightsError, match=r"signed files are missing in .*: model\.safetensors"):
         verify_folder(signed, keys[1])
 
 
@@ -149,10 +149,10 @@ def test_certificates(folder, tmp_path):
     other, _ = make_root(tmp_path, "theirs")
     sign_folder(folder, signer)
     assert verify_folder(folder, root=root).signer == "the certificate of CN=ours lab"
-    with pytest.raises(WeightsError, match=r"is not one that .*theirs-root\.crt stands for"):
+    with pytest.raises(WeightsError, match=r"does not match .*theirs-root\.crt"):
         verify_folder(folder, root=other)
     for wrong in ({"public_key": other}, {"public_key": other, "root": root}, {}):
-        with pytest.raises(ConfigError, match="signed by the certificate of CN=ours lab: give root certificates"):
+        with pytest.raises(ConfigError, match="claims the certificate of CN=ours lab: give root certificates"):
             verify_folder(folder, **wrong)
 
 
@@ -171,7 +171,7 @@ def test_what_is_missing_or_wrong_is_said(folder, keys, tmp_path, monkeypatch):
     assert not (folder / "model.sig").exists()
     key = rsa.generate_private_key(65537, 2048)
     (tmp_path / "rsa").write_bytes(key.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption()))
-    with pytest.raises(ConfigError, match=r"cannot sign with .*rsa: a PEM file with a key on one of the curves"):
+    with pytest.raises(ConfigError, match=r"cannot sign with .*rsa: expected a PEM file with a key on curve"):
         sign_folder(folder, Signer(tmp_path / "rsa"))
     locked, public = make_key(tmp_path, "locked", b"secret")
     with pytest.raises(ConfigError, match="cannot sign with"):
@@ -180,7 +180,7 @@ def test_what_is_missing_or_wrong_is_said(folder, keys, tmp_path, monkeypatch):
     sign_folder(folder, Signer(locked))
     verify_folder(folder, public)
     for wrong in ({}, {"root": public}):
-        with pytest.raises(ConfigError, match="says it was signed by the key .*: give a public key"):
+        with pytest.raises(ConfigError, match="claims the key .*: give a public key"):
             verify_folder(folder, **wrong)
     with pytest.raises(ConfigError, match="cannot verify with .*locked.pem"):
         verify_folder(folder, locked)
@@ -192,7 +192,7 @@ def test_what_is_missing_or_wrong_is_said(folder, keys, tmp_path, monkeypatch):
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b'{"dsseEnvelope": {"payload": "e30="}}', b"[" * 99])
 def test_damaged_signatures_are_one_line(folder, keys, content):
     (folder / "model.sig").write_bytes(content)
-    with pytest.raises(WeightsError, match=r"model\.sig is not a signature of weights, or is damaged"):
+    with pytest.raises(WeightsError, match=r"model\.sig is not a valid signature, or is corrupted"):
         verify_folder(folder, keys[1])
 
 
@@ -201,8 +201,8 @@ def test_a_signature_says_each_thing_once_and_by_whom(signed, keys):
     bundle = json.loads((signed / "model.sig").read_text())
     unnamed = {**bundle, "verificationMaterial": {"publicKey": {"hint": ""}, "tlogEntries": []}}
     for changed, message in (
-        (bundle | {"dsse_envelope": bundle["dsseEnvelope"]}, "no signature has: .'dsse_envelope'"),
-        (bundle | {"dsseEnvelope": bundle["dsseEnvelope"] | {"payload_": ""}}, "no signature has: .'payload_'"),
+        (bundle | {"dsse_envelope": bundle["dsseEnvelope"]}, "unexpected entries .'dsse_envelope'"),
+        (bundle | {"dsseEnvelope": bundle["dsseEnvelope"] | {"payload_": ""}}, "unexpected entries .'payload_'"),
         (unnamed, "names neither a key nor a certificate"),
     ):
         (signed / "model.sig").write_text(json.dumps(changed))

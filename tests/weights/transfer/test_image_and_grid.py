@@ -57,7 +57,7 @@ def test_named_channels_go_to_all_of_them():
 def test_positions_of_any_name_are_resized():
     source, target = Twice(Twice.Config(size=2)), Twice(Twice.Config(size=4))
     report = transfer(source, target)
-    assert report.adapted == {"encoder.where": "positions 2x2x2 to 4x4x4"}
+    assert report.adapted == {"encoder.where": "position embedding 2x2x2 to 4x4x4"}
     assert not report.fresh and not report.warnings
 
 

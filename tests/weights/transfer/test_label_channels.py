@@ -22,7 +22,7 @@ def cascade(channels, labels):
 def test_label_channels_start_at_zero(resenc, randomly):
     source, target = randomly(resenc()), resenc(in_channels=4)
     report = transfer(source, target, input=cascade(4, 3))
-    assert report.adapted[FIRST] == "1 to 1 channels of images (repeat), 3 of labels zero"
+    assert report.adapted[FIRST] == "1 to 1 image channels (repeat), 3 label channels zero"
     assert torch.equal(first(target)[:, :1], first(source)) and not first(target)[:, 1:].any()
 
 

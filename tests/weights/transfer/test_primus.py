@@ -50,7 +50,7 @@ def test_positions_are_resized(shape):
     """The second has as many tokens as the source, in another grid: equal shapes are not enough."""
     source, target = ours(), ours(shape)
     report = transfer(source, target)
-    assert report.adapted[EMBEDDING].startswith("positions 2x3x4 to ") and report.coverage == 1
+    assert report.adapted[EMBEDDING].startswith("position embedding 2x3x4 to ") and report.coverage == 1
     volume = canonical_state(source)[EMBEDDING].transpose(1, 2).unflatten(2, (2, 3, 4))
     expected = functional.interpolate(volume, size=target.grid, mode="trilinear", align_corners=False)
     assert torch.equal(canonical_state(target)[EMBEDDING], expected.flatten(2).transpose(1, 2))
@@ -68,18 +68,18 @@ def test_tokens_in_another_order(tmp_path):
     save_folder(tmp_path / "w", state, info)
     fresh = ours()
     report = transfer(tmp_path / "w", fresh)
-    assert report.adapted == {EMBEDDING: "positions 2x3x4 to 2x3x4, tokens from hdw order"}
+    assert report.adapted == {EMBEDDING: "position embedding 2x3x4 to 2x3x4, tokens reordered from hdw"}
     assert torch.equal(canonical_state(fresh)[EMBEDDING], canonical_state(source)[EMBEDDING])
 
 
 def test_a_grid_that_is_not_recorded():
     state = canonical_state(ours())
-    assert "not recorded" in transfer(state, ours()).warnings[0]
+    assert "does not record its token grid" in transfer(state, ours()).warnings[0]
     report = transfer(state, ours((16, 24, 24)))
     assert "source_grid" in report.fresh[EMBEDDING] and EMBEDDING in report.warnings[0]
     report = transfer(state, ours((16, 24, 24)), {"source_grid": [2, 3, 4]})
     assert EMBEDDING in report.adapted and not report.warnings
-    with pytest.raises(ConfigError, match="has 24 tokens, not 2x2x2"):
+    with pytest.raises(ConfigError, match="has 24 tokens, which is not a grid of 2x2x2"):
         transfer(state, ours((16, 24, 24)), {"source_grid": [2, 2, 2]})
 
 
@@ -87,7 +87,7 @@ def test_tokens_of_another_size():
     source, target = ours((16, 16, 16)), ours((16, 16, 16), token_size=(4, 8, 8))
     report = transfer(source, target)
     assert report.adapted["encoder.down_projection.proj.weight"] == "patch embedding 8x8x8 to 4x8x8"
-    assert report.adapted[EMBEDDING] == "positions 2x2x2 to 4x2x2"
+    assert report.adapted[EMBEDDING] == "position embedding 2x2x2 to 4x2x2"
     assert report.coverage == 1 and any(warning.startswith("stage 0") for warning in report.warnings)
 
 

@@ -24,7 +24,7 @@ def test_another_family(resenc, nnunet, minimum):
     """Names and shapes of the decoders agree between families; the encoder is what counts."""
     remedy = "nothing was transferred.*residual-encoder.*plain U-Net.*0.0% of the encoder.*nnUNetPlannerResEncM"
     refused(resenc(), nnunet("plainconv"), remedy, {"minimum": minimum})
-    refused(nnunet("plainconv"), resenc(), "take nnU-Net's default plans", {"minimum": minimum})
+    refused(nnunet("plainconv"), resenc(), "use nnU-Net's default plans", {"minimum": minimum})
 
 
 def test_unrelated_networks(resenc):
@@ -32,9 +32,11 @@ def test_unrelated_networks(resenc):
     unrelated = zoo().backbones.build({"name": "genesis_unet", "width": 1})
     report = plan_transfer(unrelated, resenc()).report
     assert report.coverage == report.decoder_coverage == 0 and not report.exact and not report.adapted
-    refused(unrelated, resenc(), "U-Net of Models Genesis.*take a network like that, or weights of a residual")
+    refused(
+        unrelated, resenc(), "U-Net of Models Genesis.*use a network of that architecture, or weights of a residual"
+    )
     refused(resenc(), nn.Conv3d(1, 2, 3), "no tensors under 'encoder.'")
-    refused({"weight": torch.zeros(3)}, resenc(), "of no network that umzoo knows")
+    refused({"weight": torch.zeros(3)}, resenc(), "is not a network that umzoo knows")
 
 
 def test_too_little(resenc):
@@ -42,7 +44,7 @@ def test_too_little(resenc):
     refused(resenc(), wider, "only 0.0% of the encoder.*50% of the encoder.*widths='slice'")
     refused(resenc(), wider, "only 0.0%", {"minimum": 0})
     deeper = resenc(stages=5)
-    refused(resenc(), deeper, "the source has 3 stages.*set 'minimum' lower")
+    refused(resenc(), deeper, "the source has 3 stages.*lower 'minimum'")
     assert 0 < transfer(resenc(), deeper, {"minimum": 0.1}).coverage < 0.5
 
 
@@ -59,7 +61,7 @@ def test_values_that_are_no_numbers(resenc):
     source = resenc()
     with torch.no_grad():
         list(source.parameters())[-1].fill_(float("nan"))
-    refused(source, resenc(), "not finite")
+    refused(source, resenc(), "NaN or infinity")
     with torch.device("meta"):
         empty = resenc()
     refused(empty, resenc(), "meta device")
@@ -80,7 +82,7 @@ def test_rules(resenc):
     names = {"source_channels": ["a"], "target_channels": ["b"]}
     refused(resenc(), target, "no name in common", names, ConfigError)
     names = {"source_channels": ["a", "b"], "target_channels": ["b"]}
-    refused(resenc(), target, "1 input channels, but 2 are named", names, ConfigError)
+    refused(resenc(), target, "1 input channels, but the rules name 2", names, ConfigError)
 
 
 def test_every_rule_is_explained():
@@ -90,5 +92,5 @@ def test_every_rule_is_explained():
 
 
 def test_several_backbones(resenc):
-    with pytest.raises(WeightsError, match="holds 2 backbones"):
+    with pytest.raises(WeightsError, match="contains 2 backbones"):
         transfer(resenc(), nn.ModuleList([resenc(), resenc()]))

@@ -73,7 +73,7 @@ def test_differences_of_input(resenc, tmp_path):
     assert [warning.partition(":")[0] for warning in report.warnings] == [
         "orientation", "input", "spacing", "intensity of ct"
     ]  # fmt: skip
-    assert "1x1x1 mm in the weights, 3x1x1 mm here" in report.warnings[2]
+    assert "1x1x1 mm in the weights, 3x1x1 mm in the target" in report.warnings[2]
     assert "warning: spacing" in printed(report)
     assert report.sha256 and len(report.sha256) == 64
     assert not umzoo.transfer(tmp_path / "w", umzoo.from_pretrained(tmp_path / "w")).warnings
@@ -83,7 +83,7 @@ def test_strides_of_weights_without_a_network(resenc):
     target = resenc(strides=[1, [1, 2, 2], 2])
     for source in (resenc(), canonical_state(resenc())):
         assert transfer(source, target).warnings == (
-            "stage 1: stride 2x2x2 in the weights, 1x2x2 here: from there on kernels see another scale",
+            "stage 1: stride 2x2x2 in the weights, 1x2x2 in the target: this and later kernels see a different scale",
         )
 
 
@@ -92,10 +92,10 @@ def test_weights_trained_on_other_axes(tmp_path):
     source, target = (zoo().backbones.build({"name": "genesis_unet", "width": 2}).eval() for _ in range(2))
     umzoo.save_pretrained(source, tmp_path / "w", input=InputSpec(axes="xyz", space="unit"))
     report = umzoo.transfer(tmp_path / "w", target)
-    assert report.coverage == 1 and "array axes: xyz in the weights, zyx here" in report.warnings[0]
+    assert report.coverage == 1 and "array axes: xyz in the weights, zyx in the target" in report.warnings[0]
     assert all(torch.equal(a, b) for a, b in zip(source.parameters(), target.parameters(), strict=True))
     report = umzoo.transfer(tmp_path / "w", target, {"axes": "permute"})
-    assert not report.warnings and set(report.adapted.values()) == {"axes turned"}
+    assert not report.warnings and set(report.adapted.values()) == {"axes permuted"}
     image = Rng(0).uniform((1, 1, 16, 24, 32))
     turned = source(image.permute(0, 1, 4, 3, 2), dense=True).dense.permute(0, 1, 4, 3, 2)
     torch.testing.assert_close(target(image, dense=True).dense, turned)

@@ -74,7 +74,10 @@ def test_decoders_are_matched_by_depth(nnunet, randomly, stages):
             assert (state[name] == depth).all() if depth < 5 else name in report.fresh, name
     assert report.coverage == 1 if stages == 4 else report.coverage < 1
     if stages == 4:
-        assert {record.note for record in report.dropped} == {"this network has 4 stages", "heads are not transferred"}
+        assert {record.note for record in report.dropped} == {
+            "the target has 4 stages",
+            "heads are not transferred",
+        }
 
 
 def test_six_into_seven_anisotropic_stages(nnunet, randomly):
@@ -148,7 +151,7 @@ def test_blocks_that_one_side_lacks(resenc):
     assert set(report.fresh.values()) == {"the source has no such block or tensor"}
     report = transfer(more, fewer)
     assert report.coverage == 1 and not report.fresh
-    assert {record.note for record in report.dropped} == {"this network has no such block or tensor"}
+    assert {record.note for record in report.dropped} == {"the target has no such block or tensor"}
 
 
 def test_short_cuts_are_found_whatever_their_place(resenc):
@@ -189,7 +192,7 @@ def test_parts(resenc):
     target = resenc()
     report = transfer(resenc(), target, {"parts": ["encoder"]})
     assert (report.coverage, report.decoder_coverage) == (1, 0)
-    assert set(report.fresh.values()) == {"the rules leave the decoder out"}
+    assert set(report.fresh.values()) == {"the rules exclude the decoder"}
     encoder = {name: value for name, value in canonical_state(target).items() if name.startswith("encoder.")}
     report = transfer(encoder, resenc())
     assert set(report.fresh.values()) == {"the source has no decoder"}

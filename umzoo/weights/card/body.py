@@ -1,4 +1,4 @@
-"""The part of a model card that umzoo writes: what a user has to know, from ``config.json`` alone."""
+"""The generated part of a model card: facts for users, from ``config.json`` alone."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from umzoo.weights.card.usage import SIGNED, usage
 from umzoo.weights.folder.info import Provenance, WeightsInfo
 
-CAUTION = "No medical device: not made, tested or cleared for the diagnosis or treatment of patients."
+CAUTION = "Not a medical device: not developed, tested or cleared for the diagnosis or treatment of patients."
 
 
 def body(info: WeightsInfo, ref: str, signed: bool = False) -> str:
-    """Return the sections of the card of *info*, which are *signed* or not, and whose examples call them *ref*."""
+    """Return the sections of the card of *info*; *signed* adds the signature, and examples name the weights *ref*."""
     sections = {
         "Use": usage(info, ref, _plain),
-        "Answer": _table(_answer_rows(info)),
+        "Output": _table(_answer_rows(info)),
         "Input": _table(_input_rows(info)),
         "Network": _table({"architecture": info.backbone.name, **info.backbone.options, "plug-in": info.plugin}),
         "Training": _table(_training_rows(info)),
@@ -30,17 +30,17 @@ def body(info: WeightsInfo, ref: str, signed: bool = False) -> str:
 
 
 def _summary(info: WeightsInfo) -> str:
-    """One sentence: architecture, pretext tasks, data, base."""
+    """Summary: architecture, pretext tasks or base model, and training data."""
     provenance, tasks = info.provenance, " and ".join(info.pretext_tasks)
     text = f"Weights of the 3D network `{_plain(info.backbone.name)}`"
-    text += f" with a head for {_plain(info.task)}" if info.head else ""
+    text += f" with a {_plain(info.task)} head" if info.head else ""
     if info.base_model:
         base = info.base_model.repository or info.base_model.name
-        text += f", trained on from `{_plain(base)}`"
+        text += f", initialized from `{_plain(base)}`"
     elif tasks:
-        text += f", pre-trained without labels by {_plain(tasks)}"
+        text += f", pre-trained without labels ({_plain(tasks)})"
     if provenance.volumes:
-        text += f", on {provenance.volumes} volumes"
+        text += f". Training data: {provenance.volumes} volumes"
         text += f" ({_plain(_counts(provenance.modalities))})" if provenance.modalities else ""
     return text + "."
 
@@ -50,39 +50,39 @@ def _input_rows(info: WeightsInfo) -> dict[str, Any]:
     spacing = "native" if spec.spacing is None else f"{_by(spec.spacing)} mm"
     rules = {
         f"intensity, {'other modalities' if name == '*' else name}": (
-            f"{rule.window[0]:g} to {rule.window[1]:g} become 0 to 1, clipped"
+            f"clipped to [{rule.window[0]:g}, {rule.window[1]:g}], then scaled to [0, 1]"
             if rule.window
-            else f"percentiles {rule.percentiles} of the foreground become 0 to 1, clipped"
+            else f"clipped to percentiles {rule.percentiles} of the foreground, then scaled to [0, 1]"
         )
         for name, rule in spec.rules.items()
     }
-    space = "[0, 1]" if spec.space == "unit" else "zero mean and unit variance of the volume, after the rule above"
+    space = "[0, 1]" if spec.space == "unit" else "zero mean and unit variance per volume, after the scaling above"
     return {
         "channels": spec.in_channels,
         "array axes": f"{spec.axes}, {_orientation(spec.orientation)}",
         "spacing (D, H, W)": spacing,
         **rules,
-        "values the network sees": space,
+        "input values": space,
         "patch size (D, H, W)": "any" if spec.patch_size is None else _by(spec.patch_size),
     }
 
 
 def _answer_rows(info: WeightsInfo) -> dict[str, Any]:
-    """What the head says; nothing without one."""
+    """The output of the head; nothing without a head."""
     answer = info.answer
     if info.head is None or answer is None:
         return {"head": info.head and info.head.name}
     return {
         "task": answer.task,
-        "classes, in the order of the logits": ", ".join(answer.classes),
-        "values in the files": _pairs(answer.labels),
-        "predicted numbers": ", ".join(answer.targets),
-        "mean of these": ", ".join(f"{value:.4g}" for value in answer.mean),
-        "standard deviation of these": ", ".join(f"{value:.4g}" for value in answer.std),
+        "classes, in logit order": ", ".join(answer.classes),
+        "label values in files": _pairs(answer.labels),
+        "regression targets": ", ".join(answer.targets),
+        "mean of the targets": ", ".join(f"{value:.4g}" for value in answer.mean),
+        "standard deviation of the targets": ", ".join(f"{value:.4g}" for value in answer.std),
         "thresholds": _pairs(answer.thresholds),
         "channels": ", ".join(answer.channels),
         "modality of each channel": ", ".join(answer.modalities),
-        "view": "a crop from the center" if answer.view == "center" else "sliding windows",
+        "view": "center crop" if answer.view == "center" else "sliding window",
         **{f"validation, {name}": f"{value:.4g}" for name, value in answer.metrics.items()},
     }
 
@@ -90,26 +90,26 @@ def _answer_rows(info: WeightsInfo) -> dict[str, Any]:
 def _training_rows(info: WeightsInfo) -> dict[str, Any]:
     provenance, base = info.provenance, info.base_model
     rows = {
-        "trained on from": base and " ".join(filter(None, (base.repository or base.name, base.revision))),
-        "sha256 of these": base and base.sha256,
+        "base model": base and " ".join(filter(None, (base.repository or base.name, base.revision))),
+        "sha256 of the base model": base and base.sha256,
         "imported from": _origin(info),
         "pretext tasks": ", ".join(info.pretext_tasks),
         "parts in the file": ", ".join(info.parts),
         "volumes": provenance.volumes,
         "data sets": _counts(provenance.datasets),
         "modalities": _counts(provenance.modalities),
-        "regions of the body": ", ".join(provenance.regions),
+        "body regions": ", ".join(provenance.regions),
         "steps": provenance.steps,
-        "patches seen": provenance.samples,
+        "training patches": provenance.samples,
         "cost": _cost(provenance),
-        **{f"last {name}": f"{value:.4g}" for name, value in provenance.metrics.items()},
+        **{f"final {name}": f"{value:.4g}" for name, value in provenance.metrics.items()},
         "versions": ", ".join(f"{name} {version}" for name, version in provenance.versions.items()),
     }
     return {name: value for name, value in rows.items() if value}
 
 
 def _cost(provenance: Provenance) -> str:
-    """Hours, summed over devices, and the energy that these took."""
+    """Hours, summed over devices, and energy."""
     if not provenance.hours:
         return ""
     kind = "GPU-hours" if "cpu" not in provenance.device.lower() and provenance.device else "h"
@@ -118,7 +118,7 @@ def _cost(provenance: Provenance) -> str:
 
 
 def _origin(info: WeightsInfo) -> str:
-    """Place of the files that the weights were imported from, with commit and names."""
+    """Location, commit and names of the files from which the weights were imported."""
     known = info.imported_from
     return " ".join((known.location, known.revision, *known.files)) if known else ""
 
@@ -134,25 +134,25 @@ def _evaluation(info: WeightsInfo) -> str:
 
 
 def _limitations(info: WeightsInfo) -> Iterator[str]:
-    """Yield what follows from what is known of the weights."""
+    """Yield the limitations that follow from *info*."""
     provenance = info.provenance
     seen = sorted(provenance.modalities.keys() - {"unknown"})
     if seen:
-        yield f"Trained on {', '.join(seen)} only; what they are worth for other images was not tested."
+        yield f"Trained on {', '.join(seen)} only; performance on other modalities was not evaluated."
     missing = [part for part in ("encoder", "decoder") if part not in info.parts]
     if missing:
-        yield f"The file holds no {' and no '.join(missing)}: that part starts at random."
+        yield f"The file contains no {' and no '.join(missing)}; missing parts are randomly initialized."
     if not info.results and not (info.answer and info.answer.metrics):
-        yield "No evaluation on a task of its own is recorded here."
+        yield "No evaluation on a downstream task is recorded."
     if info.provenance.metrics:
-        yield "The metrics of training are those of the pretext tasks, not of any clinical task."
+        yield "The training metrics measure the pretext tasks, not a clinical task."
     yield CAUTION
 
 
 def _orientation(orientation: str) -> str:
-    """Three letters, or words about images that were not turned."""
+    """Orientation of the array axes: three letters, or a word such as ``native``."""
     letters = len(orientation) == 3
-    return f"indices increasing toward {orientation} along x, y, z" if letters else f"orientation {orientation}"
+    return f"orientation {orientation}{' (direction of increasing x, y, z)' if letters else ''}"
 
 
 def _license(info: WeightsInfo) -> str:
@@ -183,5 +183,5 @@ def _listed(items: Any) -> str:
 
 
 def _plain(value: Any) -> str:
-    """*value* in one line that opens no HTML, no cell and no code."""
+    """*value* as one line of plain text, without HTML, table cells or code."""
     return " ".join(str(value).split()).replace("<", "&lt;").replace("|", "/").replace("`", "'")

@@ -1,4 +1,4 @@
-"""Replaces the generated part of an edited model card, and keeps manual texts."""
+"""Replaces the generated part of an edited model card, and keeps manual text."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ LICENSE = ("license", "license_name", "license_link")
 def merge_card(old: str, new: str) -> str:
     """Return the card *old* with the generated part of *new*.
 
-    Text outside the markers stays; if *old* has no markers, all of it stays, and the generated part is appended. In the
-    front matter, keys that only *old* has stay, and so do its tags and data sets.
+    Text outside the markers is kept. If *old* has no markers, all of it is kept, and the generated part is appended. In
+    the front matter, keys that only *old* has are kept, and so are its tags and data sets.
 
     Raises:
-        WeightsError: if *new* has no generated part, or the markers or the front matter of one are broken.
+        WeightsError: if *new* has no generated part, or the markers or front matter of either card are invalid.
     """
     fields, text = _parse(old)
     changes, generated = _parse(new)
     before, _, after = _split(text)
     _, part, _ = _split(generated)
     if not part:
-        raise WeightsError(f"the new card has no part between {BEGIN} and {END}: make it with umzoo")
+        raise WeightsError(f"the new model card has no text between {BEGIN} and {END}: generate it with umzoo")
     blocks = [block.strip("\r\n") for block in (before, part, after)]
     front = CardData(**_merge_fields(fields, changes)).to_yaml()
     return f"---\n{front}\n---\n\n" + "\n\n".join(block for block in blocks if block.strip()) + "\n"
@@ -45,16 +45,16 @@ def _parse(card: str) -> tuple[dict[str, Any], str]:
         return dict(parsed.data.to_dict()), str(parsed.text)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
         reason = in_one_line(error, 200)
-        raise WeightsError(f"the front matter of the model card is not YAML mapping: {reason}; correct it") from None
+        raise WeightsError(f"the front matter of the model card is not a YAML mapping: {reason}; correct it") from None
 
 
 def _split(text: str) -> tuple[str, str, str]:
-    """*text* before, between (markers included) and after the markers; all of it is before if there are none."""
+    """*text* before, between (markers included) and after the markers; without markers, all of it counts as before."""
     begin, end = text.find(BEGIN), text.find(END)
     if begin == end == -1:
         return text, "", ""
     if text.count(BEGIN) != 1 or text.count(END) != 1 or end < begin:
-        raise WeightsError(f"the model card must hold {BEGIN} and {END} once each, in this order: correct it")
+        raise WeightsError(f"the model card must contain {BEGIN} and {END} once each, in this order: correct it")
     end += len(END)
     return text[:begin], text[begin:end], text[end:]
 

@@ -24,7 +24,7 @@ PIPELINES = {
 
 
 def model_card(info: WeightsInfo, ref: str = "FOLDER", signed: bool = False) -> str:
-    """Return README.md for *info*; *ref* is the reference in its examples, such as ``org/name``."""
+    """Return README.md for *info*; its examples name the weights *ref*, such as ``org/name``."""
     return f"---\n{_front_matter(info)}\n---\n\n{BEGIN}\n{body(info, ref, signed)}\n{END}\n"
 
 
@@ -44,7 +44,7 @@ def _front_matter(info: WeightsInfo) -> str:
 
 
 def _pipeline(info: WeightsInfo) -> str:
-    """The Hub's name of the task; it has none for regression and survival from images."""
+    """The Hub's name for the task; the Hub has none for regression and survival from images."""
     return PIPELINES.get(info.task, "image-feature-extraction")
 
 

@@ -1,4 +1,4 @@
-"""The origin of weights that other weights are trained from."""
+"""The base model of weights: the weights that training starts from."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from umzoo.weights.folder.reader import MODEL
 
 
 def origin(folder: Path | str, info: WeightsInfo) -> BaseModel:
-    """Return the ``base_model`` of weights that are trained from those in *folder*.
+    """Return the ``base_model`` entry for weights that are trained from those in *folder*.
 
-    A folder in the Hub's cache (``models--org--name/snapshots/COMMIT``) is named by its repository. The path of another
-    folder is private, so it is named by the checksum of the tensors.
+    A folder in the Hub cache (``models--org--name/snapshots/COMMIT``) is identified by its repository and commit. The
+    path of another folder is private, so only the checksum of the tensors identifies it.
     """
     place = Path(folder).resolve()
     known = BaseModel(
@@ -26,7 +26,7 @@ def origin(folder: Path | str, info: WeightsInfo) -> BaseModel:
 
 
 def binding(first: BaseModel | None, second: BaseModel) -> BaseModel:
-    """Return which of two origins of a network is recorded: the one with the stricter license, or else the *second*."""
+    """Return which of two base models of a network is recorded: the one with the stricter license, or the *second*."""
     if first is None:
         return second
     more = asks_more(first.license, first.license_link, second.license, second.license_link)

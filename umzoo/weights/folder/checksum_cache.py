@@ -1,7 +1,7 @@
 """Cache of verified sha256 checksums: an unchanged file is not hashed again.
 
-The cache is kept in this process, and in a file in the user's cache for later processes. A file is unchanged if path,
-device, inode, size and both times are the same; the change time of an inode cannot be set back by a user.
+The cache is kept in this process, and in a file in the user's cache folder for later processes. A file is unchanged if
+path, device, inode, size and both times are the same. A user cannot set back the change time of an inode.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ log = logging.getLogger(__name__)
 
 NOTE = "verified.jsonl"
 MOST = 4096
-"""Maximum number of files in the cache, which is then emptied."""
+"""Maximum number of files in the cache; a full cache is emptied."""
 SETTLED = 2_000_000_000
-"""Minimum age of a file in nanoseconds: two changes within one clock step would look the same."""
+"""Minimum age of a cached file in nanoseconds; two changes within one clock tick would have the same time."""
 
 _known: dict[Path, set[str]] = {}
 _guard = threading.Lock()
@@ -33,7 +33,7 @@ def is_verified(file: Path, status: os.stat_result, sha256: str) -> bool:
 
 
 def remember(file: Path, before: os.stat_result, after: os.stat_result, sha256: str) -> None:
-    """Record that *file* has the checksum *sha256*, which was computed between *before* and *after*."""
+    """Record that *file* has the checksum *sha256*; *before* and *after* are its status around the computation."""
     line = _line(file, after, sha256)
     changed = max(after.st_mtime_ns, after.st_ctime_ns)
     if _line(file, before, sha256) != line or time.time_ns() - changed < SETTLED:
@@ -53,7 +53,7 @@ def _line(file: Path, status: os.stat_result, sha256: str) -> str:
 
 
 def _lines() -> set[str]:
-    """The verified files of this process and earlier ones."""
+    """The files verified by this process and earlier ones."""
     note = user_cache() / NOTE
     with _guard:
         if note not in _known:

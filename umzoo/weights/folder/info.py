@@ -11,92 +11,94 @@ from umzoo.heads.answer import Answer
 from umzoo.spec import ComponentSpec, InputSpec
 
 FORMAT = 1
-"""Format number this version writes; a greater one is refused."""
+"""Format number that this version writes; folders with a higher number are refused."""
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
-"""A name without a folder, so that it leads nowhere else."""
+"""A plain file name. Path separators are not allowed, so a name cannot point outside the weights folder."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Tolerant(Config):
-    """Accepts fields of later minor versions and keeps them."""
+    """Accepts and keeps unknown fields, such as those of later minor versions."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
 class BaseModel(Tolerant):
-    """The weights that these were trained on from."""
+    """The weights that training started from."""
 
     name: str = Field("", description="architecture.tag")
-    repository: str = Field("", description="org/name on the Hub, where they came from there")
+    repository: str = Field("", description="org/name on the Hub; empty if they are not from the Hub")
     revision: str = Field("", description="commit of the repository")
-    sha256: str = Field("", description="sum of their tensors")
-    license: str = Field("", description="their SPDX identifier, which binds what is trained from them")
-    license_link: str = Field("", description="text of a license that has no SPDX identifier")
+    sha256: str = Field("", description="sha256 of their tensor file")
+    license: str = Field(
+        "", description="their license (SPDX identifier), which also applies to weights trained from them"
+    )
+    license_link: str = Field("", description="link to the text of a license that has no SPDX identifier")
 
 
 class Origin(Tolerant):
-    """What another project released, which these weights were imported from."""
+    """The released files of another project from which these weights were imported."""
 
-    location: str = Field("", description="org/name on the Hub, or a web address")
+    location: str = Field("", description="org/name on the Hub, or a URL")
     revision: str = Field("", description="commit of the repository")
-    files: tuple[str, ...] = Field((), description="files of the repository, or path in the archive")
+    files: tuple[str, ...] = Field((), description="imported files of the repository, or path in the archive")
 
 
 class Result(Tolerant):
-    """One number of an evaluation."""
+    """One metric value of an evaluation."""
 
-    task: str = Field("image-segmentation", description="task, in the Hub's spelling")
-    dataset: str = Field(description="data set that it was measured on")
-    metric: str = Field(description="such as dice")
-    value: float = Field(description="the number", allow_inf_nan=False)
-    note: str = Field("", description="how it was measured: split, folds, epochs")
+    task: str = Field("image-segmentation", description="task type, as named on the Hub")
+    dataset: str = Field(description="data set of the evaluation")
+    metric: str = Field(description="name of the metric, such as dice")
+    value: float = Field(description="value of the metric", allow_inf_nan=False)
+    note: str = Field("", description="evaluation protocol: split, folds, epochs")
 
 
 class Provenance(Tolerant):
-    """Where the weights come from. Holds no path and nothing that identifies a person."""
+    """Training data, cost and software. Contains no local paths and no personal data."""
 
-    datasets: dict[str, int] = Field({}, description="volumes per data set")
-    modalities: dict[str, int] = Field({}, description="volumes per modality")
-    regions: tuple[str, ...] = Field((), description="regions of the body, where known")
-    volumes: int = Field(0, description="volumes in the store")
-    steps: int = Field(0, description="optimizer steps")
-    samples: int = Field(0, description="patches seen")
-    hours: float = Field(0.0, description="hours of training, summed over processes")
-    kwh: float = Field(0.0, description="energy of the GPUs in kWh, as their driver counted it; 0 if it did not")
-    device: str = Field("", description="type of device")
-    versions: dict[str, str] = Field({}, description="versions of umzoo, torch and others")
-    seed: int | None = Field(None, description="seed of the run")
-    commit: str | None = Field(None, description="git commit of umzoo, where known")
-    metrics: dict[str, float] = Field({}, description="last metrics of the run")
+    datasets: dict[str, int] = Field({}, description="number of volumes per data set")
+    modalities: dict[str, int] = Field({}, description="number of volumes per modality")
+    regions: tuple[str, ...] = Field((), description="body regions, if known")
+    volumes: int = Field(0, description="number of volumes in the store")
+    steps: int = Field(0, description="number of optimizer steps")
+    samples: int = Field(0, description="number of training patches")
+    hours: float = Field(0.0, description="training time in hours, summed over processes")
+    kwh: float = Field(0.0, description="GPU energy in kWh, as reported by the driver; 0 if not reported")
+    device: str = Field("", description="device type")
+    versions: dict[str, str] = Field({}, description="versions of umzoo, torch and other packages")
+    seed: int | None = Field(None, description="random seed of the run")
+    commit: str | None = Field(None, description="git commit of umzoo, if known")
+    metrics: dict[str, float] = Field({}, description="final training metrics")
 
 
 class WeightsInfo(Tolerant):
-    """What a weights folder says of itself."""
+    """The contents of ``config.json`` in a weights folder."""
 
-    format: int = Field(FORMAT, description="format number")
+    format: int = Field(FORMAT, description="format number of the weights folder")
     name: str = Field(description="architecture.tag")
-    backbone: ComponentSpec = Field(description="name and options that rebuild the backbone")
-    head: ComponentSpec | None = Field(None, description="name and options that rebuild the head, if there is one")
-    answer: Answer | None = Field(None, description="what the head's numbers mean")
-    parts: tuple[str, ...] = Field(("encoder", "decoder"), description="trained parts, which the file holds")
-    input: InputSpec = Field(description="what the network expects")
-    token_order: str = Field("dhw", description="order in which a transformer's tokens run over the axes (D, H, W)")
+    backbone: ComponentSpec = Field(description="name and options to rebuild the backbone")
+    head: ComponentSpec | None = Field(None, description="name and options to rebuild the head, if there is one")
+    answer: Answer | None = Field(None, description="meaning of the head's output")
+    parts: tuple[str, ...] = Field(("encoder", "decoder"), description="trained parts that the weights file contains")
+    input: InputSpec = Field(description="input that the network expects")
+    token_order: str = Field("dhw", description="axis order of a transformer's tokens; dhw is D, H, W")
     pretext: dict[str, Any] = Field({}, description="the recipe's pretext table")
-    provenance: Provenance = Field(Provenance(), description="where the weights come from")
-    base_model: BaseModel | None = Field(None, description="the weights that these were trained on from")
-    imported_from: Origin | None = Field(None, description="where another project released them")
-    results: tuple[Result, ...] = Field((), description="evaluations of these weights")
+    provenance: Provenance = Field(Provenance(), description="training data, cost and software")
+    base_model: BaseModel | None = Field(None, description="weights that training started from")
+    imported_from: Origin | None = Field(None, description="released files of another project, if imported")
+    results: tuple[Result, ...] = Field((), description="evaluation results")
     license: str = Field("unknown", description="SPDX identifier")
-    license_link: str = Field("", description="text of a license that has no SPDX identifier")
-    citations: tuple[str, ...] = Field((), description="what to cite")
-    plugin: str = Field("", description="distribution that brings the architecture; empty if it is umzoo's own")
-    head_plugin: str = Field("", description="distribution that brings the head; empty if it is umzoo's own")
-    files: dict[FileName, Sha256] = Field({}, description="sha256 of each file of tensors")
+    license_link: str = Field("", description="link to the text of a license that has no SPDX identifier")
+    citations: tuple[str, ...] = Field((), description="publications to cite")
+    plugin: str = Field("", description="distribution that provides the architecture; empty if umzoo does")
+    head_plugin: str = Field("", description="distribution that provides the head; empty if umzoo does")
+    files: dict[FileName, Sha256] = Field({}, description="sha256 of each tensor file")
 
     @property
     def task(self) -> str:
-        """What the head is for, such as segmentation; empty without a head."""
+        """Task of the head, such as segmentation; empty without a head."""
         return self.answer.task if self.answer else self.head.name if self.head else ""
 
     @property

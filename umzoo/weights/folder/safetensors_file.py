@@ -1,10 +1,9 @@
-"""A safetensors file that is read once: what is checked is what is loaded.
+"""Reads a safetensors file once, and verifies exactly the bytes that are loaded.
 
-Each tensor is read into memory of its own and hashed by another thread while the next one is read, so the sum costs
-no second pass, and a file that changes meanwhile is found out. A file that was found good before, and has not changed
-since (:mod:`umzoo.weights.folder.checksum_cache`), is mapped instead, as safetensors does: its pages are
-read when they are used, and what is written to the tensors stays in this process. Nothing of umzoo writes into such a
-file; it takes its place.
+Each tensor is read into its own memory, and another thread hashes it while the next tensor is read. So the checksum
+needs no second pass, and a file that changes during the read is detected. A file that was verified before and has not
+changed since (:mod:`umzoo.weights.folder.checksum_cache`) is memory-mapped instead, as in safetensors: its pages are
+read on access, and changes to the tensors stay in this process. umzoo never writes into such a file, but replaces it.
 """
 
 from __future__ import annotations
@@ -42,10 +41,10 @@ DTYPES = {
 
 
 class _Digest:
-    """A sha256 that is computed by another thread, in the order of the updates.
+    """A sha256 that another thread computes, in the order of the updates.
 
-    Small blocks wait for a large one, because handing over costs more than hashing them. At most four large blocks
-    wait, so that memory is given back when tensors go to another device.
+    Small blocks are handed over together with the next large one, because each handover costs more than hashing them.
+    At most four large blocks wait, so memory is released soon after tensors move to another device.
     """
 
     LARGE, WAITING = 1 << 20, 4
@@ -85,20 +84,20 @@ class _Digest:
 
 
 class TensorFile:
-    """An open safetensors file; iterate once to get its tensors by name, in the order of the file, on the CPU.
+    """An open safetensors file; iterate once to get its tensors by name, in file order, on the CPU.
 
-    Nothing is allocated that the header does not claim, and the header claims what the file's size allows.
+    Only the memory that the header declares is allocated, and the header must agree with the file size.
 
     Args:
         file: the file.
-        sha256: what the file's sum must be, in hexadecimal; None does not check it.
+        sha256: expected checksum of the file in hexadecimal; None skips the check.
 
     Attributes:
         shapes: shape of each tensor, by name.
 
     Raises:
-        WeightsError: if the file cannot be read, or its header is not as it must be. When iterating: if a tensor holds
-            NaN or infinity, or the sum differs, which shows at the end only; drop what was read then.
+        WeightsError: if the file cannot be read or its header is invalid. When iterating: if a tensor contains NaN or
+            infinity, or the checksum differs. This is raised only at the end; discard the tensors read so far.
     """
 
     def __init__(self, file: Path, sha256: str | None = None) -> None:
@@ -134,7 +133,7 @@ class TensorFile:
             remember(self.file, before, os.fstat(self._stream.fileno()), found)
 
     def _mapped(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield the tensors as views of the mapped file; where that cannot be, read them."""
+        """Yield the tensors as views of the memory-mapped file; a tensor that cannot be mapped is read."""
         content = mmap.mmap(self._stream.fileno(), 0, access=mmap.ACCESS_COPY) if os.name == "posix" else None
         for entry in self._entries:
             count, place = math.prod(entry.shape), len(self._header) + entry.start
@@ -154,7 +153,7 @@ class TensorFile:
             while done < len(view):
                 count = self._stream.readinto(view[done:])
                 if not count:
-                    raise WeightsError(f"{self.file} is cut off within {entry.name}: {REMEDY}")
+                    raise WeightsError(f"{self.file} is truncated within {entry.name}: {REMEDY}")
                 done += count
         except OSError as error:
             raise WeightsError(f"{self.file} cannot be read: {error}") from None
@@ -163,17 +162,17 @@ class TensorFile:
     def _check(self, found: str, unusable: list[str]) -> None:
         if self._expected is not None and found != self._expected:
             raise WeightsError(
-                f"{self.file} was altered or damaged: expected sha256 {self._expected}, got {found}; {REMEDY}"
+                f"checksum mismatch for {self.file}: expected sha256 {self._expected}, got {found}; {REMEDY}"
             )
         if unusable:
             raise WeightsError(
-                f"{self.file} holds NaN or infinity in {unusable[0]}"
-                f"{f' and {len(unusable) - 1} more tensors' if unusable[1:] else ''}: such weights are of no use"
+                f"{self.file} contains NaN or infinity in {unusable[0]}"
+                f"{f' and {len(unusable) - 1} more tensors' if unusable[1:] else ''}: export an earlier checkpoint"
             )
 
 
 def is_finite(tensor: Tensor) -> bool:
-    """Whether *tensor* holds neither NaN nor infinity."""
+    """Whether *tensor* contains neither NaN nor infinity."""
     if not tensor.is_floating_point():
         return True
     return bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())

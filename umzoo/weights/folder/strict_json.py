@@ -1,4 +1,4 @@
-"""Reads untrusted JSON: ambiguous content and paths that leave the folder are refused."""
+"""Reads untrusted JSON. Ambiguous content and links out of the folder are refused."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def own_file(folder: Path | str, name: str) -> Path:
     except (OSError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{file} cannot be read: {error}") from None
     if not exists:
-        raise WeightsError(f"{folder} has no {name}: fetch or export it again")
+        raise WeightsError(f"{folder} has no {name}: download or export it again")
     if not any(target.is_relative_to(place) for place in (root, *_blobs_of(root))):
-        raise WeightsError(f"{file} is a link out of its folder, to {target}: put the file itself there")
+        raise WeightsError(f"{file} is a link out of its folder, to {target}: replace the link with the file")
     if is_lfs_pointer(target):
-        raise WeightsError(f"{file} is a pointer of Git LFS, not the file: run 'git lfs pull' in {folder}")
+        raise WeightsError(f"{file} is a Git LFS pointer, not the file itself: run 'git lfs pull' in {folder}")
     return file
 
 
 def _blobs_of(root: Path) -> tuple[Path, ...]:
-    """Folders of the Hub's cache with the files of the snapshot ``CACHE/models--org--name/snapshots/COMMIT``."""
+    """Folders of the Hub cache that store the files of a snapshot ``CACHE/models--org--name/snapshots/COMMIT``."""
     if root.parent.name != "snapshots" or len(root.parents) < 3:
         return ()
     return root.parents[1] / "blobs", root.parents[2] / "blobs"
@@ -60,9 +60,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"key {twice[:80]!r} stands there twice")
+        raise ValueError(f"duplicate key {twice[:80]!r}")
     return result
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    raise ValueError(f"{name} is not valid JSON")

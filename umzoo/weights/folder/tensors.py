@@ -15,7 +15,7 @@ def open_tensors(folder: Path | str, name: str = MODEL) -> TensorFile:
     """Open file *name* of a weights folder; its sha256 is checked while it is read.
 
     Raises:
-        WeightsError: if the file is missing, is a link out of the folder, or its header is not as it must be.
+        WeightsError: if the file is missing, is a link out of the folder, or has an invalid header.
     """
     return TensorFile(own_file(folder, name), recorded_sha256(folder, name))
 
@@ -24,7 +24,7 @@ def load_state(folder: Path | str, name: str = MODEL) -> dict[str, Tensor]:
     """Return the tensors of file *name* of a weights folder, on the CPU, after checking its sha256.
 
     Raises:
-        WeightsError: if the file is missing, altered or damaged, or holds NaN or infinity.
+        WeightsError: if the file is missing or corrupted, its checksum differs, or it contains NaN or infinity.
     """
     with open_tensors(folder, name) as file:
         return dict(file)

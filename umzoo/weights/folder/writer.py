@@ -1,7 +1,7 @@
-"""Writes the weights folder: ``model.safetensors``, ``config.json``, ``README.md``, perhaps ``head.safetensors``,
-``pretext.safetensors`` and the signature ``model.sig``.
+"""Writes a weights folder: ``model.safetensors``, ``config.json``, ``README.md``, and optionally ``head.safetensors``
+and ``pretext.safetensors``.
 
-It is written under a temporary name, flushed to disk and renamed, so a folder is never half written.
+The folder is written under a temporary name, flushed to disk and renamed, so it is never incomplete.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from umzoo.weights.folder.reader import CARD, CONFIG, HEAD, MODEL, PRETEXT, read
 from umzoo.weights.folder.safetensors_file import is_finite
 
 LOCAL_PATH = re.compile(r"^(/|~|file:|[A-Za-z]:[\\/]|\\\\)")
-"""How a path begins that means something on one machine only."""
+"""Prefixes of paths that are valid only on one machine."""
 
 
 def save_folder(
@@ -45,15 +45,15 @@ def save_folder(
     Args:
         folder: the folder; replaced if it is a weights folder already.
         state: tensors of the backbone by canonical name (``encoder.*``, ``decoder.*``).
-        info: what the folder says of itself; ``files``, ``plugin`` and ``head_plugin`` are filled in.
+        info: contents of ``config.json``; ``files``, ``plugin`` and ``head_plugin`` are filled in.
         pretext_state: parameters of the pretext tasks, ``label.*``.
-        card: text of README.md; made from *info* if None.
-        unchanged: written instead of *info* if the tensors turn out to be those it was read with.
-        head_state: tensors of the head that *info* names, ``head.*``.
+        card: text of README.md; generated from *info* if None.
+        unchanged: written instead of *info* if the tensors have the checksums that it records.
+        head_state: tensors of the head in *info*, ``head.*``.
 
     Raises:
-        WeightsError: if *folder* holds something else, cannot be written, or *info* holds a local path; if there are
-            no tensors, or some of another name.
+        WeightsError: if *folder* has other content or cannot be written, *info* contains a local path, or *state* has
+            no tensors or unexpected names.
     """
     folder = Path(folder).resolve()
     _refuse_other_content(folder)
@@ -82,9 +82,9 @@ def save_folder(
 
 
 def rewrite_info(folder: Path, **changes: Any) -> WeightsInfo:
-    """Change what the weights in *folder* say of themselves, in config.json and on the card; return it as written.
+    """Change fields of config.json in *folder* and update the model card; return the new contents of config.json.
 
-    What people wrote into the card stays. A signature of the folder no longer fits.
+    Manual text in the card is kept. A signature of the folder becomes invalid.
 
     Raises:
         WeightsError: if *folder* is not a weights folder, or a value is a local path.
@@ -99,16 +99,16 @@ def _refuse_other_content(folder: Path) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise WeightsError(f"{folder} is a file: choose another folder")
+        raise WeightsError(f"{folder} is a file, not a folder: choose another folder")
     if any(folder.iterdir()):
         try:
             read_info(folder)
         except WeightsError:
-            raise WeightsError(f"{folder} is not empty and no weights folder: choose another folder") from None
+            raise WeightsError(f"{folder} is not empty and not a weights folder: choose another folder") from None
 
 
 def _refuse_paths(value: Any, where: str = "config") -> None:
-    """Refuse strings that look like a path of this machine: the folder is made to leave it."""
+    """Refuse strings that look like a local path, because the folder is meant to be shared."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             _refuse_paths(str(key), where)
@@ -117,17 +117,17 @@ def _refuse_paths(value: Any, where: str = "config") -> None:
         for item in value:
             _refuse_paths(item, where)
     elif isinstance(value, str) and LOCAL_PATH.match(value):
-        raise WeightsError(f"'{where}' holds a local path, which must not leave this machine: {value!r}")
+        raise WeightsError(f"'{where}' contains the local path {value!r}, which must not be shared: remove it")
 
 
 def _plugins_of(info: WeightsInfo) -> dict[str, str]:
-    """Distributions that bring backbone and head; what *info* names already stays."""
+    """Distributions that provide backbone and head; an entry in *info* is kept."""
     head = _plugin_of("head", info.head.name) if info.head else ""
     return {"plugin": info.plugin or _plugin_of("backbone", info.backbone.name), "head_plugin": head}
 
 
 def _plugin_of(kind: str, name: str) -> str:
-    """Distribution that brings component *name*; empty for umzoo's own and for unknown ones."""
+    """Distribution that provides component *name*; empty if it is umzoo or unknown."""
     if name not in zoo().registries[kind]:
         return ""
     origin = zoo().plugin_of(kind, name).origin
@@ -144,9 +144,7 @@ def _save_tensors(file: Path, state: Mapping[str, Tensor]) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     unusable = [name for name, tensor in tensors.items() if not is_finite(tensor)]
     if unusable:
-        raise WeightsError(
-            f"{unusable[0]} holds NaN or infinity: such weights are of no use, take an earlier checkpoint"
-        )
+        raise WeightsError(f"tensor {unusable[0]} contains NaN or infinity: export an earlier checkpoint")
     save_file(tensors, file, metadata={"format": "pt"})
     file.chmod(0o644)
 

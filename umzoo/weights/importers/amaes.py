@@ -30,16 +30,16 @@ SOURCES: dict[str, dict[str, Any]] = {
     "amaes": {"url": "https://github.com/asbjrnmunk/amaes", "space": "unit", "patch_size": (128, 128, 128)},
     "fomo25": {"url": "https://github.com/fomo25/baseline-codebase", "space": "zscore", "patch_size": (96, 96, 96)},
 }
-"""What the projects' own code sets: AMAES sees [0, 1], the challenge's baseline volumes of mean 0 and deviation 1."""
+"""Settings of the projects' own code: AMAES uses values in [0, 1], the challenge's baseline z-scored volumes."""
 STAGES = 5
 FIRST = "encoder.in_conv.conv1.conv.weight"
 
 
 class AmaesImporter(Importer):
-    """AMAES' and FOMO25's U-Nets (``unet_b``, ``unet_xl``), as saved by Lightning; their MedNeXt is another network.
+    """AMAES' and FOMO25's U-Nets (``unet_b``, ``unet_xl``), as saved by Lightning; their MedNeXt is not supported.
 
-    Tensors keep their values. A decoder with skip connections comes along; AMAES' own, which has none, and the last
-    convolution go to ``pretext.safetensors`` under ``amaes.*``.
+    Tensors keep their values. A decoder with skip connections is imported. AMAES' own decoder, which has none, and the
+    last convolution go to ``pretext.safetensors`` under ``amaes.*``.
     """
 
     name = "amaes"
@@ -49,15 +49,16 @@ class AmaesImporter(Importer):
 
         source: Literal["amaes", "fomo25"] | None = Field(
             None,
-            description="who trained it, which sets the input; None: amaes if the file holds 'rec_head', else fomo25",
+            description="project that trained it, which determines the input; None: amaes if the file has 'rec_head',"
+            " otherwise fomo25",
         )
-        tag: str | None = Field(None, description="name is unet3d.tag; None: the source")
+        tag: str | None = Field(None, description="tag in the name unet3d.tag; None: the source")
 
     def run(self, source: Path, out: Path, license: str = "unknown") -> None:
         """Read the checkpoint *source* and write a weights folder to *out*.
 
         Raises:
-            WeightsError: if it cannot be read, is no such U-Net, or a tensor is missing or does not fit.
+            WeightsError: if it cannot be read, is not such a U-Net, or a tensor is missing or does not fit.
         """
         source = find_checkpoint(source)
         released = read_state(source, PREFIXES)
@@ -109,7 +110,7 @@ class AmaesImporter(Importer):
 
 
 def _ours(name: str) -> str:
-    """Return the name here of the original's tensor *name*; *name* itself if it is none of the network's."""
+    """Return umzoo's name for the original tensor *name*; *name* itself if it is not part of the network."""
     name = re.sub(r"^encoder\.in_conv\.", "encoder.encoder_conv0.", name)
     layer = re.fullmatch(r"encoder\.encoder_conv(\d)\.conv(\d)\.(conv|norm)\.(\w+)", name)
     if layer:
@@ -122,14 +123,16 @@ def _ours(name: str) -> str:
 
 
 def _sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Options of the network whose tensors *state* holds, under the names here.
+    """Options of the network with the tensors *state*, which have umzoo's names.
 
     Raises:
-        WeightsError: if it is none of these U-Nets.
+        WeightsError: if it is not one of these U-Nets.
     """
     kernels = [state.get(f"encoder.stages.{stage}.0.conv.weight") for stage in range(STAGES)]
     if any(kernel is None or kernel.ndim != 5 for kernel in kernels):
-        raise WeightsError(f"the file holds no U-Net of AMAES' or FOMO25's ({FIRST}, ...): it has {some_names(state)}")
+        raise WeightsError(
+            f"the file contains no U-Net of AMAES or FOMO25 (expected {FIRST}, ...): it has {some_names(state)}"
+        )
     double = "decoder.stages.0.1.conv.weight" in state
     return {
         "in_channels": int(kernels[0].shape[1]),  # type: ignore[union-attr]

@@ -27,21 +27,21 @@ CITATION = (
 )
 PREFIXES = ("module.", "_orig_mod.")
 LAYERS = 3
-"""Layers from one convolution to the next: itself, norm, activation. Between stages there is one more."""
+"""Layers from one convolution to the next: convolution, norm, activation. Between stages there is one more."""
 RELEASED: dict[str, dict[str, Any]] = {
     "anatomix": {"norm": "batch", "conv_bias": False, "upsampling": "nearest"},
     "anatomix_dev": {
         "norm": "instance", "norm_affine": False, "norm_eps": 1e-2, "pooling": "avg", "upsampling": "trilinear",
     },
 }  # fmt: skip
-"""What the tensors do not tell of the two U-Nets (anatomix/model/load_from_hf.py)."""
+"""Options of the two U-Nets that cannot be inferred from tensors (anatomix/model/load_from_hf.py)."""
 
 
 class AnatomixImporter(Importer):
-    """anatomix' U-Nets: widths and depth follow from the tensors, the rest from whether there are running statistics.
+    """anatomix' U-Nets. Widths and depth are inferred from the tensors, the variant from running statistics.
 
-    Tensors keep their values; where a decoder stage reads the skip connection first, the channels of its kernel change
-    places. The dense map is the released features, of the last convolution.
+    Tensors keep their values. The input channels of decoder kernels are reordered, because the original concatenates
+    the skip connection first. The dense map is the released features, the output of the last convolution.
     """
 
     name = "anatomix"
@@ -49,13 +49,13 @@ class AnatomixImporter(Importer):
     class Config(config.Config):
         """Options of ``anatomix``."""
 
-        tag: str | None = Field(None, description="name is unet3d.tag; None: anatomix or anatomix_dev")
+        tag: str | None = Field(None, description="tag in the name unet3d.tag; None: anatomix or anatomix_dev")
 
     def run(self, source: Path, out: Path, license: str = "unknown") -> None:
         """Read the checkpoint *source* and write a weights folder to *out*.
 
         Raises:
-            WeightsError: if it cannot be read, is no such U-Net, or a tensor is missing or does not fit.
+            WeightsError: if it cannot be read, is not such a U-Net, or a tensor is missing or does not fit.
         """
         source = find_checkpoint(source)
         released = read_state(source, PREFIXES)
@@ -95,14 +95,14 @@ class AnatomixImporter(Importer):
 
 
 class Layout(NamedTuple):
-    """Places of the convolutions in the original's list of layers: by stage, of the encoder and of the decoder."""
+    """Positions of the convolutions in the original's list of layers, by stage of encoder and decoder."""
 
     encoder: list[list[int]]
     decoder: list[list[int]]
     last: int
 
     def ours(self, name: str) -> str:
-        """Return the name here of the original's tensor *name*; *name* itself if it is none of them."""
+        """Return umzoo's name for the original tensor *name*; *name* itself if it is not part of the network."""
         match = re.fullmatch(r"model\.(\d+)\.(\w+)", name)
         if match is None:
             return name
@@ -118,10 +118,10 @@ class Layout(NamedTuple):
 
 
 def _layout(state: Mapping[str, Tensor]) -> Layout:
-    """Tell the stages from the gaps between convolutions.
+    """Infer the stages from the gaps between convolutions.
 
     Raises:
-        WeightsError: if it is none of anatomix' U-Nets.
+        WeightsError: if it is not one of anatomix' U-Nets.
     """
     matches = (re.fullmatch(r"model\.(\d+)\.weight", name) for name, it in state.items() if it.ndim == 5)
     places = sorted(int(match[1]) for match in matches if match)
@@ -132,7 +132,9 @@ def _layout(state: Mapping[str, Tensor]) -> Layout:
         else:
             stages.append([place])
     if len(stages) < 3 or len(stages) % 2 == 0 or len(stages[-1]) < 2:
-        raise WeightsError(f"the file holds no U-Net of anatomix' (model.0.weight, ...): it has {some_names(state)}")
+        raise WeightsError(
+            f"the file contains no U-Net of anatomix (expected model.0.weight, ...): it has {some_names(state)}"
+        )
     levels = (len(stages) + 1) // 2
     return Layout(stages[:levels], [*stages[levels:-1], stages[-1][:-1]], stages[-1][-1])
 
@@ -148,7 +150,7 @@ def _sizes(state: Mapping[str, Tensor], layout: Layout) -> dict[str, Any]:
 
 
 def _skip_last(name: str, tensor: Tensor) -> Tensor:
-    """*tensor*, with the channels of the skip connection behind those from below where it reads both."""
+    """*tensor* with the input channels of the skip connection moved last, in kernels that read a skip connection."""
     if not re.fullmatch(r"decoder\.stages\.\d+\.0\.conv\.weight", name):
         return tensor
     skip = tensor.shape[0]

@@ -16,7 +16,7 @@ from umzoo.weights.folder.safetensors_file import TensorFile
 from umzoo.weights.importers.pickled import read_pickled
 
 WRAPPERS = ("state_dict", "model_state_dict", "network_weights", "model", "net", "teacher")
-"""Keys under which projects keep their tensors."""
+"""Checkpoint keys under which projects store the state dict."""
 SUFFIXES = (".pth", ".pt", ".ckpt", ".model", ".bin", ".safetensors")
 
 
@@ -24,27 +24,27 @@ def find_checkpoint(source: Path) -> Path:
     """Return *source*, or if it is a folder, the only checkpoint in it.
 
     Raises:
-        WeightsError: if the folder holds none, or several.
+        WeightsError: if the folder has no checkpoint, or several.
     """
     if not source.is_dir():
         return source
     found = sorted(file for file in source.rglob("*") if file.suffix in SUFFIXES)
     if len(found) != 1:
         names = ", ".join(str(file.relative_to(source)) for file in found[:8]) or "none"
-        raise WeightsError(f"{source} holds {len(found)} checkpoints ({names}): give the path or address of one file")
+        raise WeightsError(f"{source} contains {len(found)} checkpoints ({names}): give the path or URL of one file")
     return found[0]
 
 
 def read_state(file: Path, prefixes: Iterable[str] = ("module.", "_orig_mod.")) -> dict[str, Tensor]:
-    """Return the tensors in *file*, pickled or safetensors, on the CPU, without *prefixes* of their names.
+    """Return the tensors in *file* (pickle or safetensors) on the CPU, with *prefixes* removed from their names.
 
     Pickled code is not run.
 
     Raises:
-        WeightsError: if it cannot be read, or holds no tensors.
+        WeightsError: if it cannot be read, or contains no tensors.
     """
     if is_lfs_pointer(file):
-        raise WeightsError(f"{file} is a pointer of Git LFS, not the file: run 'git lfs pull' in {file.parent}")
+        raise WeightsError(f"{file} is a Git LFS pointer, not the file itself: run 'git lfs pull' in {file.parent}")
     if file.suffix == ".safetensors":
         with TensorFile(file) as stored:
             return without_prefixes(dict(stored), prefixes)
@@ -56,12 +56,15 @@ def read_state(file: Path, prefixes: Iterable[str] = ("module.", "_orig_mod.")) 
     if not tensors:
         held = some_names(content, 6) if isinstance(content, Mapping) else f"a {type(content).__name__}"
         where = ", ".join(WRAPPERS)
-        raise WeightsError(f"{file} holds {held or 'nothing'}, and no tensors, neither at its top nor under {where}")
+        raise WeightsError(
+            f"{file} contains no tensors at the top level or under {where}: it has {held or 'no entries'};"
+            " give a file with the network's state dict"
+        )
     return without_prefixes(tensors, prefixes)
 
 
 def without_prefixes(state: Mapping[str, Tensor], prefixes: Iterable[str]) -> dict[str, Tensor]:
-    """Return *state* with all *prefixes* removed from its names, also repeated ones.
+    """Return *state* with all *prefixes*, also repeated ones, removed from its names.
 
     Raises:
         WeightsError: if two tensors then have the same name.
@@ -72,7 +75,9 @@ def without_prefixes(state: Mapping[str, Tensor], prefixes: Iterable[str]) -> di
         while prefix := next((it for it in chosen if name.startswith(it)), ""):
             name = name.removeprefix(prefix)
         if name in result:
-            raise WeightsError(f"the file holds {name} twice, with and without one of the prefixes {', '.join(chosen)}")
+            raise WeightsError(
+                f"the file contains {name} twice, with and without one of the prefixes {', '.join(chosen)}"
+            )
         result[name] = tensor
     return result
 
@@ -95,10 +100,10 @@ def some_names(state: Mapping[Any, Any], count: int = 3) -> str:
 
 
 def summary(rest: Mapping[str, Tensor], depth: int = 2) -> dict[str, int]:
-    """Return how many tensors there are under each of the first *depth* parts of their names."""
+    """Return the number of tensors for each name prefix of *depth* parts."""
     return dict(Counter(".".join(name.split(".")[:depth]) for name in rest))
 
 
 def origin(file: Path, url: str) -> dict[str, str]:
-    """Return the identification of the imported file: the project's *url* and its sha256, but no path."""
+    """Return the origin of the imported file: the project's *url* and the file's sha256, but no path."""
     return {"url": url, "sha256": sha256(file)}

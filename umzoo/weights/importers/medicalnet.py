@@ -23,15 +23,14 @@ from umzoo.weights.importers.resnet_network import resnet_kind, resnet_widths, w
 URL = "https://github.com/Tencent/MedicalNet"
 CITATION = "Chen et al., Med3D: Transfer Learning for 3D Medical Image Analysis, arXiv 1904.00625, 2019"
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "net.")
-NORMALIZATION = "mean and standard deviation of the voxels above 0; voxels of 0 were replaced by normal noise"
+NORMALIZATION = "z-score by the voxels above 0; zero voxels were replaced by Gaussian noise"
 
 
 class MedicalNetImporter(Importer):
-    """MedicalNet's ResNets: depth and kind of short cuts follow from the tensors, with or without ``module.``.
+    """MedicalNet's ResNets, with or without the prefix ``module.``; depth and shortcut type are inferred from tensors.
 
-    Tensors keep their values, but the biases of MONAI's short cuts, which go into the norm behind them. Files that
-    hold the decoder ``conv_seg`` bring it along, except for its last convolution, which goes to
-    ``pretext.safetensors``.
+    Tensors keep their values, except that the biases of MONAI's shortcuts are moved into the following norm. A decoder
+    ``conv_seg`` is imported, except for its last convolution, which goes to ``pretext.safetensors``.
     """
 
     name = "medicalnet"
@@ -39,14 +38,14 @@ class MedicalNetImporter(Importer):
     class Config(config.Config):
         """Options of ``medicalnet``."""
 
-        tag: str = Field("medicalnet", description="name is architecture.tag")
-        shortcut: Literal["A", "B"] | None = Field(None, description="short cuts; None: told from the tensors")
+        tag: str = Field("medicalnet", description="tag in the name architecture.tag")
+        shortcut: Literal["A", "B"] | None = Field(None, description="shortcut type; None: inferred from the tensors")
 
     def run(self, source: Path, out: Path, license: str = "unknown") -> None:
         """Read the checkpoint *source* and write a weights folder to *out*.
 
         Raises:
-            WeightsError: if it cannot be read, is not a ResNet of MedicalNet's, or a tensor is missing or does not fit.
+            WeightsError: if it cannot be read, is not a ResNet of MedicalNet, or a tensor is missing or does not fit.
         """
         source = find_checkpoint(source)
         released = without_biases(read_state(source, PREFIXES))

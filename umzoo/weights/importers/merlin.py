@@ -29,10 +29,10 @@ STEM = "conv1.weight"
 
 
 class MerlinImporter(Importer):
-    """Merlin's image encoder, with or without the text encoder beside it: a ResNet without dilation.
+    """Merlin's image encoder, a ResNet without dilation, from a file with or without the text encoder.
 
-    Tensors keep their values, but one: the original shows the image to all three channels of its first kernel, whose
-    sum is taken. What else the file holds (text encoder, phenotypes, contrastive head) goes to
+    Tensors keep their values, with one exception: the original repeats the image for the three channels of its first
+    kernel, so the kernel is summed over them. Other tensors (text encoder, phenotypes, contrastive head) go to
     ``pretext.safetensors`` under ``merlin.*``.
     """
 
@@ -41,13 +41,13 @@ class MerlinImporter(Importer):
     class Config(config.Config):
         """Options of ``merlin``."""
 
-        tag: str = Field("merlin", description="name is architecture.tag")
+        tag: str = Field("merlin", description="tag in the name architecture.tag")
 
     def run(self, source: Path, out: Path, license: str = "unknown") -> None:
         """Read the checkpoint *source* and write a weights folder to *out*.
 
         Raises:
-            WeightsError: if it cannot be read, is no such ResNet, or a tensor is missing or does not fit.
+            WeightsError: if it cannot be read, is not such a ResNet, or a tensor is missing or does not fit.
         """
         source = find_checkpoint(source)
         released = _of_one_channel(read_state(source, PREFIXES))
@@ -93,7 +93,7 @@ class MerlinImporter(Importer):
 
 
 def _of_one_channel(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """*state* with the sum of the first kernel over the channels that all see the same image."""
+    """*state* with the first kernel summed over its channels, which all read the same image."""
     kernel = state.get(STEM)
     if kernel is None or kernel.ndim != 5:
         return dict(state)

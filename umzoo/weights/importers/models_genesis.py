@@ -29,10 +29,10 @@ class ModelsGenesisImporter(Importer):
     """Genesis Chest CT: a dict with ``state_dict``, its 106 keys with or without ``module.`` (from DataParallel).
 
     Tensors keep their values. The original updates running statistics but never uses them. Here evaluation mode uses
-    them, so that an output does not depend on the rest of the batch; ``batch_statistics=true`` restores the original
+    them, so an output does not depend on the rest of the batch; ``batch_statistics=true`` restores the original
     behavior. The authors' arrays have axes (x, y, z), not umzoo's (z, y, x), which the input spec records.
 
-    The last convolution becomes the parameters of the restoration task. Networks fine-tuned from it may hold other
+    The last convolution becomes the parameters of the restoration task. Networks fine-tuned from it may contain other
     tensors (the prefix ``base_model.`` is accepted); these go to ``pretext.safetensors`` under ``models_genesis.*``.
     """
 
@@ -42,12 +42,13 @@ class ModelsGenesisImporter(Importer):
         """Options of ``models_genesis``."""
 
         tag: str | None = Field(
-            None, description="name is genesis_unet.tag; None: chest_ct, or fine_tuned if the file holds other heads"
+            None,
+            description="tag in the name genesis_unet.tag; None: chest_ct, or fine_tuned if the file has other heads",
         )
         batch_statistics: bool | None = Field(
             None,
-            description="normalize by the statistics of the batch in evaluation, as the original does; None: only if"
-            " the file's running statistics were never updated",
+            description="use batch statistics in evaluation mode, as the original does; None: only if the file's"
+            " running statistics were never updated",
         )
 
     def run(self, source: Path, out: Path, license: str = "unknown") -> None:

@@ -35,11 +35,11 @@ Voxels = Annotated[int, Field(ge=1)]
 class NnsslImporter(Importer):
     """nnssl's ResEnc-L and Primus: a .pth file, or its folder, with or without an adaptation plan.
 
-    The encoder becomes the backbone, with the decoder if it is that of nnU-Net's U-Net; all other tensors (decoders
+    The encoder becomes the backbone, with the decoder if it is that of nnU-Net's U-Net. All other tensors (decoders
     and heads of the pretext task) go to ``pretext.safetensors`` under ``nnssl.*``. Tensors keep their values, except
-    that a Primus whose tokens ran in order (h, d, w) is made an equal one in the order of the axes, see
-    :mod:`umzoo.weights.importers.token_order`. Of the paths, subjects and settings that a checkpoint holds, nothing is
-    kept but names: of data set, plans, configuration and trainer.
+    that a Primus with token order (h, d, w) is converted to an equivalent one in the order of the axes, see
+    :mod:`umzoo.weights.importers.token_order`. Paths, subjects and settings in a checkpoint are not kept, except for
+    the names of data set, plans, configuration and trainer.
     """
 
     name = "nnssl"
@@ -47,15 +47,15 @@ class NnsslImporter(Importer):
     class Config(config.Config):
         """Options of ``nnssl``."""
 
-        tag: str | None = Field(None, description="name is architecture.tag; None: data set and method")
+        tag: str | None = Field(None, description="tag in the name architecture.tag; None: data set and method")
         architecture: Literal["ResEncL", "NoSkipResEncL", "PrimusS", "PrimusB", "PrimusM", "PrimusL"] | None = Field(
-            None, description="network of a file without a plan; None: told from its tensors"
+            None, description="network of a file without a plan; None: inferred from its tensors"
         )
         patch_size: tuple[Voxels, Voxels, Voxels] | None = Field(
-            None, description="voxels (D, H, W) that were trained on; None: as the plan says, or a cube"
+            None, description="patch size (D, H, W) of training; None: from the plan, or a cube"
         )
         token_order: TokenOrder | None = Field(
-            None, description="order of a Primus' tokens; None: nnssl's, which is dhw for SimMIM and hdw for all else"
+            None, description="token order of a Primus; None: nnssl's, which is dhw for SimMIM and hdw otherwise"
         )
 
     def run(self, source: Path, out: Path, license: str = "unknown") -> None:
@@ -79,7 +79,7 @@ class NnsslImporter(Importer):
         order = self._order(release, network)
         if order != "dhw":
             state = in_axis_order(state, token_grid(backbone), network.config.heads, order)
-            log.info("tokens ran in order %s: positions, queries and keys were turned into that of the axes", order)
+            log.info("token order is %s: position embedding, queries and keys were reordered to dhw", order)
         info = self._describe(release, network.spec, parts, license, order, rest)
         save_folder(out, state, info, {f"nnssl.{name}": tensor for name, tensor in rest.items()})
 
@@ -126,7 +126,7 @@ class NnsslImporter(Importer):
 
 
 def _their_name(name: str) -> str:
-    """nnssl's name of tensor *name*; those of U-Nets are the same."""
+    """nnssl's name of tensor *name*; names in U-Nets are the same."""
     head, _, rest = name.partition(".")
     return rest if rest.startswith(("eva.", "down_projection.", "up_projection.")) else f"{head}.{rest}"
 

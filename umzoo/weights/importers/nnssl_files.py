@@ -33,15 +33,15 @@ METHODS = {
 
 @dataclass(frozen=True)
 class Release:
-    """The content of a checkpoint that concerns its network; of the training data only a name.
+    """The content of a checkpoint that describes its network; of the training data only the name.
 
     Attributes:
         file: the checkpoint.
-        tensors: each once, under canonical names, without the prefix that contrastive methods put before the encoder.
+        tensors: each tensor once, under canonical names, without the prefix that contrastive methods add.
         plan: the adaptation plan; empty if there is none.
-        trainer: class that trained it; empty if unknown.
-        epochs: epochs trained, 0 if unknown.
-        citations: works to cite according to its authors.
+        trainer: class name of the trainer; empty if unknown.
+        epochs: number of training epochs; 0 if unknown.
+        citations: publications that its authors ask to cite.
     """
 
     file: Path
@@ -82,8 +82,8 @@ def read_release(source: Path) -> Release:
     state = _state(content)
     if not isinstance(plan, Mapping) or not state:
         raise WeightsError(
-            f"{file} is not a checkpoint of nnssl: it holds {some_names(content, 6) or 'nothing'}, no tensors under"
-            " 'network_weights', 'spark_weights' or 'state_dict'"
+            f"{file} is not an nnssl checkpoint: expected tensors under 'network_weights', 'spark_weights' or"
+            f" 'state_dict', got {some_names(content, 6) or 'no entries'}"
         )
     tensors = computing_tensors(state)
     prefix = encoder_prefix(plan, tensors)
@@ -105,7 +105,7 @@ def computing_tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     ``norm`` keep their initial values while ``all_modules`` is trained.
 
     Raises:
-        WeightsError: if two other names of one tensor hold different values.
+        WeightsError: if two aliases of one tensor have different values.
     """
     bare = {_bare(name): tensor for name, tensor in state.items()}
     run = {name: tensor for name, tensor in bare.items() if ".all_modules." in name}
@@ -117,16 +117,18 @@ def encoder_prefix(plan: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> st
     """Return the prefix before ``encoder.stages`` or ``eva`` in the names of *tensors*.
 
     Raises:
-        WeightsError: if the plan's keys lead to no tensor, or there is neither in the names.
+        WeightsError: if no tensor has the plan's key as prefix, or no name contains either.
     """
     if key := plan.get("key_to_encoder"):
         if not any(name.startswith(f"{key}.") for name in tensors):
-            raise WeightsError(f"the adaptation plan puts the encoder under '{key}', where the file has no tensor")
+            raise WeightsError(f"the adaptation plan expects the encoder under '{key}', but no tensor has this prefix")
         return str(key).removesuffix("encoder.stages").removesuffix("eva")
     found = (re.match(r"(.*?)(encoder\.stages|eva\.blocks)\.", name) for name in tensors)
     prefixes = {match[1] for match in found if match}
     if not prefixes:
-        raise WeightsError("the file holds neither the encoder of a U-Net (encoder.stages) nor a Primus (eva.blocks)")
+        raise WeightsError(
+            "the file contains neither the encoder of a U-Net (encoder.stages) nor a Primus (eva.blocks)"
+        )
     return min(prefixes, key=len)
 
 
@@ -161,7 +163,7 @@ def _checkpoint(source: Path) -> Path:
 def _plan_beside(file: Path) -> dict[str, Any] | None:
     for plan in (file.parent / PLAN, file.parent.parent / PLAN):
         if plan.is_file():
-            return read_json(plan, error=WeightsError, remedy="fetch it again")
+            return read_json(plan, error=WeightsError, remedy="download it again")
     return None
 
 

@@ -20,14 +20,14 @@ PRIMUS = {"PrimusS": "primus_s", "PrimusB": "primus_b", "PrimusM": "primus_m", "
 _WIDTHS = {396: "PrimusS", 792: "PrimusB", 864: "PrimusM", 1056: "PrimusL"}
 _STEMS = ("encoder.stem.convs.0.conv.weight", "encoder.stages.0.0.convs.0.conv.weight", "down_projection.proj.weight")
 LAYER_SCALE = 0.1
-"""Initial layer scale of nnU-Net's presets; trained values replace it."""
+"""Initial layer scale of nnU-Net's presets, which trained values replace."""
 
 
 def find_backbone(release: Release, architecture: str | None = None, patch_size: Size | None = None) -> ComponentSpec:
     """Return the backbone of *release*, from its plan or from its tensors.
 
     Raises:
-        WeightsError: if umzoo has no such network, or the number of tokens does not follow from a patch size.
+        WeightsError: if umzoo has no such network, or no patch size matches the number of tokens.
     """
     described = release.plan.get("architecture_plans") or {}
     name = str(architecture or described.get("arch_class_name") or _guess(release.tensors)).rpartition(".")[2]
@@ -42,19 +42,21 @@ def find_backbone(release: Release, architecture: str | None = None, patch_size:
 
 
 def token_grid(backbone: ComponentSpec) -> Size:
-    """Return the tokens (D, H, W) of a Primus."""
+    """Return the token grid (D, H, W) of a Primus."""
     pairs = zip(backbone.options["input_shape"], backbone.options["token_size"], strict=True)
     depth, height, width = (int(voxels) // int(edge) for voxels, edge in pairs)
     return depth, height, width
 
 
 def _guess(tensors: Mapping[str, Tensor]) -> str:
-    """The network of a file without a plan."""
+    """The architecture of a file without a plan, inferred from its tensors."""
     if any(name.startswith("encoder.stages.") for name in tensors):
         return "ResEncL"
     width = int(tensors["down_projection.proj.weight"].shape[0]) if "down_projection.proj.weight" in tensors else 0
     if width not in _WIDTHS:
-        raise WeightsError(f"the file has no plan and no network that umzoo knows (a Primus of width {width})")
+        raise WeightsError(
+            f"the file has no plan, and its network is unknown (a Primus of width {width}): set architecture=..."
+        )
     return _WIDTHS[width]
 
 
@@ -62,7 +64,9 @@ def _primus(
     release: Release, name: str, arguments: Mapping[str, Any], channels: int, patch_size: Size | None
 ) -> ComponentSpec:
     if name not in PRIMUS and not arguments:
-        raise WeightsError(f"the plan's network is a {name}: umzoo has {', '.join(PRIMUS)}, or one with 'arch_kwargs'")
+        raise WeightsError(
+            f"the plan's network is a {name} without 'arch_kwargs': without them, umzoo supports {', '.join(PRIMUS)}"
+        )
     options = {
         "embed_dim": arguments.get("embed_dim"),
         "depth": arguments.get("encoder_eva_depth", arguments.get("eva_depth")),
@@ -82,12 +86,12 @@ def _primus(
     try:
         kind, config = zoo().backbones.options(spec)
     except ConfigError as error:
-        raise WeightsError(f"umzoo has no network like the checkpoint's: {error}") from None
+        raise WeightsError(f"umzoo does not support the checkpoint's network: {error}") from None
     return ComponentSpec.parse({"name": kind.name, **config.model_dump(mode="json")})
 
 
 def _patch_size(release: Release, token: Size, asked: Size | None) -> list[int]:
-    """Voxels (D, H, W) of the position embedding: the known size that fits its number of tokens."""
+    """Patch size (D, H, W) of the position embedding: the known size that matches its number of tokens."""
     embedding = release.tensors.get("eva.pos_embed")
     if embedding is None:
         raise WeightsError("the file has no 'eva.pos_embed': umzoo's Primus needs a learned position embedding")
@@ -100,6 +104,6 @@ def _patch_size(release: Release, token: Size, asked: Size | None) -> list[int]:
             return [int(n) for n in patch]
     said = asked or next(filter(None, planned), None)
     raise WeightsError(
-        f"the position embedding has {count} tokens of {token} voxels, which no patch of {said} voxels has:"
-        " give the one it was trained on with patch_size=[D, H, W]"
+        f"the position embedding has {count} tokens of {token} voxels, which does not match patch size {said}:"
+        " set the patch size of training with patch_size=[D, H, W]"
     )

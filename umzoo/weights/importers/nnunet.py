@@ -1,4 +1,4 @@
-"""A model that nnU-Net v2 trained: a folder with ``plans.json`` and checkpoints. nnU-Net is not needed to read it."""
+"""Models trained with nnU-Net v2: folders with ``plans.json`` and checkpoints. nnU-Net is not needed to read them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _FIRST_KERNELS = ("encoder.stem.convs.0.conv.weight", "encoder.stages.0.0.convs.
 class NnunetImporter(Importer):
     """nnU-Net v2's model folder TRAINER__PLANS__CONFIGURATION, trained with its residual encoder or plain U-Net.
 
-    Tensors keep their values; the segmentation layers stay behind. What nnU-Net did to its images and umzoo's input
-    spec cannot say (normalization by the statistics of a data set, or of nonzero voxels) is kept under ``nnunet``.
+    Tensors keep their values; the segmentation layers are not imported. Preprocessing that umzoo's input spec cannot
+    describe (normalization by the statistics of a data set, or of nonzero voxels) is recorded under ``nnunet``.
     """
 
     name = "nnunet"
@@ -39,17 +39,17 @@ class NnunetImporter(Importer):
     class Config(config.Config):
         """Options of ``nnunet``."""
 
-        fold: int | Literal["all"] | None = Field(None, description="fold; None: the only one there is")
+        fold: int | Literal["all"] | None = Field(None, description="fold to import; None: the only fold")
         checkpoint: Literal["final", "best", "latest"] = Field(
-            "final", description="which of the fold's checkpoints; the latest is that of a training that was stopped"
+            "final", description="checkpoint of the fold to import; 'latest' exists for stopped trainings"
         )
-        tag: str | None = Field(None, description="name is architecture.tag; None: the data set's name")
+        tag: str | None = Field(None, description="tag in the name architecture.tag; None: the data set's name")
 
     def run(self, source: Path, out: Path, license: str = "unknown") -> None:
         """Read the model folder *source* and write a weights folder to *out*.
 
         Raises:
-            WeightsError: if a file is missing or damaged, umzoo has no such network, or a tensor does not fit.
+            WeightsError: if a file is missing or corrupted, umzoo has no such network, or a tensor does not fit.
         """
         names, remedy = ("plans.json", "dataset.json"), "expected nnU-Net's model folder TRAINER__PLANS__CONFIGURATION"
         plans, dataset = (read_json(source / name, error=WeightsError, remedy=remedy) for name in names)
@@ -64,7 +64,7 @@ class NnunetImporter(Importer):
         save_folder(out, state, self._describe(network.spec, plans, configuration, dataset, checkpoint, license))
 
     def _file(self, source: Path) -> Path:
-        """The checkpoint that is asked for."""
+        """The requested checkpoint."""
         folds = sorted(folder.name.removeprefix("fold_") for folder in source.glob("fold_*") if folder.is_dir())
         wanted = str(self.config.fold) if self.config.fold is not None else folds[0] if len(folds) == 1 else None
         if wanted not in folds:
@@ -73,7 +73,7 @@ class NnunetImporter(Importer):
         file = source / f"fold_{wanted}" / f"checkpoint_{self.config.checkpoint}.pth"
         if not file.is_file():
             known = ", ".join(sorted(path.name for path in file.parent.glob("*.pth"))) or "no checkpoint"
-            raise WeightsError(f"there is no {file}: the fold has {known}")
+            raise WeightsError(f"checkpoint {file} does not exist: the fold has {known}")
         return file
 
     def _describe(
@@ -128,7 +128,7 @@ def _without_heads(state: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _base_model(plans: Mapping[str, Any]) -> BaseModel | None:
-    """The weights that the training started from, which umzoo's trainer keeps in the plans; a path is left out."""
+    """The base model, which umzoo's nnU-Net trainer records in the plans; a local path is omitted."""
     known = (plans.get("umzoo") or {}).get("weights")
     if not known:
         return None
@@ -145,5 +145,5 @@ def _metrics(checkpoint: Mapping[str, Any]) -> dict[str, float]:
 def _entry(checkpoint: Mapping[str, Any], name: str) -> dict[str, Any]:
     value = checkpoint.get(name)
     if not isinstance(value, Mapping):
-        raise WeightsError(f"the checkpoint has no '{name}': it was not written by nnU-Net's trainer")
+        raise WeightsError(f"the checkpoint has no '{name}': it was not written by nnU-Net v2")
     return dict(value)

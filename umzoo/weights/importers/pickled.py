@@ -1,7 +1,7 @@
-"""What ``torch.save`` wrote, read without PyTorch's unpickler: nothing that is pickled in it is imported or called.
+"""Reads files of ``torch.save`` without PyTorch's unpickler: no pickled code is imported or called.
 
-A process of its own reads the pickle (:mod:`umzoo.pickles`) and says where in the file each tensor lies. Here these
-places are checked, as those of a safetensors file are, and read.
+A separate process reads the pickle (:mod:`umzoo.pickles`) and returns the position of each tensor in the file. These
+positions are checked here, as for a safetensors file, before the tensors are read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 MAX_AXES = 32
 MAX_EXPANDED = 2 << 30
-"""Bytes that the tensors of a file may take beyond their storages, as ``Tensor.expand`` makes them (strides of 0)."""
+"""Maximum bytes that tensors may need beyond their storages, as after ``Tensor.expand`` (strides of 0)."""
 DTYPES = {
     name: getattr(torch, name)
     for name in ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
@@ -31,10 +31,10 @@ DTYPES = {
 
 
 def read_pickled(file: Path) -> Any:
-    """Return what *file* holds, with its tensors on the CPU.
+    """Return the content of *file*, with its tensors on the CPU.
 
-    Numbers and arrays of numpy come as numbers and lists of Python. Objects of other classes (settings, schedulers)
-    come as :class:`Inert`, and the log names them.
+    NumPy numbers and arrays become Python numbers and lists. Objects of other classes (settings, schedulers) become
+    :class:`Inert`, and the log names them.
 
     Raises:
         WeightsError: if it cannot be read.
@@ -45,10 +45,10 @@ def read_pickled(file: Path) -> Any:
             tensors = _Tensors(stream, file.stat().st_size, found.get("places"))
             content = decode(found["content"], tensors.at)
     except (UnreadableError, OSError) as error:
-        raise WeightsError(f"{file} cannot be read as a checkpoint of tensors: {in_one_line(error, 300)}") from None
+        raise WeightsError(f"{file} cannot be read as a checkpoint: {in_one_line(error, 300)}") from None
     if passed := found.get("passed"):
         names = in_one_line(", ".join(map(str, passed)), 300)
-        log.warning("%s also holds %s, passed over: reading it could run code", file.name, names)
+        log.warning("%s also contains %s, which is skipped: loading it could run code", file.name, names)
     return content
 
 
@@ -56,17 +56,17 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     """Return the content of the checkpoint *file*, which must be a dict; see :func:`read_pickled`.
 
     Raises:
-        WeightsError: if it cannot be read, or holds something else.
+        WeightsError: if it cannot be read, or contains something else.
     """
     content = read_pickled(file)
     if not isinstance(content, dict):
         what = f"an object, {content.name}" if isinstance(content, Inert) else f"a {type(content).__name__}"
-        raise WeightsError(f"{file} holds {what}, and a dict is expected: save the state_dict() of the network")
+        raise WeightsError(f"{file} contains {what}, expected a dict: save the network's state_dict()")
     return content
 
 
 class _Tensors:
-    """Tensors of *stream*, a file of *size* bytes, at *places* that a process told which may have been overcome."""
+    """Tensors of *stream*, a file of *size* bytes, at *places*, which come from another process and are not trusted."""
 
     def __init__(self, stream: BinaryIO, size: int, places: Any) -> None:
         self.stream = stream
@@ -74,19 +74,21 @@ class _Tensors:
         self._read: dict[str, Tensor] = {}
         self._expanded = 0
         if not all(_are_counts(place, 2) for place in self.places.values()):
-            raise UnreadableError("it does not say where its storages lie")
+            raise UnreadableError("the positions of its storages are invalid")
         if sum(length for _, length in self.places.values()) > size:
-            raise UnreadableError("its storages are larger than the file: it is truncated, or damaged")
+            raise UnreadableError("its storages are larger than the file: it is truncated or corrupted")
 
     def at(self, place: Any) -> Tensor:
         """Return the tensor at *place*: key, type, offset, shape and strides, in values."""
         if not isinstance(place, list) or len(place) != 5 or not _are_counts(place[2:3], 1):
-            raise UnreadableError("it does not say where a tensor lies")
+            raise UnreadableError("the position of a tensor is invalid")
         key, kind, offset, shape, stride = place
         if not isinstance(kind, str) or kind not in DTYPES or not _are_counts(shape) or not _are_counts(stride):
-            raise UnreadableError(f"it holds a tensor of {in_one_line((kind, shape, stride), 80)}, which is none")
+            raise UnreadableError(
+                f"a tensor has an invalid dtype, shape or stride: {in_one_line((kind, shape, stride), 80)}"
+            )
         if len(shape) != len(stride) or len(shape) > MAX_AXES:
-            raise UnreadableError(f"it holds a tensor with {len(shape)} axes and {len(stride)} strides")
+            raise UnreadableError(f"a tensor has {len(shape)} axes and {len(stride)} strides")
         values = self._values(key, DTYPES[kind])
         if not prod(shape):
             return torch.empty(shape, dtype=DTYPES[kind])
@@ -105,7 +107,7 @@ class _Tensors:
     def _storage(self, key: Any) -> Tensor:
         """The bytes of storage *key*, read once."""
         if not isinstance(key, str) or key not in self.places:
-            raise UnreadableError("it holds a tensor whose storage is missing")
+            raise UnreadableError("the storage of a tensor is missing")
         if key not in self._read:
             start, length = self.places[key]
             self._read[key] = torch.empty(length, dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""What the tensors of a 3D ResNet tell of it, and what files of some libraries have otherwise."""
+"""Infers a 3D ResNet from its tensors, and converts variants of some libraries."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from umzoo.weights.importers.checkpoint import some_names
 
 
 def resnet_kind(state: Mapping[str, Tensor], whose: str) -> type[ResNet3D]:
-    """Return the ResNet with as many blocks in each layer as *state* has; *whose* it should be is said in errors.
+    """Return the ResNet with the number of blocks per layer that *state* has; errors name the project *whose*.
 
     Raises:
-        WeightsError: if there is none.
+        WeightsError: if there is no such ResNet.
     """
     firsts = (name.split(".") for name in state if name.endswith(".conv1.weight") and name.startswith("layer"))
     counts = Counter(parts[0] for parts in firsts)
@@ -29,13 +29,13 @@ def resnet_kind(state: Mapping[str, Tensor], whose: str) -> type[ResNet3D]:
             return kind
     known = ", ".join(kind.name for kind in RESNETS)
     raise WeightsError(
-        f"the file holds no ResNet of {whose}'s: {blocks} blocks in layer1 to layer4, among {some_names(state)};"
-        f" known: {known}"
+        f"the file contains no ResNet of {whose}: it has {blocks} blocks in layer1 to layer4 and tensors"
+        f" {some_names(state)}; expected one of {known}"
     )
 
 
 def without_biases(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return *state* with the biases of MONAI's short cuts in the norms behind them, where they come to the same."""
+    """Return *state* with the biases of MONAI's shortcuts moved into the following norms, which is equivalent."""
     result = dict(state)
     for name in [name for name in state if name.endswith(".downsample.0.bias")]:
         mean = name.replace(".0.bias", ".1.running_mean")
@@ -45,12 +45,12 @@ def without_biases(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def resnet_widths(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return the options that the first kernel of *state* tells."""
+    """Return the options that are inferred from the first kernel of *state*."""
     kernel = state.get("conv1.weight")
     return {} if kernel is None else {"width": int(kernel.shape[0]), "in_channels": int(kernel.shape[1])}
 
 
 def with_counters(state: Mapping[str, Tensor], wanted: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return *state* with the step counters of its batch norms, which files of before PyTorch 0.4.1 lack."""
+    """Return *state* with the step counters of its batch norms, which files from before PyTorch 0.4.1 do not have."""
     missing = (name for name in wanted if name.endswith("num_batches_tracked") and name not in state)
     return {**state, **{name: torch.tensor(0) for name in missing}}

@@ -1,4 +1,4 @@
-"""Runs importers on untrusted files: any failure ends in one clear error."""
+"""Runs importers on untrusted files, and turns any failure into one clear error."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from umzoo.errors import UmzooError, WeightsError, in_one_line
 from umzoo.plugins import zoo
 
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-"""What Python and torch raise where a file has something else than it should in some place."""
+"""Exceptions of Python and torch for malformed files."""
 
 
 def run_importer(spec: str | Mapping[str, Any], source: Path, out: Path, license: str = "unknown") -> None:
-    """Let the importer of *spec* read *source* and write a weights folder to *out*.
+    """Run the importer of *spec* on *source*, and write a weights folder to *out*.
 
     Raises:
-        ConfigError: if an option is unknown or wrong.
-        WeightsError: if *source* is not what the importer reads, is damaged, or a tensor does not fit.
+        ConfigError: if an option is unknown or invalid.
+        WeightsError: if *source* is corrupted or not supported by the importer, or a tensor does not fit.
     """
     importer = zoo().importers.build(spec)
     try:
@@ -27,4 +27,7 @@ def run_importer(spec: str | Mapping[str, Any], source: Path, out: Path, license
         raise
     except _MALFORMED as error:
         reason = f"{type(error).__name__}: {in_one_line(error, 200)}"
-        raise WeightsError(f"{source} is damaged, or none that '{importer.name}' reads ({reason})") from error
+        raise WeightsError(
+            f"{source} is corrupted, or not supported by importer '{importer.name}' ({reason}): download it again, or"
+            " use another importer"
+        ) from error

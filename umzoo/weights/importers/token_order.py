@@ -40,9 +40,9 @@ def in_axis_order(state: Mapping[str, Tensor], grid: Size, heads: int, order: st
         return dict(state)
     if tuple(grid["dhw".index(axis)] for axis in order) != grid:
         raise WeightsError(
-            f"the weights were trained on a grid of {grid} tokens in order {order}, where the rotary embedding of the"
-            " original does not follow the axes: no network of umzoo's computes the same; give the grid it was trained"
-            " on with patch_size=..., or take token_order=dhw to import all as it is"
+            f"the grid of {grid} tokens has different sizes along axes that token order {order} swaps: the original's"
+            " rotary embedding does not follow the axes, so no umzoo network is equivalent; set patch_size=... to the"
+            " patch size of training, or token_order=dhw to import the weights unchanged"
         )
     return {name: _turned(name, tensor, grid, heads, order) for name, tensor in state.items()}
 

@@ -1,4 +1,4 @@
-"""Checkpoints of plain 3D vision transformers: 3DINO's, BrainIAC's, and others in DINOv2's, timm's or MONAI's names."""
+"""Checkpoints of plain 3D vision transformers: 3DINO, BrainIAC, and others with names of DINOv2, timm or MONAI."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ SOURCES: dict[str, dict[str, Any]] = {
         "rules": {"*": IntensityRule(kind="percentile", percentiles=(0.05, 99.95))},
         "input": {"orientation": "RAS", "axes": "xyz"},
         "network": {"input_space": "unit", "pooled": "class"},
-        "normalization": "percentiles 0.05 and 99.95 of all voxels became -1 and 1; the patch embedding was changed to"
-        " take 0 and 1",
+        "normalization": "percentiles 0.05 and 99.95 of all voxels were mapped to -1 and 1; the patch embedding was"
+        " converted to inputs from 0 to 1",
     },
     "brainiac": {
         "url": "https://github.com/AIM-KannLab/BrainIAC",
@@ -41,20 +41,20 @@ SOURCES: dict[str, dict[str, Any]] = {
         "rules": {"*": EVERYTHING},
         "input": {"orientation": "as stored", "axes": "xyz"},
         "network": {},
-        "normalization": "mean and standard deviation of the voxels other than 0, which stayed 0; skull-stripped heads,"
-        " registered to an atlas and resized to 96 x 96 x 96",
+        "normalization": "z-score of the nonzero voxels (zeros stayed 0); skull-stripped heads, registered to an atlas"
+        " and resized to 96 x 96 x 96",
     },
     "vit3d": {"url": "", "cite": "", "rules": {"*": EVERYTHING}, "input": {}, "network": {}, "normalization": ""},
 }
-"""What the projects' own code sets."""
+"""Settings of the projects' own code."""
 
 
 class ViT3DImporter(Importer):
-    """Plain 3D vision transformers: sizes follow from tensors in the names of DINOv2 (3DINO), timm or MONAI (BrainIAC).
+    """Plain 3D vision transformers with tensor names of DINOv2 (3DINO), timm or MONAI (BrainIAC).
 
-    Tensors keep their values, but two: what the position embedding adds to a class token goes into the token, and for
-    3DINO the patch embedding takes [0, 1] in place of [-1, 1]. What else the file holds (heads, the mask token) goes
-    to ``pretext.safetensors`` under ``vit3d.*``.
+    Sizes are inferred from the tensors. Tensors keep their values, with two exceptions: the class token's position
+    embedding is added to the token, and for 3DINO the patch embedding is converted from inputs in [-1, 1] to [0, 1].
+    Other tensors (heads, the mask token) go to ``pretext.safetensors`` under ``vit3d.*``.
     """
 
     name = "vit3d"
@@ -63,21 +63,21 @@ class ViT3DImporter(Importer):
         """Options of ``vit3d``."""
 
         source: Literal["3dino", "brainiac", "vit3d"] = Field(
-            "vit3d", description="who trained it, which sets the input"
+            "vit3d", description="project that trained it, which determines the input"
         )
-        tag: str | None = Field(None, description="name is architecture.tag; None: the source")
+        tag: str | None = Field(None, description="tag in the name architecture.tag; None: the source")
         heads: Annotated[int, Field(ge=1)] | None = Field(
-            None, description="attention heads; None: one for 64 channels of a token"
+            None, description="number of attention heads; None: one per 64 channels"
         )
         input_shape: tuple[int, int, int] | None = Field(
-            None, description="voxels (D, H, W) the position embedding is made for; None: a cube, told from the tensors"
+            None, description="image size (D, H, W) of the position embedding; None: a cube, inferred from the tensors"
         )
 
     def run(self, source: Path, out: Path, license: str = "unknown") -> None:
         """Read the checkpoint *source* and write a weights folder to *out*.
 
         Raises:
-            WeightsError: if it cannot be read, is no such transformer, or a tensor is missing or does not fit.
+            WeightsError: if it cannot be read, is not such a transformer, or a tensor is missing or does not fit.
         """
         source = find_checkpoint(source)
         known = SOURCES[self.config.source]
@@ -121,9 +121,9 @@ class ViT3DImporter(Importer):
 
 
 def taking_unit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return *state* with a patch embedding that makes of an image x what it made of 2 x - 1.
+    """Return *state* with a patch embedding that gives for an image x what the original gives for 2 x - 1.
 
-    Nothing is padded there, so that the two are the same.
+    The patch embedding has no padding, so the conversion is exact.
     """
     kernel, bias = (state[f"patch_embed.proj.{part}"] for part in ("weight", "bias"))
     return {

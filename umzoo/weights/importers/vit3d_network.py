@@ -1,4 +1,4 @@
-"""The network that a checkpoint of a vision transformer is of, told from its tensors."""
+"""Infers the network of a vision transformer checkpoint from its tensors."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from umzoo.weights.importers.checkpoint import some_names
 
 Size = tuple[int, int, int]
 SIZES = {384: "vit3d_s", 768: "vit3d_b", 1024: "vit3d_l"}
-"""Backbones by the channels of a token; other widths are options of the first."""
+"""Backbones by the number of channels; other widths are options of the first."""
 DINOV2_NAMES = ((r"^blocks\.\d+\.(?=\d+\.)", "blocks."), (r"^register_tokens$", "reg_token"))
-"""DINOv2 keeps blocks in chunks, which count on from one to the next."""
+"""DINOv2 stores blocks in chunks with continuous block numbers."""
 CHANNELS_PER_HEAD = 64
 
 
 def timm_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return *state*, of DINOv2, timm or MONAI, under timm's names."""
+    """Return *state* of DINOv2, timm or MONAI with timm's names."""
     renamed = {}
     for name, tensor in state.items():
         for pattern, replacement in DINOV2_NAMES:
@@ -31,25 +31,25 @@ def timm_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def network_options(state: Mapping[str, Tensor], heads: int | None, input_shape: Size | None) -> dict[str, Any]:
-    """Return name and options of the network whose tensors *state* holds, under timm's names.
+    """Return name and options of the network with the tensors *state*, which have timm's names.
 
     Args:
         state: the tensors.
-        heads: attention heads, which tensors do not tell; None: one for 64 channels.
-        input_shape: voxels (D, H, W) of the position embedding; None: a cube.
+        heads: number of attention heads, which cannot be inferred from tensors; None: one per 64 channels.
+        input_shape: image size (D, H, W) of the position embedding; None: a cube.
 
     Raises:
-        WeightsError: if it is no 3D vision transformer, or heads or shape must be given.
+        WeightsError: if it is not a 3D vision transformer, or heads or shape must be given.
     """
     kernel, hidden = state.get("patch_embed.proj.weight"), state.get("blocks.0.mlp.fc1.weight")
     if kernel is None or kernel.ndim != 5 or hidden is None or "pos_embed" not in state:
         raise WeightsError(
-            "the file holds no 3D vision transformer with learned positions (pos_embed, or"
-            f" patch_embedding.position_embeddings, beside blocks and a 5-axis kernel): it has {some_names(state)}"
+            "the file contains no 3D vision transformer with a learned position embedding (expected pos_embed or"
+            f" patch_embedding.position_embeddings, blocks and a 5-axis kernel): it has {some_names(state)}"
         )
     dim, token = int(kernel.shape[0]), (int(kernel.shape[2]), int(kernel.shape[3]), int(kernel.shape[4]))
     if heads is None and dim % CHANNELS_PER_HEAD:
-        raise WeightsError(f"how many attention heads share its {dim} channels is not known: give heads=...")
+        raise WeightsError(f"the number of attention heads for {dim} channels is unknown: set heads=...")
     registers = state.get("reg_token")
     return {
         "name": SIZES.get(dim, "vit3d_s"),
@@ -68,9 +68,9 @@ def network_options(state: Mapping[str, Tensor], heads: int | None, input_shape:
 
 
 def with_own_class_token(state: Mapping[str, Tensor], tokens: int) -> dict[str, Tensor]:
-    """Return *state* with a position embedding of the image's *tokens* alone; the class token takes what it had.
+    """Return *state* with a position embedding for the image *tokens* only; that of the class token is added to it.
 
-    The two are only ever added, so that the network computes what it did.
+    The original always adds the two, so the network's output is unchanged.
     """
     positions = state["pos_embed"]
     if "cls_token" not in state or positions.shape[1] != tokens + 1:
@@ -80,13 +80,13 @@ def with_own_class_token(state: Mapping[str, Tensor], tokens: int) -> dict[str, 
 
 
 def _cube(state: Mapping[str, Tensor], token: Size) -> Size:
-    """The voxels of a cube of tokens, with or without a class token among the positions."""
+    """The image size for a cube of tokens, with or without a class token among the positions."""
     count = int(state["pos_embed"].shape[1])
     for tokens in (count, count - 1) if "cls_token" in state else (count,):
         edge = round(tokens ** (1 / 3))
         if edge and edge**3 == tokens:
             return edge * token[0], edge * token[1], edge * token[2]
     raise WeightsError(
-        f"its {count} positions are no cube of tokens of {token} voxels: give the voxels they are for, as"
+        f"the {count} positions do not form a cube of tokens (token size {token}): set the image size with"
         " input_shape=[D,H,W]"
     )

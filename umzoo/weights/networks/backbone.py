@@ -29,18 +29,18 @@ def load_backbone(
 ) -> Backbone:
     """Return the network in *folder*, in evaluation mode; ``weights_info`` is the content of ``config.json``.
 
-    The network is built on the meta device, and each tensor is moved to *device* as soon as it is read: in addition to
-    the network, memory is needed for one tensor.
+    The network is built on the meta device, and each tensor is moved to *device* as soon as it is read. So the memory
+    needed is that of the network and of one more tensor.
 
     Args:
         folder: a weights folder.
         in_channels: number of input channels, if it differs; the first convolution is repeated and rescaled, which
             needs twice the memory of the weights.
         device: device of the network.
-        dense: whether the dense map will be used; then a missing decoder is a warning.
+        dense: whether the dense map will be used; if so, a missing decoder causes a warning.
 
     Raises:
-        WeightsError: if the folder is incomplete, altered, or does not fit the architecture it names.
+        WeightsError: if the folder is incomplete or modified, or does not fit its architecture.
     """
     info, device = read_info(folder), torch.device(device)
     say_terms(info.name, info.license, info.license_link)
@@ -49,7 +49,11 @@ def load_backbone(
         tensors = named_tensors(backbone)
         fresh = [name for name in tensors if not belongs(name, info)]
         if any(dense or not name.startswith("decoder.") for name in fresh):
-            log.warning("%s holds %s only: the rest of the network is random", info.name, ", ".join(info.parts))
+            log.warning(
+                "%s contains only: %s; the rest of the network is randomly initialized",
+                info.name,
+                ", ".join(info.parts),
+            )
         alike = all(tuple(tensors[name].shape) == shape for name, shape in file.shapes.items() if name in tensors)
         if alike or in_channels is None:
             require_fit(backbone, info, file.shapes)
@@ -64,14 +68,18 @@ def load_backbone(
 
 
 def fill(targets: Mapping[str, Tensor], values: Iterable[tuple[str, Tensor]], device: torch.device) -> None:
-    """Set *targets* to the *values* of their names; they stay the same objects."""
+    """Set *targets* to the *values* with the same names; they stay the same objects."""
     for name, value in values:
         target = targets[name]
         if value.is_floating_point() != target.is_floating_point():
-            raise WeightsError(f"{name} holds values of {value.dtype}, the network expects {target.dtype}")
+            raise WeightsError(
+                f"tensor {name} has dtype {value.dtype}, but the network expects {target.dtype}: export it again"
+            )
         fitted = value.to(device=device, dtype=target.dtype)
         if value.dtype != target.dtype and is_finite(value) and not is_finite(fitted):
-            raise WeightsError(f"{name} holds values of {value.dtype} that are too great for {target.dtype}")
+            raise WeightsError(
+                f"tensor {name} has {value.dtype} values that are too large for {target.dtype}: export it again"
+            )
         _replace(target, fitted)
 
 
@@ -82,7 +90,7 @@ def _replace(target: Tensor, value: Tensor) -> None:
 
 
 def _load_adapted(folder: Path | str, backbone: Backbone, fresh: Collection[str], device: torch.device) -> None:
-    """Load a network with other input channels; all tensors except *fresh* must be set."""
+    """Load a network with a different number of input channels; all tensors except *fresh* must be set."""
     for tensor in named_tensors(backbone).values():
         if tensor.is_meta:
             _replace(tensor, torch.empty_like(tensor, device=device))

@@ -1,4 +1,4 @@
-"""Builds networks from ``config.json``, without memory or time for values that will be replaced."""
+"""Builds networks from ``config.json`` without spending memory or time on values that will be replaced."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ FAILURES = (
     TypeError,
     ValueError,
 )
-"""Exceptions of a network's constructor for invalid options, or on the ``meta`` device."""
+"""Exceptions that a constructor raises for invalid options or on the ``meta`` device."""
 
 FREE_VALUES, FREE_PARTS = 1 << 24, 1000
-"""Values and layers that a network may have in addition to a multiple of the file's."""
+"""Values and layers that a network may have beyond a multiple of those in the file."""
 
 FILLING = frozenset(
     ("normal_", "uniform_", "fill_", "zero_", "erfinv_", "add_", "sub_", "mul_", "div_", "clamp_", "copy_")
 )
-"""Tensor methods of initialization, which change only values."""
+"""Tensor methods used for initialization, which only change values."""
 
 
 def build_backbone(info: WeightsInfo, in_channels: int | None = None) -> Backbone:
     """Return the network described by *info*, with random weights.
 
     Raises:
-        WeightsError: if its architecture (the error names its plug-in) or an option is unknown, or if its constructor
+        WeightsError: if its architecture or an option is unknown (the error names the plug-in), or its constructor
             fails.
     """
     try:
@@ -64,7 +64,7 @@ def build_on_meta(info: WeightsInfo, held: Shapes) -> Backbone | None:
     """Return the network described by *info* on the ``meta`` device; None if it cannot be built there.
 
     Raises:
-        WeightsError: if its architecture or an option is unknown, or if it is far larger than a file with the shapes
+        WeightsError: if its architecture or an option is unknown, or it is far larger than a file with the shapes
             *held*.
     """
     with budget(held), torch.device("meta"):
@@ -74,11 +74,12 @@ def build_on_meta(info: WeightsInfo, held: Shapes) -> Backbone | None:
 def build_to_fill(info: WeightsInfo, held: Shapes, in_channels: int | None = None) -> Backbone:
     """Return the network described by *info*, for a file with tensors of the shapes *held*.
 
-    Tensors of the file are on ``meta``; all others, such as unsaved rotary tables, have their values. If the file lacks
-    a part, or the network cannot be built on ``meta``, it is built and initialized as usual.
+    Tensors of the file are on ``meta``; all others, such as unsaved rotary tables, have their values. If a part is
+    missing in the file, or the network cannot be built on ``meta``, it is built and initialized as usual.
 
     Raises:
-        WeightsError: if it cannot be built, or the file does not fit it; then nothing large was allocated.
+        WeightsError: if it cannot be built or does not fit the file; this is checked before anything large is
+            allocated.
     """
     sketch = build_on_meta(info, held)
     if sketch is not None:
@@ -94,7 +95,7 @@ def build_to_fill(info: WeightsInfo, held: Shapes, in_channels: int | None = Non
 
 
 def count_parameters(name: str) -> int | None:
-    """Return the parameters of backbone *name* with its default options; None if it cannot be built with them."""
+    """Return the number of parameters of backbone *name* with default options; None if it cannot be built."""
     network = default_network(zoo().backbones[name])
     return None if network is None else sum(parameter.numel() for parameter in network.parameters())
 
@@ -121,14 +122,14 @@ def require_fit(network: nn.Module, info: WeightsInfo, held: Shapes) -> None:
     """Compare the parts of *network* listed in *info* with the shapes in the file.
 
     Raises:
-        WeightsError: if tensors are missing, extra or of another shape; the error names them.
+        WeightsError: if tensors are missing, unexpected or of another shape; the error names them.
     """
     expected = shapes(named_tensors(network))
     require_same({name: shape for name, shape in expected.items() if belongs(name, info)}, held)
 
 
 def belongs(name: str, info: WeightsInfo) -> bool:
-    """Whether tensor *name* belongs to a part that the weights hold."""
+    """Whether tensor *name* belongs to a part that the weights contain."""
     return name.partition(".")[0] in info.parts
 
 
@@ -138,13 +139,13 @@ def _build(info: WeightsInfo, in_channels: int | None) -> Backbone:
     try:
         backbone: Backbone = zoo().backbones.build(spec, "backbone", patch_size=info.input.patch_size)
     except (UnknownNameError, ConfigError, PluginError) as error:
-        remedy = f"; it comes with the plug-in '{info.plugin}': install it" if info.plugin else ""
+        remedy = f"; install the plug-in '{info.plugin}', which provides it" if info.plugin else ""
         raise WeightsError(in_one_line(f"{info.name} cannot be built: {error}{remedy}")) from None
     return backbone
 
 
 def _attempt(info: WeightsInfo, in_channels: int | None = None) -> Backbone | None:
-    """The network without initialization on ``meta``; None if its constructor cannot do that."""
+    """The network on ``meta``, without initialization; None if its constructor does not support that."""
     try:
         with _NoInitialization():
             return _build(info, in_channels)
@@ -154,7 +155,7 @@ def _attempt(info: WeightsInfo, in_channels: int | None = None) -> Backbone | No
 
 
 def _is_filled_by(network: nn.Module, held: Shapes) -> bool:
-    """Whether the file holds all tensors that have no values yet."""
+    """Whether the file contains all tensors that have no values yet."""
     fillable = {id(tensor) for name, tensor in named_tensors(network).items() if name in held}
     tensors = chain(network.parameters(), network.buffers())
     return all(id(tensor) in fillable for tensor in tensors if tensor.is_meta)
@@ -181,11 +182,11 @@ def _move_to_meta(layer: nn.Module, name: str, tensor: Any) -> None:
 
 @contextmanager
 def budget(held: Shapes) -> Iterator[None]:
-    """Stop the construction of a network that is far larger than a file with the shapes *held*."""
+    """Abort the construction of a network that is far larger than a file with the shapes *held*."""
     values, parts = 5 * sum(map(prod, held.values())) + FREE_VALUES, 20 * len(held) + FREE_PARTS
     message = (
-        f"the weights do not fit the network: the config asks for one far larger than the {len(held)} tensors"
-        " of the file: fetch or export them again"
+        f"the weights do not fit the network: config.json describes a network far larger than the {len(held)} tensors"
+        " in the file; download or export it again"
     )
     with limited_size(values, parts, message):
         yield
@@ -193,7 +194,7 @@ def budget(held: Shapes) -> Iterator[None]:
 
 @contextmanager
 def limited_size(values: int, parts: int, message: str) -> Iterator[None]:
-    """Stop the construction of a network with more than *values* values or *parts* layers, tensors and other parts.
+    """Abort the construction of a network with more than *values* values, or more than *parts* layers and tensors.
 
     Raises:
         WeightsError: with *message*.
@@ -211,7 +212,7 @@ def limited_size(values: int, parts: int, message: str) -> Iterator[None]:
 
 @contextmanager
 def _on_registration(hook: Callable[[nn.Module, str, Any], None], modules: bool = False) -> Iterator[None]:
-    """Call *hook* for each parameter, and with *modules* each module, that this thread registers."""
+    """Call *hook* for each parameter that this thread registers, and for each module if *modules* is set."""
     thread = threading.get_ident()
 
     def ours(layer: nn.Module, name: str, item: Any) -> None:

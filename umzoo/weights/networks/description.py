@@ -12,7 +12,7 @@ from umzoo.weights.folder.info import BaseModel, WeightsInfo
 
 
 def describe(model: Backbone | Model, tag: str) -> tuple[WeightsInfo, WeightsInfo]:
-    """Return the metadata of *model*: for the case that it was trained after loading, and that it was not."""
+    """Return two versions of the metadata of *model*: if it was trained after loading, and if it was not."""
     backbone = model.backbone if isinstance(model, Model) else model
     known: WeightsInfo | None = backbone.weights_info
     name, channels = f"{backbone.name}.{tag}", backbone.info.in_channels

@@ -39,13 +39,13 @@ def load_network(
     Args:
         folder: a weights folder.
         head: None uses the head of the folder, if there is one; True requires one; False ignores it; anything else
-            specifies a fresh head.
-        in_channels: channels of the input, as for :func:`umzoo.weights.networks.backbone.load_backbone`.
+            specifies a new head with random weights.
+        in_channels: number of input channels, as for :func:`umzoo.weights.networks.backbone.load_backbone`.
         device: device of the network.
 
     Raises:
         ConfigError: if *head* is not a registered head, or does not fit the backbone.
-        WeightsError: if the folder is incomplete, altered, or does not fit, or has no head although *head* is True.
+        WeightsError: if the folder is incomplete, modified or does not fit, or has no head although *head* is True.
     """
     if head is None or isinstance(head, bool):
         return _as_it_was(folder, head, in_channels, device)
@@ -60,16 +60,16 @@ def head_state(head: Head) -> dict[str, Tensor]:
 
 
 def require_agreement(answer: Answer, head: Head, in_channels: int) -> None:
-    """Compare *answer*, the description of the output, with *head*.
+    """Require that *answer*, the description of the output, agrees with *head*.
 
     Raises:
-        WeightsError: if the numbers of names and of logits, targets or channels differ.
+        WeightsError: if the number of names differs from the number of classes, targets or channels.
     """
     counts = {key: getattr(head.config, key, None) for key in ("classes", "targets")} | {"channels": in_channels}
     for key, expected in counts.items():
         found = len(getattr(answer, key))
         if found and expected is not None and found != expected:
-            raise WeightsError(f"the answer names {found} {key}, the network has {expected}: give one name each")
+            raise WeightsError(f"'answer' names {found} {key}, but the network has {expected}: give one name for each")
 
 
 def _as_it_was(
@@ -77,7 +77,9 @@ def _as_it_was(
 ) -> Backbone | Model:
     info = read_info(folder)
     if wanted and info.head is None:
-        raise WeightsError(f'{info.name} has no head: name one, such as head={{"name": "segmentation", "classes": 3}}')
+        raise WeightsError(
+            f'{info.name} has no head: specify one, such as head={{"name": "segmentation", "classes": 3}}'
+        )
     if wanted is False or info.head is None:
         return load_backbone(folder, in_channels, device)
     kind, options = _head_kind(info, info.head)
@@ -96,13 +98,13 @@ def _head_kind(info: WeightsInfo, spec: ComponentSpec) -> tuple[type[Head], Any]
     try:
         kind, options = zoo().heads.options(spec, "head")
     except (UnknownNameError, ConfigError, PluginError) as error:
-        remedy = f"; it comes with the plug-in '{info.head_plugin}': install it" if info.head_plugin else ""
+        remedy = f"; install the plug-in '{info.head_plugin}', which provides it" if info.head_plugin else ""
         raise WeightsError(in_one_line(f"the head of {info.name} cannot be built: {error}{remedy}")) from None
     return kind, options
 
 
 def _build_head(build: Callable[[], Head], info: WeightsInfo, held: Shapes) -> Head:
-    """The head of *info*: first built on ``meta`` and compared with the shapes *held* by the file."""
+    """The head of *info*. It is first built on ``meta`` and compared with the shapes *held* by the file."""
     try:
         with budget(held), torch.device("meta"):
             require_same(shapes(named_tensors(build())), held)

@@ -1,4 +1,4 @@
-"""Mapping between nnU-Net's plans and umzoo's backbones, in both directions, without nnU-Net itself.
+"""Converts between nnU-Net's plans and umzoo's backbones, without requiring nnU-Net.
 
 A configuration of a plans file describes its network under ``architecture``: a class of
 dynamic_network_architectures and its arguments. Options of umzoo's U-Nets have the same names, see
@@ -38,24 +38,24 @@ _MOST_STAGES = 32
 
 
 def backbone_of_plan(architecture: Mapping[str, Any], in_channels: int = 1) -> ComponentSpec:
-    """Return the backbone that has the network of a plan.
+    """Return the backbone with the same network as a plan.
 
     Args:
         architecture: entry ``architecture`` of a configuration, see :func:`architecture_of`.
         in_channels: channels of the input, which the entry does not contain.
 
     Raises:
-        WeightsError: if umzoo has no such backbone: another class, two dimensions, other layers.
+        WeightsError: if umzoo has no such backbone, because class, dimensions or layers differ.
     """
     try:
         spec = _spec(architecture, in_channels)
     except _MALFORMED as error:
         reason = in_one_line(f"{type(error).__name__}: {error}", 200)
-        raise WeightsError(f"the plan's entry 'architecture' is incomplete or damaged: {reason}") from None
+        raise WeightsError(f"the plan's entry 'architecture' is incomplete or corrupted: {reason}") from None
     try:
         zoo().backbones.options(spec)
     except ConfigError as error:
-        raise WeightsError(f"umzoo has no network like the plan's: {error}") from None
+        raise WeightsError(f"umzoo does not support the plan's network: {error}") from None
     return spec
 
 
@@ -63,14 +63,18 @@ def _spec(architecture: Mapping[str, Any], in_channels: int) -> ComponentSpec:
     kind = str(architecture["network_class_name"]).rpartition(".")[2]
     arguments = dict(architecture["arch_kwargs"])
     if kind not in _COUNTS:
-        raise WeightsError(f"the plan's network is a {in_one_line(kind, 80)}: umzoo has {RESENC} and {PLAINCONV}")
+        raise WeightsError(
+            f"the plan's network is a {in_one_line(kind, 80)}, but umzoo supports only {RESENC} and {PLAINCONV}"
+        )
     options = {name: arguments.pop(name) for name in (*_SHARED, _COUNTS[kind])}
     norm = _short(arguments.get("norm_op"))
     if others := list(_other_layers(arguments)):
-        raise WeightsError(in_one_line(f"umzoo has no network like the plan's, which differs in {'; '.join(others)}"))
+        raise WeightsError(
+            in_one_line(f"umzoo does not support the plan's network; unsupported settings: {'; '.join(others)}")
+        )
     stages = int(options["n_stages"])
     if not 0 < stages <= _MOST_STAGES:
-        raise WeightsError(f"the plan's network has {stages} stages: expected 1 to {_MOST_STAGES}")
+        raise WeightsError(f"the plan's network has {stages} stages, expected 1 to {_MOST_STAGES}")
     if isinstance(options["features_per_stage"], int):
         options["features_per_stage"] = [options["features_per_stage"]] * stages
     name = _LADDER[min(max(stages, 4), 7)] if kind == RESENC else "plainconv_unet"
@@ -82,7 +86,7 @@ def plan_of_backbone(backbone: ComponentSpec) -> dict[str, Any]:
     """Return the entry ``architecture`` of a plan for the network of *backbone*, one of nnU-Net's U-Nets.
 
     Raises:
-        WeightsError: if it is none.
+        WeightsError: if *backbone* is not one of nnU-Net's U-Nets.
     """
     options = unet_options(backbone)
     kind = RESENC if isinstance(options, ResEncConfig) else PLAINCONV
@@ -99,12 +103,12 @@ def unet_options(backbone: ComponentSpec) -> ResEncConfig | PlainConvConfig:
     """Return the options of *backbone*, one of nnU-Net's U-Nets.
 
     Raises:
-        WeightsError: if it is none.
+        WeightsError: if *backbone* is not one of nnU-Net's U-Nets.
     """
     _, options = zoo().backbones.options(backbone)
     if not isinstance(options, (ResEncConfig, PlainConvConfig)):
         raise WeightsError(
-            f"the weights are of {backbone.name}: nnU-Net plans networks like resenc_unet_* and plainconv_unet only"
+            f"the weights are of {backbone.name}, but nnU-Net's plans support only resenc_unet_* and plainconv_unet"
         )
     return options
 
@@ -123,7 +127,7 @@ def configuration_of(plans: Mapping[str, Any], name: str) -> dict[str, Any]:
         if not isinstance(name, str) or name in visited or not isinstance(known.get(name), Mapping):
             listed = in_one_line(", ".join(map(str, known)) or "none", 200)
             raise WeightsError(
-                f"the plans have no usable configuration {in_one_line(repr(name), 80)}; they have {listed}"
+                f"the plans have no usable configuration {in_one_line(repr(name), 80)}: use one of {listed}"
             )
         visited.append(name)
         merged = {**known[name], **merged}
@@ -139,7 +143,7 @@ def architecture_of(configuration: Mapping[str, Any]) -> dict[str, Any]:
     """
     if "architecture" in configuration:
         if not isinstance(configuration["architecture"], Mapping):
-            raise WeightsError("the plans' entry 'architecture' is not a table")
+            raise WeightsError("the plans' entry 'architecture' is not a JSON object")
         return dict(configuration["architecture"])
     try:
         kind = str(configuration["UNet_class_name"])
@@ -155,7 +159,7 @@ def architecture_of(configuration: Mapping[str, Any]) -> dict[str, Any]:
         }
         flat = len(configuration["patch_size"]) == 2
     except KeyError as error:
-        raise WeightsError(f"the plans describe no network: they lack {error}, and 'architecture'") from None
+        raise WeightsError(f"the plans describe no network: both 'architecture' and {error} are missing") from None
     except _MALFORMED as error:
         raise WeightsError(f"the plans describe no network: {in_one_line(error, 200)}") from None
     layers = {"norm_op": _NORMS["instance"], **_LAYERS, **({"conv_op": "torch.nn.modules.conv.Conv2d"} if flat else {})}
@@ -176,7 +180,7 @@ def first_stages(options: UNetConfig, count: int) -> dict[str, Any]:
 
 
 def _other_layers(arguments: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the differences of a network from umzoo's, in words."""
+    """Yield a description of each setting that umzoo's networks do not support."""
     conv = _short(arguments.get("conv_op"))
     if conv != "Conv3d":
         yield f"dimensions (conv_op {conv}, not Conv3d)"

@@ -1,4 +1,4 @@
-"""Networks as graphs for any size of image: ``torch.export``, and ONNX for other runtimes."""
+"""Exports networks as graphs for any image size, with ``torch.export`` and to ONNX."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ AXES = ("depth", "height", "width")
 
 
 def export_program(model: Backbone | Model, size: Size | None = None) -> ExportedProgram:
-    """Return *model* as a graph for every batch and every usable size of image ``(B, C, D, H, W)``.
+    """Return *model* as a graph for any batch size and any usable size of image ``(B, C, D, H, W)``.
 
-    With *size* (D, H, W) it is for images of that size only, which networks can have that have no graph for all.
+    With *size* (D, H, W), the graph is for that image size only. Some networks can only be exported this way.
 
-    It is in evaluation, and answers with a plain tuple: the head's answer, or of a backbone its levels, fine to
-    coarse, ``pooled``, and the dense map if there is a decoder (see :func:`output_names`).
+    The graph is in evaluation mode and returns a plain tuple: the head's output; or for a backbone its levels from fine
+    to coarse, ``pooled``, and the dense map if there is a decoder (see :func:`output_names`).
 
     Raises:
-        ConfigError: if the network does something that PyTorch cannot put into a graph for sizes it does not know.
+        ConfigError: if PyTorch cannot export the network for unknown image sizes, or *size* is not usable.
     """
     backbone = model.backbone if isinstance(model, Model) else model
     if size is None and backbone.fixed_export:
-        raise ConfigError(f"{backbone.name} is exported for one size of image, give it: {backbone.fixed_export}")
+        raise ConfigError(
+            f"{backbone.name} can be exported only for one image size: give its size ({backbone.fixed_export})"
+        )
     if size is not None and model.info.nearest_size(size) != size:
         raise ConfigError(
-            f"{backbone.name} takes no {size}: the nearest usable size is {model.info.nearest_size(size)}"
+            f"{backbone.name} does not support size {size}: the nearest usable size is {model.info.nearest_size(size)}"
         )
     dims = {0: Dim("batch", max=1 << 12), **({} if size else _sizes(model.info.divisor))}
     image = torch.zeros(2, model.info.in_channels, *(size or _example(model.info.divisor)))
@@ -49,7 +51,7 @@ def export_program(model: Backbone | Model, size: Size | None = None) -> Exporte
 
 
 def output_names(model: Backbone | Model) -> list[str]:
-    """Return what :func:`export_program` and :func:`write_onnx` call the outputs, in their order."""
+    """Return the output names of :func:`export_program` and :func:`write_onnx`, in order."""
     if isinstance(model, Model):
         return ["answer"]
     levels = [f"level{number}" for number in range(len(model.info.levels))]
@@ -57,10 +59,10 @@ def output_names(model: Backbone | Model) -> list[str]:
 
 
 def write_onnx(model: Backbone | Model, file: Path | str, size: Size | None = None) -> Path:
-    """Write *model* as ONNX to *file*, for any size of image or *size* alone, see :func:`export_program`.
+    """Write *model* as ONNX to *file*, for any image size or only for *size*, see :func:`export_program`.
 
-    Its input is ``image`` and its outputs are :func:`output_names`.
-    Large networks put their weights into a file of the same name with ``.data`` behind it.
+    The input is named ``image``, and the outputs are named as in :func:`output_names`. The weights of large networks
+    are written to a second file with the suffix ``.data``.
 
     Raises:
         ConfigError: if the network cannot be exported.
@@ -69,18 +71,18 @@ def write_onnx(model: Backbone | Model, file: Path | str, size: Size | None = No
     try:
         import onnxscript  # noqa: F401 - the exporter of PyTorch needs it
     except ImportError as error:
-        raise PluginError(f"ONNX needs onnx and onnxscript ({error}): pip install 'umzoo[onnx]'") from None
+        raise PluginError(f"ONNX export needs onnx and onnxscript ({error}): pip install 'umzoo[onnx]'") from None
     program, file = export_program(model, size), Path(file)
     options: dict[str, Any] = {"input_names": ["image"], "output_names": output_names(model), "verbose": False}
     try:
         torch.onnx.export(program, (), file, dynamo=True, **options)
     except torch.onnx.errors.OnnxExporterError as error:
-        raise ConfigError(f"ONNX has no form of this network: {in_one_line(error, 200)}") from error
+        raise ConfigError(f"the network cannot be converted to ONNX: {in_one_line(error, 200)}") from error
     return file
 
 
 class _Outputs(nn.Module):
-    """A network that answers with a tuple of tensors."""
+    """A network that returns a tuple of tensors."""
 
     def __init__(self, model: Backbone | Model) -> None:
         super().__init__()
@@ -96,7 +98,7 @@ class _Outputs(nn.Module):
 
 
 def _sizes(divisor: Size) -> dict[int, Any]:
-    """The edges of an image by axis: multiples of *divisor*, 4 voxels at least."""
+    """The image edges by axis: multiples of *divisor*, at least 4 voxels."""
     sizes: dict[int, Any] = {}
     for axis, (name, step) in enumerate(zip(AXES, divisor, strict=True), start=2):
         blocks = Dim(f"{name}_blocks", min=1 if step >= 4 else 4, max=1 << 10)
@@ -105,6 +107,6 @@ def _sizes(divisor: Size) -> dict[int, Any]:
 
 
 def _example(divisor: Size) -> Size:
-    """A usable size with no two edges alike where that can be, so that nothing takes them for one."""
+    """A usable size with different edges if possible, so that the export does not treat two axes as equal."""
     depth, height, width = (edge * max(4 // edge, 1) * count for edge, count in zip(divisor, (2, 3, 4), strict=True))
     return depth, height, width

@@ -1,7 +1,7 @@
-"""``model.sig``: what the signature of a weights folder says, read without checking who made it.
+"""Reads ``model.sig``, the signature of a weights folder, without checking the signer.
 
-It is a Sigstore bundle as OpenSSF Model Signing writes it: a list of files with their sha256, and a signature of that
-list. Who made it is checked by :mod:`umzoo.weights.signing.signer`.
+It is a Sigstore bundle in the format of OpenSSF Model Signing: a list of files with their sha256, and a signature of
+that list. :mod:`umzoo.weights.signing.signer` checks the signer.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from umzoo.weights.folder.reader import CONFIG, SIGNATURE, read_info
 from umzoo.weights.folder.strict_json import own_file, strict_json
 
 MAX_SIGNATURE = 1 << 20
-"""Bytes of ``model.sig`` that are read."""
+"""Maximum size of ``model.sig`` in bytes."""
 _STATEMENT = "https://model_signing/signature/v1.0"
 _KEYS, _ENVELOPE = {"mediaType", "verificationMaterial", "dsseEnvelope"}, {"payload", "payloadType", "signatures"}
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What a signature says of itself.
+    """The content of a signature.
 
     Attributes:
-        name: name of what was signed.
+        name: name of the signed weights.
         files: sha256 of each file that was signed.
         key: sha256 of the public key in PEM form; empty if there is a certificate.
         certificate: the signer's certificate in DER form; empty if there is a key.
@@ -42,10 +42,10 @@ class Signature:
 
 
 def read_signature(folder: Path | str) -> Signature | None:
-    """Return what the signature in *folder* says; None if there is none.
+    """Return the content of the signature in *folder*; None if there is none.
 
     Raises:
-        WeightsError: if ``model.sig`` is damaged, is none, or is a link out of the folder.
+        WeightsError: if ``model.sig`` is corrupted, not a signature, or a link out of the folder.
     """
     if not os.path.lexists(Path(folder) / SIGNATURE):
         return None
@@ -57,14 +57,16 @@ def read_signature(folder: Path | str) -> Signature | None:
             raise ValueError(f"it has more than {MAX_SIGNATURE} bytes")
         return _parse(strict_json(content))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{file} is not a signature of weights, or is damaged: {in_one_line(error, 120)}") from None
+        raise WeightsError(
+            f"{file} is not a valid signature, or is corrupted: {in_one_line(error, 120)}; download or sign it again"
+        ) from None
 
 
 def required_signature(folder: Path | str) -> Signature:
-    """Return what the signature in *folder* says.
+    """Return the content of the signature in *folder*.
 
     Raises:
-        WeightsError: if there is none, or it is damaged.
+        WeightsError: if there is none, or it is corrupted.
     """
     signature = read_signature(folder)
     if signature is None:
@@ -73,15 +75,15 @@ def required_signature(folder: Path | str) -> Signature:
 
 
 def require_covered(folder: Path | str, signature: Signature) -> None:
-    """Look whether the files of *folder* are those that were signed; the card and files of other names are passed over.
+    """Require that the files of *folder* are the signed ones; the card and unknown files are ignored.
 
     Raises:
-        WeightsError: with the files that were changed, removed or added since.
+        WeightsError: if files were changed, removed or added since; the error names them.
     """
     folder = Path(folder)
     ours = (CONFIG, *read_info(folder).files)
     if missing := [name for name in signature.files if not (folder / name).is_file()]:
-        raise WeightsError(f"{folder} lacks what was signed: {', '.join(missing)}")
+        raise WeightsError(f"signed files are missing in {folder}: {', '.join(missing)}")
     if unsigned := [name for name in ours if name not in signature.files]:
         raise WeightsError(f"the signature of {folder} does not cover {', '.join(unsigned)}")
     if changed := [name for name in ours if sha256(own_file(folder, name)) != signature.files[name]]:
@@ -91,13 +93,13 @@ def require_covered(folder: Path | str, signature: Signature) -> None:
 def _parse(content: Any) -> Signature:
     envelope = content["dsseEnvelope"]
     if strange := sorted((set(content) - _KEYS) | (set(envelope) - _ENVELOPE)):  # another name of the same field
-        raise ValueError(f"it has entries that no signature has: {strange[:4]}")
+        raise ValueError(f"unexpected entries {strange[:4]}")
     statement = strict_json(base64.b64decode(envelope["payload"], validate=True))
     if statement["predicateType"] != _STATEMENT:
-        raise ValueError(f"its predicate is {statement['predicateType']}, not {_STATEMENT}")
+        raise ValueError(f"the predicate type is {statement['predicateType']}, expected {_STATEMENT}")
     resources = statement["predicate"]["resources"]
     if strange := sorted({str(item["algorithm"]) for item in resources} - {"sha256"}):
-        raise ValueError(f"it has sums of other kinds than sha256: {strange[:4]}")
+        raise ValueError(f"expected sha256 checksums only, got {strange[:4]}")
     material, (subject,) = content["verificationMaterial"], statement["subject"]
     key = material.get("publicKey") or {}
     chain = (material.get("x509CertificateChain") or {}).get("certificates") or [{}]

@@ -1,7 +1,7 @@
-"""Signing weights, and checking who signed them, as OpenSSF Model Signing does: with a key or a certificate, offline.
+"""Signs and verifies weights with OpenSSF Model Signing, with a key or a certificate, offline.
 
-Signed are ``config.json`` and every file that it lists, so all that loading reads. The model card is not: people edit
-it on the Hub.
+The signature covers ``config.json`` and every file that it lists, so everything that loading reads. The model card is
+not signed, because people edit it on the Hub.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from umzoo.weights.folder.reader import CARD, CONFIG, SIGNATURE, checked_file, r
 from umzoo.weights.folder.strict_json import own_file
 from umzoo.weights.signing.signature import Signature, require_covered, required_signature
 
-PEM = "a PEM file with a key on one of the curves P-256, P-384 and P-521 is expected"
+PEM = "expected a PEM file with a key on curve P-256, P-384 or P-521"
 PASSWORD = "UMZOO_SIGN_PASSWORD"
-"""The environment's name for the password of an encrypted private key."""
+"""Environment variable with the password of an encrypted private key."""
 
 
 @dataclass(frozen=True)
 class Signer:
-    """What weights are signed with.
+    """Key and certificates for signing.
 
     Attributes:
-        key: file with the private key, PEM, on one of the curves P-256, P-384 and P-521.
-        certificate: file with the certificate of that key, PEM; without it, the key alone is the signer.
-        chain: file with the certificates between that and the root, PEM.
+        key: PEM file with the private key, on curve P-256, P-384 or P-521.
+        certificate: PEM file with the certificate of the key; without it, the key alone identifies the signer.
+        chain: PEM file with the intermediate certificates up to the root.
     """
 
     key: Path
@@ -46,7 +46,7 @@ class Signer:
 
 @dataclass(frozen=True)
 class Verified:
-    """Weights whose signature was checked: their *folder*, the *files* that were signed, and the *signer*."""
+    """Weights with a verified signature: *folder*, signed *files*, and *signer*."""
 
     folder: Path
     files: tuple[str, ...]
@@ -54,11 +54,11 @@ class Verified:
 
 
 def sign_folder(folder: Path | str, signer: Signer) -> Signature:
-    """Write ``model.sig`` into the weights folder *folder*, and into its card how to check it; return the signature.
+    """Write ``model.sig`` into the weights folder *folder*, add instructions to its card, and return the signature.
 
     Raises:
         ConfigError: if Model Signing is not installed, or a key or certificate cannot be used.
-        WeightsError: if the weights are altered, or *folder* cannot be written.
+        WeightsError: if the weights were modified, or *folder* cannot be written.
     """
     folder = Path(folder)
     info, config = read_info(folder), _signing(signer)
@@ -80,18 +80,18 @@ def sign_folder(folder: Path | str, signer: Signer) -> Signature:
 
 
 def verify_folder(folder: Path | str, public_key: Path | str | None = None, root: Path | str | None = None) -> Verified:
-    """Check that the weights in *folder* are those that the owner of a key or certificate signed; no server is asked.
+    """Verify offline that the weights in *folder* were signed by the owner of a key or certificate.
 
     Args:
         folder: a weights folder.
-        public_key: file with the public key that is trusted, PEM.
-        root: file with the root certificates that are trusted, PEM, for weights signed with a certificate. One that
-            has expired since it was used counts.
+        public_key: PEM file with the trusted public key.
+        root: PEM file with the trusted root certificates, for weights signed with a certificate. A certificate that
+            has expired since the signing is accepted.
 
     Raises:
-        ConfigError: if not one of *public_key* and *root* is given, it cannot be used, or Model Signing is not
-            installed.
-        WeightsError: if the weights are not signed, somebody else signed them, or they were changed since.
+        ConfigError: unless exactly one of *public_key* and *root* is given, or if it cannot be used, or Model Signing
+            is not installed.
+        WeightsError: if the weights are not signed, were signed by someone else, or were changed since.
     """
     folder = Path(folder)
     read_info(folder)
@@ -100,21 +100,21 @@ def verify_folder(folder: Path | str, public_key: Path | str | None = None, root
     require_covered(folder, signature)
     needed, given = ("root certificates", root) if signature.certificate else ("a public key", public_key)
     if given is None or (public_key is None) == (root is None):
-        raise ConfigError(f"{folder} says it was signed by {_named(signature)}: give {needed} that you trust")
+        raise ConfigError(f"the signature of {folder} claims {_named(signature)}: give {needed} that you trust")
     config = _verifying(public_key, root)
-    with _one_line(WeightsError, f"the signature of {folder} is not one that {public_key or root} stands for"):
+    with _one_line(WeightsError, f"the signature of {folder} does not match {public_key or root}"):
         config.verify(folder, own_file(folder, SIGNATURE))
     return Verified(folder, tuple(signature.files), _named(signature))
 
 
 def _signing(signer: Signer) -> Any:
-    """How Model Signing signs, with the card and the signature itself left out."""
+    """The signing configuration of Model Signing, without the card and the signature itself."""
     _require_installed()
     from model_signing import hashing, signing
 
     config = signing.Config().set_hashing_config(hashing.Config().set_ignored_paths(paths=[CARD, SIGNATURE]))
     password = os.environ.get(PASSWORD)
-    with _one_line(ConfigError, f"cannot sign with {signer.key}: {PEM}, and its password in {PASSWORD}"):
+    with _one_line(ConfigError, f"cannot sign with {signer.key}: {PEM}, and its password, if any, in {PASSWORD}"):
         if signer.certificate is None:
             secret: Any = password.encode() if password else None
             return config.use_elliptic_key_signer(private_key=signer.key, password=secret)
@@ -125,12 +125,12 @@ def _signing(signer: Signer) -> Any:
 
 
 def _verifying(public_key: Path | str | None, root: Path | str | None) -> Any:
-    """How Model Signing checks; files may be links, as in the Hub's cache, and what was not signed is passed over."""
+    """The verification configuration of Model Signing: allows links, as in the Hub cache; ignores unsigned files."""
     from model_signing import hashing, verifying
 
     config = verifying.Config().set_ignore_unsigned_files(True)
     config.set_hashing_config(hashing.Config().set_allow_symlinks(True))
-    expected = PEM if public_key else "a PEM file with certificates is expected"
+    expected = PEM if public_key else "expected a PEM file with certificates"
     with _one_line(ConfigError, f"cannot verify with {public_key or root}: {expected}"):
         if public_key is not None:
             return config.use_elliptic_key_verifier(public_key=public_key)
@@ -139,11 +139,11 @@ def _verifying(public_key: Path | str | None, root: Path | str | None) -> Any:
 
 def _require_installed() -> None:
     if find_spec("model_signing") is None or find_spec("OpenSSL") is None:
-        raise ConfigError("signatures need Model Signing, which is not installed: pip install 'umzoo[sign]'")
+        raise ConfigError("signatures require Model Signing, which is not installed: pip install 'umzoo[sign]'")
 
 
 def _named(signature: Signature) -> str:
-    """Who signed, as the signature says."""
+    """The signer according to the signature."""
     if not signature.certificate:
         return f"the key {signature.key[:16]}"
     from cryptography import x509
@@ -153,7 +153,7 @@ def _named(signature: Signature) -> str:
 
 
 def _lay(file: Path, target: Path) -> None:
-    """Make *file* be at *target* too."""
+    """Link or copy *file* to *target*."""
     try:
         os.link(file.resolve(), target)
     except OSError:
@@ -162,7 +162,7 @@ def _lay(file: Path, target: Path) -> None:
 
 @contextmanager
 def _one_line(kind: type[ConfigError | WeightsError], what: str) -> Iterator[None]:
-    """Turn what the libraries raise into an error of *kind*."""
+    """Convert exceptions of the libraries to an error of *kind*."""
     try:
         yield
     except _refusals() as error:

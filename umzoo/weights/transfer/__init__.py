@@ -28,10 +28,10 @@ def plan_transfer(
     rules: TransferRules | Mapping[str, Any] | None = None,
     input: InputSpec | None = None,
 ) -> Plan:
-    """Return the plan of a :func:`transfer` without changing anything; *target* may lie on the ``meta`` device.
+    """Return the plan of a :func:`transfer` without changing anything; *target* may be on the ``meta`` device.
 
     Raises:
-        ConfigError: if a rule is unknown or wrong.
+        ConfigError: if a rule is unknown or invalid.
         WeightsError: if the weights cannot be read.
     """
     if not isinstance(rules, TransferRules):
@@ -49,17 +49,17 @@ def transfer(
     """Copy the weights of *source* into *target* in place, as far as they fit or can be adapted.
 
     Parameters stay the same objects, so optimizers, DDP and compiled graphs remain valid. A backbone records its source
-    weights, and is saved under a license that they allow.
+    weights, and saving it requires a license that they allow.
 
     Args:
         source: a weights folder, a network, or a state dict (nnU-Net's aliases and wrappers' prefixes are recognized).
-        target: a backbone, a model that holds one, or one of nnU-Net's own networks; may be wrapped by DDP and
+        target: a backbone, a model that contains one, or one of nnU-Net's own networks; may be wrapped by DDP and
             ``torch.compile``.
         rules: allowed adaptations, as :class:`TransferRules` or a mapping of its options.
         input: the expected input of *target*, which is compared with that of the weights.
 
     Raises:
-        ConfigError: if a rule is unknown or wrong.
+        ConfigError: if a rule is unknown or invalid.
         WeightsError: if the weights cannot be read, are of another family, or would set less than ``rules.minimum``
             of the encoder's kernels; *target* is then unchanged.
     """

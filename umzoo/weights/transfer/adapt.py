@@ -19,7 +19,7 @@ def fit_channels(weight: Tensor, count: int, how: str) -> Tensor:
 
     ``repeat``: target channel j takes the source channels i with i = j modulo the smaller number, rescaled so that
     the response to an image with repeated channels is unchanged. ``mean``: all get the same kernel, so
-    that the response to an image with equal channels is unchanged. ``zero``: the first ones stay, others are zero.
+    the response to an image with equal channels is unchanged. ``zero``: the first kernels are kept, others are zero.
     """
     source = weight.shape[1]
     if how == "mean":
@@ -37,8 +37,8 @@ def fit_channels(weight: Tensor, count: int, how: str) -> Tensor:
 def fit_image_channels(weight: Tensor, images: int, wanted: int, count: int, how: str, keep: bool) -> Tensor:
     """Return *weight* for *count* input channels, of which the first *wanted* are images and the rest are labels.
 
-    The first *images* channels of *weight* are fitted as :func:`fit_channels` does. The kernels of labels are zero, or
-    those of *weight* if *keep*.
+    The first *images* channels of *weight* are adapted by :func:`fit_channels`. The kernels of labels are zero, or
+    those of *weight* if *keep* is set.
     """
     fitted = fit_channels(weight[:, :images], wanted, how)
     rest = weight[:, images:] if keep else weight.new_zeros(weight.shape[0], count - wanted, *weight.shape[2:])
@@ -46,16 +46,16 @@ def fit_image_channels(weight: Tensor, images: int, wanted: int, count: int, how
 
 
 def pick_channels(weight: Tensor, source: Sequence[str], target: Sequence[str]) -> Tensor:
-    """Return the kernels of the input channels *target* by name; those that *source* lacks are zero."""
+    """Return the kernels of the input channels *target* by name; channels missing in *source* are zero."""
     zero = torch.zeros_like(weight[:, 0])
     return torch.stack([weight[:, source.index(name)] if name in source else zero for name in target], dim=1)
 
 
 def fit_kernel(weight: Tensor, size: Sequence[int], how: str = "sum") -> Tensor:
-    """Return a convolution kernel with odd taps *size* per axis.
+    """Return a convolution kernel with *size* taps per axis, all odd.
 
-    Larger kernels hold the old one at their center, and zeros, which leaves the response unchanged. Smaller ones add
-    the outer taps to the outermost tap kept (``sum``), or drop them (``crop``).
+    Larger kernels contain the old one at their center and zeros around it, so the response is unchanged. Smaller ones
+    add the outer taps to the outermost kept tap (``sum``), or drop them (``crop``).
     """
     for axis, taps in enumerate(size, start=2):
         weight = _fit_axis(weight, axis, taps, how)

@@ -1,4 +1,4 @@
-"""Whether and how one trained tensor becomes one tensor of the target."""
+"""Whether and how one trained tensor can be adapted to one tensor of the target."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Shape = tuple[int, ...]
 
 
 class MisfitError(Exception):
-    """One tensor cannot become the other; the message says why."""
+    """The source tensor cannot be adapted to the target tensor; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One change of a tensor: what it is, how it is done, the shape it gives, and the values it sets if not all."""
+    """One change of a tensor: description, function, resulting shape, and the number of values it sets if not all."""
 
     text: str
     apply: Callable[[Tensor], Tensor]
@@ -34,15 +34,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Pair:
-    """A trained tensor and the one it shall become.
+    """A trained tensor and the target tensor that it is adapted to.
 
     Attributes:
         sides: source and target.
-        names: its name in each.
-        slot: the place of the latter.
-        rules: what may be changed.
-        labels: of the input channels of each side, those at the end that hold labels.
-        turn: which axis of the source's arrays each axis (D, H, W) of the target's is; None to keep them.
+        names: name of the tensor in source and target.
+        slot: position of the target tensor.
+        rules: allowed adaptations.
+        labels: number of label channels in source and target, the last of the input channels.
+        turn: for each array axis (D, H, W) of the target, the corresponding axis of the source; None to keep the axes.
         shape: shape of the trained tensor after the steps so far.
     """
 
@@ -56,12 +56,12 @@ class Pair:
 
     @property
     def target(self) -> Tensor:
-        """The tensor to become."""
+        """The target tensor."""
         return self.sides[1].tensors[self.names[1]]
 
     @property
     def wanted(self) -> Shape:
-        """Its shape."""
+        """Shape of the target tensor."""
         return tuple(self.target.shape)
 
     @property
@@ -71,10 +71,10 @@ class Pair:
 
 
 def steps_for(pair: Pair) -> list[Step]:
-    """Return the steps from the one tensor of *pair* to the other; none if they are alike.
+    """Return the steps that adapt the source tensor of *pair* to the target; none if they have the same shape.
 
     Raises:
-        MisfitError: if there is no way.
+        MisfitError: if it cannot be adapted.
         ConfigError: if a rule contradicts the tensors.
     """
     original, steps = pair.shape, []
@@ -83,22 +83,22 @@ def steps_for(pair: Pair) -> list[Step]:
             steps.append(step)
             pair = replace(pair, shape=step.shape)
     if pair.shape != pair.wanted:
-        hint = "; widths='slice' would set the first features" if _only_widths_differ(pair) else ""
-        raise MisfitError(f"the source has shape {original}, this network {pair.wanted}{hint}")
+        hint = "; set widths='slice' to copy the first features" if _only_widths_differ(pair) else ""
+        raise MisfitError(f"the source has shape {original}, but the target has {pair.wanted}{hint}")
     return steps
 
 
 def _turn_axes(pair: Pair) -> Step | None:
-    """Kernels trained on arrays with another order of axes."""
+    """Permutes kernels that were trained on arrays with another axis order."""
     if pair.turn is None or len(pair.shape) != 5 or set(pair.shape[2:]) == {1}:
         return None
     order = (0, 1, *(2 + axis for axis in pair.turn))
     turned = tuple(pair.shape[axis] for axis in order)
-    return Step("axes turned", lambda weight: weight.permute(order), turned)
+    return Step("axes permuted", lambda weight: weight.permute(order), turned)
 
 
 def _positions(pair: Pair) -> Step | None:
-    """Position embeddings, by grid."""
+    """Resizes position embeddings to another grid."""
     source, target = pair.sides
     wanted = target.positions.get(pair.names[1])
     if wanted is None or len(pair.shape) != 3:
@@ -108,21 +108,23 @@ def _positions(pair: Pair) -> Step | None:
     if grid is None:
         if pair.shape == pair.wanted and order == "dhw":
             return None
-        raise MisfitError("the source does not record the grid of its tokens; give it as source_grid")
+        raise MisfitError("the source does not record its token grid; set source_grid")
     if prod(grid) != pair.shape[1]:
-        raise ConfigError(f"{source.name} has {pair.shape[1]} tokens, not {by(grid)}: give its grid as source_grid")
+        raise ConfigError(
+            f"{source.name} has {pair.shape[1]} tokens, which is not a grid of {by(grid)}: set source_grid to its grid"
+        )
     if grid == wanted and order == "dhw":
         return None
-    turned = "" if order == "dhw" else f", tokens from {order} order"
+    turned = "" if order == "dhw" else f", tokens reordered from {order}"
     return Step(
-        f"positions {by(grid)} to {by(wanted)}{turned}",
+        f"position embedding {by(grid)} to {by(wanted)}{turned}",
         lambda values: adapt.fit_positions(values, grid, order, wanted),
         (1, prod(wanted), *pair.shape[2:]),
     )
 
 
 def _channels(pair: Pair) -> Step | None:
-    """The kernels that read the image, for other input channels."""
+    """Adapts the kernels that read the image to the target's input channels."""
     if pair.names[1] not in pair.sides[1].image_kernels or not len(pair.shape) == len(pair.wanted) == 5:
         return None
     if pair.rules.source_channels and pair.rules.target_channels:
@@ -137,15 +139,18 @@ def _channels(pair: Pair) -> Step | None:
 
 
 def _image_channels(pair: Pair, shape: Shape) -> Step:
-    """Channels of images for channels of images; those of labels keep their kernels if there are as many, or get 0."""
+    """Adapts image channels to image channels. Kernels of label channels are kept if their number agrees, else zero."""
     (source, target), how = pair.labels, pair.rules.channels
     images, wanted = pair.shape[1] - source, shape[1] - target
     if images < 1 or wanted < 1:
-        raise MisfitError(f"{pair.shape[1]} input channels, {source} of them labels, become no {shape[1]}, {target}")
+        raise MisfitError(
+            f"the source has {pair.shape[1]} input channels ({source} for labels), but the target has {shape[1]}"
+            f" ({target} for labels)"
+        )
     kept = source if source == target else 0
-    labels = f"{target} of labels {'kept' if kept else 'zero'}"
+    labels = f"{target} label channels {'kept' if kept else 'zero'}"
     return Step(
-        f"{images} to {wanted} channels of images ({how}), {labels}",
+        f"{images} to {wanted} image channels ({how}), {labels}",
         lambda weight: adapt.fit_image_channels(weight, images, wanted, shape[1], how, kept > 0),
         shape,
     )
@@ -154,7 +159,9 @@ def _image_channels(pair: Pair, shape: Shape) -> Step:
 def _named_channels(pair: Pair, source: tuple[str, ...], target: tuple[str, ...]) -> Step | None:
     for side, names, count in zip(pair.sides, (source, target), (pair.shape[1], pair.wanted[1]), strict=True):
         if len(names) != count:
-            raise ConfigError(f"{side.name} has {count} input channels, but {len(names)} are named: {', '.join(names)}")
+            raise ConfigError(
+                f"{side.name} has {count} input channels, but the rules name {len(names)}: {', '.join(names)}"
+            )
     if source == target:
         return None
     text = "channels by name: " + ", ".join(name if name in source else f"{name} (zero)" for name in target)
@@ -163,7 +170,7 @@ def _named_channels(pair: Pair, source: tuple[str, ...], target: tuple[str, ...]
 
 
 def _kernel(pair: Pair) -> Step | None:
-    """Kernels of another size."""
+    """Adapts kernels of another size."""
     old, new = pair.shape[2:], pair.wanted[2:]
     if not len(pair.shape) == len(pair.wanted) == 5 or old == new:
         return None
@@ -182,13 +189,13 @@ def _kernel(pair: Pair) -> Step | None:
 
 
 def _widths(pair: Pair) -> Step | None:
-    """Other numbers of features, if the rules ask for them."""
+    """Copies the first features between different numbers of features, if the rules allow it."""
     if pair.rules.widths != "slice" or not _only_widths_differ(pair):
         return None
     inputs = 2 if pair.slot.key[0] == "decoder.stages" and pair.slot.key[2] == "convs.0.conv.weight" else 1
     target, transposed = pair.target, pair.kind == "transposed"
     return Step(
-        f"first features, {by(pair.shape[:2])} into {by(pair.wanted[:2])}",
+        f"first features copied, {by(pair.shape[:2])} to {by(pair.wanted[:2])}",
         lambda weight: adapt.fit_widths(weight, target, inputs, transposed),
         pair.wanted,
         prod(min(a, b) for a, b in zip(pair.shape, pair.wanted, strict=True)),
@@ -196,6 +203,6 @@ def _widths(pair: Pair) -> Step | None:
 
 
 def _only_widths_differ(pair: Pair) -> bool:
-    """Whether the shapes differ in features only, in a family where features can be sliced."""
+    """Whether only the number of features differs, in a family where features can be sliced."""
     alike = len(pair.shape) == len(pair.wanted) and pair.shape[2:] == pair.wanted[2:]
     return pair.sides[1].layout.family in UNETS and pair.shape != pair.wanted and alike

@@ -42,13 +42,13 @@ def find_naming(names: Sequence[str]) -> Naming:
     for pattern in (_CONTRACT, _NATIVE):
         found = Counter(match["prefix"] for match in map(pattern.match, names) if match)
         for prefix in [prefix for prefix in found if prefix.endswith("decoder.")]:
-            del found[prefix]  # nnU-Net's decoders hold the encoder, too
+            del found[prefix]  # nnU-Net's decoders contain the encoder, too
         if "" in found:
-            foreign = not any(name.startswith("decoder.") for name in names)  # MONAI calls some encoders so as well
+            foreign = not any(name.startswith("decoder.") for name in names)  # MONAI also uses this name
             return (_of_others(names) if foreign else None) or Naming({name: name for name in names})
         if len(found) > 1:
             places = ", ".join(sorted(prefix.rstrip(".") for prefix in found))
-            raise WeightsError(f"there are several networks, under {places}: pass the tensors of the one that is meant")
+            raise WeightsError(f"the state dict has several networks, under {places}: pass the tensors of one network")
         if found:
             (prefix,) = found
             return Naming({name: name.removeprefix(prefix) for name in names if name.startswith(prefix)})

@@ -1,4 +1,4 @@
-"""A transfer that is thought through before anything is changed."""
+"""A transfer that is planned and checked before anything is changed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from umzoo.weights.transfer.tensor_roles import Slot
 
 @dataclass(frozen=True)
 class Match:
-    """One tensor of the target: where it comes from and by which steps, or why it stays as it is.
+    """One tensor of the target: its source tensor and adaptation steps, or the reason why it is not set.
 
-    It is a *misfit* if both networks have it, in shapes of which none can become the other.
+    It is a *misfit* if the source has a tensor at the same position that cannot be adapted to its shape.
     """
 
     name: str
@@ -37,13 +37,13 @@ class Match:
 
 @dataclass(frozen=True)
 class Plan:
-    """What would be transferred; :attr:`report` tells, :meth:`check` judges, :meth:`apply` does it.
+    """A planned transfer: :attr:`report` describes it, :meth:`check` refuses a poor one, :meth:`apply` executes it.
 
     Attributes:
         source: the weights.
-        target: the network; its tensors are live.
-        rules: what may be changed.
-        expected: input that the network will be fed, None if unknown.
+        target: the network, with its actual tensors.
+        rules: allowed adaptations.
+        expected: expected input of the network; None if unknown.
     """
 
     source: Side
@@ -63,7 +63,7 @@ class Plan:
         if slot.part == "head":
             return Match(name, slot, reason=_HEAD)
         if slot.part not in self.rules.parts:
-            return Match(name, slot, reason=f"the rules leave the {slot.part} out")
+            return Match(name, slot, reason=f"the rules exclude the {slot.part}")
         source = index.get(slot.key)
         if source is None:
             absent = Match(name, slot, reason=_absence(slot, self.source, "the source"))
@@ -77,31 +77,31 @@ class Plan:
         return Match(name, slot, source, tuple(steps))
 
     def _zero_bias(self, name: str, slot: Slot, index: Mapping[tuple[str | int, ...], str]) -> Match | None:
-        """The bias of a layer whose kernel is transferred and has none in the source: there it was zero."""
+        """A zero bias for a layer whose kernel is transferred and that has no bias in the source."""
         kernel = f"{name.removesuffix('.bias')}.weight"
         if not name.endswith(".bias") or kernel not in self.target.tensors or self.target.tensors[kernel].ndim < 2:
             return None
         source, shape = self._match(kernel, index).source, tuple(self.target.tensors[name].shape)
-        zero = Step("zero, as the layer has no bias in the weights", lambda weight: weight.new_zeros(shape), shape)
+        zero = Step("zero, because the source layer has no bias", lambda weight: weight.new_zeros(shape), shape)
         return Match(name, slot, source, (zero,)) if source else None
 
     @cached_property
     def _labels(self) -> tuple[int, int]:
-        """Input channels that hold labels, of the source and of the target."""
+        """Number of label channels in the input of the source and of the target."""
         ours, theirs = self.source.input, self.expected
         return ours.label_channels if ours else 0, theirs.label_channels if theirs else 0
 
     @cached_property
     def _turn(self) -> tuple[int, int, int] | None:
-        """The axes that kernels are turned by."""
+        """The permutation of kernel axes; None to keep them."""
         turn = axes_turn(self.source.input, self.expected, self.rules)
         if turn and self.source.layout.family.startswith("primus"):
-            raise WeightsError("axes='permute' cannot turn rotary position embeddings: transpose the images instead")
+            raise WeightsError("axes='permute' cannot permute rotary position embeddings: transpose the images instead")
         return turn
 
     @cached_property
     def report(self) -> TransferReport:
-        """What becomes of every tensor."""
+        """How every tensor is handled."""
         records = tuple(map(self._record, self.matches))
         return TransferReport(
             source=self.source.name,
@@ -142,9 +142,9 @@ class Plan:
             if slot.part == "head" or name in self.source.heads:
                 note = _HEAD
             elif slot.part not in self.rules.parts:
-                note = f"the rules leave the {slot.part} out"
+                note = f"the rules exclude the {slot.part}"
             else:
-                note = "does not fit" if slot.key in places else _absence(slot, self.target, "this network")
+                note = "shape does not fit" if slot.key in places else _absence(slot, self.target, "the target")
             yield DroppedRecord(name=name, note=note, values=tensor.numel())
 
     def _warnings(self) -> Iterator[str]:
@@ -152,18 +152,18 @@ class Plan:
         first = {*self.target.image_kernels, *self.target.positions}
         for match in self.matches:
             if match.source is None and match.name in first:
-                yield f"{match.name} is fresh ({match.reason}): all that follows was trained behind another"
+                yield f"{match.name} is fresh ({match.reason}): later layers were trained with a different one"
         yield from self._misfits(first)
         yield from self._other_steps()
         embeddings = [match.source for match in self.matches if match.source and match.name in self.target.positions]
         order = self.rules.token_order or self.source.token_order
         if embeddings and order != "dhw":
-            yield f"tokens of the weights run in {order} order: their rotary embeddings cannot be turned along"
+            yield f"the weights have token order {order}: their rotary embeddings cannot be reordered"
         if not self.rules.source_grid and any(name not in self.source.positions for name in embeddings):
-            yield "the grid of the source's tokens is not recorded: taken to be this network's"
+            yield "the source does not record its token grid: the grid of the target is assumed"
 
     def _other_steps(self) -> Iterator[str]:
-        """One line on convolutions that step otherwise here, where the strides of stages do not tell it."""
+        """One line on convolutions with other strides or dilations, if the strides of stages are unknown."""
         if self.source.strides and self.target.strides:
             return
         pairs = [
@@ -175,32 +175,35 @@ class Plan:
             match, old, new = others[0]
             words = (f"stride {by(stride)}, dilation {by(dilation)}" for stride, dilation in (old, new))
             more = f" and {len(others) - 1} more" if others[1:] else ""
-            yield f"{match.name}{more}: {' in the weights, '.join(words)} here: from there on kernels see another scale"
+            yield (
+                f"{match.name}{more}: {' in the weights, '.join(words)} in the target:"
+                " these and later kernels see a different scale"
+            )
 
     def _misfits(self, told: Collection[str]) -> Iterator[str]:
-        """One line on the kernels of the encoder that both networks have, in shapes that do not fit."""
+        """One line on encoder kernels that both networks have, but with shapes that cannot be adapted."""
         misfits = [
             match for match in self.matches if match.misfit and match.slot.part == "encoder" and match.name not in told
         ]
         if misfits:
             first, more = misfits[0], f" and {len(misfits) - 1} more" if misfits[1:] else ""
-            yield f"{first.name}{more} of the encoder stay fresh: for one, {first.reason}"
+            yield f"{first.name}{more} of the encoder stay fresh; first reason: {first.reason}"
 
     def check(self) -> None:
-        """Refuse what should not be transferred.
+        """Refuse a transfer that would leave the encoder mostly untrained.
 
         Raises:
-            WeightsError: if the families differ, or too little of the encoder would be set, with the remedy.
+            WeightsError: if the families differ, or too little of the encoder would be set; it gives a remedy.
         """
         problem = refusal(self.report, self.source, self.target)
         if problem:
             raise WeightsError(f"nothing was transferred: {problem}")
 
     def apply(self) -> TransferReport:
-        """Copy the values into the target, in place, once all of them are known to fit; return the report.
+        """Check that all values fit, copy them into the target in place, and return the report.
 
         Raises:
-            WeightsError: if the weights hold no values (``meta``) or values that are not finite.
+            WeightsError: if the weights have no values (``meta`` device), or NaN or infinite ones.
         """
         used = [match for match in self.matches if match.source is not None]
         with torch.no_grad():
@@ -212,13 +215,18 @@ class Plan:
     def _value(self, match: Match) -> Tensor:
         value = self.source.tensors[match.source or ""].detach()
         if value.is_meta or self.target.tensors[match.name].is_meta:
-            raise WeightsError(f"{match.name} lies on the meta device, which holds no values: only plan there")
+            raise WeightsError(f"{match.name} is on the meta device, which has no values: use plan_transfer instead")
         if value.is_floating_point() and not bool(value.isfinite().all()):
-            raise WeightsError(f"{match.source} of {self.source.name} holds values that are not finite: train it again")
+            raise WeightsError(
+                f"{match.source} of {self.source.name} contains NaN or infinity: use an earlier checkpoint"
+            )
         for step in match.steps:
             value = step.apply(value)
         if value.shape != self.target.tensors[match.name].shape:
-            raise WeightsError(f"{match.name} became {tuple(value.shape)} on its way from {match.source}: report this")
+            raise WeightsError(
+                f"{match.source} was adapted to shape {tuple(value.shape)}, which does not fit {match.name}: this is a"
+                " bug in umzoo, please report it"
+            )
         return value
 
 
@@ -226,7 +234,7 @@ _HEAD = "heads are not transferred"
 
 
 def _absence(slot: Slot, side: Side, who: str) -> str:
-    """Why *side* has no tensor at *slot*."""
+    """The reason why *side* has no tensor at *slot*."""
     layout, level = side.layout, slot.key[1] if len(slot.key) == 3 else -1
     if not any(layout.slot(name).part == slot.part for name in side.tensors):
         return f"{who} has no {slot.part}"

@@ -24,52 +24,52 @@ class TensorRecord(Config):
     name: str = Field(description="canonical name")
     part: Literal["encoder", "decoder", "head"] = Field(description="part of the network")
     group: str = Field(description="stem, stage, block or head")
-    kind: Kind = Field(description="set as it was, set after a change, or left as it was in the target")
-    source: str | None = Field(None, description="name of the tensor it was set from")
-    note: str = Field("", description="adapted: how; fresh: why")
-    kernel: bool = Field(description="whether it is a convolution or linear weight, which alone prove a transfer")
-    values: int = Field(description="values in it")
-    transferred: int = Field(description="of these, values that were set")
+    kind: Kind = Field(description="exact: copied; adapted: changed, then copied; fresh: not copied")
+    source: str | None = Field(None, description="name of the source tensor")
+    note: str = Field("", description="how it was adapted, or why it is fresh")
+    kernel: bool = Field(description="whether it is a convolution or linear weight; only these count in shares")
+    values: int = Field(description="number of values in the tensor")
+    transferred: int = Field(description="number of values set from the source")
 
 
 class DroppedRecord(Config):
     """One tensor of the source that was not used."""
 
     name: str = Field(description="canonical name in the source")
-    note: str = Field(description="why")
-    values: int = Field(description="values in it")
+    note: str = Field(description="why it was not used")
+    values: int = Field(description="number of values in the tensor")
 
 
 class GroupTotal(Config):
-    """Kernels of one group of the target: counts of tensors, and of values."""
+    """Kernels of one group of the target: number of tensors and of values."""
 
     part: Literal["encoder", "decoder", "head"] = Field(description="part of the network")
     group: str = Field(description="stem, stage, block or head")
-    exact: int = Field(description="kernels set as they were")
-    adapted: int = Field(description="kernels set after a change")
-    fresh: int = Field(description="kernels left as they were in the target")
-    values: int = Field(description="values in the kernels")
-    transferred: int = Field(description="of these, values that were set")
+    exact: int = Field(description="number of kernels that were copied")
+    adapted: int = Field(description="number of kernels that were changed, then copied")
+    fresh: int = Field(description="number of kernels that were not copied")
+    values: int = Field(description="number of values in the kernels")
+    transferred: int = Field(description="number of values set from the source")
 
 
 class TransferReport(Config):
-    """What a transfer did, or would do; ``to_json`` and ``model_validate_json`` go both ways.
+    """The result of a transfer, or of its plan. ``to_json`` writes it, and ``model_validate_json`` reads it.
 
-    Shares are of values in kernels (convolution and linear weights), each tensor counted once: biases and norms of a
-    fresh network have the same constants everywhere and prove nothing. Heads are no part of them.
+    Shares count values in kernels (convolution and linear weights), each tensor once. Biases and norms are not counted,
+    because they have the same constants in every fresh network. Heads are not counted either.
     """
 
     source: str = Field(description="name of the weights")
-    target: str = Field(description="class of the network")
-    family: str = Field(description="family of the network")
+    target: str = Field(description="class of the target network")
+    family: str = Field(description="family of the target network")
     sha256: str | None = Field(None, description="sha256 of the weights file")
     rules: TransferRules = Field(description="rules of the transfer")
-    coverage: float = Field(description="share of the encoder's kernels that was set")
-    decoder_coverage: float | None = Field(description="the same of the decoder's; None without one")
+    coverage: float = Field(description="share of the encoder's kernels set from the source")
+    decoder_coverage: float | None = Field(description="the same share for the decoder; None without a decoder")
     groups: tuple[GroupTotal, ...] = Field(description="totals per group, in the order of the network")
-    tensors: tuple[TensorRecord, ...] = Field(description="every tensor of the target")
+    tensors: tuple[TensorRecord, ...] = Field(description="all tensors of the target")
     dropped: tuple[DroppedRecord, ...] = Field((), description="tensors of the source that were not used")
-    warnings: tuple[str, ...] = Field((), description="what fits and still differs")
+    warnings: tuple[str, ...] = Field((), description="differences between source and target that may affect results")
 
     def of(self, kind: Kind) -> dict[str, TensorRecord]:
         """Return the tensors that are *kind*, by name."""
@@ -77,17 +77,17 @@ class TransferReport(Config):
 
     @property
     def exact(self) -> tuple[str, ...]:
-        """Names of the tensors that were set as they were."""
+        """Names of the tensors that were copied without a change."""
         return tuple(self.of("exact"))
 
     @property
     def adapted(self) -> dict[str, str]:
-        """Tensors that were set after a change, with the change."""
+        """Tensors that were changed and then copied, with the change."""
         return {name: record.note for name, record in self.of("adapted").items()}
 
     @property
     def fresh(self) -> dict[str, str]:
-        """Tensors that were left as they were in the target, with the reason."""
+        """Tensors that keep the target's values, with the reason."""
         return {name: record.note for name, record in self.of("fresh").items()}
 
     @property
@@ -105,11 +105,11 @@ class TransferReport(Config):
         return self.verdict
 
     def to_json(self) -> str:
-        """Return all of it as JSON."""
+        """Return the whole report as JSON."""
         return self.model_dump_json(indent=2)
 
     def table(self) -> Table:
-        """Return the totals per group, to be printed by rich."""
+        """Return the totals per group as a table for rich."""
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
@@ -135,7 +135,7 @@ class TransferReport(Config):
 
 
 def percent(share: float) -> str:
-    """Return *share* in words; what is not all, or not nothing, is not rounded to it."""
+    """Return *share* as a percentage; only exactly 0 and 1 become 0.0% and 100.0%."""
     tenths = round(1000 * share)
     if 0 < share < 1:
         tenths = min(max(tenths, 1), 999)
@@ -165,14 +165,14 @@ def _total(group: str, members: Sequence[TensorRecord]) -> GroupTotal:
 
 
 def share(records: Iterable[TensorRecord], part: str) -> float | None:
-    """Return the share of the kernels of *part* that was set; None if there are none."""
+    """Return the share of kernel values of *part* that was set; None if it has no kernels."""
     kernels = [record for record in records if record.part == part and record.kernel]
     values = sum(record.values for record in kernels)
     return sum(record.transferred for record in kernels) / values if values else None
 
 
 def _summed(records: Iterable[TensorRecord | DroppedRecord]) -> Iterator[str]:
-    """One line for each note, with the number of tensors and the first of them."""
+    """One line per note, with the number of tensors and the name of the first."""
     notes: dict[str, list[str]] = {}
     for record in records:
         notes.setdefault(record.note, []).append(record.name)

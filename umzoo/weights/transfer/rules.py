@@ -1,4 +1,4 @@
-"""What may be changed about weights so that they fit another network."""
+"""Options that control how weights are adapted to another network."""
 
 from __future__ import annotations
 
@@ -14,51 +14,55 @@ TokenOrder = Literal["dhw", "dwh", "hdw", "hwd", "wdh", "whd"]
 
 
 class TransferRules(Config):
-    """How weights are fitted to a network that differs from the one they were trained in."""
+    """How weights are adapted to a network that differs from the one in which they were trained."""
 
     minimum: float = Field(
-        0.5, ge=0, le=1, description="least share of the target's encoder kernels (in values) that must be set"
+        0.5, ge=0, le=1, description="minimum share of the target's encoder kernel values that must be set"
     )
     parts: tuple[Part, ...] = Field(("encoder", "decoder"), min_length=1, description="parts that are transferred")
     channels: Literal["repeat", "mean", "zero"] = Field(
         "repeat",
-        description="other input channels: 'repeat' takes the source's in turn, scaled so that repeated channels give"
-        " the same response; 'mean' gives all the same kernel; 'zero' keeps the first ones and starts others at zero",
+        description="for a different number of input channels: 'repeat' repeats the source's kernels, scaled so that"
+        " repeated channels give the same response; 'mean' uses the mean kernel for all; 'zero' keeps the first"
+        " kernels and sets others to zero",
     )
     source_channels: tuple[str, ...] | None = Field(
         None, description="names of the source's input channels; with target_channels, channels are matched by name"
     )
     target_channels: tuple[str, ...] | None = Field(
-        None, description="names of the target's input channels; those the source lacks start at zero"
+        None, description="names of the target's input channels; channels missing in the source start at zero"
     )
     kernels: Literal["sum", "crop"] = Field(
         "sum",
-        description="smaller kernels: 'sum' adds the outer taps to the outermost one kept, which leaves the response"
-        " to an input that is constant along the axis as it was; 'crop' drops them",
+        description="for smaller target kernels: 'sum' adds the outer taps to the outermost kept tap, so the response"
+        " to inputs that are constant along the axis is unchanged; 'crop' drops the outer taps",
     )
     widths: Literal["fresh", "slice"] = Field(
         "fresh",
-        description="other numbers of features: 'fresh' transfers no such tensor; 'slice' sets the first features"
-        " (ResEnc and plain U-Nets only)",
+        description="for a different number of features: 'fresh' does not transfer the tensor; 'slice' copies the"
+        " first features (ResEnc and plain U-Nets only)",
     )
     axes: Literal["keep", "permute"] = Field(
         "keep",
-        description="weights trained on another order of array axes: 'keep' warns, 'permute' turns their kernels",
+        description="for weights trained with another order of array axes: 'keep' warns, 'permute' permutes the"
+        " axes of their kernels",
     )
     source_grid: tuple[int, int, int] | None = Field(
-        None, description="tokens (D, H, W) of the source's position embedding; None: as the weights record"
+        None, description="token grid (D, H, W) of the source's position embedding; None: as recorded in the weights"
     )
     token_order: TokenOrder | None = Field(
-        None, description="order in which the source's tokens run over the axes; None: as the weights record, or dhw"
+        None, description="axis order of the source's tokens; None: as recorded in the weights, or dhw"
     )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.source_channels is None) != (self.target_channels is None):
-            raise ValueError("source_channels and target_channels go together: give both or neither")
+            raise ValueError("source_channels and target_channels must be set together: give both or neither")
         for names in (self.source_channels or (), self.target_channels or ()):
             if len(set(names)) != len(names):
-                raise ValueError(f"names of channels must differ, got {', '.join(names)}")
+                raise ValueError(f"channel names must be unique, got {', '.join(names)}")
         if self.source_channels and not set(self.source_channels) & set(self.target_channels or ()):
-            raise ValueError("source_channels and target_channels have no name in common")
+            raise ValueError(
+                "source_channels and target_channels have no name in common: give at least one shared name"
+            )
         return self

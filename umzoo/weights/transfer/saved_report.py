@@ -1,4 +1,4 @@
-"""The report of a transfer in the folder of the training that began with it."""
+"""The report of a transfer, saved in the folder of the training run that starts from it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from umzoo.errors import WeightsError, in_one_line
 from umzoo.weights.transfer.report import TransferReport
 
 REPORT = "umzoo_transfer.json"
-"""Its name in folders of umzoo's runs and of nnU-Net's folds."""
+"""File name of the report in run folders of umzoo and fold folders of nnU-Net."""
 
 
 def save_report(report: TransferReport, folder: Path) -> None:
@@ -20,7 +20,7 @@ def read_report(folder: Path) -> TransferReport:
     """Return the report in *folder*.
 
     Raises:
-        WeightsError: if there is none, or it is damaged.
+        WeightsError: if there is none, or it is corrupted.
     """
     try:
         return TransferReport.model_validate_json((folder / REPORT).read_text(encoding="utf-8"))

@@ -33,22 +33,22 @@ Source = nn.Module | Mapping[str, Tensor] | Path | str
 
 @dataclass(frozen=True)
 class Side:
-    """A network, or weights without one.
+    """A network, or weights without a network.
 
     Attributes:
-        name: its name in messages.
+        name: name in messages.
         tensors: the actual tensors of the backbone, each once, by canonical name.
         heads: tensors outside of the backbone.
         kinds: ``conv``, ``transposed`` or ``patch`` for kernels; empty if the network is not available.
-        strides: strides (D, H, W) of the stages, each against the one before; empty if unknown.
+        strides: strides (D, H, W) of the stages, relative to the previous stage; empty if unknown.
         image_kernels: names of the kernels that read the image.
-        steps: stride and dilation (D, H, W) of each convolution, by the name of its kernel.
-        positions: tokens (D, H, W) of each position embedding, if known.
-        token_order: token order over the axes.
+        steps: stride and dilation (D, H, W) of each convolution, by kernel name.
+        positions: token grid (D, H, W) of each position embedding, if known.
+        token_order: axis order of the tokens.
         input: expected input of the network; None if unknown.
-        space: space of its input, None if unknown.
-        sha256: of the file of tensors, if it comes from a weights folder.
-        origin: its source weights, if known.
+        space: value range of the input; None if unknown.
+        sha256: sha256 of the tensor file, if it comes from a weights folder.
+        origin: the base model, if known.
     """
 
     name: str
@@ -75,15 +75,17 @@ def source_side(source: Source) -> Side:
     """Return the weights in *source*: a weights folder, a network (possibly wrapped), or a state dict.
 
     Raises:
-        WeightsError: if a folder is incomplete or altered, or names of one tensor disagree.
+        WeightsError: if a folder is incomplete or modified, or aliases of one tensor have different values.
     """
     if isinstance(source, nn.Module):
         return network_side(source)
     if isinstance(source, Mapping):
         tensors = collapse_aliases(_bare(_unwrapped(source)))
         if not tensors:
-            keys = ", ".join(map(str, list(source)[:8])) or "nothing"
-            raise WeightsError(f"there are no tensors in the state dict, which has {keys}: pass the one of the network")
+            keys = ", ".join(map(str, list(source)[:8])) or "no entries"
+            raise WeightsError(
+                f"the state dict contains no tensors (it has {keys}): pass the state dict of the network"
+            )
         return Side("the state dict", tensors, strides=_strides_of_tensors(tensors))
     info, tensors = read_info(source), load_state(source)
     say_terms(info.name, info.license, info.license_link)
@@ -104,7 +106,7 @@ def source_side(source: Source) -> Side:
 
 
 def _unwrapped(state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The state dict of the network in a checkpoint; *state* if it is one."""
+    """The state dict of the network inside a checkpoint; *state* itself if it already is one."""
     if any(isinstance(value, Tensor) for value in state.values()):
         return state
     return next((state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping)), state)
@@ -118,10 +120,10 @@ def _bare(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def network_side(module: nn.Module) -> Side:
-    """Return the backbone in *module*, through DDP, ``torch.compile`` and modules that hold one backbone.
+    """Return the backbone in *module*, which may be wrapped by DDP, ``torch.compile`` or a model with one backbone.
 
     Raises:
-        WeightsError: if it holds several.
+        WeightsError: if it contains several.
     """
     network = find_backbone(module)
     tensors = named_tensors(network)
@@ -156,7 +158,7 @@ def find_backbone(module: nn.Module) -> nn.Module:
         return unwrap(inner)
     found = [part for part in network.modules() if isinstance(part, Backbone)]
     if len(found) > 1:
-        raise WeightsError(f"{type(network).__name__} holds {len(found)} backbones: pass the one that is meant")
+        raise WeightsError(f"{type(network).__name__} contains {len(found)} backbones: pass one of them")
     return found[0] if found else network
 
 

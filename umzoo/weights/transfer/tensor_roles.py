@@ -1,6 +1,6 @@
 """The position of a tensor in its network: its part, its group in the report, and a key independent of the depth.
 
-nnU-Net's encoders count stages from the top, its decoders from the bottom. The key of a decoder tensor holds the
+nnU-Net's encoders count stages from the top, its decoders from the bottom. The key of a decoder tensor contains the
 encoder stage of the same resolution, so equal keys mean equal depth for any number of stages.
 """
 
@@ -23,7 +23,7 @@ _FAMILIES = (
 )
 UNETS = frozenset({"resenc_bottleneck", "resenc", "plainconv"})
 TITLES = {
-    "resenc_bottleneck": "residual-encoder U-Net of bottleneck blocks",
+    "resenc_bottleneck": "residual-encoder U-Net with bottleneck blocks",
     "resenc": "residual-encoder U-Net",
     "plainconv": "plain U-Net",
     "primus_deep": "Primus with a convolutional patch embedding",
@@ -48,7 +48,7 @@ class Layout:
     Attributes:
         naming: their canonical names.
         family: networks of one family can exchange weights; ``other`` for unknown families.
-        stages: resolution stages of a U-Net of nnU-Net, else 0.
+        stages: number of resolution stages of an nnU-Net U-Net, otherwise 0.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -104,5 +104,5 @@ def _plain_slot(name: str) -> Slot:
 
 
 def _count(names: Iterable[str], pattern: str) -> int:
-    """One more than the largest number that *pattern* finds at the start of a name."""
+    """One plus the largest number that *pattern* finds at the start of a name."""
     return 1 + max((int(match[1]) for match in (re.match(pattern, name) for name in names) if match), default=-1)
