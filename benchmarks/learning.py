@@ -293,20 +293,20 @@ def _verdict(score: dict[str, Any]) -> str:
 INTRODUCTION = """\
 {title}
 
-The table shows whether each task of the packages under `plugins/` is learned on real volumes, beyond a baseline without
-learning. One run each, one seed, {steps} steps of {batch} patches. Networks and runs are tiny: a *yes* means that the
+The table shows whether `vox2vec` and each task of the packages under `plugins/` are learned on real volumes, beyond a
+baseline without learning. One run each, one seed, {steps} steps of {batch} patches. Networks and runs are tiny: a *yes* means that the
 task is learned, not that the features are useful.
 
 Volumes: {data}.
 {about}
 
-- *to beat*: chance, or the loss of a constant prediction (`mae`: the mean of the patch's visible
-  voxels; `volume_fusion`: each class's overall share, for Dice its share at each position; `voco`: cosines of 0).
-  Runs now log stronger baselines: for `mae` the mean of the nearby visible blocks, for `voco` the best
-  constant cosine.
+- *to beat*: chance, or the loss of a prediction that needs no learning: for `mae` the mean of the nearby visible voxels; for
+  `voco` the best constant cosine; for `dino` the teacher's mean distribution, whatever the crop; for `volume_fusion` each
+  class's overall share, and for its Dice its share at each position. `jepa` must explain more than the mean of the
+  hidden features does.
 - *first*, *last*: in the log, means over the first and the last {span} steps.
 - *untrained*, *trained*: on {crops} batches from held-out subjects, ± one standard error over batches. An
-  untrained network beats chance in tasks that match similar images, such as `simclr` and `voco`.
+  untrained network beats chance in tasks that match similar images, such as `simclr`, `voco` and `vox2vec`.
 - *learns*: better than both by more than {errors} standard errors.
 - *textures*: the same task, trained and evaluated on isotropic textures without anatomy. A result other than chance
   would mean that borders or the way patches are cut reveal the target.
