@@ -294,16 +294,16 @@ INTRODUCTION = """\
 {title}
 
 The table shows whether `vox2vec` and each task of the packages under `plugins/` are learned on real volumes, beyond a
-baseline without learning. One run each, one seed, {steps} steps of {batch} patches. Networks and runs are tiny: a *yes* means that the
-task is learned, not that the features are useful.
+baseline without learning. One run each, one seed, {steps} steps of {batch} patches. Networks and runs are tiny: a *yes*
+means that the task is learned, not that the features are useful.
 
 Volumes: {data}.
 {about}
 
-- *to beat*: chance, or the loss of a prediction that needs no learning: for `mae` the mean of the nearby visible voxels; for
-  `voco` the best constant cosine; for `dino` the teacher's mean distribution, whatever the crop; for `volume_fusion` each
-  class's overall share, and for its Dice its share at each position. `jepa` must explain more than the mean of the
-  hidden features does.
+- *to beat*: chance, or the loss of a prediction that needs no learning: for `mae` the mean of the nearby visible voxels;
+  for `voco` the best constant cosine; for `dino` the teacher's mean distribution, whatever the crop; for
+  `volume_fusion` each class's overall share, and for its Dice its share at each position. `jepa` must explain more
+  than the mean of the hidden features does.
 - *first*, *last*: in the log, means over the first and the last {span} steps.
 - *untrained*, *trained*: on {crops} batches from held-out subjects, ± one standard error over batches. An
   untrained network beats chance in tasks that match similar images, such as `simclr`, `voco` and `vox2vec`.

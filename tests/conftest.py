@@ -17,7 +17,6 @@ from umzoo.data.store.reader import Store, StoreInfo
 from umzoo.data.store.record import VolumeRecord
 from umzoo.spec import InputSpec
 
-
 gc.disable()  # until the tests are collected
 
 

@@ -69,7 +69,7 @@ def test_tables_and_pictures(tmp_path):
 def test_failures_and_validation_cases_are_owned_up_to(tmp_path):
     write_made_up(tmp_path, part="validation", failed="out of memory")
     page = write_report(tmp_path).read_text()
-    assert "8 of 12 trainings are done, 4 failed; **what is not done is missing below**" in page
+    assert "8 of 12 trainings are done, 4 failed; **the other trainings are missing from the tables**" in page
     assert page.count("out of memory") == 4 and "2 of 2" in page and "chose the step" in page
 
 

@@ -74,7 +74,11 @@ def _rates(config: StudyConfig) -> Iterator[str]:
 def _progress(cells: Sequence[Row]) -> str:
     counts = {state: sum(row["state"] == state for row in cells) for state in ("done", "failed", "not done")}
     done = f"{counts['done']} of {len(cells)} trainings are done, {counts['failed']} failed"
-    return f"{done}; **what is not done is missing below**." if counts["not done"] + counts["failed"] else f"{done}."
+    return (
+        f"{done}; **the other trainings are missing from the tables**."
+        if counts["not done"] + counts["failed"]
+        else f"{done}."
+    )
 
 
 def _section(

@@ -115,7 +115,7 @@ def _spacing_note(own: Mapping[str, Any], taken: Mapping[str, Any], spec: InputS
         return f"images of {by(before)} become {by(after)} voxels"
     if spec.spacing is None or by(own["spacing"]) == by(spec.spacing):
         return ""
-    return "the weights' kernels meet structures at another scale than in their training"
+    return "the weights' kernels see structures at another scale than in pre-training"
 
 
 def _patch_note(proposal: Proposal) -> str:
