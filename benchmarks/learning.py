@@ -300,7 +300,7 @@ means that the task is learned, not that the features are useful.
 Volumes: {data}.
 {about}
 
-- *to beat*: chance, or the loss of a prediction that needs no learning: for `mae` the mean of the nearby visible voxels;
+- *to beat*: chance, or the loss of a prediction without learning: for `mae` the mean of the nearby visible voxels;
   for `voco` the best constant cosine; for `dino` the teacher's mean distribution, whatever the crop; for
   `volume_fusion` each class's overall share, and for its Dice its share at each position. `jepa` must explain more
   than the mean of the hidden features does.
