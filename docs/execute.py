@@ -36,7 +36,8 @@ def execute(file: Path) -> None:
     notebook = nbformat.read(file, as_version=4)
     with TemporaryDirectory() as folder:
         where = {"metadata": {"path": folder}}
-        NotebookClient(notebook, kernel_name="python3", resources=where, record_timing=False).execute()
+        options: dict[str, Any] = {"resources": where, "record_timing": False, "coalesce_streams": True}
+        NotebookClient(notebook, kernel_name="python3", **options).execute()
     for cell in notebook.cells:
         tidy(cell)
     notebook.metadata = {

@@ -149,7 +149,7 @@ def network_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     tables = [state.get(f"swinViT.layers{n}.0.blocks.0.attn.relative_position_bias_table") for n in (1, 2, 3, 4)]
     if kernel is None or any(table is None for table in tables):
         raise WeightsError(
-            "the file holds no Swin transformer in MONAI's names (swinViT.layers1.0.blocks.0.attn.*):"
+            "the file has no Swin transformer in MONAI's names (swinViT.layers1.0.blocks.0.attn.*):"
             f" it has {some_names(state)}"
         )
     rows = {int(table.shape[0]) for table in tables if table is not None}

@@ -132,7 +132,7 @@ def network_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
         running = any(name.endswith(".running_mean") for name in encoder)
         return {"name": "segresnet_ds", **_sizes(kernel), **blocks, "norm": "batch" if running else "instance"}
     raise WeightsError(
-        "the file holds no SegResNet in MONAI's names (convInit.conv.weight, or encoder.conv_init.weight):"
+        "the file has no SegResNet in MONAI's names (convInit.conv.weight, or encoder.conv_init.weight):"
         f" it has {some_names(state)}"
     )
 

@@ -82,7 +82,7 @@ def known_files(folder: Path) -> WeightsInfo:
     if strange := sorted(set(info.files) - set(FILES)):
         raise WeightsError(f"{CONFIG} of {info.name} lists files that do not belong to a weights folder: {strange[:4]}")
     if MODEL not in info.files:
-        raise WeightsError(f"{CONFIG} of {info.name} records no sha256 of {MODEL}: its owner has to push it again")
+        raise WeightsError(f"{CONFIG} of {info.name} has no sha256 of {MODEL}: ask its owner to push it again")
     return info
 
 

@@ -153,7 +153,7 @@ def _file(text: str) -> Path | None:
 def _no_folder(file: Path) -> str:
     """What to do with a *file* instead of a weights folder."""
     if is_lfs_pointer(file):
-        return f"{str(file)!r} is a pointer of Git LFS, not the file: run 'git lfs pull' in {str(file.parent)!r}"
+        return f"{str(file)!r} is a Git LFS pointer, not the file itself: run 'git lfs pull' in {str(file.parent)!r}"
     if file.name in FILES:
         return f"{str(file)!r} is a file of a weights folder: give the folder, {str(file.parent)!r}"
     if file.suffix == ".tar":
