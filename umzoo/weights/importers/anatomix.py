@@ -41,7 +41,7 @@ class AnatomixImporter(Importer):
     """anatomix' U-Nets. Widths and depth are inferred from the tensors, the variant from running statistics.
 
     Tensors keep their values. The input channels of decoder kernels are reordered, because the original concatenates
-    the skip connection first. The dense map is the released features, the output of the last convolution.
+    the skip connection first. The dense features are the released ones, the output of the last convolution.
     """
 
     name = "anatomix"

@@ -37,7 +37,7 @@ def load_backbone(
         in_channels: number of input channels, if it differs; the first convolution is repeated and rescaled, which
             needs twice the memory of the weights.
         device: device of the network.
-        dense: whether the dense map will be used; if so, a missing decoder causes a warning.
+        dense: whether the dense features will be used; if so, a missing decoder causes a warning.
 
     Raises:
         WeightsError: if the folder is incomplete or modified, or does not fit its architecture.

@@ -22,7 +22,7 @@ def export_program(model: Backbone | Model, size: Size | None = None) -> Exporte
     With *size* (D, H, W), the graph is for that image size only. Some networks can only be exported this way.
 
     The graph is in evaluation mode and returns a plain tuple: the head's output; or for a backbone its levels from fine
-    to coarse, ``pooled``, and the dense map if there is a decoder (see :func:`output_names`).
+    to coarse, ``pooled``, and the dense features if there is a decoder (see :func:`output_names`).
 
     Raises:
         ConfigError: if PyTorch cannot export the network for unknown image sizes, or *size* is not usable.
