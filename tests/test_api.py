@@ -190,7 +190,7 @@ def test_a_head_that_is_trained_on_loses_its_metrics_only(tuned, tmp_path):
 
 def test_an_answer_fits_its_head(folder, tmp_path):
     model = umzoo.from_pretrained(folder, head={"name": "classification", "classes": 2})
-    with pytest.raises(WeightsError, match="names 3 classes, the network has 2"):
+    with pytest.raises(WeightsError, match="names 3 classes, but the network has 2"):
         umzoo.save_pretrained(model, tmp_path / "no", answer={"task": "multilabel", "classes": ["a", "b", "c"]})
     with pytest.raises(ConfigError, match="answer.task"):
         umzoo.save_pretrained(model, tmp_path / "no", answer={"task": "guessing"})

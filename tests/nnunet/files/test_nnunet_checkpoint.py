@@ -102,7 +102,7 @@ def test_what_does_not_fit_writes_nothing(dataset, narrow_weights, tmp_path):
     own = plan_without_writing("501", True)
     with pytest.raises(WeightsError, match="only 0.0% of the encoder"):
         convert(folder, tmp_path / "init.pth", Planned(own.plans, "3d_fullres", own.dataset))
-    with pytest.raises(WeightsError, match="nnU-Net plans networks like"):
+    with pytest.raises(WeightsError, match="nnU-Net's plans support only"):
         convert(genesis(tmp_path), tmp_path / "init.pth")
     (preprocessed / "dataset.json").unlink()
     (preprocessed / "somePlans.json").write_text("{}")

@@ -120,7 +120,7 @@ def test_plain_networks_are_refused(dataset, narrow_weights):
     folder, _ = narrow_weights()
     target = own_network(residual=False)
     before = {name: value.clone() for name, value in canonical_state(target).items()}
-    with pytest.raises(WeightsError, match="residual-encoder U-Net, the target .* is a plain U-Net"):
+    with pytest.raises(WeightsError, match="residual-encoder U-Net, but the target .* is a plain U-Net"):
         transfer(folder, target)
     assert all(torch.equal(value, before[name]) for name, value in canonical_state(target).items())
 

@@ -156,7 +156,7 @@ def test_missing_extra_and_misshapen_tensors(tmp_path):
 
 def test_unknown_architecture_names_the_plugin(folder):
     edit(folder, backbone={"name": "mednext_q"}, plugin="umzoo-mednext")
-    with pytest.raises(WeightsError, match=r"unknown backbone 'mednext_q'.*plug-in 'umzoo-mednext': install it"):
+    with pytest.raises(WeightsError, match=r"unknown backbone 'mednext_q'.*install the plug-in 'umzoo-mednext'"):
         load_backbone(folder)
 
 
