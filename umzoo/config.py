@@ -124,6 +124,7 @@ def _field_at(model: type[BaseModel], location: tuple[Any, ...]) -> Any:
 
 def model_in(annotation: Any) -> Any:
     """Return the first pydantic model inside *annotation*, such as ``list[Model]`` or ``Model | None``; else None."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    parts = get_args(annotation)  # Python 3.10 takes tuple[int, ...] for a class
+    if not parts and isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for found in map(model_in, get_args(annotation)) if found is not None), None)
+    return next((found for found in map(model_in, parts) if found is not None), None)

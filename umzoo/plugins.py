@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, metadata
-from typing import Any
+from typing import Any, get_origin
 
 import pluggy
 
@@ -196,7 +196,7 @@ def _stage_entry(staged: dict[str, Any], kind: str, entry: Any) -> None:
     """Check *entry* and add it to *staged* under its name."""
     module, _, attribute = KINDS[kind].partition(":")
     base = getattr(importlib.import_module(module), attribute)
-    fits = issubclass(entry, base) if isinstance(entry, type) else isinstance(entry, base)
+    fits = issubclass(entry, base) if isinstance(entry, type) and not get_origin(entry) else isinstance(entry, base)
     if not fits:
         raise PluginError(f"a {kind} must be a {KINDS[kind].replace(':', '.')}, got {entry!r}")
     name = getattr(entry, "name", "")
