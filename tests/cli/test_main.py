@@ -103,7 +103,7 @@ def test_interruption_and_system_errors(error, code):
 
 
 def test_starts_quickly():
-    """In CPU time beside what typer's help takes by itself: ``import umzoo`` a third, ``umzoo --help`` three times of it."""
+    """In CPU time, beside what typer's help takes by itself: ``import umzoo`` a third, ``umzoo --help`` three times."""
 
     def seconds(*command):
         return min(_cpu_seconds(sys.executable, *command) for _ in range(5))
