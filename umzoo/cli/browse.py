@@ -41,4 +41,4 @@ def browse(
         page = transfer_page(found, into, options or (), configuration)
     file = out or Path(f"{found.resolve().name if here else place.replace('/', '-')}.html")
     page.write(file)
-    say(f"wrote {file} ({file.stat().st_size / 1e6:.1f} MB): open it in a browser; it holds what it shows")
+    say(f"wrote {file} ({file.stat().st_size / 1e6:.1f} MB): open it in a browser, no other file is needed")

@@ -47,7 +47,7 @@ def finetuning_page(folder: Path) -> Page:
             _add_scores(page, "Test", summary["test"], "judged once, in the end")
     _add_log(page, folder)
     if (answers := folder / "pictures" / "validation.png").is_file():
-        page.heading("Answers")
+        page.heading("Predictions")
         page.picture(answers)
     _add_transfer(page, folder)
     return page

@@ -26,7 +26,7 @@ def save_overlays(file: Path, training: FineTuningRun, head: int) -> None:
         label = np.asarray(cached.label)
         depth = int((label > 0).sum((1, 2)).argmax())
         answer = training.answer(cached, head).argmax(0).numpy()
-        for axis, title, overlay in zip(line, ("image", "truth", "answer"), (None, label, answer), strict=True):
+        for axis, title, overlay in zip(line, ("image", "label", "prediction"), (None, label, answer), strict=True):
             axis.imshow(cached.image[0, depth].astype(np.float32), cmap="gray")
             if overlay is not None:
                 draw_labels(axis, overlay[depth], 0.69)
