@@ -38,19 +38,8 @@ class nnUNetTrainerOfTheUser(nnUNetTrainer):
 def test_lookup_from_a_wheel(tmp_path, monkeypatch):
     installed, own = tmp_path / "site", tmp_path / "own"
     ready = ["--no-build-isolation"] if find_spec("setuptools") else []
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-compile",
-        *ready,
-        "--target",
-        installed,
-        ROOT,
-    ]
+    options = ["--quiet", "--no-deps", "--no-compile", *ready, "--target", installed]
+    pip = [sys.executable, "-m", "pip", "install", *options, ROOT]
     done = subprocess.run(pip, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     own.mkdir()
