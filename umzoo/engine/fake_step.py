@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -19,6 +23,8 @@ from umzoo.plugins import zoo
 
 IMAGES = 4
 """Images per patch that a step keeps besides activations: clean and corrupted, both also in the input space."""
+COLLECTED = 32
+"""Operations after which garbage is collected."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +53,9 @@ def take_fake_step(recipe: Recipe, batch: int, passes: Passes, again: bool) -> F
             checkpoint_activations(network)
         optimizer = _moved(build_optimizer(recipe.optim, network), network)
         average = [value.clone() for value in network.parameters()] if recipe.trainer.ema else []
-        tracker, counter = MemTracker(), FlopCounterMode(display=False)
+        tracker, counter = _Tracker(), FlopCounterMode(display=False)
         tracker.track_external(network, optimizer, *average)
-        with tracker:
+        with _frozen(), tracker:
             kept = [torch.rand(batch, 1, *recipe.data.patch_size) for _ in range(IMAGES)]
             with counter, torch.autocast("cpu", dtype=precision or torch.bfloat16, enabled=precision is not None):
                 _loss(network, recipe, batch, passes.together()).backward()
@@ -60,6 +66,34 @@ def take_fake_step(recipe: Recipe, batch: int, passes: Passes, again: bool) -> F
     moments = sum(it.numel() for of in optimizer.state.values() for it in of.values() if isinstance(it, torch.Tensor))
     state = 4 * (parameters * (2 if recipe.trainer.ema else 1) + moments)
     return FakeStep(parameters, int(peak) + passes.beside, state, counter.get_total_flops())
+
+
+class _Tracker(MemTracker):
+    """Counts memory without garbage: with activation checkpointing, fake tensors end up in reference cycles.
+
+    Real tensors do not, so without this the peak would depend on when Python collects garbage.
+    """
+
+    operations = 0
+
+    def __torch_dispatch__(self, *arguments: Any, **options: Any) -> Any:
+        self.operations += 1
+        if self.operations % COLLECTED == 0:
+            gc.collect()
+        return super().__torch_dispatch__(*arguments, **options)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _frozen() -> Iterator[None]:
+    """While entered, collections skip the objects that existed before, so they take milliseconds."""
+    ours = not gc.get_freeze_count()
+    if ours:
+        gc.freeze()
+    try:
+        yield
+    finally:
+        if ours:
+            gc.unfreeze()
 
 
 def _moved(optimizer: Optimizer, network: Backbone) -> Optimizer:
