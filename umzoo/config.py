@@ -30,6 +30,8 @@ EXPECTED = {
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 """A seed, which all random number generators can take."""
+Count = Annotated[int, Field(ge=1, le=100_000)]
+"""A number of channels, blocks or heads of a network."""
 
 
 class Config(BaseModel):

@@ -7,9 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from umzoo.config import Config
+from umzoo.config import Config, Count
 
-Count = Annotated[int, Field(ge=1, le=100_000)]
 Triple = tuple[Count, Count, Count]
 
 MAX_FEATURES = 320

@@ -16,9 +16,8 @@ from typing_extensions import Self
 from umzoo.backbones.base import BackboneInfo, Level, Size
 from umzoo.backbones.positions import positions_for
 from umzoo.backbones.tokens import TokenBackbone, Tokens, building_blocks, take
-from umzoo.config import Config
+from umzoo.config import Config, Count
 
-Count = Annotated[int, Field(ge=1, le=100_000)]
 Edge = Annotated[int, Field(ge=2)]
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from umzoo.backbones.base import InputSpace
-from umzoo.config import Config
-
-Count = Annotated[int, Field(ge=1, le=100_000)]
+from umzoo.config import Config, Count
 
 
 class UNet3DConfig(Config):

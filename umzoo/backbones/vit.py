@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from umzoo.backbones.base import BackboneInfo, Level, Size
 from umzoo.backbones.positions import positions_for, sincos_positions
 from umzoo.backbones.tokens import TokenBackbone, Tokens, building_blocks, take
-from umzoo.backbones.vit_config import Count, ViTConfig
+from umzoo.backbones.vit_config import ViTConfig
+from umzoo.config import Count
 
 MONAI_NAMES = (
     (r"^patch_embedding\.patch_embeddings\.", "patch_embed.proj."),

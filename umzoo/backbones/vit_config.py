@@ -8,9 +8,8 @@ from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from umzoo.backbones.base import InputSpace
-from umzoo.config import Config
+from umzoo.config import Config, Count
 
-Count = Annotated[int, Field(ge=1, le=100_000)]
 Edge = Annotated[int, Field(ge=2)]
 
 

@@ -103,18 +103,3 @@ def _write(out: Path, scans: Sequence[Listed], partial: Path) -> int:
     with written_whole(out) as temporary:
         write_table(out.suffix, temporary, columns, np.stack(vectors))
     return len(vectors)
-
-
-def _write_as(suffix: str, file: Path, columns: dict[str, list[str]], vectors: Any) -> None:
-    if suffix == ".npz":
-        save_arrays(file, {"features": vectors, **{name: np.array(values) for name, values in columns.items()}})
-        return
-    import pandas
-
-    table = pandas.DataFrame(columns)
-    features = pandas.DataFrame(vectors, columns=[f"f{number}" for number in range(vectors.shape[1])])
-    table = pandas.concat([table, features], axis=1)
-    if suffix == ".csv":
-        table.to_csv(file, index=False)
-    else:
-        table.to_parquet(file, index=False)
